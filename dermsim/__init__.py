@@ -1,0 +1,76 @@
+"""dermsim: contrastive embeddings of dermatoscopic photographs.
+
+The public names are imported when they are first used, so that ``import dermsim`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dermsim.data.ham10000 import load_ham10000
+    from dermsim.data.splits import grouped_splits
+    from dermsim.engine import DermSim
+    from dermsim.labels import LABELS
+    from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
+    from dermsim.results import Analysis, Prediction
+    from dermsim.tasks.atlas import EmbeddingMap
+    from dermsim.tasks.classify import Calibration
+    from dermsim.tasks.detect import OutlierDetector
+    from dermsim.tasks.enroll import ClassBank
+    from dermsim.tasks.explain import Heatmap
+    from dermsim.tasks.retrieve import Gallery, Neighbor
+
+_HOMES = {
+    "LABELS": "dermsim.labels",
+    "Analysis": "dermsim.results",
+    "Calibration": "dermsim.tasks.classify",
+    "ClassBank": "dermsim.tasks.enroll",
+    "DermSim": "dermsim.engine",
+    "DermSimConfig": "dermsim.models",
+    "DermSimImageProcessor": "dermsim.models",
+    "DermSimModel": "dermsim.models",
+    "EmbeddingMap": "dermsim.tasks.atlas",
+    "Gallery": "dermsim.tasks.retrieve",
+    "Heatmap": "dermsim.tasks.explain",
+    "Neighbor": "dermsim.tasks.retrieve",
+    "OutlierDetector": "dermsim.tasks.detect",
+    "Prediction": "dermsim.results",
+    "grouped_splits": "dermsim.data.splits",
+    "load_ham10000": "dermsim.data.ham10000",
+}
+
+__all__ = [
+    "LABELS",
+    "Analysis",
+    "Calibration",
+    "ClassBank",
+    "DermSim",
+    "DermSimConfig",
+    "DermSimImageProcessor",
+    "DermSimModel",
+    "EmbeddingMap",
+    "Gallery",
+    "Heatmap",
+    "Neighbor",
+    "OutlierDetector",
+    "Prediction",
+    "__version__",
+    "grouped_splits",
+    "load_ham10000",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name at its first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dermsim' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, whether imported yet or not."""
+    return __all__

@@ -1,0 +1,219 @@
+"""Every choice of a training run: one frozen dataclass per concern, checked when it is made.
+
+The line under each field is what the command line prints as its help.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_type_hints
+
+ConfigT = TypeVar("ConfigT")
+
+
+def _require(config: Any, name: str, condition: bool, expected: str) -> None:
+    if not condition:
+        owner = type(config).__name__
+        raise ValueError(f"{owner}.{name} is {getattr(config, name)!r}, but must be {expected}.")
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The network."""
+
+    backbone: str = "regnety_004"
+    """Any timm backbone."""
+    pretrained: bool = False
+    """Start from timm's weights, fetched from the Hub."""
+    embed_dim: int = 128
+    """Dimension of the embedding."""
+    image_size: int = 128
+    """Side in pixels of the squares it is trained on."""
+    test_image_size: int = 144
+    """Side in pixels at test time; random crops magnify, so a little larger can serve better."""
+    drop_rate: float = 0.2
+    """Dropout before the classifier."""
+
+    def __post_init__(self) -> None:
+        _require(self, "embed_dim", self.embed_dim >= 1, "at least 1")
+        for name in ("image_size", "test_image_size"):
+            _require(self, name, getattr(self, name) >= 16, "at least 16 pixels")
+        _require(self, "drop_rate", 0 <= self.drop_rate < 1, "in [0, 1)")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How two views of a photograph differ. Each strength is the half-width of a uniform draw."""
+
+    min_scale: float = 0.3
+    """Smallest crop, as a share of the image's central square's area; the largest is all of it."""
+    max_aspect: float = 1.25
+    """Most by which a crop is stretched along one side."""
+    brightness: float = 0.2
+    """Added to all channels, as a share of the full range."""
+    contrast: float = 0.3
+    """Spread around the image's own mean."""
+    saturation: float = 0.3
+    """Distance of the colours from grey."""
+    hue: float = 0.05
+    """Rotation of the colours around the grey axis, in turns."""
+    white_balance: float = 0.1
+    """Gain of each channel on its own: another lamp, another camera."""
+
+    def __post_init__(self) -> None:
+        _require(self, "min_scale", 0 < self.min_scale <= 1, "in (0, 1]")
+        _require(self, "max_aspect", self.max_aspect >= 1, "at least 1")
+        for name in ("brightness", "contrast", "saturation", "hue", "white_balance"):
+            _require(self, name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is minimised."""
+
+    contrastive: Literal["supcon", "ntxent", "triplet"] = "supcon"
+    """Which contrastive loss shapes the embedding."""
+    contrastive_weight: float = 1.0
+    """Its weight; 0 leaves it out."""
+    cross_entropy_weight: float = 1.0
+    """Weight of the classifier's cross-entropy; 0 leaves it out."""
+    temperature: float = 0.1
+    """Temperature of SupCon and NT-Xent."""
+    margin: float = 0.2
+    """Margin of the triplet loss."""
+    label_smoothing: float = 0.05
+    """Share of the target spread evenly over all classes."""
+    logit_adjustment: float = 0.0
+    """Times log prior added to the training logits: higher favours rare classes (Menon 2021)."""
+
+    def __post_init__(self) -> None:
+        for name in ("contrastive_weight", "cross_entropy_weight", "margin"):
+            _require(self, name, getattr(self, name) >= 0, "at least 0")
+        total = self.contrastive_weight + self.cross_entropy_weight
+        _require(self, "contrastive_weight", total > 0, "above 0 when cross_entropy_weight is 0")
+        _require(self, "temperature", self.temperature > 0, "above 0")
+        _require(self, "label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How it is minimised."""
+
+    epochs: int = 50
+    """Passes over as many images as the training split has."""
+    batch_size: int = 64
+    """Images per process and step; each is seen in two views."""
+    gradient_accumulation: int = 1
+    """Steps per update of the weights."""
+    learning_rate: float = 3e-3
+    """Peak rate of AdamW."""
+    weight_decay: float = 0.05
+    """Decoupled weight decay, not applied to biases and norms."""
+    warmup: float = 0.1
+    """Share of the run over which the rate rises to its peak; then it falls as a cosine."""
+    clip_norm: float = 5.0
+    """Largest norm of the gradient."""
+    ema_decay: float = 0.998
+    """Decay of the running mean of the weights, which is what is evaluated and kept."""
+    balance: float = 0.5
+    """0 draws images as they come, 1 all classes equally often, 0.5 by square root."""
+    mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
+    """Precision of the forward and backward pass."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "gradient_accumulation"):
+            _require(self, name, getattr(self, name) >= 1, "at least 1")
+        _require(self, "learning_rate", self.learning_rate > 0, "above 0")
+        _require(self, "clip_norm", self.clip_norm > 0, "above 0")
+        for name in ("warmup", "ema_decay"):
+            _require(self, name, 0 <= getattr(self, name) < 1, "in [0, 1)")
+        _require(self, "balance", 0 <= self.balance <= 1, "in [0, 1]")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run, from photographs to a checkpoint folder."""
+
+    data: str = "marmal88/skin_cancer"
+    """HAM10000: a Hub id, a folder in any of its layouts, or "synthetic"."""
+    output: Path = Path("runs/dermsim")
+    """Run folder: the finished `checkpoint/`, the training `state/` and the curves go there."""
+    resume: bool = False
+    """Go on from the last complete training state under `output`."""
+    trackers: tuple[str, ...] = ("tensorboard",)
+    """Where the curves go: tensorboard, mlflow, wandb; none with an empty list."""
+    seed: int = 0
+    """Fixes weights, order and augmentation; the split is always the same."""
+    cpu: bool = False
+    """Stay on the CPU where there is an accelerator."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+
+PRESETS: Mapping[str, TrainConfig] = types.MappingProxyType(
+    {
+        "release": TrainConfig(),
+        "smoke": TrainConfig(
+            data="synthetic",
+            output=Path("runs/smoke"),
+            encoder=EncoderConfig(backbone="test_resnet", image_size=64, test_image_size=64),
+            optim=OptimConfig(epochs=8, batch_size=32, mixed_precision="no"),
+        ),
+    }
+)
+"""The named starting points of `train_accelerate.py --preset`."""
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Turn a configuration into plain values that JSON can hold.
+
+    Args:
+        config: Any dataclass of this module.
+
+    Returns:
+        Its fields by name; paths as strings, tuples as lists, nested configurations as dicts.
+    """
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def from_dict(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+    """The way back from `to_dict`, strict.
+
+    Args:
+        kind: The dataclass to make.
+        values: Its fields by name; left-out fields take their default.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ValueError: If a name is not a field, or a value is not one the field can have.
+    """
+    hints = get_type_hints(kind)
+    if unknown := sorted(values.keys() - hints.keys()):
+        raise ValueError(
+            f"{kind.__name__} has no field {unknown[0]!r}; its fields are {', '.join(hints)}."
+        )
+    return kind(**{name: _typed(hints[name], value) for name, value in values.items()})
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_dict(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_dict(hint, value)
+    if hint is Path:
+        return Path(value)
+    return tuple(value) if isinstance(value, list) else value

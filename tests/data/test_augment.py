@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+import torch
+
+from dermsim.config import AugmentConfig
+from dermsim.data.augment import Views, draw_views, render_views
+
+STILL = AugmentConfig(
+    min_scale=1, max_aspect=1, brightness=0, contrast=0, saturation=0, hue=0, white_balance=0
+)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pixels(n: int = 4, height: int = 30, width: int = 40) -> torch.Tensor:
+    return torch.randint(0, 256, (n, 3, height, width), generator=generator(1), dtype=torch.uint8)
+
+
+def identity(n: int, **changes: torch.Tensor) -> Views:
+    geometry = torch.tensor([[1.0, 0, 0], [0, 1, 0]]).repeat(n, 1, 1)
+    still = Views(geometry, torch.eye(3).repeat(n, 1, 1), torch.ones(n), torch.zeros(n))
+    return Views(**{**vars(still), **changes})
+
+
+def render(views: Views, source: torch.Tensor, size: int) -> torch.Tensor:
+    return render_views(source, views, size=size, mean=(0, 0, 0), std=(1, 1, 1))
+
+
+def test_the_identity_view_is_the_central_square():
+    source = pixels()
+    torch.testing.assert_close(
+        render(identity(4), source, 30), source[..., 5:35].float() / 255, atol=1e-5, rtol=0
+    )
+
+
+def test_mean_and_std_are_taken_off_per_channel():
+    source = pixels()
+    plain = render(identity(4), source, 30)
+    mean, std = torch.tensor([0.7, 0.5, 0.4]), torch.tensor([0.1, 0.2, 0.3])
+    normal = render_views(source, identity(4), size=30, mean=mean.tolist(), std=std.tolist())
+    expected = (plain - mean[:, None, None]) / std[:, None, None]
+    torch.testing.assert_close(normal, expected)
+
+
+def test_a_quarter_turn_is_numpys():
+    turn = torch.tensor([[0.0, -1, 0], [1, 0, 0]]).repeat(4, 1, 1)
+    square = pixels(height=20, width=20)
+    turned = render(identity(4, geometry=turn), square, 20)
+    reference = np.rot90(square.numpy(), axes=(3, 2)).copy() / 255
+    either = [reference, np.rot90(square.numpy(), axes=(2, 3)).copy() / 255]
+    assert any(np.allclose(turned, candidate, atol=1e-4) for candidate in either)
+
+
+def test_contrast_spreads_around_the_views_own_mean():
+    source = (pixels() // 4) + 96  # mid-grey, so that nothing is clipped
+    plain = render(identity(4), source, 30)
+    spread = render(identity(4, contrast=torch.full((4,), 1.5)), source, 30)
+    average = plain.mean(dim=(2, 3), keepdim=True)
+    torch.testing.assert_close(spread, average + 1.5 * (plain - average))
+
+
+def test_color_is_a_matrix_and_brightness_a_shift():
+    source = pixels()
+    plain = render(identity(4), source, 30)
+    matrix = torch.tensor([[0.5, 0.2, 0], [0, 0.6, 0.1], [0.1, 0, 0.7]]).repeat(4, 1, 1)
+    colored = render(identity(4, color=matrix, shift=torch.full((4,), 0.1)), source, 30)
+    expected = torch.einsum("nij,njhw->nihw", matrix, plain) + 0.1
+    torch.testing.assert_close(colored, expected.clamp(0, 1))
+
+
+def test_color_changes_keep_grey_grey_without_white_balance():
+    views = draw_views(
+        8, AugmentConfig(white_balance=0, contrast=0, brightness=0), generator=generator()
+    )
+    grey = torch.full((3,), 0.4)
+    torch.testing.assert_close(views.color @ grey, grey.expand(8, 3), atol=1e-5, rtol=0)
+
+
+def test_zero_strength_only_turns_and_mirrors():
+    views = draw_views(16, STILL, generator=generator())
+    lengths = views.geometry[:, :, :2].norm(dim=1)
+    torch.testing.assert_close(lengths, torch.ones(16, 2))
+    assert views.geometry[:, :, 2].abs().max() == 0
+    torch.testing.assert_close(views.color, torch.eye(3).expand(16, 3, 3), atol=1e-6, rtol=0)
+    assert {-1, 1} == set(torch.linalg.det(views.geometry[:, :, :2]).round().int().tolist())
+
+
+def test_the_same_generator_state_draws_the_same_views_for_any_share():
+    whole = draw_views(8, AugmentConfig(), generator=generator())
+    share = draw_views(8, AugmentConfig(), generator=generator())[2:5]
+    for name in vars(share):
+        torch.testing.assert_close(getattr(share, name), getattr(whole, name)[2:5])
+
+
+def test_a_batch_of_one_is_a_row_of_many():
+    source, views = pixels(), draw_views(4, AugmentConfig(), generator=generator())
+    torch.testing.assert_close(render(views[2:3], source[2:3], 16), render(views, source, 16)[2:3])
+
+
+def test_views_are_within_range_and_differ():
+    source = pixels(1).repeat(6, 1, 1, 1)
+    images = render(draw_views(6, AugmentConfig(), generator=generator()), source, 16)
+    assert images.shape == (6, 3, 16, 16)
+    assert images.dtype == torch.float32
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert (images[0] - images[1]).abs().mean() > 0.01
+
+
+@pytest.mark.parametrize("field", ["min_scale", "max_aspect", "hue"])
+def test_impossible_strengths_are_refused(field):
+    with pytest.raises(ValueError, match=f"AugmentConfig.{field} is -1, but must be"):
+        AugmentConfig(**{field: -1})

@@ -113,3 +113,17 @@ def to_dataset(rows: list[Row]) -> Dataset:
     columns = list(dict.fromkeys(column for row in rows for column in row))
     features = Features({c: Image() if c == "image" else Value("string") for c in columns})
     return Dataset.from_dict({c: [row.get(c) for row in rows] for c in columns}, features=features)
+
+
+def case_records(dataset: Dataset) -> list[dict[str, object]]:
+    """Return the facts of every row, as a gallery keeps them: all columns but the image.
+
+    Args:
+        dataset: Rows of `schema`.
+
+    Returns:
+        One dict per row; ``dx`` is the diagnosis code, what is not known is None.
+    """
+    columns = {name: list(dataset[name]) for name in COLUMNS if name != "image"}
+    columns["dx"] = [CODES[label] for label in columns["dx"]]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

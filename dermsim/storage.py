@@ -1,0 +1,170 @@
+"""How what was learned is kept on disk: whole or not at all, and read back strictly.
+
+Safetensors, JSON and Parquet only. Readers name the keys and columns they expect, and refuse a file
+that has others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary sibling to write to, and move it over `path` only if the block succeeds.
+
+    A failed write leaves what was there as it was.
+
+    Args:
+        path: The file or folder to write. Its parent is made when missing; an old folder of that
+            name is replaced as a whole.
+
+    Yields:
+        The temporary path, with the name of `path`; nothing exists there yet.
+
+    Raises:
+        IsADirectoryError: If a file was written and `path` is a folder.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # on the same file system as the target, so that the move is a rename
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+        fresh = Path(scratch) / target.name
+        yield fresh
+        if target.is_dir() and not fresh.is_dir():
+            raise IsADirectoryError(f"{target} is a folder, and a file is not written over it.")
+        if not target.is_dir():
+            os.replace(fresh, target)
+            return
+        aside = Path(scratch) / "old"  # a rename does not replace a folder that holds files
+        os.replace(target, aside)
+        try:
+            os.replace(fresh, target)
+        except OSError:
+            os.replace(aside, target)
+            raise
+
+
+def save_json(path: str | Path, values: Mapping[str, object]) -> None:
+    """Write an object as indented JSON, atomically. NaN is refused with a ValueError."""
+    text = json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def load_json(path: str | Path, *, keys: set[str]) -> dict[str, object]:
+    """Read a JSON object that has exactly these keys.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not JSON, or a key is unknown or missing.
+    """
+    source = _existing(path)
+    try:
+        values = json.loads(source.read_text(encoding="utf-8"))
+    except ValueError as error:  # bad JSON and bad UTF-8 alike
+        raise ValueError(f"{source.name} is not valid JSON: {error}.") from error
+    return check_keys(values, keys, name=source.name)
+
+
+def check_keys(values: object, keys: set[str], *, name: str) -> dict[str, object]:
+    """Return `values` if it is a mapping with exactly these keys, or refuse it.
+
+    Raises:
+        ValueError: If it is something else, or a key is unknown or missing.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{name} must be an object, got {type(values).__name__}.")
+    if set(values) != keys:
+        raise ValueError(f"{name} has the keys {sorted(values)}, expected {sorted(keys)}.")
+    return dict(values)
+
+
+def save_arrays(
+    path: str | Path, arrays: Mapping[str, npt.NDArray[np.generic]], *, facts: Mapping[str, object]
+) -> None:
+    """Write named arrays and a few JSON facts into one ``.safetensors`` file, atomically.
+
+    Args:
+        path: File to write.
+        arrays: Arrays by name.
+        facts: JSON-able values kept in the file's header.
+    """
+    from safetensors.numpy import save_file
+
+    metadata = {key: json.dumps(value, allow_nan=False) for key, value in facts.items()}
+    with atomic_path(path) as temporary:
+        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)
+
+
+def load_arrays(
+    path: str | Path, *, arrays: set[str], facts: set[str]
+) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
+    """Read what `save_arrays` wrote, with exactly the names that are expected.
+
+    Args:
+        path: File to read.
+        arrays: Names of the arrays the file must hold.
+        facts: Names of the facts the file must hold.
+
+    Returns:
+        The arrays and the facts, by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or holds other names than expected.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    source = _existing(path)
+    try:
+        with safe_open(source, framework="numpy") as file:
+            header = file.metadata() or {}
+            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        parsed = {key: json.loads(value) for key, value in header.items()}
+    except (SafetensorError, json.JSONDecodeError, OSError, TypeError, KeyError) as error:
+        raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
+    check_keys(parsed, facts, name=f"the header of {source.name}")
+    check_keys(values, arrays, name=source.name)
+    return values, parsed
+
+
+def load_table(path: str | Path, *, columns: Sequence[str]) -> pa.Table:
+    """Read a Parquet file that has exactly these columns, in this order.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or has other columns.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    source = _existing(path)
+    try:
+        table = pq.read_table(source)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{source.name} is damaged or not Parquet: {error}.") from error
+    if table.column_names != list(columns):
+        raise ValueError(
+            f"{source.name} has the columns {table.column_names}, expected {list(columns)}."
+        )
+    return table
+
+
+def _existing(path: str | Path) -> Path:
+    source = Path(path)
+    if not source.is_file():
+        raise FileNotFoundError(f"there is no file {source}.")
+    return source

@@ -1,0 +1,1 @@
+"""What is done with an embedding. The tasks do not know each other."""

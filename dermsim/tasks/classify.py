@@ -1,0 +1,284 @@
+"""From logits to something one may say aloud: probabilities, a set of diagnoses, benign or not.
+
+Logits ``(N, 7)`` come from the encoder's linear head. A `Calibration`, fitted once on validation
+and shipped in the checkpoint folder as ``calibration.json``, turns them into probabilities that
+mean what they say, into a set of diagnoses that keeps its promise for every class, and into a
+decision about malignancy at a stated sensitivity. NumPy in, NumPy out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dermsim.labels import CODES, MALIGNANT
+from dermsim.metrics import fit_temperature
+from dermsim.storage import check_keys, load_json, save_json
+from dermsim.vectors import check_embeddings, check_labels, softmax
+
+__all__ = ["Calibration", "OperatingPoint", "fit_temperature", "softmax"]
+
+POINTS = {"balanced", "sensitivity_95"}
+"""Names of the operating points that every calibration has."""
+
+SENSITIVITY_TARGET = 0.95
+"""Share of malignant validation images that the point ``sensitivity_95`` must catch."""
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold on malignancy and what it achieved on validation.
+
+    Attributes:
+        threshold: An image is called malignant when its malignancy is at least this.
+        sensitivity: Share of the malignant validation images it catches.
+        specificity: Share of the benign validation images it lets pass.
+    """
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+
+    def __post_init__(self) -> None:
+        """Refuse anything outside [0, 1]."""
+        for field in fields(self):
+            _check_share(f"operating point {field.name}", getattr(self, field.name))
+
+    def to_dict(self) -> dict[str, float]:
+        """Return the fields as plain Python values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What validation taught us about reading the logits.
+
+    Attributes:
+        temperature: Divisor of the logits (Guo et al., 2017, https://arxiv.org/abs/1706.04599).
+        alpha: Share of each class that a prediction set may miss.
+        set_thresholds: By diagnosis code, the largest nonconformity ``1 - p`` with which the code
+            still belongs to the prediction set; 1 means always.
+        operating_points: ``"balanced"`` and ``"sensitivity_95"``, fitted on validation.
+    """
+
+    temperature: float
+    alpha: float
+    set_thresholds: dict[str, float]
+    operating_points: dict[str, OperatingPoint]
+
+    def __post_init__(self) -> None:
+        """Refuse values that no fit can give."""
+        if not _is_number(self.temperature) or not 0 < self.temperature < np.inf:
+            raise ValueError(f"temperature must be positive, got {self.temperature!r}.")
+        _check_alpha(self.alpha)
+        check_keys(self.set_thresholds, set(CODES), name="set_thresholds")
+        check_keys(self.operating_points, POINTS, name="operating_points")
+        for code, value in self.set_thresholds.items():
+            _check_share(f"set threshold of {code}", value)
+
+    @classmethod
+    def fit(
+        cls, logits: npt.ArrayLike, labels: npt.ArrayLike, *, alpha: float = 0.1
+    ) -> Calibration:
+        """Fit temperature, set thresholds and operating points on validation.
+
+        Args:
+            logits: ``(N, 7)`` raw logits of images the model was not trained on.
+            labels: ``(N,)`` integers, indices into `LABELS`.
+            alpha: Share of each class that a prediction set may miss.
+
+        Raises:
+            ValueError: If shapes, labels or `alpha` are wrong, or if the images are all benign or
+                all malignant.
+        """
+        _check_alpha(alpha)
+        raw = _check_logits(logits)
+        targets = check_labels(labels, rows=len(raw), num_classes=len(CODES))
+        temperature = fit_temperature(raw, targets)
+        probabilities = softmax(raw, temperature)
+        return cls(
+            temperature=temperature,
+            alpha=alpha,
+            set_thresholds=_conformal_thresholds(probabilities, targets, alpha),
+            operating_points=_operating_points(_malignancy(probabilities), _is_malignant(targets)),
+        )
+
+    def probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return calibrated probabilities ``(N, 7)``, rows summing to 1, from raw logits."""
+        return softmax(_check_logits(logits), self.temperature)
+
+    def included(self, probabilities: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Say which diagnoses cannot be excluded.
+
+        A code is in the set when ``1 - p`` does not exceed its threshold; the most probable code
+        always is, so that no set is empty.
+
+        Args:
+            probabilities: ``(N, 7)`` from `probabilities`.
+
+        Returns:
+            ``(N, 7)`` bool.
+        """
+        values = _check_probabilities(probabilities)
+        thresholds = np.array([self.set_thresholds[code] for code in CODES])
+        members = 1.0 - values <= thresholds
+        members[np.arange(len(values)), values.argmax(axis=1)] = True
+        return members
+
+    def prediction_sets(self, probabilities: npt.ArrayLike) -> list[tuple[str, ...]]:
+        """Return the codes that cannot be excluded, most probable first, one tuple per row.
+
+        Class-conditional split conformal prediction (Sadinle, Lei and Wasserman, 2019,
+        https://arxiv.org/abs/1609.00451): of each class, at least ``1 - alpha`` of exchangeable
+        images have their own diagnosis in their set. A guarantee over all images together would
+        be kept by the naevi alone while missing melanomas.
+
+        Args:
+            probabilities: ``(N, 7)`` from `probabilities`.
+        """
+        values = _check_probabilities(probabilities)
+        return [
+            tuple(CODES[c] for c in np.argsort(-row, kind="stable") if member[c])
+            for row, member in zip(values, self.included(values), strict=True)
+        ]
+
+    def malignancy(self, probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return ``(N,)`` summed probability of akiec, bcc and mel, in [0, 1]."""
+        return _malignancy(_check_probabilities(probabilities))
+
+    def is_malignant(
+        self, probabilities: npt.ArrayLike, *, operating_point: str = "balanced"
+    ) -> npt.NDArray[np.bool_]:
+        """Say whether malignancy reaches an operating point.
+
+        Args:
+            probabilities: ``(N, 7)`` from `probabilities`.
+            operating_point: ``"balanced"`` weighs missed malignancies and false alarms equally;
+                ``"sensitivity_95"`` caught 95 % of the malignant validation images.
+
+        Returns:
+            ``(N,)`` bool.
+
+        Raises:
+            ValueError: If there is no operating point of that name.
+        """
+        if operating_point not in self.operating_points:
+            raise ValueError(
+                f"unknown operating point {operating_point!r}; "
+                f"choose one of {sorted(self.operating_points)}."
+            )
+        return self.malignancy(probabilities) >= self.operating_points[operating_point].threshold
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields as plain Python values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> Calibration:
+        """Rebuild what `to_dict` gave.
+
+        Raises:
+            ValueError: If a key is unknown or missing, or a value has the wrong type or range.
+        """
+        check_keys(values, {field.name for field in fields(cls)}, name="calibration")
+        points = check_keys(values["operating_points"], POINTS, name="operating_points")
+        names = {field.name for field in fields(OperatingPoint)}
+        rebuilt = {
+            name: OperatingPoint(**check_keys(point, names, name=f"operating point {name}"))  # type: ignore[arg-type]
+            for name, point in points.items()
+        }
+        return cls(**{**values, "operating_points": rebuilt})  # type: ignore[arg-type]
+
+    def save(self, path: str | Path) -> None:
+        """Write the calibration as JSON, atomically."""
+        save_json(path, self.to_dict())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Calibration:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not JSON, or does not hold exactly a calibration.
+        """
+        return cls.from_dict(load_json(path, keys={field.name for field in fields(cls)}))
+
+
+def _is_number(value: object) -> bool:
+    # JSON's true and false are Python ints
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number in [0, 1], got {value!r}.")
+
+
+def _check_alpha(alpha: float) -> None:
+    if not _is_number(alpha) or not 0 < alpha < 1:
+        raise ValueError(f"alpha must be a number strictly between 0 and 1, got {alpha!r}.")
+
+
+def _check_logits(logits: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    return check_embeddings(logits, dim=len(CODES), name="logits")
+
+
+def _check_probabilities(probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    values = np.asarray(probabilities, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] != len(CODES):
+        raise ValueError(f"probabilities must have shape (N, {len(CODES)}), got {values.shape}.")
+    if not (np.abs(values.sum(axis=1) - 1) < 1e-3).all() or (values < 0).any():
+        raise ValueError("every row of probabilities must be non-negative and sum to 1.")
+    return values
+
+
+def _malignancy(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    columns = [CODES.index(code) for code in MALIGNANT]
+    return np.minimum(probabilities[:, columns].sum(axis=1), 1.0)
+
+
+def _is_malignant(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    return np.isin(labels, [CODES.index(code) for code in MALIGNANT])
+
+
+def _conformal_thresholds(
+    probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], alpha: float
+) -> dict[str, float]:
+    """Return, per code, the finite-sample corrected ``1 - alpha`` quantile of ``1 - p_true``."""
+    thresholds = {}
+    for label, code in enumerate(CODES):
+        scores = np.sort(1.0 - probabilities[labels == label, label])
+        # the k-th smallest of n; n + 1 because the new image is one more draw. Rounded first, since
+        # 70 * 0.9 must be 63 and not a hair more
+        k = math.ceil(round((len(scores) + 1) * (1.0 - alpha), 9))
+        # too few images to promise anything: the code then belongs to every set
+        thresholds[code] = float(scores[k - 1]) if k <= len(scores) else 1.0
+    return thresholds
+
+
+def _operating_points(
+    malignancy: npt.NDArray[np.float64], malignant: npt.NDArray[np.bool_]
+) -> dict[str, OperatingPoint]:
+    """Choose thresholds on validation: Youden's J, and the first that catches 95 %."""
+    if malignant.all() or not malignant.any():
+        raise ValueError(
+            "validation needs both benign and malignant images to fit operating points."
+        )
+    thresholds = np.unique(malignancy)[::-1]  # highest first, so that a tie keeps fewer alarms
+    missed = np.searchsorted(np.sort(malignancy[malignant]), thresholds, side="left")
+    passed = np.searchsorted(np.sort(malignancy[~malignant]), thresholds, side="left")
+    sensitivity = 1.0 - missed / malignant.sum()
+    specificity = passed / (~malignant).sum()
+    chosen = {
+        "balanced": int(np.argmax(sensitivity + specificity)),
+        "sensitivity_95": int(np.argmax(sensitivity >= SENSITIVITY_TARGET)),
+    }
+    return {
+        name: OperatingPoint(float(thresholds[i]), float(sensitivity[i]), float(specificity[i]))
+        for name, i in chosen.items()
+    }

@@ -1,0 +1,172 @@
+"""Arrays of embeddings: checks, directions and likeness.
+
+Everything downstream of the encoder speaks NumPy ``(N, D)``. What two tasks need of such arrays
+lives here, so that the tasks need not know each other. NumPy only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    pass
+
+
+def check_embeddings(
+    x: npt.ArrayLike, *, dim: int | None = None, name: str = "embeddings"
+) -> npt.NDArray[np.float32]:
+    """Return `x` as float32 ``(N, D)`` or refuse it.
+
+    Args:
+        x: Array-like of shape ``(N, D)``. N may be 0, D may not.
+        dim: The D that is required, or None for any.
+        name: What to call the array in an error.
+
+    Returns:
+        ``(N, D)`` float32, C-contiguous; the input itself when it is that already.
+
+    Raises:
+        ValueError: If the array is not numeric, not two-dimensional, has another D, or holds NaN
+            or infinity.
+    """
+    try:
+        array = np.ascontiguousarray(x, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numbers of shape (N, D): {error}.") from error
+    # ascontiguousarray lifts a scalar to one dimension, which the next check still refuses
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(
+            f"{name} must have shape (N, D), got {np.shape(x)}; "
+            "pass a single vector as vector[None, :]."
+        )
+    if dim is not None and array.shape[1] != dim:
+        raise ValueError(
+            f"{name} have {array.shape[1]} dimensions, expected {dim}; "
+            "were they made by another encoder?"
+        )
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
+        raise ValueError(f"{name} hold NaN or infinity, first in row {row}.")
+    return array
+
+
+def check_labels(labels: npt.ArrayLike, *, rows: int, num_classes: int) -> npt.NDArray[np.int64]:
+    """Return `labels` as int64 ``(N,)`` or refuse them.
+
+    Args:
+        labels: ``(N,)`` integers in ``[0, num_classes)``.
+        rows: The N that is required.
+        num_classes: Number of classes.
+
+    Raises:
+        ValueError: If the shape, the type or a value is wrong.
+    """
+    array = np.asarray(labels)
+    if array.shape != (rows,):
+        raise ValueError(f"labels must have shape ({rows},), got {array.shape}.")
+    if rows and not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"labels must be integers, got dtype {array.dtype}.")
+    array = array.astype(np.int64)
+    wrong = array[(array < 0) | (array >= num_classes)]
+    if wrong.size:
+        raise ValueError(f"label {wrong[0]} is outside 0..{num_classes - 1}.")
+    return array
+
+
+def l2_normalize(x: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Scale every row to length 1.
+
+    Args:
+        x: ``(N, D)``.
+
+    Returns:
+        ``(N, D)`` float32; the division is done in float64.
+
+    Raises:
+        ValueError: If a row is zero and so has no direction, or `x` is not a valid ``(N, D)``.
+    """
+    array = check_embeddings(x).astype(np.float64)
+    lengths = np.linalg.norm(array, axis=1, keepdims=True)
+    if (lengths == 0).any():
+        row = int(np.flatnonzero(lengths == 0)[0])
+        raise ValueError(f"embeddings hold a zero vector in row {row}, which has no direction.")
+    return (array / lengths).astype(np.float32)
+
+
+def cosine_similarity(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Cosine of the angle between every row of `a` and every row of `b`.
+
+    Args:
+        a: ``(N, D)``.
+        b: ``(M, D)``.
+
+    Returns:
+        ``(N, M)`` float32 in [-1, 1].
+
+    Raises:
+        ValueError: If the dimensions differ or a row is zero.
+    """
+    left = l2_normalize(a)
+    right = l2_normalize(check_embeddings(b, dim=left.shape[1]))
+    return np.clip(left @ right.T, -1.0, 1.0)
+
+
+def centroids(
+    embeddings: npt.ArrayLike, labels: npt.ArrayLike, num_classes: int
+) -> npt.NDArray[np.float32]:
+    """Mean direction of each class: the nearest-class-mean prototypes.
+
+    Rows are normalised, averaged per class, and the averages normalised again (Snell et al., 2017,
+    https://arxiv.org/abs/1703.05175, on the unit sphere).
+
+    Args:
+        embeddings: ``(N, D)``.
+        labels: ``(N,)`` integers in ``[0, num_classes)``.
+        num_classes: Number of classes C.
+
+    Returns:
+        ``(C, D)`` float32, rows of length 1.
+
+    Raises:
+        ValueError: If a class has no row, or its rows cancel out.
+    """
+    unit = l2_normalize(embeddings)
+    targets = check_labels(labels, rows=len(unit), num_classes=num_classes)
+    counts = np.bincount(targets, minlength=num_classes)
+    if (counts == 0).any():
+        missing = np.flatnonzero(counts == 0).tolist()
+        raise ValueError(f"no embeddings of class {missing}; every class needs at least one.")
+    sums = np.zeros((num_classes, unit.shape[1]), dtype=np.float64)
+    np.add.at(sums, targets, unit)
+    means = sums / counts[:, None]
+    # float32 rows cancel to about 1e-8, and the direction of such a remainder is noise
+    if (cancelled := np.linalg.norm(means, axis=1) < 1e-6).any():
+        raise ValueError(
+            f"the embeddings of class {np.flatnonzero(cancelled).tolist()} point in opposite "
+            "directions and cancel out, so that they have no mean direction."
+        )
+    return l2_normalize(means)
+
+
+def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> npt.NDArray[np.float64]:
+    """Softmax of ``logits / temperature`` over the last axis, in float64.
+
+    Args:
+        logits: ``(N, C)``.
+        temperature: Positive divisor; above 1 flattens, below 1 sharpens.
+
+    Returns:
+        ``(N, C)`` float64, rows summing to 1.
+
+    Raises:
+        ValueError: If the temperature is not positive and finite, or `logits` is not ``(N, C)``.
+    """
+    if not 0 < temperature < np.inf:
+        raise ValueError(f"temperature must be positive and finite, got {temperature}.")
+    scaled = check_embeddings(logits, name="logits").astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    exponentials = np.exp(scaled)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -1,0 +1,153 @@
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dermsim.tasks.atlas import EmbeddingMap
+from dermsim.vectors import l2_normalize
+
+
+def halves(values):
+    """Rows of two float16 values."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(values, pa.float16()), 2)
+
+
+def draw(n, *, seed):
+    """Two clusters on the sphere."""
+    rng = np.random.default_rng(seed)
+    centers = np.random.default_rng(7).normal(size=(2, 16))
+    labels = np.arange(n) % 2
+    return centers[labels] + 0.2 * rng.normal(size=(n, 16)), labels
+
+
+def make_map(n=60):
+    """A map with coordinates made by hand, so that UMAP is not needed."""
+    embeddings, labels = draw(n, seed=0)
+    rng = np.random.default_rng(1)
+    coordinates = (10 * labels[:, None] + rng.normal(size=(n, 2))).astype(np.float32)
+    names = tuple(f"ISIC_{i}" for i in range(n))
+    return EmbeddingMap(coordinates, names, l2_normalize(embeddings).astype(np.float16)), embeddings
+
+
+def test_transform_against_a_slow_loop():
+    atlas, _ = make_map()
+    queries, _ = draw(5, seed=2)
+    for query, placed in zip(l2_normalize(queries), atlas.transform(queries), strict=True):
+        unit = l2_normalize(atlas.embeddings.astype(np.float32))
+        distance = [1 - float(query @ row) for row in unit]
+        nearest = sorted(range(60), key=lambda i, d=distance: d[i])[:10]
+        weights = [1 / (max(distance[i], 0) + 1e-4) for i in nearest]
+        point = sum(w * atlas.coordinates[i] for w, i in zip(weights, nearest, strict=True))
+        np.testing.assert_allclose(placed, point / sum(weights), rtol=1e-3)
+
+
+def test_a_known_image_falls_on_its_own_point_and_a_new_one_in_its_cluster():
+    atlas, embeddings = make_map()
+    np.testing.assert_allclose(atlas.transform(embeddings), atlas.coordinates, atol=0.15)
+    queries, labels = draw(20, seed=3)
+    np.testing.assert_allclose(atlas.transform(queries)[:, 0], 10 * labels, atol=2.5)
+
+
+def test_one_query_gets_what_it_gets_in_a_batch_whatever_its_length():
+    atlas, _ = make_map()
+    queries, _ = draw(6, seed=2)
+    batch = atlas.transform(queries)
+    for i in range(6):
+        np.testing.assert_allclose(atlas.transform(9 * queries[i : i + 1])[0], batch[i], atol=1e-3)
+    assert batch.dtype == np.float32
+    assert atlas.transform(np.zeros((0, 16))).shape == (0, 2)
+
+
+def test_saves_and_loads_what_it_was(tmp_path):
+    atlas, _ = make_map()
+    atlas.save(tmp_path / "atlas.parquet")
+    loaded = EmbeddingMap.load(tmp_path / "atlas.parquet")
+    queries, _ = draw(5, seed=2)
+    assert (len(loaded), loaded.image_ids) == (60, atlas.image_ids)
+    np.testing.assert_array_equal(loaded.coordinates, atlas.coordinates)
+    np.testing.assert_array_equal(loaded.transform(queries), atlas.transform(queries))
+
+
+def test_load_refuses(tmp_path):
+    path = tmp_path / "atlas.parquet"
+    with pytest.raises(FileNotFoundError, match="no file"):
+        EmbeddingMap.load(path)
+    pq.write_table(pa.table({"x": [1.0]}), path)
+    with pytest.raises(ValueError, match="has the columns"):
+        EmbeddingMap.load(path)
+    path.write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match="damaged"):
+        EmbeddingMap.load(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("embedding", [1.0, 2.0], "is not a map: its columns hold"),
+        ("x", ["left", "right"], "is not a map: its columns hold"),
+        ("embedding", halves([None, 1.0, 1.0, 0.0]), "empty cells"),
+        ("image_id", [None, "b"], "empty cells"),
+        ("embedding", halves([np.nan, 1.0, 1.0, 0.0]), "embeddings hold NaN"),
+        ("x", np.array([np.nan, 1.0], np.float32), "coordinates hold NaN"),
+    ],
+)
+def test_load_checks_the_columns(tmp_path, column, values, words):
+    table = {
+        "image_id": ["a", "b"],
+        "x": np.zeros(2, np.float32),
+        "y": np.zeros(2, np.float32),
+        "embedding": halves([1.0, 0.0, 0.0, 1.0]),
+    }
+    path = tmp_path / "atlas.parquet"
+    pq.write_table(pa.table(table), path)
+    assert len(EmbeddingMap.load(path)) == 2
+    pq.write_table(pa.table({**table, column: values}), path)
+    with pytest.raises(ValueError, match=words):
+        EmbeddingMap.load(path)
+
+
+def test_transform_refuses():
+    atlas, _ = make_map()
+    with pytest.raises(ValueError, match="have 3 dimensions, expected 16"):
+        atlas.transform(np.ones((1, 3)))
+    with pytest.raises(ValueError, match="zero vector"):
+        atlas.transform(np.zeros((1, 16)))
+
+
+def test_fit_refuses_before_importing_umap():
+    for embeddings, names, words in [
+        (np.eye(9), ["a"] * 9, "at least 10 embeddings, got 9"),
+        (np.eye(12), ["a"], "12 embeddings came with 1 image_ids"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            EmbeddingMap.fit(embeddings, names)
+
+
+def test_using_a_map_does_not_import_umap(tmp_path):
+    import subprocess
+
+    make_map()[0].save(tmp_path / "atlas.parquet")
+    program = (
+        "import sys, numpy as np\n"
+        "from dermsim.tasks.atlas import EmbeddingMap\n"
+        "EmbeddingMap.load(sys.argv[1]).transform(np.ones((1, 16)))\n"
+        "print(sorted({'umap', 'numba', 'sklearn', 'torch'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "atlas.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_umap_draws_the_clusters_apart_and_the_same_every_time():
+    embeddings, labels = draw(80, seed=0)
+    names = [str(i) for i in range(80)]
+    first, second = (EmbeddingMap.fit(embeddings, names, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first.coordinates, second.coordinates)
+    a, b = first.coordinates[labels == 0], first.coordinates[labels == 1]
+    gap = np.linalg.norm(a.mean(axis=0) - b.mean(axis=0))
+    assert gap > 2 * max(a.std(), b.std())
+    placed = first.transform(draw(20, seed=4)[0])
+    assert (np.linalg.norm(placed[::2] - a.mean(axis=0), axis=1) < gap / 2).all()

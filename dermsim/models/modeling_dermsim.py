@@ -6,6 +6,7 @@ Ships beside the weights, so it imports nothing of dermsim but its sibling confi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import timm
 import torch
@@ -31,12 +32,13 @@ class DermSimOutput(ModelOutput):
         pooler_output: `embeddings` again, under the name transformers pipelines look for.
     """
 
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    embeddings: torch.FloatTensor | None = None
-    features: torch.FloatTensor | None = None
-    pooled_features: torch.FloatTensor | None = None
-    pooler_output: torch.FloatTensor | None = None
+    # ModelOutput wants a default for every field; `decode` fills all but the loss.
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor = None  # type: ignore[assignment]
+    embeddings: torch.Tensor = None  # type: ignore[assignment]
+    features: torch.Tensor = None  # type: ignore[assignment]
+    pooled_features: torch.Tensor = None  # type: ignore[assignment]
+    pooler_output: torch.Tensor = None  # type: ignore[assignment]
 
 
 class DermSimModel(PreTrainedModel):
@@ -51,7 +53,9 @@ class DermSimModel(PreTrainedModel):
     config_class = DermSimConfig
     base_model_prefix = "dermsim"
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = ["image"]  # noqa: RUF012 as transformers declares it
+
+    backbone: Any
 
     def __init__(self, config: DermSimConfig, *, pretrained_backbone: bool = False) -> None:
         """Build the encoder with random weights.
@@ -66,16 +70,16 @@ class DermSimModel(PreTrainedModel):
         """
         super().__init__(config)
         self.backbone = _backbone(config, pretrained=pretrained_backbone)
-        width = self.backbone.num_features
+        width: int = self.backbone.num_features
         self.projector = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, config.embed_dim)
         )
         self.dropout = nn.Dropout(config.drop_rate)
-        self.classifier = nn.Linear(width, config.num_labels)
+        self.classifier = nn.Linear(width, len(config.id2label or ()))
         self.post_init()
 
     @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
+    def _init_weights(self, module: Any) -> None:
         # transformers calls this for every module, timm's too: those already have their weights,
         # and re-drawing them would wipe out a pretrained backbone.
         if module in (self.projector[0], self.projector[2], self.classifier):

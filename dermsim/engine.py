@@ -1,0 +1,402 @@
+"""DermSim: everything in one checkpoint folder, loaded once; one image in, one `Analysis` out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from dermsim.checkpoint import load_encoder, local_folder, save_encoder
+from dermsim.data.images import ImageSource, read_image
+from dermsim.data.tables import case_records
+from dermsim.labels import CODES, LABEL2ID
+from dermsim.models import DermSimImageProcessor, DermSimModel
+from dermsim.models.encode import Encoding, encode, fingerprint
+from dermsim.results import Analysis, Prediction
+from dermsim.storage import atomic_path, save_json
+from dermsim.tasks.atlas import EmbeddingMap
+from dermsim.tasks.classify import Calibration
+from dermsim.tasks.detect import OutlierDetector
+from dermsim.tasks.enroll import ClassBank, fit_prototype_temperature
+from dermsim.tasks.explain import ClassTarget, Heatmap, SimilarityTarget, Target, explain
+from dermsim.tasks.retrieve import Gallery, Neighbor
+from dermsim.vectors import centroids
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from dermsim.report import Report
+
+
+class DermSim:
+    """An encoder and all that was learned around it; safe to share between threads.
+
+    Use `DermSim.from_pretrained`, or `DermSim.fit` for an encoder that was just trained.
+
+    Attributes:
+        model: The encoder, in eval mode, float32.
+        processor: Makes the encoder's input from photographs.
+        calibration: Reads the logits.
+        detector: Says how unlike the training data an image is.
+        gallery: The past cases.
+        classes: The seven known diagnoses as prototypes, to enrol new ones beside.
+        atlas: The map of the gallery.
+        fingerprint: Names this encoder: embeddings of another fingerprint cannot be compared.
+    """
+
+    def __init__(
+        self,
+        model: DermSimModel,
+        processor: DermSimImageProcessor,
+        *,
+        calibration: Calibration,
+        detector: OutlierDetector,
+        gallery: Gallery,
+        classes: ClassBank,
+        atlas: EmbeddingMap,
+    ) -> None:
+        self.model = model
+        self.processor = processor
+        self.calibration = calibration
+        self.detector = detector
+        self.gallery = gallery
+        self.classes = classes
+        self.atlas = atlas
+        self.fingerprint = fingerprint(model, processor)
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | Path, *, revision: str | None = None, device: str | None = None
+    ) -> DermSim:
+        """Load a checkpoint folder.
+
+        Args:
+            name_or_path: A local folder, or the id of a model on the Hub.
+            revision: Branch, tag or commit on the Hub.
+            device: Where the encoder runs, such as ``"cuda"``; by default an accelerator if any.
+
+        Raises:
+            FileNotFoundError: If there is no such folder or model, or it lacks a part.
+            ConnectionError: If the Hub cannot be reached and the model is not in the cache.
+            ValueError: If a part is damaged or was made by another encoder.
+        """
+        folder = local_folder(name_or_path, revision=revision)
+        model, processor = load_encoder(folder)
+        mark = fingerprint(model, processor)
+        where: Any = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(
+            model.to(where),
+            processor,
+            calibration=Calibration.load(folder / "calibration.json"),
+            detector=OutlierDetector.load(folder / "detector.safetensors"),
+            gallery=Gallery.load(folder / "gallery", fingerprint=mark),
+            classes=ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
+            atlas=EmbeddingMap.load(folder / "atlas.parquet"),
+        )
+
+    @classmethod
+    def fit(
+        cls,
+        model: DermSimModel,
+        processor: DermSimImageProcessor,
+        *,
+        train: Dataset,
+        validation: Dataset,
+    ) -> DermSim:
+        """Build everything around a trained encoder.
+
+        The gallery, prototypes, detector and atlas come from the training split; temperature,
+        thresholds and operating points from validation. Neither may share lesions with a test set.
+
+        Args:
+            model: The trained encoder.
+            processor: How its input is made.
+            train: Rows of the `load_ham10000` schema; they become the gallery.
+            validation: Rows of other lesions.
+        """
+        model = model.eval()
+        mark = fingerprint(model, processor)
+        cases = encode(model, processor, train["image"])
+        held_out = encode(model, processor, validation["image"])
+        labels, held_out_labels = np.array(train["dx"]), np.array(validation["dx"])
+        prototypes = centroids(cases.embeddings, labels, len(CODES))
+        return cls(
+            model,
+            processor,
+            calibration=Calibration.fit(held_out.logits, held_out_labels),
+            detector=OutlierDetector.fit(
+                cases.pooled_features, labels, validation_features=held_out.pooled_features
+            ),
+            gallery=Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
+            classes=ClassBank.from_classes(
+                CODES,
+                prototypes,
+                np.bincount(labels, minlength=len(CODES)).tolist(),
+                temperature=fit_prototype_temperature(
+                    held_out.embeddings, held_out_labels, prototypes
+                ),
+                fingerprint=mark,
+            ),
+            atlas=EmbeddingMap.fit(cases.embeddings, list(train["image_id"])),
+        )
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        report: Report | None = None,
+        training: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the checkpoint folder, whole or not at all; an older one is replaced.
+
+        Args:
+            folder: Where to.
+            report: Becomes ``evaluation.json`` and, with `training`, the card ``README.md``.
+            training: The facts of the training run, kept as ``training.json``.
+        """
+        from dermsim.report import model_card
+
+        with atomic_path(folder) as fresh:
+            save_encoder(self.model, self.processor, fresh)
+            self.calibration.save(fresh / "calibration.json")
+            self.classes.save(fresh / "classes.safetensors")
+            self.detector.save(fresh / "detector.safetensors")
+            self.gallery.save(fresh / "gallery")
+            self.atlas.save(fresh / "atlas.parquet")
+            if training is not None:
+                save_json(fresh / "training.json", training)
+            if report is not None:
+                report.save(fresh / "evaluation.json")
+                card = model_card(report, training=training or {})
+                (fresh / "README.md").write_text(card, encoding="utf-8")
+
+    def analyze(
+        self,
+        image: ImageSource,
+        *,
+        k: int = 5,
+        explain: str | None = "gradcam",
+        target: str | None = None,
+        bank: ClassBank | None = None,
+    ) -> Analysis:
+        """Say everything there is to say of one image.
+
+        Args:
+            image: A PIL image, a path, or the bytes of a file.
+            k: How many similar cases.
+            explain: A method of `dermsim.tasks.explain.METHODS`, or None for no heatmap.
+            target: Diagnosis code to explain; by default the predicted one.
+            bank: Old and newly enrolled classes to compare with, or None.
+
+        Raises:
+            ValueError: If the image cannot be read or an option is unknown.
+        """
+        photograph = read_image(image)
+        encoding = self._encode([photograph])
+        prediction = self._predictions(encoding)[0]
+        heatmap = (
+            self.explain(photograph, method=explain, target=target or prediction.label_name)
+            if explain
+            else None
+        )
+        x, y = self.atlas.transform(encoding.embeddings)[0].tolist()
+        return Analysis(
+            prediction=prediction,
+            heatmap=heatmap,
+            neighbors=tuple(self.search(encoding.embeddings, k)[0]),
+            position=(x, y),
+            enrolled=bank.predict(encoding.embeddings)[0] if bank else None,
+        )
+
+    def predict(self, images: ImageSource | Sequence[ImageSource]) -> list[Prediction]:
+        """Classify images.
+
+        Args:
+            images: One image or a sequence of them: PIL images, paths or bytes.
+
+        Returns:
+            One prediction per image.
+
+        Raises:
+            ValueError: If an image cannot be read.
+        """
+        return self._predictions(self._encode(_as_list(images)))
+
+    def embed(
+        self, images: ImageSource | Sequence[ImageSource], *, batch_size: int = 32
+    ) -> npt.NDArray[np.float32]:
+        """Embed images.
+
+        Args:
+            images: One image or a sequence of them: PIL images, paths or bytes.
+            batch_size: Images per forward pass.
+
+        Returns:
+            ``(N, D)`` float32, rows of unit length.
+
+        Raises:
+            ValueError: If an image cannot be read.
+        """
+        return self._encode(_as_list(images), batch_size=batch_size).embeddings
+
+    def search(
+        self,
+        images_or_embeddings: ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating],
+        k: int = 5,
+        *,
+        where: Mapping[str, Any] | None = None,
+        exclude_lesion_ids: Sequence[Any] | None = None,
+    ) -> list[list[Neighbor]]:
+        """Find the most similar past cases.
+
+        Args:
+            images_or_embeddings: Images as for `embed`, or ``(N, D)`` embeddings.
+            k: How many cases per query.
+            where: Facts the cases must have, as for `Gallery.search`.
+            exclude_lesion_ids: Per query, the lesion or lesions to leave out.
+
+        Returns:
+            Per query up to k neighbors, most similar first.
+
+        Raises:
+            ValueError: If an image cannot be read or a filter is unknown.
+        """
+        queries = (
+            images_or_embeddings
+            if isinstance(images_or_embeddings, np.ndarray)
+            else self.embed(images_or_embeddings)
+        )
+        return self.gallery.search(queries, k, where=where, exclude_lesion_ids=exclude_lesion_ids)
+
+    def explain(
+        self,
+        image: ImageSource,
+        *,
+        method: str = "gradcam",
+        target: str | None = None,
+        like: ImageSource | None = None,
+    ) -> Heatmap:
+        """Show where an image holds evidence for a diagnosis, or for its likeness to another case.
+
+        Args:
+            image: A PIL image, a path, or the bytes of a file.
+            method: A method of `dermsim.tasks.explain.METHODS`.
+            target: Diagnosis code; by default the most probable one.
+            like: Another image: explain why the two are similar instead.
+
+        Returns:
+            A heatmap over the whole photograph, ``(H, W)``; zero where the encoder does not look.
+
+        Raises:
+            ValueError: If an image cannot be read, both `target` and `like` are given, or a name
+                is unknown.
+        """
+        if target is not None and like is not None:
+            raise ValueError("Give either a target diagnosis or a case to be like, not both.")
+        photograph = read_image(image)
+        goal: Target
+        if like is not None:
+            goal, name = SimilarityTarget(self.embed(like)[0]), "similarity"
+        else:
+            name = target or self.predict(photograph)[0].label_name
+            if name not in LABEL2ID:
+                raise ValueError(f"Unknown diagnosis {name!r}; choose one of {', '.join(CODES)}.")
+            goal = ClassTarget(LABEL2ID[name])
+        pixel_values = self.processor(photograph, return_tensors="pt").pixel_values
+        heatmap = explain(
+            self.model,
+            pixel_values.to(self.model.device),
+            target=goal,
+            target_name=name,
+            method=method,
+        )[0]
+        return self._on_photograph(heatmap, photograph)
+
+    def class_bank(self) -> ClassBank:
+        """The seven known diagnoses as a `ClassBank` to enrol new classes in."""
+        return self.classes
+
+    def _encode(self, images: Iterable[ImageSource], *, batch_size: int = 32) -> Encoding:
+        return encode(self.model, self.processor, images, batch_size=batch_size)
+
+    def _predictions(self, encoding: Encoding) -> list[Prediction]:
+        probabilities = self.calibration.probabilities(encoding.logits)
+        labels = probabilities.argmax(axis=1)
+        sets = self.calibration.prediction_sets(probabilities)
+        malignancy = self.calibration.malignancy(probabilities)
+        malignant = self.calibration.is_malignant(probabilities)
+        scores = self.detector.score(encoding.pooled_features)
+        outliers = self.detector.is_outlier(scores)
+        return [
+            Prediction(
+                label=int(labels[i]),
+                label_name=CODES[labels[i]],
+                probabilities=dict(zip(CODES, probabilities[i].tolist(), strict=True)),
+                prediction_set=sets[i],
+                malignancy=float(malignancy[i]),
+                is_malignant=bool(malignant[i]),
+                ood_score=float(scores[i]),
+                is_outlier=bool(outliers[i]),
+            )
+            for i in range(len(probabilities))
+        ]
+
+    def _on_photograph(self, heatmap: Heatmap, photograph: Image.Image) -> Heatmap:
+        """Lay a heatmap of the processor's central square where it belongs on the photograph."""
+        width, height = photograph.size
+        # The square is crop / shortest_edge of the shorter side; here both are the same.
+        side = round(
+            min(width, height)
+            * self.processor.crop_size["height"]
+            / self.processor.size["shortest_edge"]
+        )
+        square = Image.fromarray(heatmap.values).resize((side, side), Image.Resampling.BILINEAR)
+        values = np.zeros((height, width), dtype=np.float32)
+        top, left = (height - side) // 2, (width - side) // 2
+        values[top : top + side, left : left + side] = np.asarray(square).clip(0, 1)
+        return Heatmap(
+            values=values, peak=heatmap.peak, method=heatmap.method, target=heatmap.target
+        )
+
+
+def evaluate_checkpoint(
+    engine: DermSim, dataset: Dataset, *, split: str = "test", name: str = "HAM10000"
+) -> Report:
+    """Measure a checkpoint on rows it has not learned from.
+
+    Args:
+        engine: The checkpoint.
+        dataset: Rows of the `load_ham10000` schema.
+        split: ``"test"`` for the held-out lesions of `grouped_splits`, which is what the released
+            figures are of, ``"validation"``, or ``"all"`` for a data set of another origin.
+        name: What the data are called in the report.
+
+    Raises:
+        ValueError: If the split is unknown.
+    """
+    from dermsim.data.splits import grouped_splits
+    from dermsim.evaluate import evaluate
+
+    if split not in ("validation", "test", "all"):
+        raise ValueError(f"Unknown split {split!r}; choose validation, test or all.")
+    rows = dataset if split == "all" else grouped_splits(dataset)[split]
+    encoding = encode(engine.model, engine.processor, rows["image"])
+    return evaluate(
+        engine.calibration.probabilities(encoding.logits),
+        np.array(rows["dx"]),
+        embeddings=encoding.embeddings,
+        lesion_ids=list(rows["lesion_id"]),
+        calibration=engine.calibration,
+        gallery=engine.gallery,
+        dataset=name,
+        split=split,
+    )
+
+
+def _as_list(images: ImageSource | Sequence[ImageSource]) -> Sequence[ImageSource]:
+    return [images] if isinstance(images, Image.Image | str | bytes | Path) else images

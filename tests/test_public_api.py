@@ -1,0 +1,44 @@
+"""The names the README promises, and what importing them costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+import dermsim
+
+
+@pytest.mark.parametrize("name", dermsim.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    value = getattr(dermsim, name)
+    if name not in ("LABELS", "__version__"):
+        assert value.__doc__
+        assert value.__name__ == name
+
+
+def test_dir_lists_the_public_names():
+    assert dir(dermsim) == sorted(dermsim.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = dermsim.nonsense
+
+
+def test_importing_dermsim_imports_nothing_heavy():
+    code = (
+        "import dermsim, sys; "
+        "print([m for m in ('torch', 'gradio', 'transformers', 'numpy') if m in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert printed.stdout.strip() == "[]"
+
+
+def test_loading_an_engine_leaves_the_heaviest_alone(checkpoint):
+    code = (
+        "import sys; from dermsim import DermSim; DermSim.from_pretrained(sys.argv[1]); "
+        "print([m for m in ('umap', 'faiss', 'datasets', 'sklearn', 'gradio') if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(checkpoint)]
+    printed = subprocess.run(command, capture_output=True, text=True)
+    assert printed.stdout.strip() == "[]", printed.stderr

@@ -1,0 +1,389 @@
+"""The `dermsim` command: what the app does, on files and folders, in a terminal or a script.
+
+Every command is a frozen dataclass whose fields are its options and whose `run` is its work. The
+answer goes to stdout, as a table or with ``--json`` as one JSON document; a sentence about each bad
+input goes to stderr and makes the exit status 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
+
+from dermsim.labels import CODES, DISCLAIMER, diagnosis, parse_dx
+from dermsim.terminal import Pictures, check_output, find_pictures, sentence, show, table
+
+if TYPE_CHECKING:  # it brings torch, and `--help` must not wait for that
+    from dermsim.engine import DermSim
+
+HUB_MODEL = "dermsim/dermsim-ham10000"
+"""The released checkpoint on the Hub, for installations without a checkout."""
+
+Method = Literal["gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "eigencam"]
+"""Keys of `dermsim.tasks.explain.METHODS`, spelled out because importing them imports torch."""
+
+app = tyro.extras.SubcommandApp()
+gallery_app = tyro.extras.SubcommandApp()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Arguments after the program's name; those of this process when None.
+
+    Returns:
+        Exit status: 0, or 2 after a sentence on stderr about each bad input.
+    """
+    command: Command = app.cli(
+        prog="dermsim",
+        description=f"Look into dermatoscopic photographs. {DISCLAIMER}",
+        args=argv,
+        config=(FlagCreatePairsOff,),
+    )
+    try:
+        return command.run()
+    except (ValueError, OSError) as error:
+        print(f"dermsim: {sentence(error)}", file=sys.stderr)
+        return 2
+
+
+def default_model() -> str:
+    """Return the checkpoint folder beside the package in a checkout, or the released one's id."""
+    folder = Path(__file__).resolve().parent.parent / "hub" / "dermsim-ham10000"
+    return str(folder) if (folder / "config.json").is_file() else HUB_MODEL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What every command has."""
+
+    json: bool = False
+    """Print one JSON document instead of a table."""
+
+    def run(self) -> int:
+        """Do the work and return the exit status."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCommand(Command):
+    """A command that loads a checkpoint."""
+
+    model: str = field(default_factory=default_model)
+    """Checkpoint folder or Hub id."""
+
+    def engine(self) -> DermSim:
+        """Load the checkpoint."""
+        return _load(self.model)
+
+
+def _load(model: str) -> DermSim:
+    from dermsim.engine import DermSim
+
+    return DermSim.from_pretrained(model)
+
+
+@app.command(name="classify")
+@dataclass(frozen=True, kw_only=True)
+class Classify(ModelCommand):
+    """Say what each picture shows, how sure that is, and what cannot be excluded."""
+
+    pictures: Positional[tuple[Path, ...]]
+    """Photographs, or folders that are searched for them."""
+    bank: Path | None = None
+    """File of enrolled classes to choose from as well, made by `dermsim enroll`."""
+
+    def run(self) -> int:
+        """Classify each readable picture."""
+        pictures = Pictures(find_pictures(self.pictures))
+        engine = self.engine()
+        bank = None
+        if self.bank is not None:
+            from dermsim.tasks.enroll import ClassBank
+
+            bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
+        results = []
+        for name, image in pictures:
+            result = {"picture": name, **engine.predict([image])[0].to_dict()}
+            if bank is not None:
+                result["enrolled"] = bank.predict(engine.embed([image]))[0]
+            results.append(result)
+        answer = {"results": results, "errors": pictures.errors}
+        show(answer, _classify_table(results), as_json=self.json)
+        return pictures.status
+
+
+def _classify_table(results: Sequence[dict[str, Any]]) -> str:
+    header = ["picture", "warning", "diagnosis", "probability", "malignancy", "cannot exclude"]
+    rows = [
+        [
+            result["picture"],
+            "UNFAMILIAR" if result["is_outlier"] else "",
+            result["label_name"],
+            result["probabilities"][result["label_name"]],
+            f"{result['malignancy']:.3f} {'malignant' if result['is_malignant'] else 'benign'}",
+            " ".join(result["prediction_set"]),
+        ]
+        for result in results
+    ]
+    if any("enrolled" in result for result in results):
+        header.append("old and new classes")
+        for row, result in zip(rows, results, strict=True):
+            best = Counter(result["enrolled"]).most_common(3)
+            row.append(", ".join(f"{name} {probability:.3f}" for name, probability in best))
+    return table(header, rows)
+
+
+@app.command(name="similar")
+@dataclass(frozen=True, kw_only=True)
+class Similar(ModelCommand):
+    """Find the past cases that look most like each picture."""
+
+    pictures: Positional[tuple[Path, ...]]
+    """Photographs, or folders that are searched for them."""
+    k: Annotated[int, arg(aliases=["-k"])] = 5
+    """How many cases."""
+    where: UseAppendAction[tuple[str, ...]] = ()
+    """Only cases with this fact, such as dx=mel or age=40-60; may be repeated."""
+
+    def run(self) -> int:
+        """Search for each readable picture."""
+        where = parse_where(self.where)
+        pictures = Pictures(find_pictures(self.pictures))
+        engine = self.engine()
+        results = []
+        for name, image in pictures:
+            neighbors = engine.search([image], self.k, where=where)[0]
+            results.append({"picture": name, "neighbors": [n.to_dict() for n in neighbors]})
+        answer = {"results": results, "errors": pictures.errors}
+        show(answer, _similar_table(results), as_json=self.json)
+        return pictures.status
+
+
+def parse_where(conditions: Sequence[str]) -> dict[str, object]:
+    """Turn ``("dx=mel", "age=40-60")`` into a filter for `DermSim.search`.
+
+    Args:
+        conditions: Facts as ``name=value``; an age in years may be a range, ends included.
+
+    Returns:
+        What `Gallery.search` takes as `where`.
+
+    Raises:
+        ValueError: If a condition cannot be understood, or a name comes twice.
+    """
+    where: dict[str, object] = {}
+    for condition in conditions:
+        name, _, value = condition.partition("=")
+        if not name or not value:
+            raise ValueError(f"--where expects name=value, such as dx=mel, got {condition!r}")
+        if name in where:
+            raise ValueError(f"--where names {name!r} twice, but a case has one value of it")
+        if name == "dx":
+            where[name] = parse_dx(value)
+        else:
+            where[name] = _age_range(value) if name == "age" else value
+    return where
+
+
+def _age_range(text: str) -> tuple[float, float]:
+    low, _, high = text.partition("-")
+    try:
+        return float(low), float(high or low)
+    except ValueError as error:
+        raise ValueError(f"--where expects age=45 or age=40-60, got {text!r}") from error
+
+
+def _similar_table(results: Sequence[dict[str, Any]]) -> str:
+    found = ("similarity", "dx", "image_id", "lesion_id")
+    facts = ("age", "sex", "localization")
+    rows = [
+        [result["picture"], *map(neighbor.get, found), *map(neighbor["facts"].get, facts)]
+        for result in results
+        for neighbor in result["neighbors"]
+    ]
+    if results and not rows:
+        return "No case has all these facts."
+    return table(["picture", *found, *facts], rows)
+
+
+@app.command(name="explain")
+@dataclass(frozen=True, kw_only=True)
+class Explain(ModelCommand):
+    """Paint over a picture where the model sees evidence for a diagnosis."""
+
+    picture: Positional[Path]
+    """Photograph to explain."""
+    target: str | None = None
+    """Diagnosis to look for; the predicted one when left out."""
+    method: Method = "gradcam"
+    """How evidence is measured."""
+    output: Annotated[Path, arg(aliases=["-o"])] = Path("heatmap.png")
+    """PNG file to write."""
+
+    def run(self) -> int:
+        """Write the overlay."""
+        from dermsim.data.images import read_image
+        from dermsim.storage import atomic_path
+        from dermsim.ui.render import overlay
+
+        check_output(self.output)
+        if self.output.suffix.lower() != ".png":
+            raise ValueError(f"the overlay is a PNG, so {self.output} must end in .png")
+        target = parse_dx(self.target) if self.target else None
+        image = read_image(self.picture)
+        engine = self.engine()
+        own = engine.explain(image, method=self.method)
+        heatmap = engine.explain(image, method=self.method, target=target) if target else own
+        # peaks of one picture compare with each other: weak evidence is painted faintly
+        strength = min(heatmap.peak / own.peak, 1.0) if own.peak > 0 else 1.0
+        painted = overlay(image, heatmap, opacity=0.7, strength=strength, max_side=max(image.size))
+        with atomic_path(self.output) as temporary:
+            painted.save(temporary)
+        answer = {
+            "picture": str(self.picture),
+            "target": heatmap.target,
+            "method": heatmap.method,
+            "peak": heatmap.peak,
+            "strength": strength,
+            "output": str(self.output),
+        }
+        note = "" if heatmap.peak > 0 else "\nNothing in the picture speaks for the target."
+        show(answer, table([*answer], [[*answer.values()]]) + note, as_json=self.json)
+        return 0
+
+
+@app.command(name="enroll")
+@dataclass(frozen=True, kw_only=True)
+class Enroll(ModelCommand):
+    """Teach a new class with a few pictures, and keep it in a file for `classify --bank`."""
+
+    pictures: Positional[tuple[Path, ...]]
+    """Photographs of the new class, or folders that are searched for them."""
+    name: str
+    """What the class is called."""
+    bank: Path
+    """File of enrolled classes to create or extend."""
+
+    def run(self) -> int:
+        """Extend the bank; one bad picture refuses all, so that no class is half learned."""
+        from dermsim.data.images import read_image
+        from dermsim.tasks.enroll import ClassBank
+
+        check_output(self.bank)
+        images = [read_image(path) for path in find_pictures(self.pictures)]
+        engine = self.engine()
+        if self.bank.exists():
+            bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
+        else:
+            bank = engine.class_bank()
+        bank = bank.enroll(self.name, engine.embed(images))
+        bank.save(self.bank)
+        new = ", ".join(name for name in bank.names if name not in CODES)
+        answer = {"bank": str(self.bank), "classes": list(bank.names), "pictures": len(images)}
+        show(answer, f"{self.bank} now holds {new}", as_json=self.json)
+        return 0
+
+
+@app.command(name="evaluate")
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Command):
+    """Recompute a checkpoint's evaluation on a data set."""
+
+    model: Positional[str]
+    """Checkpoint folder or Hub id."""
+    data: str
+    """The photographs: a Hub id, a folder in any known layout, or "synthetic"."""
+    split: Literal["test", "validation", "all"] = "test"
+    """Held-out lesions of the training source, or every photograph of another source."""
+    output: Path | None = None
+    """JSON file to write the figures to."""
+
+    def run(self) -> int:
+        """Evaluate, print, and write the figures if asked to."""
+        from dermsim.data.ham10000 import load_ham10000
+        from dermsim.engine import evaluate_checkpoint
+
+        if self.output is not None:
+            check_output(self.output)
+        engine = _load(self.model)
+        ours = self.split != "all" and self.data != "synthetic"
+        report = evaluate_checkpoint(
+            engine,
+            load_ham10000(self.data),
+            split=self.split,
+            name="HAM10000" if ours else Path(self.data).name,
+        )
+        if self.output is not None:
+            report.save(self.output)
+        show(report.to_dict(), report.markdown(), as_json=self.json)
+        return 0
+
+
+@gallery_app.command(name="info")
+@dataclass(frozen=True, kw_only=True)
+class GalleryInfo(ModelCommand):
+    """Say what the checkpoint's gallery holds."""
+
+    def run(self) -> int:
+        """Count the cases."""
+        engine = self.engine()
+        records = engine.gallery.records
+        counts = Counter(record["dx"] for record in records)
+        answer = {
+            "cases": len(records),
+            "lesions": len({record["lesion_id"] for record in records}),
+            "fingerprint": engine.fingerprint,
+            "dx": {code: counts[code] for code in CODES},
+        }
+        summary = "{cases} cases of {lesions} lesions, encoder {fingerprint}".format(**answer)
+        rows = [[code, diagnosis(code).name, counts[code]] for code in CODES]
+        readable = f"{summary}\n\n{table(['dx', 'diagnosis', 'cases'], rows)}"
+        show(answer, readable, as_json=self.json)
+        return 0
+
+
+@gallery_app.command(name="build")
+@dataclass(frozen=True, kw_only=True)
+class GalleryBuild(ModelCommand):
+    """Embed a data set's cases, to search them in place of the checkpoint's own."""
+
+    data: str
+    """HAM10000: a Hub id, a folder in any of its layouts, or "synthetic"."""
+    output: Annotated[Path, arg(aliases=["-o"])]
+    """Folder of its own to write the gallery to."""
+    split: Literal["train", "all"] = "train"
+    """Only the training lesions, or every photograph."""
+
+    def run(self) -> int:
+        """Write the gallery."""
+        from tqdm import tqdm
+
+        from dermsim.data.ham10000 import load_ham10000
+        from dermsim.data.splits import grouped_splits
+        from dermsim.engine import case_records
+        from dermsim.models.encode import encode
+        from dermsim.tasks.retrieve import Gallery
+
+        engine = self.engine()
+        rows = load_ham10000(self.data)
+        if self.split == "train":
+            rows = grouped_splits(rows)["train"]
+        images = tqdm(rows["image"], total=len(rows), unit="picture", disable=None)
+        embeddings = encode(engine.model, engine.processor, images).embeddings
+        gallery = Gallery.build(embeddings, case_records(rows), fingerprint=engine.fingerprint)
+        gallery.save(self.output)
+        answer = {"output": str(self.output), "cases": len(gallery)}
+        show(answer, f"{self.output} holds {len(gallery)} cases", as_json=self.json)
+        return 0
+
+
+app.command(gallery_app, name="gallery", help="Look into the gallery of past cases, or build one.")

@@ -1,0 +1,126 @@
+"""How the `dermsim` command reads pictures and prints answers; the commands are in `cli`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dermsim.labels import DISCLAIMER
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def sentence(error: Exception) -> str:
+    """Return an error's message on one line."""
+    return " ".join(str(error).split())
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Align rows under a header.
+
+    Args:
+        header: Column titles.
+        rows: Cells in the same order. None is shown as a dash, a float with three decimals, or
+            without any when it is whole.
+
+    Returns:
+        Lines without trailing blanks, a rule under the header.
+    """
+    body = [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+    lines = [header, ["-" * width for width in widths], *body]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() else f"{value:.3f}"
+    return str(value)
+
+
+def show(document: dict[str, Any], readable: str, *, as_json: bool) -> None:
+    """Print an answer with the disclaimer.
+
+    Args:
+        document: The answer as plain Python values.
+        readable: The same for people.
+        as_json: Print `document` as one JSON document instead of `readable`.
+
+    Raises:
+        ValueError: If a number in `document` is not finite, which JSON cannot say.
+    """
+    if as_json:
+        document = {**document, "disclaimer": DISCLAIMER}
+        print(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
+    else:
+        print(f"{readable}\n\n{DISCLAIMER}")
+
+
+def find_pictures(sources: Sequence[Path]) -> list[Path]:
+    """Collect files, and the pictures in folders.
+
+    Args:
+        sources: Files and folders.
+
+    Raises:
+        FileNotFoundError: If one does not exist.
+        ValueError: If none is given, or a folder holds no pictures.
+    """
+    from dermsim.data.images import list_images
+
+    if not sources:
+        raise ValueError("no picture was given: name files, or folders that hold some")
+    return list_images(sources)
+
+
+def check_output(path: Path) -> None:
+    """Refuse, before any work is done, to write a file where a folder is.
+
+    Raises:
+        ValueError: If `path` is a folder.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name the file to write")
+
+
+@dataclass
+class Pictures:
+    """Reads pictures one at a time; one that cannot be read is reported and passed over.
+
+    Attributes:
+        paths: Image files.
+        errors: What could not be read so far, and why.
+    """
+
+    paths: Sequence[Path]
+    errors: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def status(self) -> int:
+        """Exit status so far: 2 when a picture could not be read."""
+        return 2 if self.errors else 0
+
+    def __iter__(self) -> Iterator[tuple[str, Image]]:
+        """Yield name and picture; several show a progress bar, when stderr is a terminal."""
+        from tqdm import tqdm
+
+        from dermsim.data.images import read_image
+
+        for path in tqdm(self.paths, unit="picture", disable=None if self.paths[1:] else True):
+            try:
+                image = read_image(path)
+            except (ValueError, OSError) as error:
+                self.errors.append({"picture": str(path), "error": sentence(error)})
+                tqdm.write(f"dermsim: {sentence(error)}", file=sys.stderr)
+            else:
+                yield str(path), image

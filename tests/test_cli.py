@@ -1,0 +1,504 @@
+"""The `dermsim` command, run in this process: on a stub engine, then on a real tiny checkpoint."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import get_args
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermsim import cli, engine
+from dermsim.labels import CODES, DISCLAIMER
+from dermsim.results import Prediction
+from dermsim.tasks.enroll import ClassBank
+from dermsim.tasks.explain import METHODS, Heatmap
+from dermsim.tasks.retrieve import Gallery
+from dermsim.terminal import table
+
+
+class StubEngine:
+    """Answers from a picture's average colour: red is melanoma, blue unlike anything seen."""
+
+    fingerprint = "stub"
+
+    def __init__(self):
+        directions = np.eye(len(CODES), 8, dtype=np.float32)
+        self.gallery = Gallery.build(
+            directions,
+            [
+                {"image_id": f"ISIC_{i}", "lesion_id": f"L{i}", "dx": code, "age": 40.0 + i}
+                for i, code in enumerate(CODES)
+            ],
+            fingerprint="stub",
+        )
+        self.bank = ClassBank.from_classes(CODES, directions, [5] * 7, 0.1, "stub")
+        self.peaks = {"mel": 2.0, "nv": 0.5, "df": 0.0}
+
+    def predict(self, images):
+        return [self._predict(image) for image in images]
+
+    def _predict(self, image):
+        red, _, blue = np.asarray(image).mean(axis=(0, 1))
+        name = "mel" if red > 128 else "nv"
+        probabilities = {code: 0.7 if code == name else 0.05 for code in CODES}
+        return Prediction(
+            label=CODES.index(name),
+            label_name=name,
+            probabilities=probabilities,
+            prediction_set=(name, "bkl"),
+            malignancy=0.8 if name == "mel" else 0.15,
+            is_malignant=name == "mel",
+            ood_score=float(blue),
+            is_outlier=bool(blue > 128),
+        )
+
+    def embed(self, images):
+        embeddings = np.zeros((len(images), 8), dtype=np.float32)
+        for row, image in zip(embeddings, images, strict=True):
+            row[CODES.index(self._predict(image).label_name)] = 0.8
+            row[7] = 0.6
+        return embeddings
+
+    def search(self, images, k=5, *, where=None):
+        return self.gallery.search(self.embed(images), k, where=where)
+
+    def explain(self, image, *, method="gradcam", target=None):
+        target = target or "mel"
+        values = np.zeros((image.height, image.width), dtype=np.float32)
+        if self.peaks[target]:
+            values[: image.height // 2] = 1
+        return Heatmap(values=values, peak=self.peaks[target], method=method, target=target)
+
+    def class_bank(self):
+        return self.bank
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """Loads a stub whatever the model's name, and remembers the name."""
+    built = StubEngine()
+
+    def from_pretrained(name):
+        built.name = name
+        return built
+
+    monkeypatch.setattr(engine.DermSim, "from_pretrained", from_pretrained)
+    return built
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A red and a blue picture, a text that calls itself a picture, and a note."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("RGB", (40, 30), "red").save(pictures / "a.png")
+    Image.new("RGB", (40, 30), "blue").save(pictures / "b.png")
+    (pictures / "c.jpg").write_text("not a picture")
+    (pictures / "notes.txt").write_text("not even called a picture")
+    return pictures
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command; return status, stdout and stderr."""
+
+    def command(*arguments):
+        status = cli.main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return command
+
+
+def assert_refused(answer, *words):
+    """Exit status 2, nothing on stdout, one sentence on stderr."""
+    status, out, err = answer
+    assert (status, out) == (2, "")
+    assert err.startswith("dermsim: ") and err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+class TestStart:
+    def test_nothing_heavy_is_imported_for_help(self):
+        code = (
+            "import sys, dermsim.cli\n"
+            "print(*{'torch', 'transformers', 'gradio', 'datasets', 'sklearn', 'faiss', 'pandas'}"
+            " & set(sys.modules))"
+        )
+        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (answer.returncode, answer.stdout.strip()) == (0, "")
+
+    @pytest.mark.parametrize(
+        "command", ["classify", "similar", "explain", "enroll", "evaluate", "gallery"]
+    )
+    def test_help_lists_every_command(self, command, capsys):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["--help"])
+        assert stop.value.code == 0
+        assert command in capsys.readouterr().out
+
+    def test_usage_errors_have_the_same_status(self):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["clasify", "a.png"])
+        assert stop.value.code == 2
+
+    def test_methods_are_those_of_explain(self):
+        assert get_args(cli.Method) == tuple(METHODS)
+
+    def test_default_model_is_the_checkouts_own_or_the_hubs(self, monkeypatch, tmp_path):
+        module = tmp_path / "dermsim" / "cli.py"
+        monkeypatch.setattr(cli, "__file__", str(module))
+        assert cli.default_model() == cli.HUB_MODEL
+        released = tmp_path / "hub" / "dermsim-ham10000"
+        released.mkdir(parents=True)
+        (released / "config.json").write_text("{}")
+        assert cli.default_model() == str(released)
+
+
+class TestClassify:
+    def test_table(self, run, stub, folder):
+        status, out, err = run("classify", folder / "a.png", "--model", "some/model")
+        assert (status, err, stub.name) == (0, "", "some/model")
+        header, rule, row, blank, disclaimer = out.splitlines()
+        assert header.split()[:3] == ["picture", "warning", "diagnosis"]
+        assert set(rule) == {"-", " "} and not blank
+        assert row.split() == [
+            str(folder / "a.png"), "mel", "0.700", "0.800", "malignant", "mel", "bkl"
+        ]  # fmt: skip
+        assert disclaimer == DISCLAIMER
+
+    def test_an_unfamiliar_picture_is_flagged_before_its_label(self, run, stub, folder):
+        _, out, _ = run("classify", folder / "b.png")
+        row = out.splitlines()[2]
+        assert 0 < row.index("UNFAMILIAR") < row.index("nv")
+
+    def test_json_is_one_document(self, run, stub, folder):
+        status, out, err = run("classify", folder / "a.png", folder / "b.png", "--json")
+        document = json.loads(out)
+        assert (status, err, document["errors"]) == (0, "", [])
+        assert [result["label_name"] for result in document["results"]] == ["mel", "nv"]
+        assert [result["is_outlier"] for result in document["results"]] == [False, True]
+        assert document["results"][0]["picture"] == str(folder / "a.png")
+        assert document["disclaimer"] == DISCLAIMER
+
+    def test_a_bad_picture_in_a_folder_does_not_stop_the_others(self, run, stub, folder):
+        status, out, err = run("classify", folder)
+        assert status == 2
+        assert "a.png" in out and "b.png" in out and "c.jpg" not in out
+        assert err.splitlines() == [line for line in err.splitlines() if "c.jpg" in line]
+        assert len(err.splitlines()) == 1
+
+    def test_json_names_the_bad_pictures_too(self, run, stub, folder):
+        status, out, _ = run("classify", folder, "--json")
+        (error,) = json.loads(out)["errors"]
+        assert status == 2
+        assert error["picture"] == str(folder / "c.jpg")
+        assert "c.jpg is not an image" in error["error"]
+
+    def test_missing_file(self, run, stub, tmp_path):
+        assert_refused(run("classify", tmp_path / "none.png"), "no file or folder at", "none.png")
+
+    def test_no_picture(self, run, stub):
+        assert_refused(run("classify"), "no picture was given")
+
+    def test_folder_without_pictures(self, run, stub, tmp_path):
+        assert_refused(run("classify", tmp_path), "no pictures in the folder")
+
+    def test_missing_model(self, run, folder, tmp_path):
+        assert_refused(run("classify", folder / "a.png", "--model", tmp_path / "no"), "no folder")
+
+    def test_bank_of_another_encoder(self, run, stub, folder, tmp_path):
+        path = tmp_path / "bank.safetensors"
+        ClassBank(fingerprint="other").enroll("x", np.ones((1, 8))).save(path)
+        assert_refused(run("classify", folder / "a.png", "--bank", path), "was made by encoder")
+
+    def test_missing_bank(self, run, stub, folder, tmp_path):
+        answer = run("classify", folder / "a.png", "--bank", tmp_path / "none.safetensors")
+        assert_refused(answer, "none.safetensors")
+
+
+class TestSimilar:
+    def test_table(self, run, stub, folder):
+        status, out, err = run("similar", folder / "a.png", "-k", 2)
+        assert (status, err) == (0, "")
+        rows = out.split("\n\n")[0].splitlines()[2:]
+        assert len(rows) == 2
+        assert rows[0].split()[1:] == ["0.800", "mel", "ISIC_4", "L4", "44", "-", "-"]
+
+    def test_json(self, run, stub, folder):
+        _, out, _ = run("similar", folder / "a.png", "-k", 3, "--json")
+        (result,) = json.loads(out)["results"]
+        assert len(result["neighbors"]) == 3
+        assert result["neighbors"][0]["facts"]["age"] == 44.0
+
+    def test_where(self, run, stub, folder):
+        _, out, _ = run("similar", folder / "a.png", "--where", "dx=Basal cell carcinoma", "--json")
+        (result,) = json.loads(out)["results"]
+        assert [neighbor["dx"] for neighbor in result["neighbors"]] == ["bcc"]
+
+    def test_several_conditions_hold_together(self, run, stub, folder):
+        arguments = ("--where", "age=41-43", "--where", "dx=df", "--json")
+        _, out, _ = run("similar", folder / "a.png", *arguments)
+        (result,) = json.loads(out)["results"]
+        assert [neighbor["image_id"] for neighbor in result["neighbors"]] == ["ISIC_3"]
+
+    def test_no_case_matches(self, run, stub, folder):
+        status, out, _ = run("similar", folder / "a.png", "--where", "sex=female")
+        assert status == 0
+        assert "No case has all these facts." in out
+
+    @pytest.mark.parametrize(
+        ("conditions", "message"),
+        [
+            (["mel"], "expects name=value"),
+            (["=mel"], "expects name=value"),
+            (["dx="], "expects name=value"),
+            (["dx=wart"], "unknown dx 'wart'"),
+            (["sex=male", "sex=female"], "names 'sex' twice"),
+            (["age=old"], "age=45 or age=40-60, got 'old'"),
+        ],
+    )
+    def test_bad_conditions(self, run, stub, folder, conditions, message):
+        arguments = [text for condition in conditions for text in ("--where", condition)]
+        assert_refused(run("similar", folder / "a.png", *arguments), message)
+
+    def test_unknown_fact(self, run, stub, folder):
+        answer = run("similar", folder / "a.png", "--where", "colour=red")
+        assert_refused(answer, "there is no fact 'colour'")
+
+    def test_k_below_one(self, run, stub, folder):
+        assert_refused(run("similar", folder / "a.png", "-k", 0), "k must be at least 1")
+
+    def test_parse_where(self):
+        assert cli.parse_where([]) == {}
+        assert cli.parse_where(["dx=Melanoma", "localization=lower extremity", "age=45"]) == {
+            "dx": "mel",
+            "localization": "lower extremity",
+            "age": (45.0, 45.0),
+        }
+
+
+class TestExplain:
+    def test_the_overlay_is_a_png_of_the_pictures_size(self, run, stub, folder, tmp_path):
+        output = tmp_path / "new" / "out.png"
+        status, out, err = run("explain", folder / "a.png", "--target", "mel", "-o", output)
+        assert (status, err) == (0, "")
+        assert str(output) in out
+        with Image.open(output) as painted:
+            assert (painted.format, painted.size) == ("PNG", (40, 30))
+            assert painted.getpixel((5, 2)) != (255, 0, 0)
+            assert painted.getpixel((5, 28)) == (255, 0, 0)
+
+    def test_weak_evidence_is_painted_faintly(self, run, stub, folder, tmp_path):
+        changes = []
+        for target in ("mel", "nv"):
+            output = tmp_path / f"{target}.png"
+            run("explain", folder / "a.png", "--target", target, "-o", output)
+            changes.append(np.abs(np.asarray(Image.open(output)) - [255.0, 0, 0]).sum())
+        assert 0 < changes[1] < changes[0]
+
+    def test_json(self, run, stub, folder, tmp_path):
+        output = tmp_path / "out.png"
+        arguments = ("--target", "nv", "--method", "layercam", "-o", output, "--json")
+        _, out, _ = run("explain", folder / "a.png", *arguments)
+        document = json.loads(out)
+        assert document.pop("disclaimer") == DISCLAIMER
+        assert document == {
+            "picture": str(folder / "a.png"),
+            "target": "nv",
+            "method": "layercam",
+            "peak": 0.5,
+            "strength": 0.25,
+            "output": str(output),
+        }
+
+    def test_no_evidence_is_said(self, run, stub, folder, tmp_path):
+        output = tmp_path / "out.png"
+        _, out, _ = run("explain", folder / "a.png", "--target", "df", "-o", output)
+        assert "Nothing in the picture speaks for the target." in out
+        assert np.array_equal(np.asarray(Image.open(output))[0, 0], [255, 0, 0])
+
+    def test_unknown_target(self, run, stub, folder):
+        assert_refused(run("explain", folder / "a.png", "--target", "wart"), "unknown dx 'wart'")
+
+    def test_output_that_is_no_png(self, run, stub, folder):
+        assert_refused(run("explain", folder / "a.png", "-o", "out.jpg"), "must end in .png")
+
+    def test_output_that_is_a_folder(self, run, stub, folder, tmp_path):
+        output = tmp_path / "folder.png"
+        output.mkdir()
+        assert_refused(run("explain", folder / "a.png", "-o", output), "folder.png is a folder")
+        assert output.is_dir()
+
+    def test_bad_picture(self, run, stub, folder, tmp_path):
+        answer = run("explain", folder / "c.jpg", "-o", tmp_path / "out.png")
+        assert_refused(answer, "c.jpg is not an image")
+        assert not (tmp_path / "out.png").exists()
+
+
+class TestEnroll:
+    def test_a_class_is_learned_extended_and_found_again(self, run, stub, folder, tmp_path):
+        bank = tmp_path / "bank.safetensors"
+        red, blue = folder / "a.png", folder / "b.png"
+        status, out, err = run("enroll", "--name", "bullseye", red, "--bank", bank)
+        assert (status, err) == (0, "")
+        assert "bullseye" in out
+        _, out, _ = run("enroll", "--name", "wart", red, blue, "--bank", bank, "--json")
+        answer = json.loads(out)
+        assert answer["classes"] == [*CODES, "bullseye", "wart"]
+        assert answer["pictures"] == 2
+
+        _, out, _ = run("classify", red, "--bank", bank, "--json")
+        enrolled = json.loads(out)["results"][0]["enrolled"]
+        assert list(enrolled) == [*CODES, "bullseye", "wart"]
+        assert sum(enrolled.values()) == pytest.approx(1)
+        assert max(enrolled, key=enrolled.get) == "bullseye"
+        _, out, _ = run("classify", red, "--bank", bank)
+        assert "old and new classes" in out and "bullseye 0." in out
+
+    def test_one_bad_picture_refuses_all(self, run, stub, folder, tmp_path):
+        bank = tmp_path / "bank.safetensors"
+        run("enroll", "--name", "bullseye", folder / "a.png", "--bank", bank)
+        before = bank.read_bytes()
+        answer = run("enroll", "--name", "wart", folder, "--bank", bank)
+        assert_refused(answer, "c.jpg is not an image")
+        assert bank.read_bytes() == before
+        assert sorted(tmp_path.iterdir()) == [bank, folder]
+
+    def test_taken_name(self, run, stub, folder, tmp_path):
+        answer = run("enroll", "--name", "Mel", folder / "a.png", "--bank", tmp_path / "b")
+        assert_refused(answer, "already a class 'Mel'")
+
+    def test_empty_name(self, run, stub, folder, tmp_path):
+        answer = run("enroll", "--name", " ", folder / "a.png", "--bank", tmp_path / "b")
+        assert_refused(answer, "needs a name")
+
+    def test_no_picture(self, run, stub, tmp_path):
+        answer = run("enroll", "--name", "x", "--bank", tmp_path / "b")
+        assert_refused(answer, "no picture was given")
+
+    def test_bank_that_is_a_folder(self, run, stub, folder):
+        answer = run("enroll", "--name", "x", folder / "a.png", "--bank", folder)
+        assert_refused(answer, "is a folder: name the file to write")
+
+    def test_bank_that_is_something_else(self, run, stub, folder):
+        answer = run("enroll", "--name", "x", folder / "a.png", "--bank", folder / "notes.txt")
+        assert_refused(answer, "notes.txt")
+
+
+class TestEvaluate:
+    @pytest.fixture
+    def evaluated(self, stub, monkeypatch):
+        """Replaces the data and the evaluation; remembers what was asked."""
+        asked = {}
+
+        def evaluate_checkpoint(loaded, dataset, *, split):
+            asked.update(engine=loaded, dataset=dataset, split=split)
+            return SimpleNamespace(
+                to_dict=lambda: {"balanced_accuracy": {"value": 0.75}},
+                markdown=lambda: "| balanced accuracy | 0.75 |",
+                save=lambda path: path.write_text("saved"),
+            )
+
+        monkeypatch.setattr(engine, "evaluate_checkpoint", evaluate_checkpoint)
+        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: f"<{source}>")
+        return asked
+
+    def test_table_and_file(self, run, stub, evaluated, tmp_path):
+        output = tmp_path / "figures.json"
+        status, out, _ = run("evaluate", "some/model", "--data", "here", "--output", output)
+        assert status == 0
+        assert "| balanced accuracy | 0.75 |" in out
+        assert output.read_text() == "saved"
+        assert evaluated == {"engine": stub, "dataset": "<here>", "split": "test"}
+        assert stub.name == "some/model"
+
+    def test_json_and_split(self, run, evaluated):
+        _, out, _ = run("evaluate", "some/model", "--data", "here", "--split", "all", "--json")
+        assert json.loads(out)["balanced_accuracy"] == {"value": 0.75}
+        assert evaluated["split"] == "all"
+
+    def test_output_that_is_a_folder(self, run, evaluated, tmp_path):
+        answer = run("evaluate", "some/model", "--data", "here", "--output", tmp_path)
+        assert_refused(answer, "is a folder: name the file to write")
+        assert not evaluated
+
+    def test_missing_data(self, run, stub, tmp_path):
+        with pytest.raises(SystemExit) as stop:
+            run("evaluate", "some/model")
+        assert stop.value.code == 2
+
+
+class TestGallery:
+    def test_info(self, run, stub):
+        status, out, _ = run("gallery", "info")
+        assert status == 0
+        assert "7 cases of 7 lesions, encoder stub" in out
+        assert "Melanoma" in out
+
+    def test_info_as_json(self, run, stub):
+        document = json.loads(run("gallery", "info", "--json")[1])
+        assert document["cases"] == 7
+        assert document["dx"] == dict.fromkeys(CODES, 1)
+
+
+class TestRealCheckpoint:
+    """The same commands on a checkpoint folder as training writes it."""
+
+    @pytest.fixture
+    def picture(self, tmp_path):
+        from dermsim.data.synthetic import draw_lesion
+
+        path = tmp_path / "lesion.png"
+        draw_lesion("mel", seed=3).save(path)
+        return path
+
+    def test_classify_equals_the_engine(self, run, checkpoint, picture):
+        status, out, err = run("classify", picture, "--model", checkpoint, "--json")
+        assert (status, err) == (0, "")
+        (result,) = json.loads(out)["results"]
+        expected = engine.DermSim.from_pretrained(checkpoint).predict(picture)[0]
+        assert result["label_name"] == expected.label_name
+        assert result["probabilities"] == expected.probabilities
+
+    def test_similar_explain_and_enroll(self, run, checkpoint, picture, tmp_path):
+        model = ("--model", checkpoint, "--json")
+        (result,) = json.loads(run("similar", picture, "-k", 2, *model)[1])["results"]
+        assert len(result["neighbors"]) == 2
+        output, bank = tmp_path / "out.png", tmp_path / "bank.safetensors"
+        assert run("explain", picture, "--target", "nv", "-o", output, *model)[0] == 0
+        with Image.open(output) as painted, Image.open(picture) as original:
+            assert painted.size == original.size
+        assert run("enroll", "--name", "odd", picture, "--bank", bank, *model)[0] == 0
+        (result,) = json.loads(run("classify", picture, "--bank", bank, *model)[1])["results"]
+        assert max(result["enrolled"], key=result["enrolled"].get) == "odd"
+
+    def test_a_gallery_is_built_and_read_back(self, run, checkpoint, tmp_path):
+        folder = tmp_path / "gallery"
+        arguments = ("--data", "synthetic", "-o", folder, "--model", checkpoint, "--json")
+        status, out, _ = run("gallery", "build", *arguments)
+        assert status == 0
+        mark = engine.DermSim.from_pretrained(checkpoint).fingerprint
+        assert len(Gallery.load(folder, fingerprint=mark)) == json.loads(out)["cases"] > 0
+
+    def test_evaluate(self, run, checkpoint, tmp_path):
+        output = tmp_path / "figures.json"
+        arguments = ("--data", "synthetic", "--output", output, "--json")
+        status, out, _ = run("evaluate", checkpoint, *arguments)
+        assert status == 0
+        printed = json.loads(out)
+        del printed["disclaimer"]
+        assert printed == json.loads(output.read_text())
+
+
+def test_table_aligns_and_trims():
+    assert table(["a", "long"], [["wide", 1.0], [None, 0.5]]).splitlines() == [
+        "a     long",
+        "----  -----",
+        "wide  1",
+        "-     0.500",
+    ]

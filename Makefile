@@ -1,0 +1,52 @@
+# Everything a contributor runs, by name. `make` alone lists it.
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: install
+install:  ## Install the package in place with what development needs
+	pip install -e ".[dev]"
+
+.PHONY: format
+format:  ## Rewrite the sources in the project's style
+	ruff check --fix
+	ruff format
+
+.PHONY: lint
+lint:  ## Check style, formatting, file sizes and stray keys
+	ruff check
+	ruff format --check
+	git ls-files -z | xargs -0 python .ci/guard.py
+
+.PHONY: types
+types:  ## Check the types of the package
+	mypy
+
+.PHONY: imports
+imports:  ## Check that no module imports from a floor above its own
+	lint-imports
+
+.PHONY: test
+test:  ## Run the fast tests
+	pytest
+
+.PHONY: test-all
+test-all:  ## Run the slow tests too
+	pytest -m "not gpu and not network"
+
+.PHONY: smoke-train
+smoke-train:  ## Train on drawn lesions, about a minute on a CPU
+	python train_accelerate.py --preset smoke
+
+.PHONY: app
+app:  ## Serve the app with the released checkpoint
+	python app.py
+
+.PHONY: bench
+bench:  ## Print the speed tables
+	for script in benchmarks/bench_*.py; do python $$script || exit 1; done
+
+.PHONY: check
+check: lint types imports test  ## Run what CI runs

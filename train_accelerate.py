@@ -68,7 +68,7 @@ def main(config: TrainConfig) -> Path:
         cpu=config.cpu,
         mixed_precision=optim.mixed_precision,
         gradient_accumulation_steps=optim.gradient_accumulation,
-        log_with=list(config.trackers),
+        log_with=list(config.trackers) or None,
         project_dir=config.output,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=one_head_idle)],
     )
@@ -159,11 +159,12 @@ def main(config: TrainConfig) -> Path:
         return balanced_accuracy(validation_labels, torch.cat(predictions).cpu().numpy(), classes)
 
     # --- training -----------------------------------------------------------------------------
-    before = validate()  # at once, so that what is broken there breaks now
-    accelerator.log({"validation/balanced_accuracy": before}, step=progress.step)
-    accelerator.print(f"before training: validation/balanced_accuracy {before:.4g}")
+    if progress.step == 0:  # at once, so that what is broken there breaks now
+        before = validate()
+        accelerator.log({"validation/balanced_accuracy": before}, step=0)
+        accelerator.print(f"before training: validation/balanced_accuracy {before:.4g}")
     for epoch in range(progress.epoch, optim.epochs):
-        sampler.set_epoch(epoch)
+        loader.set_epoch(epoch)  # and through it the sampler's, on every process
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         model.train()
         bar = tqdm(loader, f"epoch {epoch + 1}/{optim.epochs}", disable=not sys.stderr.isatty())

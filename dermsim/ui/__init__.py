@@ -1,0 +1,1 @@
+"""The Gradio app: drawing, callbacks, tabs and the page that holds them."""

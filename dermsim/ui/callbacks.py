@@ -1,0 +1,296 @@
+"""What happens when the visitor acts: plain functions of an engine and plain values.
+
+Each returns HTML, a picture, a `ClassBank` or JSON-able values, and refuses bad input with a
+`ValueError` of one sentence. None of them knows Gradio; `tabs` and `app` bind them to the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from dermsim.data.ham10000 import load_ham10000
+from dermsim.data.images import read_image
+from dermsim.data.synthetic import draw_lesion
+from dermsim.labels import CODES, DISCLAIMER
+from dermsim.tasks.enroll import ClassBank
+from dermsim.tasks.explain import Heatmap
+from dermsim.ui import render
+
+if TYPE_CHECKING:
+    from dermsim.engine import DermSim
+
+Report = Callable[[float, str], object]
+"""Told how far long work has come: the share done in [0, 1] and what is being done."""
+
+MAX_NEIGHBORS = 24
+MAX_PICTURES = 50
+BANK_NAME = "dermsim-classes.safetensors"
+
+_SHOWN = (900, 900)  # pixels a picture needs at most on the page
+_KEPT = (300, 300)  # pixels of a heatmap kept per visitor; it comes from far fewer
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A heatmap and what is needed to draw it again at another opacity.
+
+    Attributes:
+        image: Path of the picture explained.
+        heatmap: Where the evidence for the target lies.
+        strength: The map's peak over that of the map for the model's own answer, in [0, 1].
+    """
+
+    image: str
+    heatmap: Heatmap
+    strength: float
+
+
+def classify(engine: DermSim, image: str | None) -> tuple[str, str]:
+    """Return what stands above all tabs, a warning or nothing, and the verdict on a picture.
+
+    While there is no picture, the verdict is the seven diagnoses in words.
+
+    Raises:
+        ValueError: If the picture cannot be read.
+    """
+    if image is None:
+        return "", render.legend()
+    prediction = engine.predict([image])[0]
+    return render.warning(prediction), render.verdict(prediction, engine.calibration)
+
+
+def explain(
+    engine: DermSim, image: str | None, target: str | None, opacity: float
+) -> tuple[Explanation | None, Image.Image | None, str]:
+    """Explain one diagnosis in a picture.
+
+    Args:
+        engine: The loaded checkpoint.
+        image: Path of the picture, or None while there is none.
+        target: One of `CODES`, or None for the model's own answer.
+        opacity: Of the map's strongest place, in [0, 1].
+
+    Returns:
+        What to keep for `blend`, the picture with its heatmap, and the words under it.
+
+    Raises:
+        ValueError: If the picture cannot be read or the target is not one of the seven.
+    """
+    if image is None:
+        text = "Add a picture and a heatmap will show which regions raised a diagnosis's score."
+        return None, None, render.empty("Where does the model look?", text)
+    found, answer = _explain(engine, image, target)
+    caption = render.explanation(found.heatmap, answer, found.strength)
+    return found, blend(found, opacity), caption
+
+
+def blend(explanation: Explanation | None, opacity: float) -> Image.Image | None:
+    """Draw an explanation at another opacity in [0, 1]; the model is not asked again.
+
+    Raises:
+        ValueError: If the picture cannot be read any more.
+    """
+    if explanation is None:
+        return None
+    if not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
+        raise ValueError(f"Asked for an opacity of {opacity}: choose 0 to 1.")
+    picture = read_image(explanation.image, at_least=_SHOWN)
+    return render.overlay(
+        picture, explanation.heatmap, opacity=opacity, strength=explanation.strength
+    )
+
+
+def similar(
+    engine: DermSim, image: str | None, k: int, *, pictures: render.Pictures | None = None
+) -> str:
+    """Return the past cases most like a picture as cards.
+
+    Args:
+        engine: The loaded checkpoint.
+        image: Path of the picture, or None while there is none.
+        k: How many cases, 1 to `MAX_NEIGHBORS`.
+        pictures: Where the cases' pictures come from, or None when no data set is at hand.
+
+    Raises:
+        ValueError: If the picture cannot be read or `k` is out of range.
+    """
+    if image is None:
+        text = (
+            f"Add a picture to find the most similar of {len(engine.gallery):,} past cases, with "
+            "what became known of each."
+        )
+        return render.empty("Has this been seen before?", text)
+    return render.neighbors(_neighbors(engine, image, k), pictures, len(engine.gallery))
+
+
+def compare(engine: DermSim, bank: ClassBank, image: str | None) -> str:
+    """Return a picture's probabilities against old and enrolled classes.
+
+    Raises:
+        ValueError: If the picture cannot be read.
+    """
+    if image is None:
+        return render.empty(
+            "Old classes and yours, side by side",
+            "Add a picture above, and enrol a class, to see which of them it resembles.",
+        )
+    probabilities = bank.predict(engine.embed([image]))[0]
+    return render.comparison(probabilities, own_classes(bank))
+
+
+def enroll(
+    engine: DermSim,
+    bank: ClassBank,
+    name: str,
+    pictures: Sequence[str],
+    *,
+    report: Report | None = None,
+) -> ClassBank:
+    """Return a new bank that also knows a class shown in a few pictures; the old one is unchanged.
+
+    Args:
+        engine: The loaded checkpoint.
+        bank: What this visitor has taught so far.
+        name: Of the new class.
+        pictures: Paths of 1 to `MAX_PICTURES` pictures of it.
+        report: Told before each picture is read.
+
+    Raises:
+        ValueError: If the name is empty or taken, there are no or too many pictures, or one
+            cannot be read.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError("The new class has no name yet: write one, then enrol.")
+    if not pictures:
+        raise ValueError(f"There are no pictures of {name.strip()!r} yet: add a few, then enrol.")
+    if len(pictures) > MAX_PICTURES:
+        raise ValueError(f"{len(pictures)} pictures are too many: choose up to {MAX_PICTURES}.")
+    embeddings = []
+    # one at a time, so that an error names its file and the progress bar moves
+    for done, picture in enumerate(pictures):
+        if report:
+            report(done / len(pictures), f"Reading picture {done + 1} of {len(pictures)}")
+        embeddings.append(engine.embed([picture]))
+    return bank.enroll(name.strip(), np.concatenate(embeddings))
+
+
+def remove(bank: ClassBank, name: str | None) -> ClassBank:
+    """Return a new bank without one enrolled class.
+
+    Raises:
+        ValueError: If no class was chosen or this visitor has not enrolled it.
+    """
+    if name is None or name not in own_classes(bank):
+        raise ValueError("Choose one of your own classes to remove.")
+    return bank.remove(name)
+
+
+def own_classes(bank: ClassBank) -> dict[str, int]:
+    """Return the classes that a visitor enrolled, with the number of pictures of each."""
+    counts = zip(bank.names, bank.counts, strict=True)
+    return {name: count for name, count in counts if name not in CODES}
+
+
+def load_bank(engine: DermSim, path: str) -> ClassBank:
+    """Read a bank that a visitor saved earlier.
+
+    Raises:
+        ValueError: If the file is not a bank or was made with another model.
+    """
+    return ClassBank.load(path, fingerprint=engine.fingerprint)
+
+
+def save_bank(bank: ClassBank, folder: str | Path) -> Path:
+    """Write a bank into a folder under the name the visitor's download gets."""
+    path = Path(folder) / BANK_NAME
+    bank.save(path)
+    return path
+
+
+def classify_data(engine: DermSim, image: str | None) -> dict[str, object]:
+    """Return the prediction for one picture as JSON-able values: the ``/classify`` endpoint."""
+    prediction = engine.predict([_required(image)])[0].to_dict()
+    return {**prediction, "disclaimer": DISCLAIMER}
+
+
+def explain_data(
+    engine: DermSim, image: str | None, target: str | None, opacity: float
+) -> tuple[Image.Image, dict[str, object]]:
+    """Return the picture with its heatmap, and its facts: the ``/explain`` endpoint."""
+    found, answer = _explain(engine, _required(image), target)
+    drawn = blend(found, opacity)
+    assert drawn is not None
+    facts = {
+        "target": found.heatmap.target,
+        "method": found.heatmap.method,
+        "peak": found.heatmap.peak,
+        "strength": found.strength,
+        "answer": answer,
+    }
+    return drawn, facts
+
+
+def similar_data(engine: DermSim, image: str | None, k: int) -> list[dict[str, object]]:
+    """Return the most similar past cases as JSON-able values: the ``/similar`` endpoint."""
+    return [neighbor.to_dict() for neighbor in _neighbors(engine, _required(image), k)]
+
+
+def compare_data(engine: DermSim, bank: ClassBank, image: str | None) -> dict[str, float]:
+    """Return probabilities against old and enrolled classes: the ``/compare`` endpoint."""
+    return bank.predict(engine.embed([_required(image)]))[0]
+
+
+def draw_examples(folder: str | Path) -> list[str]:
+    """Draw one synthetic lesion of each diagnosis; return the PNG files in label order."""
+    paths = [Path(folder) / f"synthetic-{code}.png" for code in CODES]
+    for code, path in zip(CODES, paths, strict=True):
+        draw_lesion(code, seed=7, view=0, size=(400, 300)).save(path)
+    return [str(path) for path in paths]
+
+
+def dataset_pictures(source: str | Path) -> render.Pictures:
+    """Return a look-up of the past cases' pictures in a data set at hand.
+
+    Args:
+        source: Anything `load_ham10000` reads.
+    """
+    dataset = load_ham10000(source)
+    rows = {image_id: row for row, image_id in enumerate(dataset["image_id"])}
+
+    def picture(image_id: str) -> Image.Image | None:
+        return dataset[rows[image_id]]["image"] if image_id in rows else None
+
+    return picture
+
+
+def _required(image: str | None) -> str:
+    if image is None:
+        raise ValueError("There is no picture yet: add one first.")
+    return image
+
+
+def _explain(engine: DermSim, image: str, target: str | None) -> tuple[Explanation, str]:
+    """Explain a target against the model's own answer; return also that answer's code."""
+    if target is not None and target not in CODES:
+        raise ValueError(f"Unknown diagnosis {target!r}: choose one of {', '.join(CODES)}.")
+    photograph = read_image(image)
+    own = engine.explain(photograph)
+    same = target is None or target == own.target
+    heatmap = own if same else engine.explain(photograph, target=target)
+    # peaks of one picture compare with each other; on their own they have no scale
+    strength = min(heatmap.peak / own.peak, 1.0) if own.peak > 0 else float(heatmap.peak > 0)
+    small = np.asarray(ImageOps.contain(Image.fromarray(heatmap.values), _KEPT))
+    kept = replace(heatmap, values=small.clip(0, 1))
+    return Explanation(image=image, heatmap=kept, strength=strength), own.target
+
+
+def _neighbors(engine: DermSim, image: str, k: int) -> list[render.Neighbor]:
+    if k not in range(1, MAX_NEIGHBORS + 1):
+        raise ValueError(f"Asked for {k} similar cases: choose 1 to {MAX_NEIGHBORS}.")
+    return engine.search([image], k=int(k))[0]

@@ -1,0 +1,369 @@
+"""What the visitor sees, drawn as HTML and pictures from results; knows neither Gradio nor a model.
+
+Every string that is not ours (file names, class names, case facts) passes through `html.escape`.
+The classes are styled by ``style.css`` beside this file.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from html import escape
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from dermsim.labels import CODES, DISCLAIMER, LABELS, MALIGNANT, diagnosis
+from dermsim.results import Prediction
+from dermsim.tasks.classify import Calibration
+from dermsim.tasks.explain import Heatmap
+from dermsim.tasks.retrieve import Neighbor
+
+Pictures = Callable[[str], Image.Image | None]
+"""The picture of a past case by its image_id, or None where there is none."""
+
+ARCHIVE = "https://api.isic-archive.com/images/{}/"
+"""A case's public page in the ISIC Archive, opened only when the visitor clicks."""
+
+ENROLLED_COLOR = "#5b8c85"
+"""Colour of classes that the visitor taught; none of the seven has it."""
+
+CONFIRMED_BY = {
+    "histo": "histopathology",
+    "follow_up": "follow-up",
+    "consensus": "expert consensus",
+    "confocal": "confocal microscopy",
+}
+"""HAM10000's `dx_type` in words."""
+
+
+def percent(probability: float) -> str:
+    """Return a probability in [0, 1] as HTML, never a false 0 % or 100 %; it does not break."""
+    if 0 < probability < 0.01:
+        return "&lt;1\u00a0%"
+    if 0.99 < probability < 1:
+        return "&gt;99\u00a0%"
+    return f"{100 * probability:.0f}\u00a0%"
+
+
+def masthead(facts: Iterable[str]) -> str:
+    """Return the page's head: mark, name, promise, and a few facts about the loaded model."""
+    chips = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
+    return (
+        '<header class="ds ds-masthead"><div class="ds-mark" aria-hidden="true"></div><div>'
+        "<h1>dermsim</h1><p>One dermatoscopic photograph in. What it may be, where the model "
+        "looked, which past cases resemble it, and new classes from a few pictures.</p></div>"
+        f'<ul class="ds-facts">{chips}</ul></header>'
+    )
+
+
+def disclaimer() -> str:
+    """Return the line that stays on screen whatever the visitor does."""
+    return f'<div class="ds ds-disclaimer" role="note"><p>{escape(DISCLAIMER)}</p></div>'
+
+
+def empty(title: str, text: str) -> str:
+    """Return a quiet panel that says what will appear here and how to make it appear."""
+    return (
+        '<div class="ds ds-empty"><div class="ds-mark" aria-hidden="true"></div>'
+        f"<h3>{escape(title)}</h3><p>{escape(text)}</p></div>"
+    )
+
+
+def legend() -> str:
+    """Return the seven diagnoses in plain words: what Classify shows before any picture."""
+    rows = "".join(
+        f'<li style="--tone:{item.color}"><h4>{escape(item.name)}{_code(item.code)}</h4>'
+        f"<p>{escape(item.description)}</p></li>"
+        for item in LABELS
+    )
+    return (
+        '<div class="ds"><h3>Seven things this model can tell apart</h3>'
+        '<p class="ds-muted">Add a picture, or click one of the drawings, to see how probable '
+        "each of them is. ▲ marks those counted as malignant.</p>"
+        f'<ul class="ds-legend">{rows}</ul></div>'
+    )
+
+
+def warning(prediction: Prediction) -> str:
+    """Return what must be read before any label: that the picture is strange. Else nothing."""
+    if not prediction.is_outlier:
+        return ""
+    return (
+        '<div class="ds ds-warning" role="alert"><h3>Unlike anything in training</h3><p>This '
+        "picture lies further from the training photographs (score "
+        f"{prediction.ood_score:.1f}) than 95 % of real dermatoscopic pictures do. The model must "
+        "still answer with one of seven names; do not rely on what it says below.</p></div>"
+    )
+
+
+def verdict(prediction: Prediction, calibration: Calibration) -> str:
+    """Return the whole answer to one picture; `warning` belongs above it."""
+    order = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    return (
+        f'<div class="ds"><div class="ds-verdict">{_answer(prediction)}'
+        f"{_risk(prediction, calibration)}</div>"
+        f"{_prediction_set(prediction.prediction_set, calibration.alpha)}"
+        '<section><h4>Calibrated probabilities</h4><p class="ds-muted">Of pictures given 70 %, '
+        "about 70 % turned out that way on validation. Open a row to read what it means.</p>"
+        f"{bars(dict(order))}</section></div>"
+    )
+
+
+def bars(probabilities: Mapping[str, float], *, enrolled: Collection[str] = ()) -> str:
+    """Return probabilities as a list of meters, in the order given.
+
+    Args:
+        probabilities: By diagnosis code or by the name of an enrolled class.
+        enrolled: The names that the visitor taught.
+    """
+    rows = "".join(
+        _bar(name, probability, name in enrolled) for name, probability in probabilities.items()
+    )
+    return f'<ul class="ds-bars">{rows}</ul>'
+
+
+def comparison(probabilities: Mapping[str, float], enrolled: Collection[str]) -> str:
+    """Return the current picture's probabilities against old and enrolled classes."""
+    order = sorted(probabilities.items(), key=lambda item: -item[1])
+    name, probability = order[0]
+    return (
+        '<div class="ds"><h4>The current picture, against old and new classes</h4>'
+        f'<p class="ds-lead">Closest to <strong>{escape(_name(name))}</strong>, '
+        f"{percent(probability)}.</p>"
+        '<p class="ds-muted">Measured by likeness to each class\'s average picture, so these '
+        "figures differ from those of Classify.</p>"
+        f"{bars(dict(order), enrolled=enrolled)}</div>"
+    )
+
+
+def bank_panel(counts: Mapping[str, int]) -> str:
+    """Return the classes the visitor has taught, with how many pictures each had."""
+    if not counts:
+        return (
+            '<div class="ds ds-bank"><h4>Your classes</h4><p class="ds-muted">None yet. What you '
+            "enrol lives in this browser tab only, until you close it; save it to a file to keep "
+            "it.</p></div>"
+        )
+    items = "".join(
+        f"<li><strong>{escape(name)}</strong><span>{_plural(count, 'picture')}</span></li>"
+        for name, count in counts.items()
+    )
+    return (
+        '<div class="ds ds-bank"><h4>Your classes</h4>'
+        f'<ul style="--tone:{ENROLLED_COLOR}">{items}</ul><p class="ds-muted">In this browser tab '
+        "only. Save them to a file to use them again with the same model.</p></div>"
+    )
+
+
+def explanation(heatmap: Heatmap, answer: str, strength: float) -> str:
+    """Return the words under a heatmap: what it shows and how strong the evidence is.
+
+    Args:
+        heatmap: The map, its `target` a diagnosis code.
+        answer: Code of the model's own answer.
+        strength: The map's peak over that of the map for `answer`, in [0, 1].
+    """
+    name = escape(_name(heatmap.target))
+    if heatmap.peak <= 0:
+        finding = f"Nothing in this picture speaks for <strong>{name}</strong>."
+    elif heatmap.target == answer:
+        finding = f"Evidence for <strong>{name}</strong>, the model's own answer."
+    else:
+        finding = (
+            f"Evidence for <strong>{name}</strong>: {percent(strength)} as strong as for the "
+            f"model's own answer, {escape(_name(answer))}, and drawn that much fainter."
+        )
+    return (
+        f'<div class="ds ds-caption"><p class="ds-lead">{finding}</p>'
+        '<p class="ds-ramp" aria-hidden="true"><span>some</span><i></i><span>most evidence</span>'
+        '</p><p class="ds-muted">Grad-CAM is coarse: it shows which regions raised this class\'s '
+        "score, not where a lesion ends. The model sees the central square only.</p></div>"
+    )
+
+
+def overlay(
+    image: Image.Image, heatmap: Heatmap, *, opacity: float, strength: float, max_side: int = 900
+) -> Image.Image:
+    """Draw a heatmap over its picture.
+
+    Args:
+        image: RGB picture as `read_image` returns it.
+        heatmap: Map over the whole picture, of any size, values in [0, 1].
+        opacity: Of the map's strongest place, in [0, 1].
+        strength: How strong the evidence is, in [0, 1]; a faint map is drawn faint.
+        max_side: Longest side of the result in pixels.
+    """
+    shown = ImageOps.contain(image, (max_side, max_side)) if max(image.size) > max_side else image
+    resized = Image.fromarray(heatmap.values).resize(shown.size, Image.Resampling.BICUBIC)
+    values = np.asarray(resized).clip(0, 1)
+    alpha = (values * opacity * strength)[..., None]  # (h, w, 1)
+    mixed = np.asarray(shown) * (1 - alpha) + _heat_colors(values) * alpha
+    return Image.fromarray(mixed.round().astype(np.uint8))
+
+
+def neighbors(found: Sequence[Neighbor], pictures: Pictures | None, total: int) -> str:
+    """Return the most similar past cases as cards, with a count by diagnosis above them.
+
+    Args:
+        found: Neighbours, most similar first.
+        pictures: Where the cases' pictures come from, or None when no data set is at hand.
+        total: How many past cases were searched.
+    """
+    cards = "".join(_case(neighbor, pictures) for neighbor in found)
+    note = (
+        ""
+        if pictures
+        else '<p class="ds-muted">Patient photographs are not shipped with the model: start with '
+        "<code>--dataset</code> to see them here, or open a case in the ISIC Archive.</p>"
+    )
+    return (
+        f'<div class="ds"><h3>The {len(found)} most similar of {total:,} past cases</h3>'
+        f'{_census(found)}{note}<div class="ds-cases">{cards}</div></div>'
+    )
+
+
+def _name(name: str) -> str:
+    return diagnosis(name).name if name in CODES else name
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _code(code: str) -> str:
+    mark = ' <span class="ds-alert" title="counted as malignant">▲</span>'
+    return f" <code>{escape(code)}</code>{mark if code in MALIGNANT else ''}"
+
+
+def _answer(prediction: Prediction) -> str:
+    item = diagnosis(prediction.label_name)
+    return (
+        f'<section class="ds-card ds-answer" style="--tone:{item.color}">'
+        f'<p class="ds-eyebrow">Most probable of seven</p><h3>{escape(item.name)}</h3>'
+        f'<p class="ds-figure">{percent(prediction.probabilities[item.code])}</p>'
+        f"<p>{escape(item.description)}</p></section>"
+    )
+
+
+def _risk(prediction: Prediction, calibration: Calibration) -> str:
+    point = calibration.operating_points["balanced"]
+    word, mark = ("malignant", "▲") if prediction.is_malignant else ("benign", "●")
+    share = percent(prediction.malignancy)
+    return (
+        f'<section class="ds-card ds-risk is-{word}"><p class="ds-eyebrow">Benign or malignant</p>'
+        f'<h3><span aria-hidden="true">{mark}</span> Reads as {word}</h3>'
+        f'<div class="ds-gauge" role="meter" aria-label="malignancy" aria-valuemin="0" '
+        f'aria-valuemax="1" aria-valuenow="{prediction.malignancy:.3f}" aria-valuetext="{share}">'
+        f'<i style="width:{prediction.malignancy:.1%}"></i>'
+        f'<b style="left:{point.threshold:.1%}" title="alert line"></b></div>'
+        f"<p><strong>{share}</strong> for the {len(MALIGNANT)} malignant diagnoses together; the "
+        f"alert line is at {percent(point.threshold)}. On validation it caught "
+        f"{percent(point.sensitivity)} of the malignant and let {percent(point.specificity)} of "
+        "the benign pass.</p></section>"
+    )
+
+
+def _prediction_set(codes: Sequence[str], alpha: float) -> str:
+    chips = "".join(
+        f'<li style="--tone:{diagnosis(code).color}">{escape(_name(code))}</li>' for code in codes
+    )
+    return (
+        f'<section><h4>Cannot be excluded</h4><ul class="ds-chips">{chips}</ul><p class="ds-muted">'
+        f"Whatever the true diagnosis, about {percent(1 - alpha)} of its pictures have it in this "
+        "list. A long list means the model is unsure.</p></section>"
+    )
+
+
+def _bar(name: str, probability: float, is_enrolled: bool) -> str:
+    share = percent(probability)
+    known = None if is_enrolled or name not in CODES else diagnosis(name)
+    title = f"{escape(known.name)}{_code(name)}" if known else escape(name)
+    tag = ' <span class="ds-tag">yours</span>' if is_enrolled else ""
+    label = escape(known.name if known else name, quote=True)
+    meter = (
+        f'<span class="ds-name">{title}{tag}</span><span class="ds-share">{share}</span>'
+        f'<span class="ds-track" role="meter" aria-label="{label}" aria-valuemin="0" '
+        f'aria-valuemax="1" aria-valuenow="{probability:.4f}" aria-valuetext="{share}">'
+        f'<i style="width:{probability:.1%}"></i></span>'
+    )
+    text = known.description if known else "A class you taught in this browser tab."
+    return (
+        f'<li style="--tone:{known.color if known else ENROLLED_COLOR}"><details>'
+        f"<summary>{meter}</summary><p>{escape(text)}</p></details></li>"
+    )
+
+
+def _census(found: Sequence[Neighbor]) -> str:
+    """Draw how the neighbours divide among the diagnoses, commonest first."""
+    counts = Counter(neighbor.dx for neighbor in found).most_common()
+    strip = "".join(
+        f'<i style="flex:{count};background:{diagnosis(code).color}"></i>' for code, count in counts
+    )
+    words = "".join(
+        f'<li style="--tone:{diagnosis(code).color}">{count} × {escape(_name(code))}</li>'
+        for code, count in counts
+    )
+    return (
+        f'<div class="ds-strip" aria-hidden="true">{strip}</div><ul class="ds-chips">{words}</ul>'
+    )
+
+
+def _case(neighbor: Neighbor, pictures: Pictures | None) -> str:
+    item = diagnosis(neighbor.dx)
+    picture = pictures(neighbor.image_id) if pictures else None
+    rows = "".join(
+        f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>"
+        for key, value in _facts(neighbor.facts).items()
+    )
+    return (
+        f'<article class="ds-card ds-case" style="--tone:{item.color}">'
+        f"{_thumbnail(picture, neighbor.image_id) if picture else ''}"
+        f"<h4>{escape(item.name)}{_code(item.code)}</h4>"
+        f'<p class="ds-likeness">Likeness <strong>{neighbor.similarity:.3f}</strong></p>'
+        f"<dl>{rows}</dl>{_archive_link(neighbor.image_id)}</article>"
+    )
+
+
+def _facts(facts: Mapping[str, object]) -> dict[str, str]:
+    """Put a case's facts into words; what is unknown is left out."""
+    known = {key: value for key, value in facts.items() if value not in (None, "", "unknown")}
+    words = {}
+    if "dx_type" in known:
+        code = str(known["dx_type"])
+        words["Confirmed by"] = CONFIRMED_BY.get(code, code)
+    if isinstance(age := known.get("age"), int | float) and age == age:
+        words["Age"] = f"{age:.0f}"
+    for key, title in {"sex": "Sex", "localization": "Site"}.items():
+        if key in known:
+            words[title] = str(known[key])
+    return words
+
+
+def _archive_link(image_id: str) -> str:
+    name = escape(image_id, quote=True)
+    if not (image_id.startswith("ISIC_") and image_id[5:].isdigit()):
+        return f'<p class="ds-muted">{name}</p>'
+    return (
+        f'<a href="{ARCHIVE.format(name)}" target="_blank" rel="noopener noreferrer">'
+        f"{name} in the ISIC Archive ↗</a>"
+    )
+
+
+def _thumbnail(picture: Image.Image, image_id: str) -> str:
+    """Return a small picture inside the page itself, so that nothing has to be served."""
+    buffer = io.BytesIO()
+    ImageOps.fit(picture.convert("RGB"), (320, 240)).save(buffer, "JPEG", quality=82)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    alt = escape(f"Photograph of case {image_id}", quote=True)
+    return f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" width="320" height="240">'
+
+
+def _heat_colors(values: np.ndarray) -> np.ndarray:
+    """Colour values (h, w) in [0, 1] as (h, w, 3) in [0, 255]: violet, teal, yellow."""
+    # Light rises along the ramp, so it also reads in grey and to colour-blind eyes.
+    stops = np.array([[68, 40, 110], [33, 120, 140], [60, 190, 130], [250, 230, 60]], np.float32)
+    places = np.linspace(0, 1, len(stops))
+    return np.stack([np.interp(values, places, stops[:, c]) for c in range(3)], axis=-1)

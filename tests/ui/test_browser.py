@@ -1,0 +1,188 @@
+"""The page in a real browser with the network cut off: whatever leaves this host fails."""
+
+import shutil
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+
+from dermsim.data.synthetic import draw_lesion
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on the path")
+
+NAME = "clover <b>mark</b>"
+
+
+@pytest.fixture(scope="module")
+def address(engine):
+    from dermsim.ui.app import build_app, launch
+
+    app = build_app(engine)
+    yield launch(app, port=None, block=False)
+    app.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Open the page as another visitor; afterwards, check that it kept quiet and to itself."""
+    contexts, outside, complaints = [], [], []
+
+    def guard(route):
+        if urlsplit(route.request.url).hostname in ("127.0.0.1", None):
+            return route.continue_()
+        outside.append(route.request.url)
+        return route.abort()
+
+    def open_page(width=1280, height=900):
+        context = browser.new_context(
+            locale="en-US", viewport={"width": width, "height": height}, reduced_motion="reduce"
+        )
+        contexts.append(context)
+        context.route("**/*", guard)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(address, wait_until="domcontentloaded")
+        page.locator("#examples button img").first.wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert outside == []
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory) -> list[str]:
+    folder = tmp_path_factory.mktemp("five")
+    paths = [folder / f"{seed}.png" for seed in range(5)]
+    for seed, path in enumerate(paths):
+        draw_lesion("vasc", seed=seed, size=(120, 90)).save(path)
+    return [str(path) for path in paths]
+
+
+def tab(page, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def classified(page, path: str) -> None:
+    page.locator("#picture input[type=file]").set_input_files(path)
+    page.locator("#verdict .ds-verdict").wait_for()
+
+
+def test_one_picture_fills_all_four_tabs(visit):
+    page = visit()
+    assert page.locator("#verdict").get_by_role("heading", name="Seven things").is_visible()
+    page.locator("#examples button img").nth(4).click()
+    page.locator("#verdict .ds-verdict").wait_for()
+
+    tab(page, "Explain")
+    page.locator("#evidence img").wait_for()
+    page.locator("#target").get_by_text("Dermatofibroma").click()
+    page.locator("#evidence-words").get_by_text("Dermatofibroma").wait_for()
+
+    tab(page, "Similar cases")
+    page.locator(".ds-case").nth(5).wait_for()
+    assert page.locator(".ds-case").count() == 6
+    page.locator("#how-many input[type=number]").fill("2")
+    page.get_by_role("heading", name="The 2 most similar").wait_for()
+
+    tab(page, "Enrol a class")
+    page.locator("#comparison .ds-bars li").nth(6).wait_for()
+    assert page.locator("#disclaimer").is_visible()
+
+
+def test_a_class_is_taught_saved_and_loaded_and_stays_with_its_visitor(visit, five, tmp_path):
+    page, other = visit(), visit()
+    classified(page, five[0])
+    tab(page, "Enrol a class")
+    page.locator("#class-name textarea, #class-name input").fill(NAME)
+    page.locator("#class-pictures input[type=file]").set_input_files(five)
+    page.locator("#class-pictures img").nth(4).wait_for()
+    page.locator("#enrol").click()
+    page.locator("#bank li", has_text=NAME).wait_for()
+    page.locator("#comparison .ds-tag").wait_for()
+    with page.expect_download() as download:
+        page.locator("#save-bank").click()
+    saved = tmp_path / download.value.suggested_filename
+    download.value.save_as(saved)
+    assert saved.suffix == ".safetensors"
+
+    classified(other, five[0])
+    tab(other, "Enrol a class")
+    assert other.locator("#bank").get_by_text("None yet").is_visible()
+    other.get_by_test_id("Load from a file-upload-button").set_input_files(saved)
+    other.locator("#bank li", has_text=NAME).wait_for()
+    other.locator("#remove input").click()
+    other.get_by_role("option", name=NAME).click()
+    other.locator("#remove button", has_text="Remove").click()
+    other.locator("#bank").get_by_text("None yet").wait_for()
+    assert page.locator("#bank li").count() == 1
+
+
+def test_a_refused_picture_is_a_sentence_and_changes_nothing(visit, five, tmp_path):
+    letter = tmp_path / "letter.jpg"
+    letter.write_text("Dear doctor")
+    page = visit()
+    classified(page, five[1])
+    verdict = page.locator("#verdict .ds-verdict").inner_text()
+    page.locator("#picture .source-selection button").first.click()
+    page.locator("#verdict").get_by_text("Seven things").wait_for()
+    page.locator("#picture input[type=file]").last.set_input_files(str(letter))
+    page.get_by_test_id("toast-text").get_by_text("letter.jpg is not an image").wait_for()
+    page.locator("#picture img[src*='1.png']").wait_for()
+    page.locator("#verdict .ds-verdict").wait_for()
+    assert page.locator("#verdict .ds-verdict").inner_text() == verdict
+    tab(page, "Similar cases")
+    page.locator(".ds-case").first.wait_for()
+    assert page.get_by_test_id("toast-text").count() == 1
+
+
+def test_a_strange_picture_is_said_to_be_so_above_every_tab(visit, tmp_path):
+    stripes = Image.new("RGB", (192, 150))
+    for left in range(0, 192, 16):
+        stripes.paste("white", (left, 0, left + 8, 150))
+    stripes.save(tmp_path / "stripes.png")
+    page = visit()
+    classified(page, str(tmp_path / "stripes.png"))
+    warning = page.get_by_role("heading", name="Unlike anything in training")
+    for name in ("Classify", "Explain", "Similar cases", "Enrol a class"):
+        tab(page, name)
+        assert warning.is_visible()
+        assert warning.bounding_box()["y"] < page.get_by_role("tab").first.bounding_box()["y"]
+
+
+def test_a_refused_class_keeps_what_was_typed(visit, five):
+    page = visit()
+    tab(page, "Enrol a class")
+    page.locator("#class-name textarea, #class-name input").fill("mel <i>")
+    page.locator("#enrol").click()
+    page.get_by_test_id("toast-body").get_by_text("no pictures of 'mel <i>' yet").wait_for()
+    field = page.locator("#class-name textarea, #class-name input")
+    assert field.is_visible()
+    assert field.input_value() == "mel <i>"
+
+
+@pytest.mark.parametrize("width", [360, 1920])
+def test_the_page_fits_its_window(visit, width):
+    page = visit(width=width, height=800)
+    page.locator("#examples button img").first.click()
+    page.locator("#verdict .ds-verdict").wait_for()
+    for name in ("Classify", "Explain", "Similar cases", "Enrol a class"):
+        tab(page, name)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("#disclaimer").is_visible()

@@ -1,0 +1,319 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermsim.data.synthetic import draw_lesion
+from dermsim.labels import CODES, LABELS, diagnosis
+from dermsim.ui import callbacks
+
+
+@pytest.fixture(scope="module")
+def lesion(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("pictures") / "lesion.png"
+    draw_lesion("mel", seed=3, size=(200, 150)).save(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory) -> list[str]:
+    folder = tmp_path_factory.mktemp("five")
+    paths = [str(folder / f"{seed}.png") for seed in range(5)]
+    for seed, path in enumerate(paths):
+        draw_lesion("vasc", seed=seed, size=(120, 90)).save(path)
+    return paths
+
+
+# Without a picture, every tab says what will be there.
+
+
+def test_without_a_picture_each_tab_explains_itself(engine):
+    notice, page = callbacks.classify(engine, None)
+    assert notice == ""
+    assert all(item.name in page for item in LABELS)
+    kept, picture, words = callbacks.explain(engine, None, None, 0.6)
+    assert kept is picture is None
+    assert "heatmap" in words
+    assert f"{len(engine.gallery):,} past cases" in callbacks.similar(engine, None, 5)
+    assert "enrol a class" in callbacks.compare(engine, engine.class_bank(), None)
+    assert callbacks.blend(None, 0.5) is None
+
+
+# With one.
+
+
+def test_classify_shows_the_engines_answer(engine, lesion):
+    notice, page = callbacks.classify(engine, lesion)
+    answer = engine.predict([lesion])[0]
+    assert f"<h3>{diagnosis(answer.label_name).name}</h3>" in page
+    assert bool(notice) == answer.is_outlier
+
+
+def test_a_strange_picture_is_warned_of(engine, tmp_path):
+    path = tmp_path / "stripes.png"
+    stripes = np.tile(np.repeat([0, 255], 8), 12)[None, :, None]
+    Image.fromarray(np.broadcast_to(stripes, (150, 192, 3)).astype(np.uint8)).save(path)
+    assert engine.predict([path])[0].is_outlier
+    assert "Unlike anything in training" in callbacks.classify(engine, str(path))[0]
+
+
+@pytest.mark.parametrize("target", [None, *CODES])
+def test_any_of_the_seven_can_be_explained(engine, lesion, target):
+    kept, picture, words = callbacks.explain(engine, lesion, target, 0.6)
+    expected = target or engine.predict([lesion])[0].label_name
+    assert kept.heatmap.target == expected
+    assert 0 <= kept.strength <= 1
+    assert picture.size == (200, 150)
+    assert diagnosis(expected).name in words
+
+
+def test_strength_is_the_peak_over_the_peak_of_the_models_own_answer(engine, lesion):
+    own = engine.explain(lesion)
+    other = next(code for code in CODES if code != own.target)
+    kept, _, _ = callbacks.explain(engine, lesion, other, 0.6)
+    expected = min(engine.explain(lesion, target=other).peak / own.peak, 1) if own.peak > 0 else 0
+    assert kept.strength == pytest.approx(expected)
+    assert callbacks.explain(engine, lesion, own.target, 0.6)[0].strength == float(own.peak > 0)
+
+
+def test_little_is_kept_of_a_large_picture(engine, tmp_path):
+    path = tmp_path / "large.png"
+    draw_lesion("nv", seed=1, size=(200, 150)).resize((2000, 1500)).save(path)
+    kept, picture, _ = callbacks.explain(engine, str(path), None, 0.6)
+    assert kept.heatmap.values.shape == (225, 300)
+    assert picture.size == (900, 675)
+
+
+def test_opacity_redraws_without_the_model(engine, lesion):
+    kept, drawn, _ = callbacks.explain(engine, lesion, None, 0.6)
+    assert np.array_equal(callbacks.blend(kept, 0.6), drawn)
+    assert np.array_equal(callbacks.blend(kept, 0), Image.open(lesion).convert("RGB"))
+
+
+def test_similar_cases_are_the_engines(engine, lesion):
+    asked = []
+    page = callbacks.similar(engine, lesion, 4, pictures=lambda i: asked.append(i))
+    assert asked == [found.image_id for found in engine.search([lesion], k=4)[0]]
+    assert "The 4 most similar" in page
+
+
+# Enrolment.
+
+
+def test_enrolling_makes_a_new_bank_and_leaves_the_old(engine, five):
+    bank = engine.class_bank()
+    told = []
+    taught = callbacks.enroll(
+        engine, bank, " clover ", five, report=lambda share, text: told.append((share, text))
+    )
+    assert callbacks.own_classes(taught) == {"clover": 5}
+    assert callbacks.own_classes(bank) == {}
+    assert [share for share, _ in told] == [0, 0.2, 0.4, 0.6, 0.8]
+    assert told[1][1] == "Reading picture 2 of 5"
+    page = callbacks.compare(engine, taught, five[0])
+    assert "yours" in page
+    assert "yours" not in callbacks.compare(engine, bank, five[0])
+
+
+def test_a_class_is_known_again_by_its_own_picture(engine, five):
+    taught = callbacks.enroll(engine, engine.class_bank(), "clover", five[:1])
+    probabilities = callbacks.compare_data(engine, taught, five[0])
+    assert max(probabilities, key=probabilities.get) == "clover"
+    assert sum(probabilities.values()) == pytest.approx(1)
+
+
+def test_a_bank_survives_its_file(engine, five, tmp_path):
+    taught = callbacks.enroll(engine, engine.class_bank(), "clover", five)
+    path = callbacks.save_bank(taught, tmp_path)
+    again = callbacks.load_bank(engine, str(path))
+    assert callbacks.own_classes(again) == {"clover": 5}
+    assert callbacks.compare_data(engine, again, five[0]) == pytest.approx(
+        callbacks.compare_data(engine, taught, five[0])
+    )
+    assert callbacks.own_classes(callbacks.remove(again, "clover")) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "sentence"),
+    [
+        ("", 1, "has no name yet"),
+        ("   ", 1, "has no name yet"),
+        (None, 1, "has no name yet"),
+        ("clover", 0, "no pictures of 'clover' yet"),
+        ("clover", 51, "51 pictures are too many"),
+        ("mel", 1, "already a class 'mel'"),
+        ("x" * 81, 1, "at most 80 characters"),
+    ],
+)
+def test_what_cannot_be_enrolled_is_refused(engine, five, name, count, sentence):
+    pictures = [five[0]] * count
+    with pytest.raises(ValueError, match=sentence):
+        callbacks.enroll(engine, engine.class_bank(), name, pictures)
+
+
+@pytest.mark.parametrize("name", [None, "", "mel", "never taught"])
+def test_only_ones_own_classes_can_be_removed(engine, name):
+    with pytest.raises(ValueError, match="one of your own classes"):
+        callbacks.remove(engine.class_bank(), name)
+
+
+def test_a_file_that_is_no_bank_is_refused(engine, tmp_path):
+    path = tmp_path / "notes.safetensors"
+    path.write_text("hello")
+    with pytest.raises(ValueError, match=r"notes\.safetensors"):
+        callbacks.load_bank(engine, str(path))
+
+
+def test_a_bank_of_another_model_is_refused(engine, tmp_path):
+    own = engine.class_bank()
+    other = type(own)(own.names, own.prototypes, own.counts, own.temperature, "another")
+    with pytest.raises(ValueError, match="made by encoder 'another'"):
+        callbacks.load_bank(engine, str(callbacks.save_bank(other, tmp_path)))
+
+
+# Bad values and bad pictures.
+
+
+@pytest.mark.parametrize("k", [0, 25, 2.5, -1, "six", None, float("nan")])
+def test_a_number_of_cases_out_of_range_is_refused(engine, lesion, k):
+    with pytest.raises(ValueError, match="choose 1 to 24"):
+        callbacks.similar(engine, lesion, k)
+
+
+@pytest.mark.parametrize("opacity", [-0.1, 1.1, "half", None, float("nan")])
+def test_an_opacity_out_of_range_is_refused(engine, lesion, opacity):
+    with pytest.raises(ValueError, match="choose 0 to 1"):
+        callbacks.explain(engine, lesion, None, opacity)
+
+
+@pytest.mark.parametrize("target", ["melanoma", "", 4])
+def test_an_unknown_target_is_refused(engine, lesion, target):
+    with pytest.raises(ValueError, match="choose one of akiec"):
+        callbacks.explain(engine, lesion, target, 0.6)
+
+
+def _damaged(folder, kind: str) -> str:
+    """Write a picture that must be refused."""
+    path = folder / f"{kind}.jpg"
+    if kind == "text":
+        path.write_text("not a picture")
+    elif kind == "empty":
+        path.touch()
+    elif kind == "truncated":
+        draw_lesion("nv", seed=0).save(path)
+        path.write_bytes(path.read_bytes()[:2000])
+    elif kind == "tiny":
+        Image.new("RGB", (1, 1)).save(path)
+    elif kind == "bomb":
+        Image.new("1", (30_000, 30_000)).save(path, "PNG")
+    return str(path)
+
+
+REFUSALS = {
+    "text": "text.jpg is not an image",
+    "empty": "empty.jpg is empty",
+    "truncated": "truncated.jpg is truncated or damaged",
+    "tiny": "tiny.jpg is 1 x 1 pixels",
+    "bomb": "bomb.jpg is 30000 x 30000 pixels",
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_bad_picture_is_refused_everywhere_with_the_same_sentence(engine, tmp_path, kind):
+    path = _damaged(tmp_path, kind)
+    bank = engine.class_bank()
+    for act in (
+        lambda: callbacks.classify(engine, path),
+        lambda: callbacks.explain(engine, path, None, 0.6),
+        lambda: callbacks.similar(engine, path, 5),
+        lambda: callbacks.compare(engine, bank, path),
+        lambda: callbacks.enroll(engine, bank, "clover", [path]),
+        lambda: callbacks.classify_data(engine, path),
+    ):
+        with pytest.raises(ValueError, match=REFUSALS[kind]) as refusal:
+            act()
+        assert "\n" not in str(refusal.value)
+        assert str(tmp_path) not in str(refusal.value)
+
+
+def _unusual(folder, kind: str) -> tuple[str, Image.Image]:
+    """Write a picture that must be read; return it and what it shows."""
+    plain = draw_lesion("mel", seed=5, size=(120, 90))
+    path, shown = folder / f"{kind}.png", plain
+    if kind == "cmyk":
+        path = folder / "cmyk.jpg"
+        plain.convert("CMYK").save(path, quality=95)
+        shown = Image.open(path).convert("RGB")
+    elif kind == "grey16":
+        grey = np.asarray(plain.convert("L"))
+        Image.fromarray(grey.astype(np.uint16) * 257).save(path)
+        shown = Image.fromarray(grey).convert("RGB")
+    elif kind == "rgba":
+        plain.convert("RGBA").save(path)
+    elif kind in ("palette", "animated"):
+        path = folder / f"{kind}.gif"
+        frame = plain.quantize()
+        frame.save(path, save_all=kind == "animated", append_images=[Image.new("P", plain.size)])
+        shown = frame.convert("RGB")
+    elif kind == "rotated":
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        plain.rotate(90, expand=True).save(path, exif=exif)
+    return str(path), shown
+
+
+@pytest.mark.parametrize("kind", ["cmyk", "grey16", "rgba", "palette", "animated", "rotated"])
+def test_an_unusual_picture_is_read_as_what_it_shows(engine, tmp_path, kind):
+    path, shown = _unusual(tmp_path, kind)
+    assert callbacks.classify(engine, path) == callbacks.classify(engine, shown)
+
+
+# Endpoints and what is drawn at start.
+
+
+def test_the_endpoints_answers_are_json(engine, lesion, five):
+    bank = callbacks.enroll(engine, engine.class_bank(), "clover", five)
+    drawn, facts = callbacks.explain_data(engine, lesion, "nv", 0.6)
+    answers = [
+        callbacks.classify_data(engine, lesion),
+        facts,
+        callbacks.similar_data(engine, lesion, 3),
+        callbacks.compare_data(engine, bank, lesion),
+    ]
+    first, _, cases, compared = json.loads(json.dumps(answers, allow_nan=False))
+    assert sum(first["probabilities"].values()) == pytest.approx(1)
+    assert "not a medical device" in first["disclaimer"]
+    assert [case["image_id"] for case in cases]
+    assert "clover" in compared
+    assert drawn.size == (200, 150)
+
+
+def test_the_endpoints_ask_for_a_picture(engine):
+    for act in (
+        lambda: callbacks.classify_data(engine, None),
+        lambda: callbacks.explain_data(engine, None, None, 0.6),
+        lambda: callbacks.similar_data(engine, None, 5),
+        lambda: callbacks.compare_data(engine, engine.class_bank(), None),
+    ):
+        with pytest.raises(ValueError, match="no picture yet"):
+            act()
+
+
+def test_the_examples_are_one_drawing_of_each(tmp_path):
+    paths = callbacks.draw_examples(tmp_path)
+    assert [path.rsplit("-", 1)[1] for path in paths] == [f"{code}.png" for code in CODES]
+    assert all(Image.open(path).size == (400, 300) for path in paths)
+
+
+def test_pictures_of_past_cases_come_from_a_data_set(tmp_path):
+    with (tmp_path / "metadata.csv").open("w", newline="") as table:
+        writer = csv.writer(table)
+        writer.writerow(["file_name", "image_id", "lesion_id", "dx"])
+        for row, color in enumerate(["#ff0000", "#00ff00"]):
+            Image.new("RGB", (40, 30), color).save(tmp_path / f"{row}.png")
+            writer.writerow([f"{row}.png", f"ISIC_{row}", f"HAM_{row}", "nv"])
+    pictures = callbacks.dataset_pictures(tmp_path)
+    assert pictures("ISIC_1").getpixel((5, 5)) == (0, 255, 0)
+    assert pictures("ISIC_9") is None

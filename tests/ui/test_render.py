@@ -1,0 +1,198 @@
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermsim.labels import CODES, DISCLAIMER, LABELS
+from dermsim.results import Prediction
+from dermsim.tasks.classify import Calibration, OperatingPoint
+from dermsim.tasks.explain import Heatmap
+from dermsim.tasks.retrieve import Neighbor
+from dermsim.ui import render
+
+NASTY = "<img src=x onerror=\"alert('1')\">"
+
+CALIBRATION = Calibration(
+    temperature=1.0,
+    alpha=0.1,
+    set_thresholds=dict.fromkeys(CODES, 0.9),
+    operating_points={
+        "balanced": OperatingPoint(0.21, 0.86, 0.84),
+        "sensitivity_95": OperatingPoint(0.06, 0.95, 0.61),
+    },
+)
+
+
+def prediction(**changes) -> Prediction:
+    probabilities = dict(zip(CODES, (0.02, 0.03, 0.05, 0.004, 0.62, 0.276, 0.0), strict=True))
+    base = Prediction(4, "mel", probabilities, ("mel", "nv"), 0.67, True, 12.3, False)
+    return replace(base, **changes)
+
+
+def neighbor(**changes) -> Neighbor:
+    facts = {"dx_type": "histo", "age": 45.0, "sex": "male", "localization": "back"}
+    return replace(Neighbor("ISIC_0024306", "HAM_0000118", "nv", 0.934, facts), **changes)
+
+
+def heatmap(peak: float = 2.0, target: str = "mel") -> Heatmap:
+    values = np.zeros((60, 80), dtype=np.float32)
+    values[25:35, 35:45] = 1
+    return Heatmap(values, peak, "gradcam", target)
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [
+        (0, "0 %"),
+        (0.004, "&lt;1 %"),
+        (0.125, "12 %"),
+        (0.62, "62 %"),
+        (0.997, "&gt;99 %"),
+        (1, "100 %"),
+    ],
+)
+def test_a_percentage_is_never_a_false_certainty(probability, words):
+    assert render.percent(probability).replace("\u00a0", " ") == words
+
+
+def test_the_disclaimer_is_drawn_whole():
+    assert DISCLAIMER in render.disclaimer()
+
+
+def test_the_legend_explains_all_seven():
+    page = render.legend()
+    assert all(item.name in page for item in LABELS)
+    assert page.count("counted as malignant") == 1 + 3  # the sentence, and one mark each
+
+
+def test_a_verdict_says_label_probability_set_and_risk():
+    page = render.verdict(prediction(), CALIBRATION).replace("\u00a0", " ")
+    assert "Melanoma</h3>" in page
+    assert "62 %" in page
+    assert "Reads as malignant" in page
+    assert "caught 86 % of the malignant" in page
+    assert page.count('role="meter"') == 8  # malignancy and the seven
+    cannot_exclude = page[page.index("Cannot be excluded") : page.index("Calibrated")]
+    assert "Melanoma" in cannot_exclude
+    assert "Vascular" not in cannot_exclude
+
+
+def test_a_benign_verdict_says_so():
+    page = render.verdict(prediction(malignancy=0.05, is_malignant=False), CALIBRATION)
+    assert "Reads as benign" in page
+    assert "Reads as malignant" not in page
+
+
+def test_the_probabilities_come_most_probable_first():
+    page = render.verdict(prediction(), CALIBRATION)
+    shares = [float(value) for value in re.findall(r'valuenow="(0\.\d{4})"', page)]
+    assert len(shares) == 7
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_only_a_strange_picture_is_warned_of_and_without_a_label():
+    assert render.warning(prediction()) == ""
+    page = render.warning(prediction(is_outlier=True))
+    assert "Unlike anything in training" in page
+    assert "score 12.3" in page
+    assert not any(item.name in page for item in LABELS)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        render.bars({NASTY: 1.0}, enrolled=[NASTY]),
+        render.comparison({NASTY: 0.9, "nv": 0.1}, [NASTY]),
+        render.bank_panel({NASTY: 2}),
+        render.masthead([NASTY]),
+        render.neighbors([neighbor(image_id=NASTY)], None, 1),
+        render.neighbors([neighbor(facts={"localization": NASTY, "dx_type": NASTY})], None, 1),
+    ],
+)
+def test_what_a_visitor_or_a_file_wrote_is_escaped(page):
+    assert "onerror" in page
+    assert "<img" not in page
+    assert not re.search(r'onerror="', page)
+
+
+def test_enrolled_classes_are_marked_as_the_visitors_own():
+    page = render.comparison({"nv": 0.2, "clover": 0.8}, ["clover"])
+    assert page.count("yours") == 1
+    assert page.index("clover") < page.index("Melanocytic")
+
+
+def test_the_bank_counts_pictures():
+    page = render.bank_panel({"one": 1, "five": 5})
+    assert "1 picture<" in page
+    assert "5 pictures<" in page
+    assert "None yet" in render.bank_panel({})
+
+
+def test_a_case_shows_its_facts_and_leaves_out_the_unknown():
+    page = render.neighbors([neighbor()], None, 8012)
+    assert "of 8,012 past cases" in page
+    assert all(word in page for word in ("histopathology", "45", "male", "back", "0.934"))
+    unknown = {"dx_type": None, "age": float("nan"), "sex": "unknown", "localization": ""}
+    assert "<dt>" not in render.neighbors([neighbor(facts=unknown)], None, 1)
+
+
+def test_only_cases_of_the_archive_link_to_it():
+    link = 'href="https://api.isic-archive.com/images/ISIC_0024306/" target="_blank" rel="noopener'
+    assert link in render.neighbors([neighbor()], None, 1)
+    assert "href" not in render.neighbors([neighbor(image_id="SYN_000001")], None, 1)
+    assert "href" not in render.neighbors([neighbor(image_id="ISIC_../../x")], None, 1)
+
+
+def test_pictures_are_shown_where_a_data_set_has_them():
+    drawn = Image.new("RGB", (200, 150), "#a05040")
+    known = {"ISIC_0024306": drawn}
+    page = render.neighbors([neighbor(), neighbor(image_id="ISIC_0024307")], known.get, 2)
+    assert page.count('src="data:image/jpeg;base64,') == 1
+    assert "--dataset" not in page
+    assert "--dataset" in render.neighbors([neighbor()], None, 1)
+
+
+def test_the_census_counts_each_diagnosis():
+    found = [neighbor(), neighbor(dx="mel"), neighbor()]
+    page = render.neighbors(found, None, 3)
+    assert "2 × Melanocytic naevus" in page
+    assert "1 × Melanoma" in page
+
+
+def test_an_overlay_colours_where_the_evidence_is_and_nothing_else():
+    image = Image.new("RGB", (80, 60), "#c08070")
+    drawn = np.asarray(render.overlay(image, heatmap(), opacity=0.6, strength=1.0))
+    assert drawn.shape == (60, 80, 3)
+    assert (drawn[:15] == np.asarray(image)[:15]).all()
+    assert np.abs(drawn[30, 40].astype(int) - np.asarray(image)[30, 40]).max() > 40
+
+
+def test_a_faint_map_is_drawn_faint():
+    image = Image.new("RGB", (80, 60), "#c08070")
+
+    def change(strength: float, opacity: float = 0.6) -> int:
+        drawn = render.overlay(image, heatmap(), opacity=opacity, strength=strength)
+        return int(np.abs(np.asarray(drawn).astype(int) - np.asarray(image)).sum())
+
+    assert change(1.0) > 3 * change(0.2) > 0
+    assert change(0.0) == change(1.0, opacity=0.0) == 0
+
+
+def test_an_overlay_of_a_large_picture_fits_the_page():
+    drawn = render.overlay(Image.new("RGB", (2400, 1800)), heatmap(), opacity=1, strength=1)
+    assert drawn.size == (900, 675)
+
+
+@pytest.mark.parametrize(
+    ("peak", "answer", "strength", "words"),
+    [
+        (2.0, "mel", 1.0, "the model's own answer."),
+        (0.5, "nv", 0.25, "25 % as strong as for the model's own answer, Melanocytic naevus"),
+        (0.0, "nv", 0.0, "Nothing in this picture speaks for <strong>Melanoma"),
+    ],
+)
+def test_an_explanation_says_how_strong_the_evidence_is(peak, answer, strength, words):
+    page = render.explanation(heatmap(peak), answer, strength).replace("\u00a0", " ")
+    assert words in page

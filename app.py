@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from concurrent.futures import Future
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-# Before anything loads them: Gradio must not phone home, and the idle threads of torch and FAISS
-# must not spin in each other's way, which costs a hundredfold.
+if TYPE_CHECKING:
+    from dermsim.engine import DermSim
+
+# Before they load: Gradio must not phone home; idle threads of torch and FAISS must not spin.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -15,23 +19,29 @@ CHECKPOINT = Path(__file__).with_name("hub") / "dermsim-ham10000"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Load the checkpoint, build the page and serve it until interrupted."""
+    """Serve the page, load the checkpoint behind it, and go on until interrupted."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if all(Path(source).exists() for source in (options.model, options.dataset) if source):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-    from dermsim.engine import DermSim
+    from dermsim.checkpoint import local_folder
     from dermsim.ui.app import build_app, launch
     from dermsim.ui.callbacks import dataset_pictures
 
+    engine: Future[DermSim] = Future()
     try:
-        engine = DermSim.from_pretrained(options.model)
+        folder = local_folder(options.model)
         pictures = dataset_pictures(options.dataset) if options.dataset else None
+        app = build_app(engine.result, pictures=pictures)
+        launch(app, host=options.host, port=options.port, share=options.share)
+        # The page is up; torch and the weights take as long again, and a visitor's click waits.
+        from dermsim.engine import DermSim
+
+        engine.set_result(DermSim.from_pretrained(folder))
     except (OSError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
-    app = build_app(engine, pictures=pictures)
-    launch(app, host=options.host, port=options.port, share=options.share)
+    app.block_thread()
 
 
 def _parser() -> argparse.ArgumentParser:

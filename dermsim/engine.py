@@ -11,12 +11,13 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from dermsim.checkpoint import load_encoder, local_folder, save_encoder
+from dermsim.checkpoint import local_folder
 from dermsim.data.images import ImageSource, read_image
 from dermsim.data.tables import case_records
 from dermsim.labels import CODES, LABEL2ID
 from dermsim.models import DermSimImageProcessor, DermSimModel
 from dermsim.models.encode import Encoding, encode, fingerprint
+from dermsim.models.pretrained import load_encoder, save_encoder
 from dermsim.results import Analysis, Prediction
 from dermsim.storage import atomic_path, save_json
 from dermsim.tasks.atlas import EmbeddingMap

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-from dermsim.tasks.explain import Heatmap
-from dermsim.tasks.retrieve import Neighbor
+if TYPE_CHECKING:
+    from dermsim.tasks.explain import Heatmap
+    from dermsim.tasks.retrieve import Neighbor
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dermsim.engine import DermSim
 from dermsim.ui import callbacks, render, tabs
+
+if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
+    from dermsim.engine import DermSim
 
 _DAY = 24 * 60 * 60
 _MAX_FILE_SIZE = "50mb"
@@ -46,11 +48,14 @@ _STONE = gr.themes.Color(
 )
 
 
-def build_app(engine: DermSim, *, pictures: render.Pictures | None = None) -> gr.Blocks:
-    """Build the page around a loaded checkpoint.
+def build_app(
+    engine: Callable[[], DermSim], *, pictures: render.Pictures | None = None
+) -> gr.Blocks:
+    """Build the page around a checkpoint, which may still be loading.
 
     Args:
-        engine: The checkpoint, shared by all visitors.
+        engine: Returns the checkpoint, shared by all visitors. It is called when a visitor needs
+            the model, never while the page is built, and may wait.
         pictures: Picture of a past case by its image_id, from a data set at hand; None when there
             is none.
 
@@ -62,8 +67,14 @@ def build_app(engine: DermSim, *, pictures: render.Pictures | None = None) -> gr
         folder,
         gr.Blocks(title="dermsim", analytics_enabled=False, delete_cache=(_DAY // 24, _DAY)) as app,
     ):
-        gr.HTML(render.masthead(_facts(engine)))
-        bank = gr.State(engine.class_bank())
+        masthead = gr.HTML(render.masthead([]))
+        app.load(
+            lambda: render.masthead(_facts(engine())),
+            outputs=masthead,
+            api_visibility="private",
+            show_progress="hidden",
+        )
+        bank = gr.State(None)
         with gr.Row(equal_height=False, elem_id="bench"):
             with gr.Column(scale=4, min_width=280, elem_id="tray"):
                 upload = tabs.picture_input()
@@ -87,16 +98,14 @@ def launch(
     host: str = "127.0.0.1",
     port: int | None = 7860,
     share: bool = False,
-    block: bool = True,
 ) -> str:
-    """Serve the page; nothing it does reaches any other host unless `share` is set.
+    """Serve the page in the background; it reaches no other host unless `share` is set.
 
     Args:
         app: What `build_app` returned.
         host: Address to listen on.
         port: Port to listen on; None takes a free one.
         share: Whether to open a public tunnel through Gradio's servers.
-        block: Whether to serve until interrupted, or return at once.
 
     Returns:
         The page's local address.
@@ -105,7 +114,7 @@ def launch(
         server_name=host,
         server_port=port,
         share=share,
-        prevent_thread_lock=not block,
+        prevent_thread_lock=True,
         theme=_theme(),
         head=_style(),
         footer_links=["api"],
@@ -120,7 +129,7 @@ def launch(
 
 
 def _place_tabs(
-    engine: DermSim,
+    engine: Callable[[], DermSim],
     upload: gr.Image,
     notice: gr.HTML,
     bank: gr.State,
@@ -128,8 +137,11 @@ def _place_tabs(
 ) -> None:
     """Bind the callbacks to the engine, one tab each."""
 
-    def bind(fn: Any, **options: Any) -> Any:
-        return partial(fn, engine, **options)
+    def bind(fn: Any, **fixed: Any) -> Any:
+        def bound(*values: Any, **options: Any) -> Any:
+            return fn(engine(), *values, **fixed, **options)
+
+        return bound
 
     with gr.Tab("Classify", id="classify"):
         picture = tabs.classify_tab(

@@ -19,11 +19,11 @@ from dermsim.data.images import read_image
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES, DISCLAIMER
 from dermsim.tasks.enroll import ClassBank
-from dermsim.tasks.explain import Heatmap
 from dermsim.ui import render
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
+    from dermsim.tasks.explain import Heatmap
 
 Report = Callable[[float, str], object]
 """Told how far long work has come: the share done in [0, 1] and what is being done."""
@@ -31,6 +31,20 @@ Report = Callable[[float, str], object]
 MAX_NEIGHBORS = 24
 MAX_PICTURES = 50
 BANK_NAME = "dermsim-classes.safetensors"
+
+NOTHING_EXPLAINED = render.empty(
+    "Where does the model look?",
+    "Add a picture and a heatmap will show which regions raised a diagnosis's score.",
+)
+NOTHING_SIMILAR = render.empty(
+    "Has this been seen before?",
+    "Add a picture to find the past cases most like it, with what became known of each.",
+)
+NOTHING_COMPARED = render.empty(
+    "Old classes and yours, side by side",
+    "Add a picture above, and enrol a class, to see which of them it resembles.",
+)
+"""What the tabs say while there is no picture."""
 
 _SHOWN = (900, 900)  # pixels a picture needs at most on the page
 _KEPT = (300, 300)  # pixels of a heatmap kept per visitor; it comes from far fewer
@@ -83,8 +97,7 @@ def explain(
         ValueError: If the picture cannot be read or the target is not one of the seven.
     """
     if image is None:
-        text = "Add a picture and a heatmap will show which regions raised a diagnosis's score."
-        return None, None, render.empty("Where does the model look?", text)
+        return None, None, NOTHING_EXPLAINED
     found, answer = _explain(engine, image, target)
     caption = render.explanation(found.heatmap, answer, found.strength)
     return found, blend(found, opacity), caption
@@ -121,32 +134,24 @@ def similar(
         ValueError: If the picture cannot be read or `k` is out of range.
     """
     if image is None:
-        text = (
-            f"Add a picture to find the most similar of {len(engine.gallery):,} past cases, with "
-            "what became known of each."
-        )
-        return render.empty("Has this been seen before?", text)
+        return NOTHING_SIMILAR
     return render.neighbors(_neighbors(engine, image, k), pictures, len(engine.gallery))
 
 
-def compare(engine: DermSim, bank: ClassBank, image: str | None) -> str:
+def compare(engine: DermSim, bank: ClassBank | None, image: str | None) -> str:
     """Return a picture's probabilities against old and enrolled classes.
 
     Raises:
         ValueError: If the picture cannot be read.
     """
     if image is None:
-        return render.empty(
-            "Old classes and yours, side by side",
-            "Add a picture above, and enrol a class, to see which of them it resembles.",
-        )
-    probabilities = bank.predict(engine.embed([image]))[0]
-    return render.comparison(probabilities, own_classes(bank))
+        return NOTHING_COMPARED
+    return render.comparison(compare_data(engine, bank, image), own_classes(bank))
 
 
 def enroll(
     engine: DermSim,
-    bank: ClassBank,
+    bank: ClassBank | None,
     name: str,
     pictures: Sequence[str],
     *,
@@ -156,7 +161,7 @@ def enroll(
 
     Args:
         engine: The loaded checkpoint.
-        bank: What this visitor has taught so far.
+        bank: What this visitor has taught so far; None for nothing.
         name: Of the new class.
         pictures: Paths of 1 to `MAX_PICTURES` pictures of it.
         report: Told before each picture is read.
@@ -177,22 +182,24 @@ def enroll(
         if report:
             report(done / len(pictures), f"Reading picture {done + 1} of {len(pictures)}")
         embeddings.append(engine.embed([picture]))
-    return bank.enroll(name.strip(), np.concatenate(embeddings))
+    return _known(engine, bank).enroll(name.strip(), np.concatenate(embeddings))
 
 
-def remove(bank: ClassBank, name: str | None) -> ClassBank:
+def remove(bank: ClassBank | None, name: str | None) -> ClassBank:
     """Return a new bank without one enrolled class.
 
     Raises:
         ValueError: If no class was chosen or this visitor has not enrolled it.
     """
-    if name is None or name not in own_classes(bank):
+    if bank is None or name is None or name not in own_classes(bank):
         raise ValueError("Choose one of your own classes to remove.")
     return bank.remove(name)
 
 
-def own_classes(bank: ClassBank) -> dict[str, int]:
+def own_classes(bank: ClassBank | None) -> dict[str, int]:
     """Return the classes that a visitor enrolled, with the number of pictures of each."""
+    if bank is None:
+        return {}
     counts = zip(bank.names, bank.counts, strict=True)
     return {name: count for name, count in counts if name not in CODES}
 
@@ -241,9 +248,9 @@ def similar_data(engine: DermSim, image: str | None, k: int) -> list[dict[str, o
     return [neighbor.to_dict() for neighbor in _neighbors(engine, _required(image), k)]
 
 
-def compare_data(engine: DermSim, bank: ClassBank, image: str | None) -> dict[str, float]:
+def compare_data(engine: DermSim, bank: ClassBank | None, image: str | None) -> dict[str, float]:
     """Return probabilities against old and enrolled classes: the ``/compare`` endpoint."""
-    return bank.predict(engine.embed([_required(image)]))[0]
+    return _known(engine, bank).predict(engine.embed([_required(image)]))[0]
 
 
 def draw_examples(folder: str | Path) -> list[str]:
@@ -267,6 +274,11 @@ def dataset_pictures(source: str | Path) -> render.Pictures:
         return dataset[rows[image_id]]["image"] if image_id in rows else None
 
     return picture
+
+
+def _known(engine: DermSim, bank: ClassBank | None) -> ClassBank:
+    """Return the visitor's classes; who has taught nothing yet knows the seven diagnoses."""
+    return engine.class_bank() if bank is None else bank
 
 
 def _required(image: str | None) -> str:

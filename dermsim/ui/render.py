@@ -11,15 +11,18 @@ import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from dermsim.labels import CODES, DISCLAIMER, LABELS, MALIGNANT, diagnosis
-from dermsim.results import Prediction
-from dermsim.tasks.classify import Calibration
-from dermsim.tasks.explain import Heatmap
-from dermsim.tasks.retrieve import Neighbor
+
+if TYPE_CHECKING:  # torch comes with them, and the page is served before it is needed
+    from dermsim.results import Prediction
+    from dermsim.tasks.classify import Calibration
+    from dermsim.tasks.explain import Heatmap
+    from dermsim.tasks.retrieve import Neighbor
 
 Pictures = Callable[[str], Image.Image | None]
 """The picture of a past case by its image_id, or None where there is none."""

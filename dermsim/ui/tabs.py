@@ -94,7 +94,7 @@ def classify_tab(
     Returns:
         The picture for the other tabs to follow.
     """
-    panel = gr.HTML(classify(None)[1], elem_id="verdict")
+    panel = gr.HTML(render.legend(), elem_id="verdict")
     path, last_good = gr.State(None), gr.State(None)
 
     def accept(candidate: str | None) -> tuple[str, str, str | None, Any]:
@@ -122,7 +122,6 @@ def explain_tab(
         blend: Explanation, opacity -> picture.
         data: As `explain`, for the endpoint -> (picture, JSON-able values).
     """
-    _, _, nothing = explain(None, None, 0.0)
     kept = gr.State(None)
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=280):
@@ -135,7 +134,7 @@ def explain_tab(
                 buttons=["download", "fullscreen"],
                 visible=False,
             )
-            words = gr.HTML(nothing, elem_id="evidence-words")
+            words = gr.HTML(callbacks.NOTHING_EXPLAINED, elem_id="evidence-words")
         with gr.Column(scale=2, min_width=240):
             choices = [("The model's own answer", ""), *((item.name, item.code) for item in LABELS)]
             target = gr.Radio(choices, value="", label="Evidence for", elem_id="target")
@@ -177,7 +176,7 @@ def similar_tab(
     k = gr.Slider(
         1, callbacks.MAX_NEIGHBORS, value=6, step=1, label="How many cases", elem_id="how-many"
     )
-    cards = gr.HTML(similar(None, 6), elem_id="cases")
+    cards = gr.HTML(callbacks.NOTHING_SIMILAR, elem_id="cases")
     picture.accepted.success(sentences(similar), [picture.path, k], cards, **_ON_PAGE)
     k.change(sentences(similar), [picture.path, k], cards, **_ON_PAGE)
     _endpoint("similar", data, [picture.upload, k], [gr.JSON(visible=False)])
@@ -207,7 +206,7 @@ def enroll_tab(
             name, pictures, submit = _enroll_form()
             shown, load_button, doomed, remove_button = _bank_panel()
         with gr.Column(scale=1, min_width=280):
-            result = gr.HTML(compare(bank.value, None), elem_id="comparison")
+            result = gr.HTML(callbacks.NOTHING_COMPARED, elem_id="comparison")
 
     form = [bank, name, pictures]
     changes = [

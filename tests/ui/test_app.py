@@ -1,4 +1,5 @@
 import importlib.util
+import shutil
 import subprocess
 import sys
 import warnings
@@ -23,8 +24,8 @@ def page(engine):
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # how Gradio says that a wiring does not fit
-        app = build_app(engine)
-    yield launch(app, port=None, block=False)
+        app = build_app(lambda: engine)
+    yield launch(app, port=None)
     app.close()
 
 
@@ -145,10 +146,24 @@ def command():
 
 
 def test_the_command_serves_a_checkpoint(command, checkpoint, monkeypatch):
-    served = {}
+    served, blocked = {}, []
     monkeypatch.setattr("dermsim.ui.app.launch", lambda app, **options: served.update(options))
+    monkeypatch.setattr("gradio.Blocks.block_thread", lambda app: blocked.append(app))
     command.main(["--model", str(checkpoint), "--port", "7999"])
     assert served == {"host": "127.0.0.1", "port": 7999, "share": False}
+    assert blocked
+
+
+def test_the_command_stops_when_the_weights_turn_out_damaged(
+    command, checkpoint, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("dermsim.ui.app.launch", lambda app, **options: None)
+    damaged = shutil.copytree(checkpoint, tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(SystemExit) as stop:
+        command.main(["--model", str(damaged)])
+    assert stop.value.code == 2
+    assert "cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--model", "--dataset"])
@@ -165,7 +180,8 @@ def test_the_command_refuses_with_one_sentence(command, checkpoint, option, tmp_
 def test_the_page_loads_nothing_heavy_at_start():
     code = (
         "import sys, dermsim.ui.app\n"
-        "print([name for name in ('umap', 'faiss', 'datasets', 'sklearn') if name in sys.modules])"
+        "heavy = ('umap', 'faiss', 'datasets', 'sklearn', 'torch', 'transformers')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

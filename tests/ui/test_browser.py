@@ -19,8 +19,8 @@ NAME = "clover <b>mark</b>"
 def address(engine):
     from dermsim.ui.app import build_app, launch
 
-    app = build_app(engine)
-    yield launch(app, port=None, block=False)
+    app = build_app(lambda: engine)
+    yield launch(app, port=None)
     app.close()
 
 

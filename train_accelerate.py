@@ -79,8 +79,7 @@ def main(config: TrainConfig) -> Path:
         states.prepare(resume=config.resume)
     accelerator.wait_for_everyone()
     set_seed(config.seed)  # the weights; order and augmentation have generators of their own
-    if world > 1 or device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark = True  # every batch has the same shape
 
     # --- photographs: decoded once, kept as bytes where they are augmented --------------------
     dataset = load_ham10000(config.data)
@@ -164,6 +163,9 @@ def main(config: TrainConfig) -> Path:
         accelerator.log({"validation/balanced_accuracy": before}, step=0)
         accelerator.print(f"before training: validation/balanced_accuracy {before:.4g}")
     for epoch in range(progress.epoch, optim.epochs):
+        # At the end the weights settle on photographs as they are (as FixRes and YOLOX do).
+        cooled = epoch >= round(optim.epochs * (1 - config.augment.cooldown))
+        augment = config.augment.soft() if cooled else config.augment
         loader.set_epoch(epoch)  # and through it the sampler's, on every process
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         model.train()
@@ -173,7 +175,7 @@ def main(config: TrainConfig) -> Path:
             # All processes draw the views of the whole batch and keep their share, so that the
             # number of processes changes nothing.
             count = VIEWS * len(rows)
-            views = draw_views(count * world, config.augment, generator=generator)
+            views = draw_views(count * world, augment, generator=generator)
             views = views[rank * count : (rank + 1) * count]
             batch = render_views(
                 pixels[rows].repeat(VIEWS, 1, 1, 1), views, size=size, mean=mean, std=std
@@ -246,10 +248,7 @@ def log_prior(sampler: BalancedSampler, labels: list[int]) -> torch.Tensor:
 
 
 def command(config: TrainConfig) -> str:
-    """The command line that makes this configuration from the preset nearest to it.
-
-    Where the data lie and where the run goes is the reader's own affair, and left open.
-    """
+    """The command line that makes this configuration from the nearest preset; paths left open."""
     own = ("data", "output", "resume", "cpu", "trackers")
     given = {name: value for name, value in flatten(to_dict(config)).items() if name not in own}
     presets = {name: flatten(to_dict(preset)) for name, preset in PRESETS.items()}

@@ -25,15 +25,15 @@ def _require(config: Any, name: str, condition: bool, expected: str) -> None:
 class EncoderConfig:
     """The network."""
 
-    backbone: str = "regnety_004"
+    backbone: str = "resnet18"
     """Any timm backbone."""
     pretrained: bool = False
     """Start from timm's weights, fetched from the Hub."""
     embed_dim: int = 128
     """Dimension of the embedding."""
-    image_size: int = 128
+    image_size: int = 112
     """Side in pixels of the squares it is trained on."""
-    test_image_size: int = 144
+    test_image_size: int = 128
     """Side in pixels at test time; random crops magnify, so a little larger can serve better."""
     drop_rate: float = 0.2
     """Dropout before the classifier."""
@@ -49,25 +49,40 @@ class EncoderConfig:
 class AugmentConfig:
     """How two views of a photograph differ. Each strength is the half-width of a uniform draw."""
 
-    min_scale: float = 0.3
+    min_scale: float = 0.4
     """Smallest crop, as a share of the image's central square's area; the largest is all of it."""
     max_aspect: float = 1.25
     """Most by which a crop is stretched along one side."""
-    brightness: float = 0.2
+    brightness: float = 0.05
     """Added to all channels, as a share of the full range."""
-    contrast: float = 0.3
+    contrast: float = 0.15
     """Spread around the image's own mean."""
-    saturation: float = 0.3
+    saturation: float = 0.15
     """Distance of the colours from grey."""
-    hue: float = 0.05
+    hue: float = 0.02
     """Rotation of the colours around the grey axis, in turns."""
-    white_balance: float = 0.1
+    white_balance: float = 0.05
     """Gain of each channel on its own: another lamp, another camera."""
+    cooldown: float = 0.2
+    """Share of the run, at its end, in which a quarter of these strengths is used."""
+
+    def soft(self) -> AugmentConfig:
+        """The same at a quarter of every strength: what the photographs really look like."""
+        return dataclasses.replace(
+            self,
+            min_scale=1 - (1 - self.min_scale) / 4,
+            max_aspect=1 + (self.max_aspect - 1) / 4,
+            brightness=self.brightness / 4,
+            contrast=self.contrast / 4,
+            saturation=self.saturation / 4,
+            hue=self.hue / 4,
+            white_balance=self.white_balance / 4,
+        )
 
     def __post_init__(self) -> None:
         _require(self, "min_scale", 0 < self.min_scale <= 1, "in (0, 1]")
         _require(self, "max_aspect", self.max_aspect >= 1, "at least 1")
-        for name in ("brightness", "contrast", "saturation", "hue", "white_balance"):
+        for name in ("brightness", "contrast", "saturation", "hue", "white_balance", "cooldown"):
             _require(self, name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
 
 
@@ -77,7 +92,7 @@ class LossConfig:
 
     contrastive: Literal["supcon", "ntxent", "triplet"] = "supcon"
     """Which contrastive loss shapes the embedding."""
-    contrastive_weight: float = 1.0
+    contrastive_weight: float = 0.3
     """Its weight; 0 leaves it out."""
     cross_entropy_weight: float = 1.0
     """Weight of the classifier's cross-entropy; 0 leaves it out."""
@@ -103,13 +118,13 @@ class LossConfig:
 class OptimConfig:
     """How it is minimised."""
 
-    epochs: int = 50
+    epochs: int = 20
     """Passes over as many images as the training split has."""
     batch_size: int = 64
     """Images per process and step; each is seen in two views."""
     gradient_accumulation: int = 1
     """Steps per update of the weights."""
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     """Peak rate of AdamW."""
     weight_decay: float = 0.05
     """Decoupled weight decay, not applied to biases and norms."""

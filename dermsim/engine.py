@@ -17,7 +17,7 @@ from dermsim.data.tables import case_records
 from dermsim.labels import CODES, LABEL2ID
 from dermsim.models import DermSimImageProcessor, DermSimModel
 from dermsim.models.encode import Encoding, encode, fingerprint
-from dermsim.models.pretrained import load_encoder, save_encoder
+from dermsim.models.pretrained import load_encoder, round_to_half, save_encoder
 from dermsim.results import Analysis, Prediction
 from dermsim.storage import atomic_path, save_json
 from dermsim.tasks.atlas import EmbeddingMap
@@ -115,12 +115,13 @@ class DermSim:
         thresholds and operating points from validation. Neither may share lesions with a test set.
 
         Args:
-            model: The trained encoder.
+            model: The trained encoder. Its weights are rounded to half precision, as they are kept.
             processor: How its input is made.
             train: Rows of the `load_ham10000` schema; they become the gallery.
             validation: Rows of other lesions.
         """
         model = model.eval()
+        round_to_half(model)
         mark = fingerprint(model, processor)
         cases = encode(model, processor, train["image"])
         held_out = encode(model, processor, validation["image"])
@@ -350,12 +351,8 @@ class DermSim:
     def _on_photograph(self, heatmap: Heatmap, photograph: Image.Image) -> Heatmap:
         """Lay a heatmap of the processor's central square where it belongs on the photograph."""
         width, height = photograph.size
-        # The square is crop / shortest_edge of the shorter side; here both are the same.
-        side = round(
-            min(width, height)
-            * self.processor.crop_size["height"]
-            / self.processor.size["shortest_edge"]
-        )
+        seen = self.processor.crop_size["height"] / self.processor.size["shortest_edge"]
+        side = round(min(width, height) * seen)
         square = Image.fromarray(heatmap.values).resize((side, side), Image.Resampling.BILINEAR)
         values = np.zeros((height, width), dtype=np.float32)
         top, left = (height - side) // 2, (width - side) // 2

@@ -113,3 +113,14 @@ def test_views_are_within_range_and_differ():
 def test_impossible_strengths_are_refused(field):
     with pytest.raises(ValueError, match=f"AugmentConfig.{field} is -1, but must be"):
         AugmentConfig(**{field: -1})
+
+
+def test_soft_views_differ_a_quarter_as_much():
+    strong = AugmentConfig(min_scale=0.2, max_aspect=1.4, brightness=0.2, hue=0.04)
+    soft = strong.soft()
+    assert soft.min_scale == pytest.approx(0.8)
+    assert soft.max_aspect == pytest.approx(1.1)
+    assert soft.brightness == pytest.approx(0.05)
+    assert soft.hue == pytest.approx(0.01)
+    shifts = draw_views(500, soft, generator=generator()).shift
+    assert 0.045 < shifts.abs().max() <= 0.05

@@ -10,11 +10,11 @@ which, nothing below does. `--help` lists every choice, `--resume` goes on after
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
-from dermsim.config import PRESETS, TrainConfig, to_dict
+from dermsim._optional import require
+from dermsim.config import PRESETS, TrainConfig, command_line, flatten
 from dermsim.data.augment import draw_views, render_views
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.pixels import channel_statistics, decode_pixels
@@ -57,12 +58,15 @@ def main(config: TrainConfig) -> Path:
     Raises:
         FileExistsError: If the output holds another run and `resume` is not set.
         FileNotFoundError: If `resume` is set and there is nothing to resume.
+        ImportError: If a tracker is not installed.
         FloatingPointError: If the loss stops being a number.
     """
     started = time.monotonic()
     encoder, optim, loss_config = config.encoder, config.optim, config.loss
 
     # --- where it runs ------------------------------------------------------------------------
+    for tracker in config.trackers:  # Accelerate would only warn, and the curves be lost
+        require(tracker, extra=tracker)
     one_head_idle = 0 in (loss_config.contrastive_weight, loss_config.cross_entropy_weight)
     accelerator = Accelerator(
         cpu=config.cpu,
@@ -140,7 +144,7 @@ def main(config: TrainConfig) -> Path:
 
     if config.resume:
         accelerator.load_state(str(states.latest()))
-    accelerator.init_trackers("dermsim", config=flatten(to_dict(config)))
+    accelerator.init_trackers("dermsim", config=flatten(config))
     accelerator.print(
         f"{encoder.backbone}: {sum(p.numel() for p in average.parameters()) / 1e6:.1f} M "
         f"parameters; {len(train)} training and {len(validation)} validation images; "
@@ -228,7 +232,7 @@ def main(config: TrainConfig) -> Path:
         engine = DermSim.fit(trained, processor, train=train, validation=validation)
         name = "synthetic" if config.data == "synthetic" else "HAM10000"
         record = {
-            "command": command(config),
+            "command": command_line(config),
             "minutes": round(progress.seconds / 60),
             "hardware": f"{world} x {device.type}",
             "parameters": sum(p.numel() for p in trained.parameters()),
@@ -236,6 +240,9 @@ def main(config: TrainConfig) -> Path:
         report = evaluate_checkpoint(engine, dataset, name=name)
         engine.save_pretrained(folder, report=report, training=record)
         accelerator.print(f"\n{(folder / 'README.md').read_text()}\nwritten to {folder}")
+    # Without letting go of these first, processes that talk through gloo may abort at exit.
+    model, optimizer, loader = accelerator.free_memory(model, optimizer, loader)
+    gc.collect()
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return folder
@@ -245,41 +252,6 @@ def log_prior(sampler: BalancedSampler, labels: list[int]) -> torch.Tensor:
     """Log share of each diagnosis among the drawn images, ``(7,)``; absent ones count as one."""
     shares = torch.bincount(torch.tensor(labels), weights=sampler.expected, minlength=7)
     return (shares.clamp(min=1) / shares.sum()).log().float()
-
-
-def command(config: TrainConfig) -> str:
-    """The command line that makes this configuration from the nearest preset; paths left open."""
-    own = ("data", "output", "resume", "cpu", "trackers")
-    given = {name: value for name, value in flatten(to_dict(config)).items() if name not in own}
-    presets = {name: flatten(to_dict(preset)) for name, preset in PRESETS.items()}
-    preset = min(presets, key=lambda name: len(given.items() - presets[name].items()))
-    words = ["accelerate launch train_accelerate.py", f"--preset {preset}"]
-    if config.data != "synthetic":
-        words.append("--data <source>")
-    for name, value in given.items():
-        if (
-            name in ("data", "output", "resume", "cpu", "trackers")
-            or value == presets[preset][name]
-        ):
-            continue
-        option = name.replace("_", "-")
-        if isinstance(value, bool):
-            head, _, tail = option.rpartition(".")
-            words.append(f"--{option}" if value else f"--{head}{'.' if head else ''}no-{tail}")
-        else:
-            words.append(f"--{option} {value}")
-    return " ".join(words)
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested names joined by dots, lists as text: what every tracker accepts."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = str(value) if isinstance(value, list) else value
-    return flat
 
 
 def parse(arguments: list[str]) -> TrainConfig:

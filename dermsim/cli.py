@@ -8,6 +8,7 @@ input goes to stderr and makes the exit status 2.
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -62,15 +63,15 @@ def default_model() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Command:
+class Command(ABC):
     """What every command has."""
 
     json: bool = False
     """Print one JSON document instead of a table."""
 
+    @abstractmethod
     def run(self) -> int:
         """Do the work and return the exit status."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,7 +118,7 @@ class LossConfig:
 class OptimConfig:
     """How it is minimised."""
 
-    epochs: int = 20
+    epochs: int = 30
     """Passes over as many images as the training split has."""
     batch_size: int = 64
     """Images per process and step; each is seen in two views."""
@@ -159,7 +159,7 @@ class TrainConfig:
     """Run folder: the finished `checkpoint/`, the training `state/` and the curves go there."""
     resume: bool = False
     """Go on from the last complete training state under `output`."""
-    trackers: tuple[str, ...] = ("tensorboard",)
+    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ("tensorboard",)
     """Where the curves go: tensorboard, mlflow, wandb; none with an empty list."""
     seed: int = 0
     """Fixes weights, order and augmentation; the split is always the same."""
@@ -197,6 +197,45 @@ def to_dict(config: Any) -> dict[str, Any]:
     return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
 
 
+def flatten(config: TrainConfig) -> dict[str, Any]:
+    """Join nested names by dots and write lists as text: what every tracker accepts.
+
+    Returns:
+        Option by its name, such as ``"optim.epochs"``; numbers, booleans and text only.
+    """
+    return _flat(to_dict(config), "")
+
+
+def command_line(config: TrainConfig) -> str:
+    """Write the command that makes this configuration from the preset nearest to it.
+
+    Where the data lie and where the run goes is the reader's own affair, and left open.
+
+    Args:
+        config: Any configuration of a run.
+
+    Returns:
+        One line, ``accelerate launch train_accelerate.py --preset …``.
+    """
+    own = ("data", "output", "resume", "cpu", "trackers")
+    given = {name: value for name, value in flatten(config).items() if name not in own}
+    presets = {name: flatten(preset) for name, preset in PRESETS.items()}
+    preset = min(presets, key=lambda name: len(given.items() - presets[name].items()))
+    words = ["accelerate launch train_accelerate.py", f"--preset {preset}"]
+    if config.data != "synthetic":
+        words.append("--data <source>")
+    for name, value in given.items():
+        if value == presets[preset][name]:
+            continue
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            group, _, flag = option.rpartition(".")
+            words.append(f"--{option}" if value else f"--{group}.no-{flag}")
+        else:
+            words.append(f"--{option} {value}")
+    return " ".join(words)
+
+
 def from_dict(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
     """The way back from `to_dict`, strict.
 
@@ -224,6 +263,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return str(value) if isinstance(value, Path) else value
+
+
+def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = str(value) if isinstance(value, list) else value
+    return flat
 
 
 def _typed(hint: Any, value: Any) -> Any:

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,9 @@ def test_training_commands_name_real_options():
         if words[:2] == ["accelerate", "launch"]:
             assert (ROOT / words[2]).is_file()
             config = train_accelerate.parse(words[3:])
-            if "--preset" in words:
-                assert config == PRESETS[words[words.index("--preset") + 1]]
-                assert f"python app.py --model {config.output}/checkpoint" in COMMANDS
+            preset = PRESETS["smoke" if "smoke" in words else "release"]
+            assert replace(config, data=preset.data) == preset, "the weights are not the preset's"
+    assert f"python app.py --model {PRESETS['smoke'].output}/checkpoint" in COMMANDS
 
 
 def test_the_figures_are_the_checkpoints_own():

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import train_accelerate
 from dermsim import DermSim
-from dermsim.config import EncoderConfig, LossConfig, OptimConfig, TrainConfig
+from dermsim.config import EncoderConfig, LossConfig, OptimConfig, TrainConfig, command_line
 from dermsim.data.synthetic import draw_lesion
 from dermsim.states import StateFolder
 
@@ -80,6 +80,13 @@ def test_nothing_to_resume_is_an_error(tmp_path):
         train_accelerate.main(replace(SMALL, output=tmp_path, resume=True))
 
 
+def test_a_tracker_that_is_not_installed_stops_the_run_before_it_starts(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ImportError, match=r'get it with pip install "dermsim\[wandb\]"'):
+        train_accelerate.main(replace(SMALL, output=tmp_path, trackers=("wandb",)))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, monkeypatch):
     broken = {"loss": torch.tensor(float("nan"), requires_grad=True)}
     monkeypatch.setattr(train_accelerate, "training_loss", lambda *_, **__: broken)
@@ -121,7 +128,7 @@ def test_the_command_line_starts_from_a_preset():
 
 def test_the_recorded_command_makes_the_same_run_again():
     config = replace(SMALL, encoder=replace(SMALL.encoder, pretrained=True), seed=3)
-    words = train_accelerate.command(config).split()
+    words = command_line(config).split()
     assert words[:5] == ["accelerate", "launch", "train_accelerate.py", "--preset", "smoke"]
     again = train_accelerate.parse(words[3:])
     assert replace(again, output=config.output, trackers=(), cpu=True) == config

@@ -1,0 +1,45 @@
+"""Write how the released checkpoint was made, and what it reaches, into the project's README.
+
+python hub/readme.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dermsim.report import Report
+
+ROOT = Path(__file__).resolve().parents[1]
+CHECKPOINT = ROOT / "hub" / "dermsim-ham10000"
+START = "<!-- written by `python hub/readme.py` from the checkpoint's own files -->"
+END = "<!-- end of what is written by hub/readme.py -->"
+
+
+def with_figures(readme: str, checkpoint: Path) -> str:
+    """Return the README with the checkpoint's making and figures between the two marks.
+
+    Args:
+        readme: The README as it is.
+        checkpoint: Folder with ``training.json`` and ``evaluation.json``.
+
+    Raises:
+        ValueError: If the marks are not there.
+    """
+    before, start, rest = readme.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise ValueError(f"The README lacks the marks {START} and {END}.")
+    training = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
+    table = Report.load(checkpoint / "evaluation.json").markdown().strip()
+    made = (
+        f"{training['parameters'] / 1e6:.1f} million parameters from random weights, trained in "
+        f"{training['minutes']} minutes on {training['hardware']} by\n\n"
+        f"```bash\n{training['command']}\n```\n"
+    )
+    return f"{before}{START}\n\n{made}\n{table}\n\n{END}{after}"
+
+
+if __name__ == "__main__":
+    path = ROOT / "README.md"
+    path.write_text(with_figures(path.read_text(encoding="utf-8"), CHECKPOINT), encoding="utf-8")

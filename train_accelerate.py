@@ -1,7 +1,8 @@
 """Train a DermSim encoder, from photographs to a checkpoint folder. Read from top to bottom.
 
-    accelerate launch train_accelerate.py --data <source>            # the released recipe
-    accelerate launch train_accelerate.py --preset smoke             # a minute on a CPU
+    accelerate launch train_accelerate.py --data <source>                    # the released recipe
+    accelerate launch train_accelerate.py --preset smoke                     # a minute on a CPU
+    accelerate launch train_accelerate.py --preset simclr --data <source>    # without diagnoses
 
 The same script runs on a CPU, one GPU, several GPUs and several hosts; `accelerate config` says
 which, nothing below does. `--help` lists every choice, `--resume` goes on after an interruption.
@@ -16,34 +17,34 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 import tyro
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
-from timm.optim import param_groups_weight_decay
 from timm.utils import ModelEmaV3
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
 from dermsim._optional import require
-from dermsim.config import PRESETS, TrainConfig, command_line, flatten
-from dermsim.data.augment import draw_views, render_views
+from dermsim.config import TrainConfig
+from dermsim.data.augment import draw_views, mixer, render_views
+from dermsim.data.facts import FACTS_DIM
 from dermsim.data.ham10000 import load_ham10000
-from dermsim.data.pixels import channel_statistics, decode_pixels
 from dermsim.data.sampler import BalancedSampler
 from dermsim.data.splits import grouped_splits
-from dermsim.engine import DermSim, evaluate_checkpoint
+from dermsim.data.training_set import TrainingSet, draw_shown_facts
+from dermsim.engine import DermSim
+from dermsim.examine import evaluate_checkpoint
 from dermsim.labels import CODES
-from dermsim.metrics import balanced_accuracy
-from dermsim.models.configuration_dermsim import DermSimConfig
-from dermsim.models.image_processing_dermsim import DermSimImageProcessor
-from dermsim.models.losses import training_loss
-from dermsim.models.modeling_dermsim import DermSimModel
+from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
+from dermsim.models.freezing import Freezing, parameter_groups
+from dermsim.models.objective import Truth, class_weights, training_loss
+from dermsim.models.probe import fit_classifier
+from dermsim.models.transfer import load_teacher, start_from
+from dermsim.models.validation import Validation
+from dermsim.presets import PRESETS, command_line, flatten
 from dermsim.states import Progress, StateFolder
-
-VIEWS = 2  # of every image in a batch, side by side in one forward pass
 
 
 def main(config: TrainConfig) -> Path:
@@ -60,21 +61,23 @@ def main(config: TrainConfig) -> Path:
         FileNotFoundError: If `resume` is set and there is nothing to resume.
         ImportError: If a tracker is not installed.
         FloatingPointError: If the loss stops being a number.
+        OSError: If the output cannot be written, or the disk is too full for the run.
     """
     started = time.monotonic()
-    encoder, optim, loss_config = config.encoder, config.optim, config.loss
+    encoder, optim, augment, loss = config.encoder, config.optim, config.augment, config.loss
 
     # --- where it runs ------------------------------------------------------------------------
     for tracker in config.trackers:  # Accelerate would only warn, and the curves be lost
         require(tracker, extra=tracker)
-    one_head_idle = 0 in (loss_config.contrastive_weight, loss_config.cross_entropy_weight)
     accelerator = Accelerator(
         cpu=config.cpu,
         mixed_precision=optim.mixed_precision,
         gradient_accumulation_steps=optim.gradient_accumulation,
         log_with=list(config.trackers) or None,
         project_dir=config.output,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=one_head_idle)],
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(find_unused_parameters=config.some_weights_rest)
+        ],
     )
     device, world = accelerator.device, accelerator.num_processes
     rank = accelerator.process_index
@@ -88,12 +91,13 @@ def main(config: TrainConfig) -> Path:
     # --- photographs: decoded once, kept as bytes where they are augmented --------------------
     dataset = load_ham10000(config.data)
     splits = grouped_splits(dataset)
-    train, validation = splits["train"], splits["validation"]
-    decoded = decode_pixels(train)
-    mean, std = channel_statistics(decoded)
-    pixels = torch.from_numpy(decoded).to(device)
-    labels = torch.tensor(train["dx"], device=device)
-    sampler = BalancedSampler(train["dx"], balance=optim.balance, seed=config.seed)
+    train = TrainingSet.load(
+        splits["train"],
+        unlabelled=[load_ham10000(source) for source in config.unlabelled],
+        image_size=encoder.image_size,
+        device=device,
+    )
+    sampler = BalancedSampler(train.labels.tolist(), balance=optim.balance, seed=config.seed)
     # What the loader yields are indices: an epoch's worth of them weighs 60 kB.
     loader = DataLoader(range(len(train)), optim.batch_size, sampler=sampler, drop_last=True)
 
@@ -102,14 +106,10 @@ def main(config: TrainConfig) -> Path:
     processor = DermSimImageProcessor(
         size={"shortest_edge": side},
         crop_size={"height": side, "width": side},
-        image_mean=list(mean),
-        image_std=list(std),
+        image_mean=list(train.mean),
+        image_std=list(train.std),
     )
-    validation_pixels = torch.cat(
-        [processor(image, return_tensors="pt").pixel_values for image in validation["image"]]
-    )
-    validation_labels = np.array(validation["dx"])
-    classes = len(CODES)
+    validation = Validation.load(splits["validation"], processor)
     validation_loader = DataLoader(range(len(validation)), 4 * optim.batch_size)
 
     # --- the encoder and what moves it --------------------------------------------------------
@@ -119,11 +119,25 @@ def main(config: TrainConfig) -> Path:
             embed_dim=encoder.embed_dim,
             drop_rate=encoder.drop_rate,
             image_size=size,
+            facts_dim=FACTS_DIM if encoder.facts else 0,
+            malignancy_head=encoder.malignancy_head,
         ),
         pretrained_backbone=encoder.pretrained,
     ).to(memory_format=torch.channels_last)
+    if encoder.start:
+        start_from(model, encoder.start)
+    teacher = load_teacher(config.teacher, processor).to(device) if config.teacher else None
+    if accelerator.is_main_process:
+        states.check_room(model)
+    blank = not (encoder.start or encoder.pretrained)
+    freezing = Freezing(model, config.freeze, epochs=optim.epochs, random=blank)
     optimizer = torch.optim.AdamW(
-        param_groups_weight_decay(model, optim.weight_decay), lr=optim.learning_rate
+        parameter_groups(
+            model,
+            learning_rate=optim.learning_rate,
+            backbone_rate=config.freeze.backbone_rate,
+            weight_decay=optim.weight_decay,
+        )
     )
     model, optimizer, loader, validation_loader = accelerator.prepare(
         model, optimizer, loader, validation_loader
@@ -140,65 +154,79 @@ def main(config: TrainConfig) -> Path:
     average = ModelEmaV3(accelerator.unwrap_model(model), optim.ema_decay, use_warmup=True)
     progress = Progress()
     accelerator.register_for_checkpointing(scheduler, average, progress)
-    class_bias = log_prior(sampler, train["dx"]).to(device) * loss_config.logit_adjustment
+    drawn = sampler.class_counts(len(CODES)).to(device)
+    class_bias = (drawn.clamp(min=1) / drawn.sum()).log().float() * loss.logit_adjustment
+    class_weight = class_weights(drawn, loss.class_weighting)
 
     if config.resume:
         accelerator.load_state(str(states.latest()))
     accelerator.init_trackers("dermsim", config=flatten(config))
+    parameters = sum(p.numel() for p in average.parameters())
     accelerator.print(
-        f"{encoder.backbone}: {sum(p.numel() for p in average.parameters()) / 1e6:.1f} M "
-        f"parameters; {len(train)} training and {len(validation)} validation images; "
-        f"{updates} updates on {world} x {device.type}"
+        f"{encoder.backbone}: {parameters / 1e6:.1f} M parameters; {len(train)} training and "
+        f"{len(validation)} validation images; {updates} updates on {world} x {device.type}"
     )
 
-    def validate() -> float:
-        """Balanced accuracy (argmax) of the averaged weights on validation."""
+    def validate() -> dict[str, float]:
+        """Judge the averaged weights on validation."""
         average.module.eval()
-        predictions = []
+        found = []
         for rows in validation_loader:
             with torch.inference_mode(), accelerator.autocast():
-                logits = average.module(validation_pixels[rows.cpu()].to(device)).logits
-            predictions.append(accelerator.gather_for_metrics(logits.argmax(dim=1)))
-        return balanced_accuracy(validation_labels, torch.cat(predictions).cpu().numpy(), classes)
+                output = average.module(validation.pixel_values[rows.cpu()].to(device))
+            found.append(accelerator.gather_for_metrics((output.logits, output.embeddings)))
+        return validation.score(*(torch.cat(part) for part in zip(*found, strict=True)))
 
     # --- training -----------------------------------------------------------------------------
     if progress.step == 0:  # at once, so that what is broken there breaks now
-        before = validate()
-        accelerator.log({"validation/balanced_accuracy": before}, step=0)
-        accelerator.print(f"before training: validation/balanced_accuracy {before:.4g}")
+        accelerator.log(before := validate(), step=0)
+        accelerator.print(f"before training: {before}")
     for epoch in range(progress.epoch, optim.epochs):
         # At the end the weights settle on photographs as they are (as FixRes and YOLOX do).
-        cooled = epoch >= round(optim.epochs * (1 - config.augment.cooldown))
-        augment = config.augment.soft() if cooled else config.augment
+        cooled = epoch >= round(optim.epochs * (1 - augment.cooldown))
+        strengths = augment.soft() if cooled else augment
+        mix = mixer(strengths, classes=len(CODES))
         loader.set_epoch(epoch)  # and through it the sampler's, on every process
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         model.train()
+        freezing.apply(epoch)
         bar = tqdm(loader, f"epoch {epoch + 1}/{optim.epochs}", disable=not sys.stderr.isatty())
         running = torch.zeros((), device=device)
-        for rows in bar:
-            # All processes draw the views of the whole batch and keep their share, so that the
-            # number of processes changes nothing.
-            count = VIEWS * len(rows)
-            views = draw_views(count * world, augment, generator=generator)
-            views = views[rank * count : (rank + 1) * count]
+        for images in bar:
+            rows = images.repeat(augment.views)
+            # All processes draw for the whole batch and keep their share, so that the number of
+            # processes changes nothing.
+            share = slice(rank * len(rows), (rank + 1) * len(rows))
+            views = draw_views(world * len(rows), strengths, generator=generator)[share]
             batch = render_views(
-                pixels[rows].repeat(VIEWS, 1, 1, 1), views, size=size, mean=mean, std=std
+                train.pixels[rows], views, size=size, mean=train.mean, std=train.std
             ).contiguous(memory_format=torch.channels_last)
-            instances = torch.arange(len(rows), device=device) + rank * len(rows)
+            labels, shares, facts = train.labels[rows], None, None
+            if mix:
+                batch, shares = mix(batch, labels)
+            if encoder.facts:
+                shown = draw_shown_facts(world * len(rows), encoder.facts_drop, generator=generator)
+                facts = train.facts[rows] * shown[share].to(device)
+            instances = torch.arange(len(images), device=device) + rank * len(images)
+            truth = Truth(labels, instances.repeat(augment.views), train.lesions[rows], shares)
             with accelerator.accumulate(model):
                 with accelerator.autocast():
-                    output = model(batch)
+                    output = model(batch, facts=facts)
+                    with torch.no_grad():
+                        taught = teacher(batch) if teacher is not None else None
                 losses = training_loss(
                     output,
-                    labels[rows].repeat(VIEWS),
-                    instances.repeat(VIEWS),
-                    loss_config,
+                    truth,
+                    loss,
                     class_bias=class_bias,
+                    class_weight=class_weight,
+                    teacher=taught,
                 )
                 if not torch.isfinite(losses["loss"]):
+                    names = ", ".join(train.image_ids[image] for image in images.tolist())
                     raise FloatingPointError(
-                        f"The loss is {losses['loss'].item()} at step {progress.step}; a lower "
-                        "--optim.learning-rate or --optim.mixed-precision no may help."
+                        f"The loss is {losses['loss'].item()} at step {progress.step}; try a lower "
+                        f"--optim.learning-rate. The batch was {names}."
                     )
                 accelerator.backward(losses["loss"])
                 if accelerator.sync_gradients:
@@ -215,8 +243,8 @@ def main(config: TrainConfig) -> Path:
         started = time.monotonic()
         figures = {
             "train/loss": running.item() / len(loader),
-            "train/learning_rate": scheduler.get_last_lr()[0],
-            "validation/balanced_accuracy": validate(),
+            "train/learning_rate": scheduler.get_last_lr()[-1],
+            **validate(),
         }
         accelerator.log(figures, step=progress.step)
         accelerator.print(
@@ -229,15 +257,24 @@ def main(config: TrainConfig) -> Path:
     folder = config.output / "checkpoint"
     if accelerator.is_main_process:
         trained = average.module.to("cpu", memory_format=torch.contiguous_format)
-        engine = DermSim.fit(trained, processor, train=train, validation=validation)
-        name = "synthetic" if config.data == "synthetic" else "HAM10000"
+        if loss.cross_entropy_weight == 0:
+            fit_classifier(trained, processor, splits["train"])
+        engine = DermSim.fit(
+            trained, processor, train=splits["train"], validation=splits["validation"]
+        )
         record = {
             "command": command_line(config),
             "minutes": round(progress.seconds / 60),
             "hardware": f"{world} x {device.type}",
-            "parameters": sum(p.numel() for p in trained.parameters()),
+            "parameters": parameters,
         }
-        report = evaluate_checkpoint(engine, dataset, name=name)
+        report = evaluate_checkpoint(
+            engine,
+            dataset,
+            name="synthetic" if config.data == "synthetic" else "HAM10000",
+            corruptions=config.corruptions,
+            shift=load_ham10000(config.shift) if config.shift else None,
+        )
         engine.save_pretrained(folder, report=report, training=record)
         accelerator.print(f"\n{(folder / 'README.md').read_text()}\nwritten to {folder}")
     # Without letting go of these first, processes that talk through gloo may abort at exit.
@@ -246,12 +283,6 @@ def main(config: TrainConfig) -> Path:
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return folder
-
-
-def log_prior(sampler: BalancedSampler, labels: list[int]) -> torch.Tensor:
-    """Log share of each diagnosis among the drawn images, ``(7,)``; absent ones count as one."""
-    shares = torch.bincount(torch.tensor(labels), weights=sampler.expected, minlength=7)
-    return (shares.clamp(min=1) / shares.sum()).log().float()
 
 
 def parse(arguments: list[str]) -> TrainConfig:

@@ -20,11 +20,12 @@ import torch
 from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
-from dermsim.config import PRESETS, TrainConfig
+from dermsim.config import TrainConfig
 from dermsim.data.augment import draw_views, render_views
 from dermsim.data.sampler import BalancedSampler
 from dermsim.models import DermSimConfig, DermSimModel
-from dermsim.models.losses import training_loss
+from dermsim.models.objective import Truth, training_loss
+from dermsim.presets import PRESETS
 
 IMAGES = 2048
 VIEWS = 2
@@ -72,10 +73,11 @@ def measure(
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     model.train()
 
-    def learn(batch: torch.Tensor, truth: torch.Tensor, instances: torch.Tensor) -> None:
+    def learn(batch: torch.Tensor, labels: torch.Tensor, instances: torch.Tensor) -> None:
         with accelerator.autocast():
             output = model(batch)
-        accelerator.backward(training_loss(output, truth, instances, config.loss)["loss"])
+        truth = Truth(labels, instances, lesions=instances)
+        accelerator.backward(training_loss(output, truth, config.loss)["loss"])
         accelerator.clip_grad_norm_(model.parameters(), config.optim.clip_norm)
         optimizer.step()
         optimizer.zero_grad()

@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from dermsim.data.facts import Facts
     from dermsim.data.ham10000 import load_ham10000
     from dermsim.data.splits import grouped_splits
     from dermsim.engine import DermSim
+    from dermsim.ensemble import build_ensemble
     from dermsim.labels import LABELS
-    from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
+    from dermsim.models import (
+        DermSimConfig,
+        DermSimEnsembleConfig,
+        DermSimEnsembleModel,
+        DermSimImageProcessor,
+        DermSimModel,
+    )
     from dermsim.results import Analysis, Prediction
     from dermsim.tasks.atlas import EmbeddingMap
     from dermsim.tasks.classify import Calibration
@@ -29,14 +37,18 @@ _HOMES = {
     "ClassBank": "dermsim.tasks.enroll",
     "DermSim": "dermsim.engine",
     "DermSimConfig": "dermsim.models",
+    "DermSimEnsembleConfig": "dermsim.models",
+    "DermSimEnsembleModel": "dermsim.models",
     "DermSimImageProcessor": "dermsim.models",
     "DermSimModel": "dermsim.models",
     "EmbeddingMap": "dermsim.tasks.atlas",
+    "Facts": "dermsim.data.facts",
     "Gallery": "dermsim.tasks.retrieve",
     "Heatmap": "dermsim.tasks.explain",
     "Neighbor": "dermsim.tasks.retrieve",
     "OutlierDetector": "dermsim.tasks.detect",
     "Prediction": "dermsim.results",
+    "build_ensemble": "dermsim.ensemble",
     "grouped_splits": "dermsim.data.splits",
     "load_ham10000": "dermsim.data.ham10000",
 }
@@ -48,15 +60,19 @@ __all__ = [
     "ClassBank",
     "DermSim",
     "DermSimConfig",
+    "DermSimEnsembleConfig",
+    "DermSimEnsembleModel",
     "DermSimImageProcessor",
     "DermSimModel",
     "EmbeddingMap",
+    "Facts",
     "Gallery",
     "Heatmap",
     "Neighbor",
     "OutlierDetector",
     "Prediction",
     "__version__",
+    "build_ensemble",
     "grouped_splits",
     "load_ham10000",
 ]

@@ -7,31 +7,34 @@ input goes to stderr and makes the exit status 2.
 
 from __future__ import annotations
 
+import re
 import sys
-from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
-from dermsim.labels import CODES, DISCLAIMER, diagnosis, parse_dx
-from dermsim.terminal import Pictures, check_output, find_pictures, sentence, show, table
-
-if TYPE_CHECKING:  # it brings torch, and `--help` must not wait for that
-    from dermsim.engine import DermSim
-
-HUB_MODEL = "dermsim/dermsim-ham10000"
-"""The released checkpoint on the Hub, for installations without a checkout."""
+from dermsim.cli_gallery import gallery_app
+from dermsim.command import Command, ModelCommand, load_engine
+from dermsim.labels import CODES, DISCLAIMER, parse_dx
+from dermsim.terminal import (
+    Pictures,
+    check_output,
+    classify_table,
+    find_pictures,
+    sentence,
+    show,
+    similar_table,
+    table,
+)
 
 Method = Literal["gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "eigencam"]
 """Keys of `dermsim.tasks.explain.METHODS`, spelled out because importing them imports torch."""
 
 app = tyro.extras.SubcommandApp()
-gallery_app = tyro.extras.SubcommandApp()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,42 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def default_model() -> str:
-    """Return the checkpoint folder beside the package in a checkout, or the released one's id."""
-    folder = Path(__file__).resolve().parent.parent / "hub" / "dermsim-ham10000"
-    return str(folder) if (folder / "config.json").is_file() else HUB_MODEL
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command(ABC):
-    """What every command has."""
-
-    json: bool = False
-    """Print one JSON document instead of a table."""
-
-    @abstractmethod
-    def run(self) -> int:
-        """Do the work and return the exit status."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelCommand(Command):
-    """A command that loads a checkpoint."""
-
-    model: str = field(default_factory=default_model)
-    """Checkpoint folder or Hub id."""
-
-    def engine(self) -> DermSim:
-        """Load the checkpoint."""
-        return _load(self.model)
-
-
-def _load(model: str) -> DermSim:
-    from dermsim.engine import DermSim
-
-    return DermSim.from_pretrained(model)
-
-
 @app.command(name="classify")
 @dataclass(frozen=True, kw_only=True)
 class Classify(ModelCommand):
@@ -101,9 +68,20 @@ class Classify(ModelCommand):
     """Photographs, or folders that are searched for them."""
     bank: Path | None = None
     """File of enrolled classes to choose from as well, made by `dermsim enroll`."""
+    age: float | None = None
+    """Of the patient in all pictures, in years, for a checkpoint that takes facts."""
+    sex: str | None = None
+    """Of the patient: female or male."""
+    site: str | None = None
+    """Where on the body the lesion is: abdomen, acral, back, chest, ear, face, foot, genital, hand,
+    "lower extremity", neck, scalp, trunk or "upper extremity"."""
 
     def run(self) -> int:
         """Classify each readable picture."""
+        from dermsim.data.facts import Facts
+
+        facts = Facts(self.age, self.sex, self.site)
+        known = facts if facts.known else None
         pictures = Pictures(find_pictures(self.pictures))
         engine = self.engine()
         bank = None
@@ -113,34 +91,13 @@ class Classify(ModelCommand):
             bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
         results = []
         for name, image in pictures:
-            result = {"picture": name, **engine.predict([image])[0].to_dict()}
+            result = {"picture": name, **engine.predict([image], facts=known)[0].to_dict()}
             if bank is not None:
                 result["enrolled"] = bank.predict(engine.embed([image]))[0]
             results.append(result)
         answer = {"results": results, "errors": pictures.errors}
-        show(answer, _classify_table(results), as_json=self.json)
+        show(answer, classify_table(results), as_json=self.json)
         return pictures.status
-
-
-def _classify_table(results: Sequence[dict[str, Any]]) -> str:
-    header = ["picture", "warning", "diagnosis", "probability", "malignancy", "cannot exclude"]
-    rows = [
-        [
-            result["picture"],
-            "UNFAMILIAR" if result["is_outlier"] else "",
-            result["label_name"],
-            result["probabilities"][result["label_name"]],
-            f"{result['malignancy']:.3f} {'malignant' if result['is_malignant'] else 'benign'}",
-            " ".join(result["prediction_set"]),
-        ]
-        for result in results
-    ]
-    if any("enrolled" in result for result in results):
-        header.append("old and new classes")
-        for row, result in zip(rows, results, strict=True):
-            best = Counter(result["enrolled"]).most_common(3)
-            row.append(", ".join(f"{name} {probability:.3f}" for name, probability in best))
-    return table(header, rows)
 
 
 @app.command(name="similar")
@@ -165,7 +122,7 @@ class Similar(ModelCommand):
             neighbors = engine.search([image], self.k, where=where)[0]
             results.append({"picture": name, "neighbors": [n.to_dict() for n in neighbors]})
         answer = {"results": results, "errors": pictures.errors}
-        show(answer, _similar_table(results), as_json=self.json)
+        show(answer, similar_table(results), as_json=self.json)
         return pictures.status
 
 
@@ -201,19 +158,6 @@ def _age_range(text: str) -> tuple[float, float]:
         return float(low), float(high or low)
     except ValueError as error:
         raise ValueError(f"--where expects age=45 or age=40-60, got {text!r}") from error
-
-
-def _similar_table(results: Sequence[dict[str, Any]]) -> str:
-    found = ("similarity", "dx", "image_id", "lesion_id")
-    facts = ("age", "sex", "localization")
-    rows = [
-        [result["picture"], *map(neighbor.get, found), *map(neighbor["facts"].get, facts)]
-        for result in results
-        for neighbor in result["neighbors"]
-    ]
-    if results and not rows:
-        return "No case has all these facts."
-    return table(["picture", *found, *facts], rows)
 
 
 @app.command(name="explain")
@@ -305,23 +249,30 @@ class Evaluate(Command):
     """The photographs: a Hub id, a folder in any known layout, or "synthetic"."""
     split: Literal["test", "validation", "all"] = "test"
     """Held-out lesions of the training source, or every photograph of another source."""
+    corruptions: bool = False
+    """Measure the same photographs blurred, badly lit, covered with hair and the like, too."""
+    shift: str | None = None
+    """Photographs of another origin to measure as well, such as ISIC 2017, given as the data."""
     output: Path | None = None
     """JSON file to write the figures to."""
 
     def run(self) -> int:
         """Evaluate, print, and write the figures if asked to."""
         from dermsim.data.ham10000 import load_ham10000
-        from dermsim.engine import evaluate_checkpoint
+        from dermsim.examine import evaluate_checkpoint
 
         if self.output is not None:
             check_output(self.output)
-        engine = _load(self.model)
+        engine = load_engine(self.model)
         ours = self.split != "all" and self.data != "synthetic"
         report = evaluate_checkpoint(
             engine,
             load_ham10000(self.data),
             split=self.split,
             name="HAM10000" if ours else Path(self.data).name,
+            corruptions=self.corruptions,
+            shift=load_ham10000(self.shift) if self.shift else None,
+            shift_name=_origin(self.shift or ""),
         )
         if self.output is not None:
             report.save(self.output)
@@ -329,61 +280,45 @@ class Evaluate(Command):
         return 0
 
 
-@gallery_app.command(name="info")
+def _origin(source: str) -> str:
+    """Return a name for reports: the challenge's own, or that of the folder, file or Hub id."""
+    name = Path(source).name
+    return "ISIC 2017" if re.match("isic[-_ ]?2017", name.lower()) else name
+
+
+@app.command(name="ensemble")
 @dataclass(frozen=True, kw_only=True)
-class GalleryInfo(ModelCommand):
-    """Say what the checkpoint's gallery holds."""
+class Ensemble(Command):
+    """Join checkpoints to one that asks them all, and measure it."""
 
-    def run(self) -> int:
-        """Count the cases."""
-        engine = self.engine()
-        records = engine.gallery.records
-        counts = Counter(record["dx"] for record in records)
-        answer = {
-            "cases": len(records),
-            "lesions": len({record["lesion_id"] for record in records}),
-            "fingerprint": engine.fingerprint,
-            "dx": {code: counts[code] for code in CODES},
-        }
-        summary = "{cases} cases of {lesions} lesions, encoder {fingerprint}".format(**answer)
-        rows = [[code, diagnosis(code).name, counts[code]] for code in CODES]
-        readable = f"{summary}\n\n{table(['dx', 'diagnosis', 'cases'], rows)}"
-        show(answer, readable, as_json=self.json)
-        return 0
-
-
-@gallery_app.command(name="build")
-@dataclass(frozen=True, kw_only=True)
-class GalleryBuild(ModelCommand):
-    """Embed a data set's cases, to search them in place of the checkpoint's own."""
-
+    members: Positional[tuple[str, ...]]
+    """Checkpoint folders or Hub ids, at least two, trained on the same split of the same data."""
     data: str
-    """HAM10000: a Hub id, a folder in any of its layouts, or "synthetic"."""
+    """Those data: a Hub id, a folder in any known layout, or "synthetic"."""
     output: Annotated[Path, arg(aliases=["-o"])]
-    """Folder of its own to write the gallery to."""
-    split: Literal["train", "all"] = "train"
-    """Only the training lesions, or every photograph."""
+    """New folder to write the checkpoint to."""
 
     def run(self) -> int:
-        """Write the gallery."""
-        from tqdm import tqdm
-
+        """Build, evaluate on the test split, and write the folder with its card."""
         from dermsim.data.ham10000 import load_ham10000
         from dermsim.data.splits import grouped_splits
-        from dermsim.engine import case_records
-        from dermsim.models.encode import encode
-        from dermsim.tasks.retrieve import Gallery
+        from dermsim.ensemble import build_ensemble, training_record
+        from dermsim.examine import evaluate_checkpoint
 
-        engine = self.engine()
-        rows = load_ham10000(self.data)
-        if self.split == "train":
-            rows = grouped_splits(rows)["train"]
-        images = tqdm(rows["image"], total=len(rows), unit="picture", disable=None)
-        embeddings = encode(engine.model, engine.processor, images).embeddings
-        gallery = Gallery.build(embeddings, case_records(rows), fingerprint=engine.fingerprint)
-        gallery.save(self.output)
-        answer = {"output": str(self.output), "cases": len(gallery)}
-        show(answer, f"{self.output} holds {len(gallery)} cases", as_json=self.json)
+        if self.output.exists():
+            raise FileExistsError(f"{self.output} exists: name a new folder to write to")
+        dataset = load_ham10000(self.data)
+        splits = grouped_splits(dataset)
+        engine = build_ensemble(
+            self.members, train=splits["train"], validation=splits["validation"]
+        )
+        name = "synthetic" if self.data == "synthetic" else "HAM10000"
+        report = evaluate_checkpoint(engine, dataset, name=name)
+        record = training_record(engine, self.members)
+        engine.save_pretrained(self.output, report=report, training=record)
+        answer = {"output": str(self.output), "members": list(self.members), **report.to_dict()}
+        readable = f"{report.markdown()}\n{self.output} holds {len(self.members)} members"
+        show(answer, readable, as_json=self.json)
         return 0
 
 

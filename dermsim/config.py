@@ -6,7 +6,6 @@ The line under each field is what the command line prints as its help.
 from __future__ import annotations
 
 import dataclasses
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,8 @@ class EncoderConfig:
     """Any timm backbone."""
     pretrained: bool = False
     """Start from timm's weights, fetched from the Hub."""
+    start: str = ""
+    """Start from the encoder of this checkpoint folder or Hub id, all but its classifier."""
     embed_dim: int = 128
     """Dimension of the embedding."""
     image_size: int = 112
@@ -37,18 +38,28 @@ class EncoderConfig:
     """Side in pixels at test time; random crops magnify, so a little larger can serve better."""
     drop_rate: float = 0.2
     """Dropout before the classifier."""
+    facts: bool = False
+    """Let age, sex and site speak beside the image; an answer without them stays possible."""
+    facts_drop: float = 0.5
+    """Share of training images whose facts are withheld; each fact alone as often of the rest."""
+    malignancy_head: bool = False
+    """A second classifier, benign against malignant, beside the seven diagnoses."""
 
     def __post_init__(self) -> None:
         _require(self, "embed_dim", self.embed_dim >= 1, "at least 1")
         for name in ("image_size", "test_image_size"):
             _require(self, name, getattr(self, name) >= 16, "at least 16 pixels")
         _require(self, "drop_rate", 0 <= self.drop_rate < 1, "in [0, 1)")
+        _require(self, "facts_drop", 0 <= self.facts_drop <= 1, "in [0, 1]")
+        _require(self, "start", not (self.start and self.pretrained), "empty when pretrained is on")
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How two views of a photograph differ. Each strength is the half-width of a uniform draw."""
+    """How views of a photograph differ. Each strength is the half-width of a uniform draw."""
 
+    views: int = 2
+    """Views of every image in a batch."""
     min_scale: float = 0.4
     """Smallest crop, as a share of the image's central square's area; the largest is all of it."""
     max_aspect: float = 1.25
@@ -65,6 +76,10 @@ class AugmentConfig:
     """Gain of each channel on its own: another lamp, another camera."""
     cooldown: float = 0.2
     """Share of the run, at its end, in which a quarter of these strengths is used."""
+    mixup: float = 0.0
+    """Blend pairs of images, shares drawn from Beta(mixup, mixup) (Zhang 2018); 0 leaves it out."""
+    cutmix: float = 0.0
+    """Paste rectangles of one image into another (Yun 2019), areas likewise; 0 leaves it out."""
 
     def soft(self) -> AugmentConfig:
         """The same at a quarter of every strength: what the photographs really look like."""
@@ -77,9 +92,14 @@ class AugmentConfig:
             saturation=self.saturation / 4,
             hue=self.hue / 4,
             white_balance=self.white_balance / 4,
+            mixup=0.0,
+            cutmix=0.0,
         )
 
     def __post_init__(self) -> None:
+        _require(self, "views", self.views in (1, 2), "1 or 2")
+        for name in ("mixup", "cutmix"):
+            _require(self, name, getattr(self, name) >= 0, "at least 0")
         _require(self, "min_scale", 0 < self.min_scale <= 1, "in (0, 1]")
         _require(self, "max_aspect", self.max_aspect >= 1, "at least 1")
         for name in ("brightness", "contrast", "saturation", "hue", "white_balance", "cooldown"):
@@ -94,6 +114,9 @@ class LossConfig:
     """Which contrastive loss shapes the embedding."""
     contrastive_weight: float = 0.3
     """Its weight; 0 leaves it out."""
+    positives: Literal["diagnosis", "lesion"] = "diagnosis"
+    """What two images must share for SupCon and the triplet loss to pull them together. By lesion
+    SupCon is the loss of SimCLR, with photographs of one lesion as positives too (MICLe)."""
     cross_entropy_weight: float = 1.0
     """Weight of the classifier's cross-entropy; 0 leaves it out."""
     temperature: float = 0.1
@@ -104,13 +127,28 @@ class LossConfig:
     """Share of the target spread evenly over all classes."""
     logit_adjustment: float = 0.0
     """Times log prior added to the training logits: higher favours rare classes (Menon 2021)."""
+    class_weighting: float = 0.0
+    """Power of the inverse class frequency by which the cross-entropy is weighted."""
+    focal: float = 0.0
+    """Focusing of the focal loss (Lin 2017) in place of plain cross-entropy; 0 is the latter."""
+    malignancy_weight: float = 0.0
+    """Weight of the second classifier's loss, benign against malignant."""
+    distillation_weight: float = 1.0
+    """Weight of the likeness to the teacher, where there is one."""
+    distillation_temperature: float = 2.0
+    """Temperature at which the teacher's and the student's answers are compared (Hinton 2015)."""
 
     def __post_init__(self) -> None:
-        for name in ("contrastive_weight", "cross_entropy_weight", "margin"):
+        not_negative = (
+            *("contrastive_weight", "cross_entropy_weight", "margin", "class_weighting", "focal"),
+            *("malignancy_weight", "distillation_weight"),
+        )
+        for name in not_negative:
             _require(self, name, getattr(self, name) >= 0, "at least 0")
         total = self.contrastive_weight + self.cross_entropy_weight
         _require(self, "contrastive_weight", total > 0, "above 0 when cross_entropy_weight is 0")
-        _require(self, "temperature", self.temperature > 0, "above 0")
+        for name in ("temperature", "distillation_temperature"):
+            _require(self, name, getattr(self, name) > 0, "above 0")
         _require(self, "label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)")
 
 
@@ -150,11 +188,38 @@ class OptimConfig:
 
 
 @dataclass(frozen=True)
+class FreezeConfig:
+    """Which part of the backbone learns when; the heads always do."""
+
+    epochs: int = 0
+    """Epochs at the start in which the backbone rests."""
+    unfreeze_epochs: int = 0
+    """Epochs after those in which it wakes stage by stage, from the last to the first."""
+    never: int = 0
+    """Stages of the backbone that never learn, as timm counts them, the stem first."""
+    backbone_rate: float = 1.0
+    """The backbone's learning rate, as a share of the heads'."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "unfreeze_epochs", "never"):
+            _require(self, name, getattr(self, name) >= 0, "at least 0")
+        _require(self, "backbone_rate", self.backbone_rate > 0, "above 0")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run, from photographs to a checkpoint folder."""
 
     data: str = "marmal88/skin_cancer"
     """HAM10000: a Hub id, a folder in any of its layouts, or "synthetic"."""
+    unlabelled: tuple[str, ...] = ()
+    """More sources whose pictures alone are used; only where no loss asks for a diagnosis."""
+    teacher: str = ""
+    """Checkpoint folder or Hub id to learn from beside the labels (distillation)."""
+    corruptions: bool = True
+    """Measure at the end how much the answers suffer from blur, noise, hair and the like."""
+    shift: str = ""
+    """Source of photographs from other clinics to measure on at the end, such as ISIC 2017."""
     output: Path = Path("runs/dermsim")
     """Run folder: the finished `checkpoint/`, the training `state/` and the curves go there."""
     resume: bool = False
@@ -169,20 +234,37 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    freeze: FreezeConfig = field(default_factory=FreezeConfig)
 
+    @property
+    def self_supervised(self) -> bool:
+        """Whether no loss asks for a diagnosis."""
+        by_label = self.loss.contrastive != "ntxent" and self.loss.positives == "diagnosis"
+        return self.loss.cross_entropy_weight == 0 and not by_label
 
-PRESETS: Mapping[str, TrainConfig] = types.MappingProxyType(
-    {
-        "release": TrainConfig(),
-        "smoke": TrainConfig(
-            data="synthetic",
-            output=Path("runs/smoke"),
-            encoder=EncoderConfig(backbone="test_resnet", image_size=64, test_image_size=64),
-            optim=OptimConfig(epochs=8, batch_size=32, mixed_precision="no"),
-        ),
-    }
-)
-"""The named starting points of `train_accelerate.py --preset`."""
+    @property
+    def some_weights_rest(self) -> bool:
+        """Whether there are steps in which some of the weights get no gradient."""
+        weights = (self.loss.contrastive_weight, self.loss.cross_entropy_weight)
+        return 0 in weights or self.freeze != FreezeConfig()
+
+    def __post_init__(self) -> None:
+        mixes = self.augment.mixup > 0 or self.augment.cutmix > 0
+        contrasts = self.loss.contrastive_weight > 0
+        if mixes and (contrasts or self.teacher):
+            raise ValueError(
+                "A mixed image has no single diagnosis to contrast: with augment.mixup or "
+                "augment.cutmix set loss.contrastive_weight to 0, and no teacher."
+            )
+        if contrasts and self.augment.views == 1 and self.loss.contrastive == "ntxent":
+            raise ValueError("NT-Xent contrasts two views of an image: set augment.views to 2.")
+        if self.unlabelled and not self.self_supervised:
+            raise ValueError(
+                "unlabelled pictures have no diagnosis to learn: use --preset simclr, or leave "
+                "them out."
+            )
+        if self.loss.malignancy_weight > 0 and not self.encoder.malignancy_head:
+            raise ValueError("loss.malignancy_weight needs encoder.malignancy_head.")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -195,45 +277,6 @@ def to_dict(config: Any) -> dict[str, Any]:
         Its fields by name; paths as strings, tuples as lists, nested configurations as dicts.
     """
     return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
-
-
-def flatten(config: TrainConfig) -> dict[str, Any]:
-    """Join nested names by dots and write lists as text: what every tracker accepts.
-
-    Returns:
-        Option by its name, such as ``"optim.epochs"``; numbers, booleans and text only.
-    """
-    return _flat(to_dict(config), "")
-
-
-def command_line(config: TrainConfig) -> str:
-    """Write the command that makes this configuration from the preset nearest to it.
-
-    Where the data lie and where the run goes is the reader's own affair, and left open.
-
-    Args:
-        config: Any configuration of a run.
-
-    Returns:
-        One line, ``accelerate launch train_accelerate.py --preset …``.
-    """
-    own = ("data", "output", "resume", "cpu", "trackers")
-    given = {name: value for name, value in flatten(config).items() if name not in own}
-    presets = {name: flatten(preset) for name, preset in PRESETS.items()}
-    preset = min(presets, key=lambda name: len(given.items() - presets[name].items()))
-    words = ["accelerate launch train_accelerate.py", f"--preset {preset}"]
-    if config.data != "synthetic":
-        words.append("--data <source>")
-    for name, value in given.items():
-        if value == presets[preset][name]:
-            continue
-        option = name.replace("_", "-")
-        if isinstance(value, bool):
-            group, _, flag = option.rpartition(".")
-            words.append(f"--{option}" if value else f"--{group}.no-{flag}")
-        else:
-            words.append(f"--{option} {value}")
-    return " ".join(words)
 
 
 def from_dict(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
@@ -263,16 +306,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return str(value) if isinstance(value, Path) else value
-
-
-def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = str(value) if isinstance(value, list) else value
-    return flat
 
 
 def _typed(hint: Any, value: Any) -> Any:

@@ -12,12 +12,14 @@ import torch
 from PIL import Image
 
 from dermsim.checkpoint import local_folder
+from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, read_image
 from dermsim.data.tables import case_records
 from dermsim.labels import CODES, LABEL2ID
-from dermsim.models import DermSimImageProcessor, DermSimModel
+from dermsim.models import DermSimImageProcessor, Encoder
 from dermsim.models.encode import Encoding, encode, fingerprint
 from dermsim.models.pretrained import load_encoder, round_to_half, save_encoder
+from dermsim.reading import calibrate_with_facts, place_heatmap, read_predictions
 from dermsim.results import Analysis, Prediction
 from dermsim.storage import atomic_path, save_json
 from dermsim.tasks.atlas import EmbeddingMap
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
     from dermsim.report import Report
 
+FACTS_CALIBRATION = "calibration_facts.json"
+"""The part that only the folder of an encoder that takes facts has."""
+
 
 class DermSim:
     """An encoder and all that was learned around it; safe to share between threads.
@@ -42,7 +47,9 @@ class DermSim:
     Attributes:
         model: The encoder, in eval mode, float32.
         processor: Makes the encoder's input from photographs.
-        calibration: Reads the logits.
+        calibration: Reads the logits of images alone.
+        calibration_facts: Reads the logits of images that came with facts about the patient; None
+            when the encoder takes none.
         detector: Says how unlike the training data an image is.
         gallery: The past cases.
         classes: The seven known diagnoses as prototypes, to enrol new ones beside.
@@ -52,7 +59,7 @@ class DermSim:
 
     def __init__(
         self,
-        model: DermSimModel,
+        model: Encoder,
         processor: DermSimImageProcessor,
         *,
         calibration: Calibration,
@@ -60,10 +67,16 @@ class DermSim:
         gallery: Gallery,
         classes: ClassBank,
         atlas: EmbeddingMap,
+        calibration_facts: Calibration | None = None,
     ) -> None:
+        if (model.config.facts_dim > 0) != (calibration_facts is not None):
+            raise ValueError(
+                "An encoder that takes facts needs calibration_facts, and no other has any."
+            )
         self.model = model
         self.processor = processor
         self.calibration = calibration
+        self.calibration_facts = calibration_facts
         self.detector = detector
         self.gallery = gallery
         self.classes = classes
@@ -94,6 +107,9 @@ class DermSim:
             model.to(where),
             processor,
             calibration=Calibration.load(folder / "calibration.json"),
+            calibration_facts=(
+                Calibration.load(folder / FACTS_CALIBRATION) if model.config.facts_dim else None
+            ),
             detector=OutlierDetector.load(folder / "detector.safetensors"),
             gallery=Gallery.load(folder / "gallery", fingerprint=mark),
             classes=ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
@@ -103,22 +119,31 @@ class DermSim:
     @classmethod
     def fit(
         cls,
-        model: DermSimModel,
+        model: Encoder,
         processor: DermSimImageProcessor,
         *,
         train: Dataset,
         validation: Dataset,
+        calibration_logits: npt.NDArray[np.float32] | None = None,
     ) -> DermSim:
         """Build everything around a trained encoder.
 
         The gallery, prototypes, detector and atlas come from the training split; temperature,
         thresholds and operating points from validation. Neither may share lesions with a test set.
+        An encoder that takes facts is calibrated twice: for images alone, and for those whose
+        patient is known, as completely as in validation.
 
         Args:
             model: The trained encoder. Its weights are rounded to half precision, as they are kept.
             processor: How its input is made.
             train: Rows of the `load_ham10000` schema; they become the gallery.
             validation: Rows of other lesions.
+            calibration_logits: ``(N_validation, 7)``, to calibrate with in place of the model's own
+                when validation shaped the model, as it does an ensemble's meta-learner: what it was
+                fitted to it answers too well. Each row must come from a fit without its lesion.
+
+        Raises:
+            ValueError: If there are not as many `calibration_logits` as validation rows.
         """
         model = model.eval()
         round_to_half(model)
@@ -126,11 +151,13 @@ class DermSim:
         cases = encode(model, processor, train["image"])
         held_out = encode(model, processor, validation["image"])
         labels, held_out_labels = np.array(train["dx"]), np.array(validation["dx"])
+        unseen = held_out.logits if calibration_logits is None else calibration_logits
         prototypes = centroids(cases.embeddings, labels, len(CODES))
         return cls(
             model,
             processor,
-            calibration=Calibration.fit(held_out.logits, held_out_labels),
+            calibration=Calibration.fit(unseen, held_out_labels),
+            calibration_facts=calibrate_with_facts(model, unseen, validation),
             detector=OutlierDetector.fit(
                 cases.pooled_features, labels, validation_features=held_out.pooled_features
             ),
@@ -166,6 +193,8 @@ class DermSim:
         with atomic_path(folder) as fresh:
             save_encoder(self.model, self.processor, fresh)
             self.calibration.save(fresh / "calibration.json")
+            if self.calibration_facts is not None:
+                self.calibration_facts.save(fresh / FACTS_CALIBRATION)
             self.classes.save(fresh / "classes.safetensors")
             self.detector.save(fresh / "detector.safetensors")
             self.gallery.save(fresh / "gallery")
@@ -185,6 +214,7 @@ class DermSim:
         explain: str | None = "gradcam",
         target: str | None = None,
         bank: ClassBank | None = None,
+        facts: Facts | None = None,
     ) -> Analysis:
         """Say everything there is to say of one image.
 
@@ -194,13 +224,17 @@ class DermSim:
             explain: A method of `dermsim.tasks.explain.METHODS`, or None for no heatmap.
             target: Diagnosis code to explain; by default the predicted one.
             bank: Old and newly enrolled classes to compare with, or None.
+            facts: What is known of the patient. Only the prediction depends on it, and with it
+                which diagnosis is explained; embeddings are of the picture alone.
 
         Raises:
-            ValueError: If the image cannot be read or an option is unknown.
+            ValueError: If the image cannot be read, an option is unknown, or there are facts and
+                the encoder takes none.
         """
         photograph = read_image(image)
-        encoding = self._encode([photograph])
-        prediction = self._predictions(encoding)[0]
+        known = None if facts is None else [facts]
+        encoding = self._encode([photograph], facts=known)
+        prediction = self._predictions(encoding, known)[0]
         heatmap = (
             self.explain(photograph, method=explain, target=target or prediction.label_name)
             if explain
@@ -215,19 +249,28 @@ class DermSim:
             enrolled=bank.predict(encoding.embeddings)[0] if bank else None,
         )
 
-    def predict(self, images: ImageSource | Sequence[ImageSource]) -> list[Prediction]:
+    def predict(
+        self,
+        images: ImageSource | Sequence[ImageSource],
+        *,
+        facts: Facts | Sequence[Facts | None] | None = None,
+    ) -> list[Prediction]:
         """Classify images.
 
         Args:
             images: One image or a sequence of them: PIL images, paths or bytes.
+            facts: What is known of the patient of one image, or of each; None where nothing is.
+                An image of whose patient anything is known is read with `calibration_facts`.
 
         Returns:
             One prediction per image.
 
         Raises:
-            ValueError: If an image cannot be read.
+            ValueError: If an image cannot be read; if there are facts and the encoder takes none,
+                or they are not as many as the images.
         """
-        return self._predictions(self._encode(_as_list(images)))
+        known = [facts] if isinstance(facts, Facts) else facts
+        return self._predictions(self._encode(_as_list(images), facts=known), known)
 
     def embed(
         self, images: ImageSource | Sequence[ImageSource], *, batch_size: int = 32
@@ -317,83 +360,32 @@ class DermSim:
             target_name=name,
             method=method,
         )[0]
-        return self._on_photograph(heatmap, photograph)
+        seen = self.processor.crop_size["height"] / self.processor.size["shortest_edge"]
+        return place_heatmap(heatmap, photograph.size, seen=seen)
 
     def class_bank(self) -> ClassBank:
         """The seven known diagnoses as a `ClassBank` to enrol new classes in."""
         return self.classes
 
-    def _encode(self, images: Iterable[ImageSource], *, batch_size: int = 32) -> Encoding:
-        return encode(self.model, self.processor, images, batch_size=batch_size)
+    def _encode(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        batch_size: int = 32,
+        facts: Sequence[Facts | None] | None = None,
+    ) -> Encoding:
+        return encode(self.model, self.processor, images, batch_size=batch_size, facts=facts)
 
-    def _predictions(self, encoding: Encoding) -> list[Prediction]:
-        probabilities = self.calibration.probabilities(encoding.logits)
-        labels = probabilities.argmax(axis=1)
-        sets = self.calibration.prediction_sets(probabilities)
-        malignancy = self.calibration.malignancy(probabilities)
-        malignant = self.calibration.is_malignant(probabilities)
-        scores = self.detector.score(encoding.pooled_features)
-        outliers = self.detector.is_outlier(scores)
-        return [
-            Prediction(
-                label=int(labels[i]),
-                label_name=CODES[labels[i]],
-                probabilities=dict(zip(CODES, probabilities[i].tolist(), strict=True)),
-                prediction_set=sets[i],
-                malignancy=float(malignancy[i]),
-                is_malignant=bool(malignant[i]),
-                ood_score=float(scores[i]),
-                is_outlier=bool(outliers[i]),
-            )
-            for i in range(len(probabilities))
-        ]
-
-    def _on_photograph(self, heatmap: Heatmap, photograph: Image.Image) -> Heatmap:
-        """Lay a heatmap of the processor's central square where it belongs on the photograph."""
-        width, height = photograph.size
-        seen = self.processor.crop_size["height"] / self.processor.size["shortest_edge"]
-        side = round(min(width, height) * seen)
-        square = Image.fromarray(heatmap.values).resize((side, side), Image.Resampling.BILINEAR)
-        values = np.zeros((height, width), dtype=np.float32)
-        top, left = (height - side) // 2, (width - side) // 2
-        values[top : top + side, left : left + side] = np.asarray(square).clip(0, 1)
-        return Heatmap(
-            values=values, peak=heatmap.peak, method=heatmap.method, target=heatmap.target
+    def _predictions(
+        self, encoding: Encoding, facts: Sequence[Facts | None] | None
+    ) -> list[Prediction]:
+        return read_predictions(
+            encoding,
+            detector=self.detector,
+            calibration=self.calibration,
+            calibration_facts=self.calibration_facts,
+            facts=facts,
         )
-
-
-def evaluate_checkpoint(
-    engine: DermSim, dataset: Dataset, *, split: str = "test", name: str = "HAM10000"
-) -> Report:
-    """Measure a checkpoint on rows it has not learned from.
-
-    Args:
-        engine: The checkpoint.
-        dataset: Rows of the `load_ham10000` schema.
-        split: ``"test"`` for the held-out lesions of `grouped_splits`, which is what the released
-            figures are of, ``"validation"``, or ``"all"`` for a data set of another origin.
-        name: What the data are called in the report.
-
-    Raises:
-        ValueError: If the split is unknown.
-    """
-    from dermsim.data.splits import grouped_splits
-    from dermsim.evaluate import evaluate
-
-    if split not in ("validation", "test", "all"):
-        raise ValueError(f"Unknown split {split!r}; choose validation, test or all.")
-    rows = dataset if split == "all" else grouped_splits(dataset)[split]
-    encoding = encode(engine.model, engine.processor, rows["image"])
-    return evaluate(
-        engine.calibration.probabilities(encoding.logits),
-        np.array(rows["dx"]),
-        embeddings=encoding.embeddings,
-        lesion_ids=list(rows["lesion_id"]),
-        calibration=engine.calibration,
-        gallery=engine.gallery,
-        dataset=name,
-        split=split,
-    )
 
 
 def _as_list(images: ImageSource | Sequence[ImageSource]) -> Sequence[ImageSource]:

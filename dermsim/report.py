@@ -6,8 +6,9 @@ compared to the last digit, and no figure in the README or on the card is writte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,27 @@ DECISION_RULE = "argmax"
 """How a label is chosen: the most probable of the seven diagnoses, with no offset by class."""
 
 
+_CELL = re.compile(r"corrupted_(?P<kind>\w+)_(?P<strength>\d)")
+"""Name of a figure on one corruption at one strength, such as ``corrupted_blur_2``."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Test data of another origin, whose labels the model was never trained on.
+
+    Attributes:
+        dataset: Name of the data.
+        class_counts: Images of each diagnosis code.
+    """
+
+    dataset: str
+    class_counts: dict[str, int]
+
+    def __post_init__(self) -> None:
+        """Refuse counts of anything but the diagnoses, as a damaged file may hold."""
+        check_keys(self.class_counts, {d.code for d in LABELS}, name="shift class_counts")
+
+
 @dataclass(frozen=True)
 class Report:
     """What a model achieved on a test set.
@@ -34,11 +56,14 @@ class Report:
         class_counts: Images of each diagnosis code. Means over classes are over those present.
         decision_rule: How a label is chosen from probabilities.
         coverage_target: Share of each class that prediction sets were calibrated to cover.
-        metrics: Figures by name, each with its 95 % interval and the images it rests on.
+        metrics: Figures by name, each with its 95 % interval and the images it rests on. Those of
+            the same images corrupted begin with ``corrupted_``, those of the data of another
+            origin with ``shift_``.
         resamples: Lesion-bootstrap resamples behind each interval.
         seed: Seed of the resamples.
         fingerprint: Names the encoder.
         versions: Of Python and the packages that matter.
+        shift: The data of another origin, or None when there were none.
     """
 
     dataset: str
@@ -53,6 +78,7 @@ class Report:
     seed: int
     fingerprint: str
     versions: dict[str, str]
+    shift: Shift | None = None
 
     @property
     def missing_classes(self) -> tuple[str, ...]:
@@ -62,7 +88,12 @@ class Report:
     def to_dict(self) -> dict[str, object]:
         """Return the fields as plain Python values, figures rounded to 4 decimals."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**plain, "metrics": {name: m.to_dict() for name, m in self.metrics.items()}}
+        plain["metrics"] = {name: m.to_dict() for name, m in self.metrics.items()}
+        if self.shift is None:
+            del plain["shift"]
+        else:
+            plain["shift"] = asdict(self.shift)
+        return plain
 
     def save(self, path: str | Path) -> None:
         """Write the report as JSON, atomically."""
@@ -76,7 +107,9 @@ class Report:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not JSON, or does not hold exactly a report.
         """
-        values = load_json(path, keys={field.name for field in fields(cls)})
+        values = load_json(
+            path, keys={field.name for field in fields(cls)} - {"shift"}, optional={"shift"}
+        )
         if not isinstance(values["metrics"], dict):
             raise ValueError(f"{Path(path).name} is not a report: its metrics are not an object.")
         names = {field.name for field in fields(Interval)}
@@ -84,14 +117,17 @@ class Report:
             name: Interval(**check_keys(figure, names, name=f"metric {name}"))  # type: ignore[arg-type]
             for name, figure in values["metrics"].items()
         }
-        return cls(**{**values, "metrics": metrics})  # type: ignore[arg-type]
+        shift = None
+        if "shift" in values:
+            names = {field.name for field in fields(Shift)}
+            shift = Shift(**check_keys(values["shift"], names, name="shift"))  # type: ignore[arg-type]
+        return cls(**{**values, "metrics": metrics, "shift": shift})  # type: ignore[arg-type]
 
     def markdown(self) -> str:
-        """Return a paragraph saying what was measured, and the table of figures."""
-        present = [f"{code} {count}" for code, count in self.class_counts.items() if count]
+        """Return a paragraph saying what was measured, and the tables of figures."""
         lines = [
             f"{self.dataset}, {self.split}: {self.n_images:,} images of {self.n_lesions:,} lesions "
-            f"({', '.join(present)}). A label is the most probable diagnosis "
+            f"({_present(self.class_counts)}). A label is the most probable diagnosis "
             f"({self.decision_rule}). Intervals are 95 %, from {self.resamples:,} bootstrap "
             "resamples of whole lesions; n counts images.",
         ]
@@ -100,19 +136,72 @@ class Report:
                 f" There is no image of {', '.join(self.missing_classes)}: means over classes are "
                 "over the others."
             )
+        if self.shift is not None:
+            lines[0] += (
+                f" {self.shift.dataset} ({_present(self.shift.class_counts)}) is of another origin "
+                "and none of its labels was trained on."
+            )
         lines += ["", "| figure | value | 95 % interval | n |", "|---|---|---|---|"]
-        for name, figure in self.metrics.items():
+        for name in self.main_metrics:
             # as kept in the file, so that a loaded report prints the same table
-            value, low, high, n = figure.to_dict().values()
+            value, low, high, n = self.metrics[name].to_dict().values()
             lines.append(f"| {self.title(name)} | {value:.3f} | {low:.3f} to {high:.3f} | {n:,} |")
-        return "\n".join(lines) + "\n"
+        return "\n".join([*lines, *self._robustness()]) + "\n"
+
+    @property
+    def main_metrics(self) -> tuple[str, ...]:
+        """Names of the figures that are not of one corruption at one strength."""
+        return tuple(name for name in self.metrics if not _CELL.fullmatch(name))
+
+    def _robustness(self) -> list[str]:
+        """Return the lines of the table of corruptions, a row for each; none when there is none."""
+        cells: dict[str, dict[int, str]] = {}
+        for name, figure in self.metrics.items():
+            if found := _CELL.fullmatch(name):
+                value, low, high, _ = figure.to_dict().values()
+                row = cells.setdefault(found["kind"], {})
+                row[int(found["strength"])] = f"{value:.3f} ({low:.3f} to {high:.3f})"
+        if not cells:
+            return []
+        strengths = sorted({strength for row in cells.values() for strength in row})
+        header = ["corruption", *(f"strength {strength}" for strength in strengths)]
+        return [
+            "",
+            f"**Robustness.** Balanced accuracy ({self.decision_rule}) on the same images, each "
+            "corrupted; strength 1 is mild, 2 clear, 3 strong.",
+            "",
+            f"| {' | '.join(header)} |",
+            "|---" * len(header) + "|",
+            *(
+                f"| {' | '.join([_words(kind), *(row.get(s, '') for s in strengths)])} |"
+                for kind, row in cells.items()
+            ),
+        ]
 
     def title(self, name: str) -> str:
         """Say in words what the figure `name` is."""
+        if name in _TITLES:
+            return _TITLES[name]
+        if found := _CELL.fullmatch(name):
+            return (
+                f"Balanced accuracy ({DECISION_RULE}), {_words(found['kind'])} of strength "
+                + (found["strength"])
+            )
+        if name.startswith("shift_"):
+            origin = self.shift.dataset if self.shift else "data of another origin"
+            return f"{origin}: {self.title(name.removeprefix('shift_'))}"
         for prefix, words in _PREFIXES.items():
             if name.startswith(prefix):
                 return words.format(name.removeprefix(prefix), target=self.coverage_target)
-        return _TITLES[name]
+        raise ValueError(f"there is no figure called {name!r}.")
+
+
+def _present(class_counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{code} {count}" for code, count in class_counts.items() if count)
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
 
 
 _TITLES = {
@@ -121,11 +210,22 @@ _TITLES = {
     "macro_f1": f"Macro F1 ({DECISION_RULE})",
     "mean_auc": "Mean AUC, one diagnosis against the rest",
     "melanoma_auc": "AUC, melanoma against the rest",
+    "keratosis_auc": "AUC, benign keratosis (bkl) against the rest",
     "malignancy_auc": f"AUC, malignant ({', '.join(MALIGNANT)}) against benign",
     "expected_calibration_error": "Expected calibration error, 15 bins",
     "mean_set_size": "Diagnoses in a prediction set, mean",
     "mean_average_precision": "Retrieval: mAP, macro over classes",
     "precision_chance": "Retrieval: precision by chance, macro over classes",
+    "corrupted_balanced_accuracy": (
+        f"Balanced accuracy ({DECISION_RULE}), mean over all corruptions and strengths"
+    ),
+    "balanced_accuracy_with_facts": f"Told age, sex and site: balanced accuracy ({DECISION_RULE})",
+    "melanoma_auc_with_facts": "Told age, sex and site: AUC, melanoma against the rest",
+    "mean_auc_with_facts": "Told age, sex and site: mean AUC, one diagnosis against the rest",
+    "facts_gain_balanced_accuracy": (
+        f"Balanced accuracy ({DECISION_RULE}) gained by age, sex and site"
+    ),
+    "corruption_drop": f"Balanced accuracy ({DECISION_RULE}) lost to corruptions, mean",
 }
 
 _PREFIXES = {
@@ -161,7 +261,7 @@ def model_card(report: Report, *, training: Mapping[str, object]) -> str:
         pipeline_tag="image-classification",
         tags=["dermatoscopy", "ham10000", "contrastive-learning", "image-retrieval", "custom_code"],
         model_name="dermsim",
-        eval_results=[_eval_result(report, name) for name in report.metrics],
+        eval_results=[_eval_result(report, name) for name in report.main_metrics],
     )
     facts = dict(training)
     command = facts.pop("command", None)
@@ -183,11 +283,15 @@ def _eval_result(report: Report, name: str) -> EvalResult:
 
     figure = report.metrics[name].to_dict()
     value = figure.pop("value")
+    kind, dataset, split = "ham10000", report.dataset, report.split
+    if report.shift is not None and name.startswith("shift_"):
+        dataset, split = report.shift.dataset, "all"
+        kind = dataset.lower().replace(" ", "")
     return EvalResult(
         task_type="image-classification",
-        dataset_type="ham10000",
-        dataset_name=report.dataset,
-        dataset_split=report.split,
+        dataset_type=kind,
+        dataset_name=dataset,
+        dataset_split=split,
         metric_type=name,
         metric_name=report.title(name),
         metric_value=value,

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+    from torch import nn
+
+CHECKPOINT_EXTRAS = 64 * 2**20
+"""Bytes allowed for what lies beside the weights: gallery, atlas, detector, curves."""
 
 
 @dataclass
@@ -50,6 +55,7 @@ class StateFolder:
         Raises:
             FileExistsError: If it holds another run's states, which a new run would mix with.
             FileNotFoundError: If the run is to be resumed and there is nothing to resume.
+            OSError: If the folder cannot be written.
         """
         if self.complete() and not resume:
             raise FileExistsError(
@@ -60,7 +66,32 @@ class StateFolder:
             raise FileNotFoundError(
                 f"{self.folder} holds no training state to resume; start without --resume."
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OSError(f"{self.folder} cannot be written: {reason}.") from error
+
+    def check_room(self, model: nn.Module) -> None:
+        """See whether the disk has room for a run: two states side by side, and its checkpoint.
+
+        Args:
+            model: What will be trained. A state holds its weights, their running mean and two
+                moments of AdamW, all in single precision.
+
+        Raises:
+            OSError: If it does not.
+        """
+        weights = 4 * sum(tensor.numel() for tensor in model.state_dict().values())
+        needed = 2 * 4 * weights + weights + CHECKPOINT_EXTRAS
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise OSError(
+                f"The disk of {self.folder} has {free / 2**20:,.0f} MiB left, but the run needs "
+                f"{needed / 2**20:,.0f} MiB: free some, or choose another --output."
+            )
 
     def latest(self) -> Path:
         """The newest whole state."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,8 +64,15 @@ def save_json(path: str | Path, values: Mapping[str, object]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def load_json(path: str | Path, *, keys: set[str]) -> dict[str, object]:
+def load_json(
+    path: str | Path, *, keys: set[str], optional: Set[str] = frozenset()
+) -> dict[str, object]:
     """Read a JSON object that has exactly these keys.
+
+    Args:
+        path: The file.
+        keys: Keys it must have.
+        optional: Keys it may have besides, as newer files do.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -76,7 +83,8 @@ def load_json(path: str | Path, *, keys: set[str]) -> dict[str, object]:
         values = json.loads(source.read_text(encoding="utf-8"))
     except ValueError as error:  # bad JSON and bad UTF-8 alike
         raise ValueError(f"{source.name} is not valid JSON: {error}.") from error
-    return check_keys(values, keys, name=source.name)
+    besides = optional & values.keys() if isinstance(values, Mapping) else set()
+    return check_keys(values, keys | besides, name=source.name)
 
 
 def check_keys(values: object, keys: set[str], *, name: str) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,3 +125,39 @@ class Pictures:
                 tqdm.write(f"dermsim: {sentence(error)}", file=sys.stderr)
             else:
                 yield str(path), image
+
+
+def classify_table(results: Sequence[dict[str, Any]]) -> str:
+    """Lay out what `dermsim classify` found, a row for each picture."""
+    header = ["picture", "warning", "diagnosis", "probability", "malignancy", "cannot exclude"]
+    rows = [
+        [
+            result["picture"],
+            "UNFAMILIAR" if result["is_outlier"] else "",
+            result["label_name"],
+            result["probabilities"][result["label_name"]],
+            f"{result['malignancy']:.3f} {'malignant' if result['is_malignant'] else 'benign'}",
+            " ".join(result["prediction_set"]),
+        ]
+        for result in results
+    ]
+    if any("enrolled" in result for result in results):
+        header.append("old and new classes")
+        for row, result in zip(rows, results, strict=True):
+            best = Counter(result["enrolled"]).most_common(3)
+            row.append(", ".join(f"{name} {probability:.3f}" for name, probability in best))
+    return table(header, rows)
+
+
+def similar_table(results: Sequence[dict[str, Any]]) -> str:
+    """Lay out what `dermsim similar` found, a row for each case."""
+    found = ("similarity", "dx", "image_id", "lesion_id")
+    facts = ("age", "sex", "localization")
+    rows = [
+        [result["picture"], *map(neighbor.get, found), *map(neighbor["facts"].get, facts)]
+        for result in results
+        for neighbor in result["neighbors"]
+    ]
+    if results and not rows:
+        return "No case has all these facts."
+    return table(["picture", *found, *facts], rows)

@@ -6,13 +6,10 @@ lives here, so that the tasks need not know each other. NumPy only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    pass
 
 
 def check_embeddings(
@@ -170,3 +167,47 @@ def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> npt.NDArray[np.f
     scaled -= scaled.max(axis=1, keepdims=True)
     exponentials = np.exp(scaled)
     return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def neighbor_vote(
+    embeddings: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    groups: Sequence[object],
+    *,
+    num_classes: int,
+    k: int = 16,
+) -> npt.NDArray[np.int64]:
+    """Label every row by its most similar rows of other groups.
+
+    Votes are divided by how often a class occurs, so that the common class does not win every
+    draw; ties go to the lower label.
+
+    Args:
+        embeddings: ``(N, D)``; compared by cosine.
+        labels: ``(N,)`` integers.
+        groups: N; rows of the same group do not vote for each other.
+        num_classes: How many labels there are.
+        k: How many rows vote.
+
+    Returns:
+        ``(N,)`` int64.
+
+    Raises:
+        ValueError: If shapes do not match.
+    """
+    unit = l2_normalize(embeddings)
+    true = check_labels(labels, rows=len(unit), num_classes=num_classes)
+    if len(groups) != len(unit):
+        raise ValueError(f"{len(unit)} embeddings came with {len(groups)} groups; need one each.")
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    own = np.array([numbers[group] for group in groups])
+    similarity = unit @ unit.T
+    similarity[own[:, None] == own[None, :]] = -np.inf
+    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    known = np.isfinite(np.take_along_axis(similarity, nearest, axis=1))
+    counts = np.bincount(true, minlength=num_classes)
+    worth = 1 / np.maximum(counts, 1)
+    votes = np.zeros((len(unit), num_classes))
+    rows = np.arange(len(unit))[:, None].repeat(nearest.shape[1], axis=1)
+    np.add.at(votes, (rows, true[nearest]), worth[true[nearest]] * known)
+    return votes.argmax(axis=1)

@@ -30,27 +30,31 @@ def synthetic():
     return grouped_splits(synthetic_ham10000(140, seed=0))
 
 
-@pytest.fixture(scope="session")
-def _engine(synthetic):
+def _untrained(*, backbone="test_resnet", **options):
     import torch
 
-    from dermsim.engine import DermSim
     from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
 
     with torch.random.fork_rng():
         torch.random.manual_seed(0)
-        model = DermSimModel(DermSimConfig(backbone="test_resnet", embed_dim=16, image_size=64))
+        model = DermSimModel(
+            DermSimConfig(backbone=backbone, embed_dim=16, image_size=64, **options)
+        )
     side = {"height": 64, "width": 64}
-    processor = DermSimImageProcessor(size={"shortest_edge": 64}, crop_size=side)
-    return DermSim.fit(
-        model, processor, train=synthetic["train"], validation=synthetic["validation"]
-    )
+    return model, DermSimImageProcessor(size={"shortest_edge": 64}, crop_size=side)
+
+
+@pytest.fixture(scope="session")
+def _engine(synthetic):
+    from dermsim.engine import DermSim
+
+    return DermSim.fit(*_untrained(), train=synthetic["train"], validation=synthetic["validation"])
 
 
 @pytest.fixture(scope="session")
 def checkpoint(_engine, synthetic, tmp_path_factory) -> Path:
     """A tiny checkpoint folder; tests must not write to it."""
-    from dermsim.engine import evaluate_checkpoint
+    from dermsim.examine import evaluate_checkpoint
 
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
     report = evaluate_checkpoint(_engine, synthetic["test"], split="all")
@@ -64,3 +68,49 @@ def engine(checkpoint):
     from dermsim.engine import DermSim
 
     return DermSim.from_pretrained(checkpoint)
+
+
+@pytest.fixture(scope="session")
+def second_checkpoint(synthetic, tmp_path_factory) -> Path:
+    """Like `checkpoint`, with another backbone; tests must not write to it."""
+    from dermsim.engine import DermSim
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "second"
+    fitted = DermSim.fit(
+        *_untrained(backbone="test_efficientnet"),
+        train=synthetic["train"],
+        validation=synthetic["validation"],
+    )
+    record = {"command": "accelerate launch train.py", "minutes": 3, "hardware": "1 x cpu"}
+    fitted.save_pretrained(folder, training=record)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def informed_checkpoint(synthetic, tmp_path_factory) -> Path:
+    """The folder of an encoder that has learned to heed facts; tests must not write to it."""
+    import torch
+
+    from dermsim.data.facts import FACTS_DIM, encode_facts, facts_of
+    from dermsim.engine import DermSim
+
+    model, processor = _untrained(facts_dim=FACTS_DIM)
+    train = synthetic["train"]
+    facts, labels = torch.from_numpy(encode_facts(facts_of(train))), torch.tensor(train["dx"])
+    optimizer = torch.optim.Adam(model.facts_head.parameters(), lr=0.02)
+    for _ in range(60):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model.weigh_facts(facts), labels).backward()
+        optimizer.step()
+    folder = tmp_path_factory.mktemp("checkpoints") / "informed"
+    fitted = DermSim.fit(model, processor, train=train, validation=synthetic["validation"])
+    fitted.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def informed_engine(informed_checkpoint):
+    """That encoder's checkpoint, loaded as a user would."""
+    from dermsim.engine import DermSim
+
+    return DermSim.from_pretrained(informed_checkpoint)

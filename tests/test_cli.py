@@ -1,6 +1,7 @@
 """The `dermsim` command, run in this process: on a stub engine, then on a real tiny checkpoint."""
 
 import json
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermsim import cli, engine
+from dermsim import cli, command, engine
+from dermsim.data.facts import SITES, Facts
 from dermsim.labels import CODES, DISCLAIMER
 from dermsim.results import Prediction
 from dermsim.tasks.enroll import ClassBank
@@ -36,8 +38,10 @@ class StubEngine:
         )
         self.bank = ClassBank.from_classes(CODES, directions, [5] * 7, 0.1, "stub")
         self.peaks = {"mel": 2.0, "nv": 0.5, "df": 0.0}
+        self.told = []  # the facts that came with each call
 
-    def predict(self, images):
+    def predict(self, images, *, facts=None):
+        self.told.append(facts)
         return [self._predict(image) for image in images]
 
     def _predict(self, image):
@@ -133,7 +137,8 @@ class TestStart:
         assert (answer.returncode, answer.stdout.strip()) == (0, "")
 
     @pytest.mark.parametrize(
-        "command", ["classify", "similar", "explain", "enroll", "evaluate", "gallery"]
+        "command",
+        ["classify", "similar", "explain", "enroll", "evaluate", "ensemble", "gallery"],
     )
     def test_help_lists_every_command(self, command, capsys):
         with pytest.raises(SystemExit) as stop:
@@ -150,13 +155,13 @@ class TestStart:
         assert get_args(cli.Method) == tuple(METHODS)
 
     def test_default_model_is_the_checkouts_own_or_the_hubs(self, monkeypatch, tmp_path):
-        module = tmp_path / "dermsim" / "cli.py"
-        monkeypatch.setattr(cli, "__file__", str(module))
-        assert cli.default_model() == cli.HUB_MODEL
+        module = tmp_path / "dermsim" / "command.py"
+        monkeypatch.setattr(command, "__file__", str(module))
+        assert command.default_model() == command.HUB_MODEL
         released = tmp_path / "hub" / "dermsim-ham10000"
         released.mkdir(parents=True)
         (released / "config.json").write_text("{}")
-        assert cli.default_model() == str(released)
+        assert command.default_model() == str(released)
 
 
 class TestClassify:
@@ -198,6 +203,35 @@ class TestClassify:
         assert status == 2
         assert error["picture"] == str(folder / "c.jpg")
         assert "c.jpg is not an image" in error["error"]
+
+    def test_facts_go_with_every_picture(self, run, stub, folder):
+        pictures = (folder / "a.png", folder / "b.png")
+        status, _, err = run("classify", *pictures, "--age", 55, "--sex", "male", "--site", "back")
+        assert (status, err) == (0, "")
+        assert stub.told == [Facts(55, "male", "back")] * 2
+
+    @pytest.mark.parametrize("facts", [(), ("--sex", "unknown"), ("--site", "unknown")])
+    def test_nothing_known_is_no_facts(self, run, stub, folder, facts):
+        run("classify", folder / "a.png", *facts)
+        assert stub.told == [None]
+
+    @pytest.mark.parametrize(
+        ("facts", "words"),
+        [
+            (("--age", 130), ("age is 130", "from 0 to 120")),
+            (("--sex", "m"), ("sex is 'm'", "female, male")),
+            (("--site", "elbow"), ("localization is 'elbow'", *SITES)),
+        ],
+    )
+    def test_facts_that_cannot_be(self, run, stub, folder, facts, words):
+        assert_refused(run("classify", folder / "a.png", *facts), *words)
+        assert stub.told == []
+
+    def test_help_names_every_site(self, capsys):
+        with pytest.raises(SystemExit):
+            cli.main(["classify", "--help"])
+        printed = " ".join(re.sub(r"[│\s]+", " ", capsys.readouterr().out).split())
+        assert all(site in printed for site in SITES)
 
     def test_missing_file(self, run, stub, tmp_path):
         assert_refused(run("classify", tmp_path / "none.png"), "no file or folder at", "none.png")
@@ -396,15 +430,15 @@ class TestEvaluate:
         """Replaces the data and the evaluation; remembers what was asked."""
         asked = {}
 
-        def evaluate_checkpoint(loaded, dataset, *, split):
-            asked.update(engine=loaded, dataset=dataset, split=split)
+        def evaluate_checkpoint(loaded, dataset, **options):
+            asked.update(engine=loaded, dataset=dataset, **options)
             return SimpleNamespace(
                 to_dict=lambda: {"balanced_accuracy": {"value": 0.75}},
                 markdown=lambda: "| balanced accuracy | 0.75 |",
                 save=lambda path: path.write_text("saved"),
             )
 
-        monkeypatch.setattr(engine, "evaluate_checkpoint", evaluate_checkpoint)
+        monkeypatch.setattr("dermsim.examine.evaluate_checkpoint", evaluate_checkpoint)
         monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: f"<{source}>")
         return asked
 
@@ -414,8 +448,30 @@ class TestEvaluate:
         assert status == 0
         assert "| balanced accuracy | 0.75 |" in out
         assert output.read_text() == "saved"
-        assert evaluated == {"engine": stub, "dataset": "<here>", "split": "test"}
+        assert evaluated == {
+            "engine": stub,
+            "dataset": "<here>",
+            "split": "test",
+            "name": "HAM10000",
+            "corruptions": False,
+            "shift": None,
+            "shift_name": "",
+        }
         assert stub.name == "some/model"
+
+    @pytest.mark.parametrize(
+        ("source", "name"),
+        [
+            ("data/isic2017", "ISIC 2017"),
+            ("ISIC-2017_Test_v2_Part3_GroundTruth.csv", "ISIC 2017"),
+            ("clinics/ours", "ours"),
+        ],
+    )
+    def test_corruptions_and_another_origin(self, run, evaluated, source, name):
+        further = ("--corruptions", "--shift", source)
+        assert run("evaluate", "some/model", "--data", "here", *further)[0] == 0
+        assert evaluated["corruptions"] is True
+        assert (evaluated["shift"], evaluated["shift_name"]) == (f"<{source}>", name)
 
     def test_json_and_split(self, run, evaluated):
         _, out, _ = run("evaluate", "some/model", "--data", "here", "--split", "all", "--json")
@@ -446,6 +502,50 @@ class TestGallery:
         assert document["dx"] == dict.fromkeys(CODES, 1)
 
 
+class TestEnsemble:
+    @pytest.fixture
+    def data(self, synthetic, monkeypatch):
+        """All rows of the splits that the members were trained with."""
+        from datasets import concatenate_datasets
+
+        rows = concatenate_datasets(list(synthetic.values()))
+        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: rows)
+
+    def test_a_folder_with_its_card_is_written(
+        self, run, data, checkpoint, second_checkpoint, tmp_path
+    ):
+        output = tmp_path / "new" / "pair"
+        members = (checkpoint, second_checkpoint)
+        arguments = ("--data", "synthetic", "--output", output, "--json")
+        status, out, err = run("ensemble", *members, *arguments)
+        assert (status, err) == (0, "")
+        answer = json.loads(out)
+        assert answer["output"] == str(output)
+        assert answer["members"] == [str(member) for member in members]
+        kept = json.loads((output / "evaluation.json").read_text())
+        assert {name: answer[name] for name in kept} == kept
+        assert kept["dataset"] == "synthetic" and kept["split"] == "test"
+        loaded = engine.DermSim.from_pretrained(output)
+        assert loaded.model.config.backbone == "test_resnet + test_efficientnet"
+        assert loaded.fingerprint == kept["fingerprint"]
+        record = json.loads((output / "training.json").read_text())
+        card = (output / "README.md").read_text()
+        for text in (record["command"], record["member 1"], record["member 2"]):
+            assert text in card
+
+        again = run("ensemble", *members, "--data", "synthetic", "--output", output)
+        assert_refused(again, f"{output} exists: name a new folder to write to")
+
+    def test_one_member(self, run, data, checkpoint, tmp_path):
+        arguments = ("--data", "synthetic", "--output", tmp_path / "out")
+        assert_refused(run("ensemble", checkpoint, *arguments), "at least 2 members, got 1")
+        assert not (tmp_path / "out").exists()
+
+    def test_a_member_that_does_not_exist(self, run, data, checkpoint, tmp_path):
+        arguments = ("--data", "synthetic", "--output", tmp_path / "out")
+        assert_refused(run("ensemble", checkpoint, tmp_path / "a b", *arguments), "no folder")
+
+
 class TestRealCheckpoint:
     """The same commands on a checkpoint folder as training writes it."""
 
@@ -464,6 +564,19 @@ class TestRealCheckpoint:
         expected = engine.DermSim.from_pretrained(checkpoint).predict(picture)[0]
         assert result["label_name"] == expected.label_name
         assert result["probabilities"] == expected.probabilities
+
+    def test_facts_reach_an_encoder_that_takes_them(self, run, informed_checkpoint, picture):
+        arguments = ("classify", picture, "--model", informed_checkpoint, "--json")
+        status, out, _ = run(*arguments, "--age", 75, "--site", "face")
+        (result,) = json.loads(out)["results"]
+        loaded = engine.DermSim.from_pretrained(informed_checkpoint)
+        (expected,) = loaded.predict(picture, facts=Facts(age=75, localization="face"))
+        assert (status, result["probabilities"]) == (0, expected.probabilities)
+        assert result["probabilities"] != loaded.predict(picture)[0].probabilities
+
+    def test_facts_for_one_that_takes_none(self, run, checkpoint, picture):
+        answer = run("classify", picture, "--model", checkpoint, "--sex", "female")
+        assert_refused(answer, "Facts were given, but this model takes none: leave them out")
 
     def test_similar_explain_and_enroll(self, run, checkpoint, picture, tmp_path):
         model = ("--model", checkpoint, "--json")

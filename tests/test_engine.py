@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from dermsim import DermSim
+from dermsim import DermSim, Facts
+from dermsim.data.facts import encode_facts, facts_of
 from dermsim.data.synthetic import draw_lesion
-from dermsim.engine import evaluate_checkpoint
 from dermsim.labels import CODES
 from dermsim.models.encode import fingerprint
-from dermsim.report import Report
+from dermsim.tasks.classify import Calibration
 
 
 @pytest.fixture(scope="module")
@@ -188,16 +188,109 @@ def test_the_fingerprint_follows_weights_and_processing(engine):
     assert fingerprint(model, processor) == before
 
 
-def test_the_checkpoint_tells_how_it_was_measured(checkpoint, engine, synthetic):
-    kept = Report.load(checkpoint / "evaluation.json")
-    again = evaluate_checkpoint(engine, synthetic["test"], split="all")
-    assert again.to_dict() == kept.to_dict()
-    assert "balanced accuracy" in (checkpoint / "README.md").read_text().lower()
+# --- facts about the patient ---------------------------------------------------------------------
+
+FACTS = Facts(age=75, sex="male", localization="face")
 
 
-def test_an_unknown_split_is_refused(engine, synthetic):
-    with pytest.raises(ValueError, match="Unknown split 'train'"):
-        evaluate_checkpoint(engine, synthetic["test"], split="train")
+def test_facts_change_the_prediction_and_nothing_of_the_picture(informed_engine, lesion):
+    without = informed_engine.analyze(lesion, target="mel")
+    told = informed_engine.analyze(lesion, target="mel", facts=FACTS)
+    assert told.prediction.probabilities != without.prediction.probabilities
+    assert told.prediction.ood_score == without.prediction.ood_score
+    assert (told.neighbors, told.position) == (without.neighbors, without.position)
+    np.testing.assert_array_equal(told.heatmap.values, without.heatmap.values)
+
+
+def test_facts_help_on_lesions_never_seen(informed_engine, synthetic):
+    test = synthetic["test"]
+    images, facts = list(test["image"]), facts_of(test)
+
+    def right(known):
+        found = informed_engine.predict(images, facts=known)
+        return np.mean([p.label == dx for p, dx in zip(found, test["dx"], strict=True)])
+
+    assert right(facts) > right(None) + 0.05
+
+
+def test_predicted_probabilities_by_hand(informed_engine, lesion):
+    (told,) = informed_engine.predict(lesion, facts=FACTS)
+    model, processor = informed_engine.model, informed_engine.processor
+    pixel_values = processor(lesion, return_tensors="pt").pixel_values
+    with torch.inference_mode():
+        output = model(pixel_values, facts=torch.from_numpy(encode_facts([FACTS])))
+    calibration = informed_engine.calibration_facts
+    assert calibration.temperature != informed_engine.calibration.temperature
+    expected = torch.softmax(output.logits[0].double() / calibration.temperature, dim=0)
+    assert list(told.probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-5)
+    threshold = calibration.operating_points["balanced"].threshold
+    assert told.is_malignant == (told.malignancy >= threshold)
+
+
+def test_each_image_is_read_with_the_calibration_of_its_like(informed_engine, lesion):
+    facts = [None, FACTS, Facts(), Facts(age=75)]
+    found = informed_engine.predict([lesion] * 4, facts=facts)
+    plain = informed_engine.predict([lesion] * 4)  # as many: batches of one round differently
+    assert (found[0], found[2]) == (plain[0], plain[2])
+    assert found[1] != plain[1] and found[3] != plain[3] and found[1] != found[3]
+    assert found[1].probabilities == pytest.approx(
+        informed_engine.predict(lesion, facts=FACTS)[0].probabilities, abs=1e-5
+    )
+
+
+def test_the_explained_diagnosis_is_the_predicted_one(informed_engine, lesion):
+    labels = set()
+    for facts in (None, FACTS, Facts(10, "female", "foot")):
+        analysis = informed_engine.analyze(lesion, facts=facts)
+        assert analysis.heatmap.target == analysis.prediction.label_name
+        labels.add(analysis.heatmap.target)
+    assert len(labels) > 1
+
+
+def test_both_calibrations_are_saved_and_loaded(informed_engine, informed_checkpoint, lesion):
+    kept = Calibration.load(informed_checkpoint / "calibration_facts.json")
+    assert kept == informed_engine.calibration_facts != informed_engine.calibration
+    assert Calibration.load(informed_checkpoint / "calibration.json") == informed_engine.calibration
+
+
+def test_an_encoder_without_facts_has_one_calibration(engine, checkpoint):
+    assert engine.calibration_facts is None
+    assert not (checkpoint / "calibration_facts.json").exists()
+
+
+@pytest.mark.parametrize("facts", [FACTS, [FACTS], [None]])
+def test_facts_for_an_encoder_that_takes_none_are_refused(engine, lesion, facts):
+    with pytest.raises(ValueError, match="this model takes none"):
+        engine.predict(lesion, facts=facts)
+
+
+def test_analyze_refuses_them_too(engine, lesion):
+    with pytest.raises(ValueError, match="this model takes none"):
+        engine.analyze(lesion, facts=FACTS)
+
+
+def test_facts_of_one_patient_are_not_those_of_several_images(informed_engine, lesion):
+    with pytest.raises(ValueError, match="1 facts came with more images; need one for each"):
+        informed_engine.predict([lesion, lesion], facts=FACTS)
+
+
+def test_a_folder_that_lost_its_second_calibration_is_refused(informed_checkpoint, tmp_path):
+    folder = shutil.copytree(informed_checkpoint, tmp_path / "copy")
+    (folder / "calibration_facts.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*calibration_facts\.json"):
+        DermSim.from_pretrained(folder)
+
+
+def test_a_calibration_that_does_not_belong_is_refused(engine, informed_engine):
+    def rebuilt(source, calibration_facts):
+        names = ("calibration", "detector", "gallery", "classes", "atlas")
+        parts = {name: getattr(source, name) for name in names}
+        return DermSim(source.model, source.processor, calibration_facts=calibration_facts, **parts)
+
+    with pytest.raises(ValueError, match="takes facts needs calibration_facts"):
+        rebuilt(informed_engine, None)
+    with pytest.raises(ValueError, match="no other has any"):
+        rebuilt(engine, engine.calibration)
 
 
 # --- folders that are not right ------------------------------------------------------------------
@@ -266,15 +359,23 @@ from transformers import (
 folder, image = sys.argv[1], Image.open(sys.argv[2])
 processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
 model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+inputs = processor(image, return_tensors="pt")
 with torch.inference_mode():
-    output = model(**processor(image, return_tensors="pt"))
+    output = model(**inputs)
+    if model.config.facts_dim:
+        zeros = torch.zeros(1, len(model.config.facts_columns))
+        assert torch.equal(model(**inputs, facts=zeros).logits, output.logits)
+        assert not torch.equal(model(**inputs, facts=zeros + 1).logits, output.logits)
 classifier = AutoModelForImageClassification.from_pretrained(folder, trust_remote_code=True)
 pipe = pipeline("image-classification", model=classifier, image_processor=processor)
 print(output.embeddings[0, 0].item(), pipe(image)[0]["label"], sep="|")
 """
 
 
-def test_auto_classes_open_the_folder_where_dermsim_is_not(checkpoint, engine, lesion, tmp_path):
+@pytest.mark.parametrize("kind", ["", "informed_"])
+def test_auto_classes_open_the_folder_where_dermsim_is_not(kind, request, lesion, tmp_path):
+    checkpoint = request.getfixturevalue(f"{kind}checkpoint")
+    engine = request.getfixturevalue(f"{kind}engine")
     lesion.save(tmp_path / "lesion.png")
     script = tmp_path / "stranger.py"
     script.write_text(STRANGER)

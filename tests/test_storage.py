@@ -25,6 +25,17 @@ def test_atomic_path_keeps_the_old_file_when_writing_fails(tmp_path):
     assert os.listdir(path.parent) == ["a.json"]
 
 
+def test_json_may_have_what_is_optional_and_nothing_else(tmp_path):
+    path = tmp_path / "a.json"
+    for values in ({"a": 1}, {"a": 1, "b": 2}):
+        save_json(path, values)
+        assert load_json(path, keys={"a"}, optional={"b"}) == values
+    for values in ({"b": 2}, {"a": 1, "c": 3}):
+        save_json(path, values)
+        with pytest.raises(ValueError, match=r"a\.json has the keys"):
+            load_json(path, keys={"a"}, optional={"b"})
+
+
 def test_atomic_path_replaces_a_folder_as_a_whole(tmp_path):
     folder = tmp_path / "gallery"
     folder.mkdir()

@@ -15,8 +15,10 @@ from safetensors.torch import load_file
 
 import train_accelerate
 from dermsim import DermSim
-from dermsim.config import EncoderConfig, LossConfig, OptimConfig, TrainConfig, command_line
+from dermsim.config import EncoderConfig, FreezeConfig, LossConfig, OptimConfig, TrainConfig
+from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.synthetic import draw_lesion
+from dermsim.presets import PRESETS
 from dermsim.states import StateFolder
 
 SCRIPT = Path(__file__).parents[1] / "train_accelerate.py"
@@ -24,12 +26,14 @@ SMALL = TrainConfig(
     data="synthetic",
     trackers=(),
     cpu=True,
+    corruptions=False,
     encoder=EncoderConfig(backbone="test_resnet", embed_dim=8, image_size=32, test_image_size=32),
     optim=OptimConfig(epochs=2, batch_size=32, mixed_precision="no"),
 )
 ARGUMENTS = [
     *("--preset", "smoke", "--cpu", "--encoder.image-size", "32"),
-    *("--encoder.test-image-size", "32", "--encoder.embed-dim", "8", "--trackers"),
+    *("--encoder.test-image-size", "32", "--encoder.embed-dim", "8", "--no-corruptions"),
+    "--trackers",
 ]
 
 
@@ -90,8 +94,11 @@ def test_a_tracker_that_is_not_installed_stops_the_run_before_it_starts(tmp_path
 def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, monkeypatch):
     broken = {"loss": torch.tensor(float("nan"), requires_grad=True)}
     monkeypatch.setattr(train_accelerate, "training_loss", lambda *_, **__: broken)
-    with pytest.raises(FloatingPointError, match="The loss is nan at step 0"):
+    with pytest.raises(FloatingPointError, match="The loss is nan at step 0") as raised:
         train_accelerate.main(replace(SMALL, output=tmp_path))
+    names = str(raised.value).partition("The batch was ")[2].rstrip(".").split(", ")
+    assert len(names) == SMALL.optim.batch_size
+    assert set(names) <= set(load_ham10000("synthetic")["image_id"])
 
 
 def test_a_batch_that_cannot_be_filled_is_an_error(tmp_path):
@@ -117,6 +124,97 @@ def test_other_losses_train_too(contrastive, tmp_path):
     assert train_accelerate.main(config).is_dir()
 
 
+def test_a_full_disk_stops_the_run_before_its_first_epoch(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        StateFolder, "check_room", lambda *_: (_ for _ in ()).throw(OSError("no room"))
+    )
+    with pytest.raises(OSError, match="no room"):
+        train_accelerate.main(replace(SMALL, output=tmp_path))
+    assert not StateFolder(tmp_path / "state").complete()
+
+
+TINY_BACKBONES = {"efficientnet_b4": "test_efficientnet", "legacy_xception": "test_resnet"}
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS.keys() - {"smoke", "release"}))
+def test_every_recipe_runs(name, run, tmp_path):
+    preset = PRESETS[name]
+    config = replace(
+        preset,
+        data="synthetic",
+        output=tmp_path,
+        trackers=(),
+        cpu=True,
+        corruptions=False,
+        encoder=replace(
+            preset.encoder,
+            backbone=TINY_BACKBONES.get(preset.encoder.backbone, "test_resnet"),
+            embed_dim=8,
+            pretrained=False,
+            start=str(run / "checkpoint") if name == "linear-probe" else "",
+            image_size=32,
+            test_image_size=32,
+        ),
+        optim=replace(preset.optim, epochs=2, batch_size=32, mixed_precision="no"),
+        freeze=replace(
+            preset.freeze,
+            epochs=min(preset.freeze.epochs, 2 if name == "linear-probe" else 1),
+            unfreeze_epochs=min(preset.freeze.unfreeze_epochs, 2),
+            never=min(preset.freeze.never, 2),
+        ),
+    )
+    engine = DermSim.from_pretrained(train_accelerate.main(config))
+    assert (
+        engine.predict(draw_lesion("nv", seed=3))[0].label_name in engine.calibration.set_thresholds
+    )
+    assert engine.model.config.malignancy_head == (name == "two-head")
+    if name == "linear-probe":
+        first, second = weights(run), weights(tmp_path)
+        assert all(
+            torch.equal(first[key], second[key])
+            for key in first
+            if not key.startswith("classifier.")
+        )
+        assert not torch.equal(first["classifier.weight"], second["classifier.weight"])
+
+
+def test_without_diagnoses_more_pictures_help_and_a_classifier_is_fitted(tmp_path):
+    preset = PRESETS["simclr"]
+    config = replace(
+        SMALL,
+        output=tmp_path,
+        unlabelled=("synthetic",),
+        loss=preset.loss,
+        optim=replace(SMALL.optim, epochs=1),
+    )
+    engine = DermSim.from_pretrained(train_accelerate.main(config))
+    assert engine.model.classifier.weight.abs().max() > 1e-3
+
+
+def test_a_teacher_and_facts_train_too(run, tmp_path):
+    config = replace(
+        SMALL,
+        output=tmp_path,
+        teacher=str(run / "checkpoint"),
+        encoder=replace(SMALL.encoder, facts=True),
+        optim=replace(SMALL.optim, epochs=1),
+    )
+    engine = DermSim.from_pretrained(train_accelerate.main(config))
+    assert engine.model.config.facts_dim > 0
+
+
+def test_a_backbone_that_knows_nothing_and_never_learns_is_refused(tmp_path):
+    config = replace(SMALL, output=tmp_path, freeze=FreezeConfig(epochs=2))
+    with pytest.raises(ValueError, match="must know something"):
+        train_accelerate.main(config)
+
+
+def test_the_same_seed_gives_the_same_weights(run, tmp_path):
+    train_accelerate.main(replace(SMALL, output=tmp_path))
+    first, second = weights(run), weights(tmp_path)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_the_command_line_starts_from_a_preset():
     config = train_accelerate.parse([*ARGUMENTS, "--optim.epochs", "3", "--data", "elsewhere"])
     assert config.encoder.backbone == "test_resnet"
@@ -124,14 +222,6 @@ def test_the_command_line_starts_from_a_preset():
     assert config.optim.epochs == 3
     assert config.data == "elsewhere"
     assert config.trackers == ()
-
-
-def test_the_recorded_command_makes_the_same_run_again():
-    config = replace(SMALL, encoder=replace(SMALL.encoder, pretrained=True), seed=3)
-    words = command_line(config).split()
-    assert words[:5] == ["accelerate", "launch", "train_accelerate.py", "--preset", "smoke"]
-    again = train_accelerate.parse(words[3:])
-    assert replace(again, output=config.output, trackers=(), cpu=True) == config
 
 
 def start(output: Path, *more: str) -> subprocess.Popen[str]:

@@ -7,6 +7,7 @@ from dermsim.vectors import (
     check_labels,
     cosine_similarity,
     l2_normalize,
+    neighbor_vote,
     softmax,
 )
 
@@ -132,3 +133,43 @@ def test_softmax_is_stable_and_shift_invariant():
 def test_softmax_refuses_a_temperature(temperature):
     with pytest.raises(ValueError, match="temperature must be positive"):
         softmax([[0.0, 1.0]], temperature)
+
+
+def slow_vote(embeddings, labels, groups, classes, k):
+    found = []
+    for i, query in enumerate(embeddings):
+        others = [j for j in range(len(labels)) if groups[j] != groups[i]]
+        others.sort(key=lambda j: -(query @ embeddings[j]))
+        votes = [0.0] * classes
+        for j in others[:k]:
+            votes[labels[j]] += 1 / sum(label == labels[j] for label in labels)
+        found.append(max(range(classes), key=lambda c: (round(votes[c], 9), -c)))
+    return found
+
+
+def test_neighbor_vote_against_a_loop():
+    rng = np.random.default_rng(0)
+    unit = rng.normal(size=(40, 5))
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    labels, groups = rng.integers(0, 4, 40), [f"lesion {n}" for n in rng.integers(0, 15, 40)]
+    found = neighbor_vote(unit * 3, labels, groups, num_classes=4, k=7)
+    assert found.tolist() == slow_vote(unit, labels.tolist(), groups, 4, 7)
+
+
+def test_neighbor_vote_does_not_ask_the_same_group():
+    x, labels = on_circle(0, 1, 90, 91), [0, 0, 1, 1]
+    own = neighbor_vote(x, labels, [1, 2, 3, 4], num_classes=2, k=1)
+    assert own.tolist() == labels
+    other = neighbor_vote(x, labels, [1, 1, 2, 2], num_classes=2, k=1)
+    assert other.tolist() == [1, 1, 0, 0]
+
+
+def test_neighbor_vote_weighs_rare_classes_up():
+    x = on_circle(0, 10, 20, 30, 5)
+    found = neighbor_vote(x, [0, 0, 0, 0, 1], range(5), num_classes=2, k=4)
+    assert found.tolist() == [1, 1, 1, 1, 0]
+
+
+def test_neighbor_vote_wants_a_group_for_each():
+    with pytest.raises(ValueError, match="2 embeddings came with 1 groups"):
+        neighbor_vote(on_circle(0, 1), [0, 1], ["a"], num_classes=2)

@@ -8,11 +8,12 @@ do it all, so the accelerator does not wait for its data.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torchvision.transforms import v2
 
 from dermsim.config import AugmentConfig
 
@@ -112,6 +113,28 @@ def render_views(
     offset = torch.tensor(mean, device=device)[:, None]
     spread = torch.tensor(std, device=device)[:, None]
     return image.sub_(offset).div_(spread).unflatten(2, (size, size))
+
+
+def mixer(
+    config: AugmentConfig, *, classes: int
+) -> Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]] | None:
+    """Return what mixes the images of a batch and their labels, as torchvision does it.
+
+    MixUp (Zhang 2018, https://arxiv.org/abs/1710.09412) blends two images, CutMix (Yun 2019,
+    https://arxiv.org/abs/1905.04899) pastes a rectangle of one into the other; with both, each
+    batch gets one of them. They draw from torch's global generator, which training states keep.
+
+    Args:
+        config: `mixup` and `cutmix`.
+        classes: C, how many labels there are.
+
+    Returns:
+        A function of ``(N, 3, S, S)`` images and ``(N,)`` int64 labels that returns images and
+        ``(N, C)`` float32 shares; None when nothing is to be mixed.
+    """
+    kinds = ((v2.MixUp, config.mixup), (v2.CutMix, config.cutmix))
+    chosen = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha > 0]
+    return v2.RandomChoice(chosen) if chosen else None
 
 
 def _hue_rotation(angle: torch.Tensor) -> torch.Tensor:

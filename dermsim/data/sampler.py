@@ -32,13 +32,19 @@ class BalancedSampler(Sampler[int]):
             raise ValueError("There are no images to draw from.")
         if not 0 <= balance <= 1:
             raise ValueError(f"balance is {balance}, but must be in [0, 1].")
-        labels_tensor = torch.as_tensor(labels, dtype=torch.int64)
-        counts = torch.bincount(labels_tensor).double()
-        weights = counts[labels_tensor] ** -balance
+        self.labels = torch.as_tensor(labels, dtype=torch.int64)
+        counts = torch.bincount(self.labels).double()
+        weights = counts[self.labels] ** -balance
         self.expected = weights / weights.sum() * len(weights)
         """``(N,)`` float64, how often each image is expected in an epoch; they sum to N."""
         self.seed = seed
         self.epoch = 0
+
+    def class_counts(self, num_classes: int) -> torch.Tensor:
+        """How often an epoch is expected to draw each of the first classes, (C,) float64."""
+        return torch.bincount(self.labels, weights=self.expected, minlength=num_classes)[
+            :num_classes
+        ]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order comes next."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from dermsim.data.facts import Facts, encode_facts
 from dermsim.data.images import ImageSource, read_image
-from dermsim.models.image_processing_dermsim import DermSimImageProcessor
-from dermsim.models.modeling_dermsim import DermSimModel
+from dermsim.models import DermSimImageProcessor, DermSimModel, Encoder
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,12 @@ class Encoding:
 
 
 def encode(
-    model: DermSimModel,
+    model: Encoder,
     processor: DermSimImageProcessor,
     images: Iterable[ImageSource],
     *,
     batch_size: int = 32,
+    facts: Sequence[Facts | None] | None = None,
 ) -> Encoding:
     """Run the encoder over images of any number, a batch at a time.
 
@@ -46,25 +47,62 @@ def encode(
         processor: Makes its input.
         images: PIL images, paths or bytes.
         batch_size: Images per forward pass.
+        facts: What is known of each image's patient, for a model that takes it; None when nothing
+            is. Only the logits depend on it.
 
     Raises:
-        ValueError: If there are no images, or one cannot be read.
+        ValueError: If there are no images, or one cannot be read; if there are facts and the model
+            takes none, or they are not as many as the images.
     """
-    batches = []
+    known = None if facts is None else _facts_tensor(model, facts)
+    batches, done = [], 0
     source = iter(images)
     while batch := [read_image(image) for image in islice(source, batch_size)]:
+        rows = slice(done, done + len(batch))
+        done = rows.stop
+        if known is not None and done > len(known):
+            raise ValueError(f"{len(known)} facts came with more images; need one for each.")
         pixel_values = processor(batch, return_tensors="pt").pixel_values.to(model.device)
         with torch.inference_mode():
-            output = model(pixel_values)
+            output = model(pixel_values, facts=None if known is None else known[rows])
         fields = (output.embeddings, output.logits, output.pooled_features)
         batches.append([field.float().cpu().numpy() for field in fields])
     if not batches:
         raise ValueError("There is no image to look at.")
+    if known is not None and done != len(known):
+        raise ValueError(f"{len(known)} facts came with {done} images; need one for each.")
     embeddings, logits, pooled = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     return Encoding(embeddings, logits, pooled)
 
 
-def fingerprint(model: DermSimModel, processor: DermSimImageProcessor) -> str:
+def weigh_facts(model: Encoder, facts: Sequence[Facts | None]) -> npt.NDArray[np.float32]:
+    """Say what facts add to the logits, without looking at the images again.
+
+    Args:
+        model: An encoder that takes facts.
+        facts: One per image; None where nothing is known.
+
+    Returns:
+        ``(N, 7)`` float32: added to the logits that `encode` gives without facts, these are those
+        it gives with them.
+
+    Raises:
+        ValueError: If the model takes no facts.
+    """
+    known = _facts_tensor(model, facts)
+    assert isinstance(model, DermSimModel)  # no other has columns for facts
+    with torch.inference_mode():
+        return model.weigh_facts(known).float().cpu().numpy()
+
+
+def _facts_tensor(model: Encoder, facts: Sequence[Facts | None]) -> torch.Tensor:
+    columns = model.config.facts_columns
+    if columns is None:
+        raise ValueError("Facts were given, but this model takes none: leave them out.")
+    return torch.from_numpy(encode_facts(facts, columns=columns)).to(model.device)
+
+
+def fingerprint(model: Encoder, processor: DermSimImageProcessor) -> str:
     """Name an encoder by all that its embeddings depend on: weights, shape and input processing.
 
     Returns:

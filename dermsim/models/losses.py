@@ -1,4 +1,4 @@
-"""Contrastive objectives over a batch of embeddings, and what joins batches across processes.
+"""Losses over a batch of embeddings or logits, and what joins batches across processes.
 
 All losses compute in float32 whatever precision the embeddings come in: at a temperature of 0.1
 bfloat16 similarities would be off by several per cent after the exponential.
@@ -9,9 +9,6 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-
-from dermsim.config import LossConfig
-from dermsim.models.modeling_dermsim import DermSimOutput
 
 
 class _AllGather(torch.autograd.Function):
@@ -138,52 +135,96 @@ def batch_hard_triplet_loss(
     return per_anchor.masked_fill(~valid, 0).sum() / valid.sum().clamp(min=1)
 
 
-def training_loss(
-    output: DermSimOutput,
-    labels: torch.Tensor,
-    instances: torch.Tensor,
-    config: LossConfig,
+def focal_loss(
+    logits: torch.Tensor,
+    target: torch.Tensor,
     *,
-    class_bias: torch.Tensor | None = None,
-) -> dict[str, torch.Tensor]:
-    """The objective of one training step, over the batches of all processes.
+    gamma: float = 0.0,
+    weight: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> torch.Tensor:
+    """Cross-entropy in which what is already known counts less.
+
+    Lin et al. 2017, "Focal Loss for Dense Object Detection", https://arxiv.org/abs/1708.02002,
+    with a softmax: each class's term is scaled by ``(1 - p) ** gamma``. At gamma 0 it is the
+    cross-entropy.
 
     Args:
-        output: What the model made of the views, ``(B * views)`` rows.
-        labels: ``(B * views,)`` int64 diagnoses.
-        instances: ``(B * views,)`` int64, which image each row is a view of.
-        config: Which contrastive loss, and how much of it beside the cross-entropy.
-        class_bias: ``(C,)`` added to the logits before the cross-entropy, or None.
+        logits: ``(N, C)``, any float dtype.
+        target: ``(N,)`` int64 labels, or ``(N, C)`` shares that sum to 1.
+        gamma: At least 0.
+        weight: ``(C,)``, how much each class counts, or None.
+        label_smoothing: Share of the target spread evenly over all classes.
 
     Returns:
-        ``"loss"`` to minimise and its unweighted parts, float32 scalars.
+        A float32 scalar: the mean over rows.
     """
-    parts: dict[str, torch.Tensor] = {}
-    total = output.logits.new_zeros((), dtype=torch.float32)
-    if config.contrastive_weight > 0:
-        embeddings = gather_batch(output.embeddings)
-        if config.contrastive == "ntxent":
-            parts["ntxent"] = nt_xent_loss(
-                embeddings, gather_batch(instances), temperature=config.temperature
-            )
-        elif config.contrastive == "triplet":
-            parts["triplet"] = batch_hard_triplet_loss(
-                embeddings, gather_batch(labels), margin=config.margin
-            )
-        else:
-            parts["supcon"] = supervised_contrastive_loss(
-                embeddings, gather_batch(labels), temperature=config.temperature
-            )
-        total = total + config.contrastive_weight * parts[config.contrastive]
-    if config.cross_entropy_weight > 0:
-        logits = output.logits.float()
-        parts["cross_entropy"] = F.cross_entropy(
-            logits if class_bias is None else logits + class_bias,
-            labels,
-            label_smoothing=config.label_smoothing,
+    classes = logits.shape[1]
+    shares = F.one_hot(target, classes) if target.ndim == 1 else target
+    shares = shares.float() * (1 - label_smoothing) + label_smoothing / classes
+    log_probability = F.log_softmax(logits.float(), dim=1)
+    terms = shares * log_probability
+    if gamma > 0:
+        terms = terms * (1 - log_probability.exp()) ** gamma
+    if weight is not None:
+        terms = terms * weight
+    return -terms.sum(dim=1).mean()
+
+
+def distillation_loss(
+    logits: torch.Tensor, teacher_logits: torch.Tensor, *, temperature: float = 2.0
+) -> torch.Tensor:
+    """How far the answers are from a teacher's.
+
+    Hinton et al. 2015, "Distilling the Knowledge in a Neural Network",
+    https://arxiv.org/abs/1503.02531: the Kullback-Leibler divergence of softened probabilities,
+    times the squared temperature, so that its gradient does not shrink as they are softened.
+
+    Args:
+        logits: ``(N, C)``, any float dtype.
+        teacher_logits: ``(N, C)``.
+        temperature: Softens both; above 0.
+
+    Returns:
+        A float32 scalar: the mean over rows; zero where they agree.
+    """
+    student = F.log_softmax(logits.float() / temperature, dim=1)
+    teacher = F.log_softmax(teacher_logits.float() / temperature, dim=1)
+    divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    return divergence * temperature**2
+
+
+def similarity_distillation_loss(
+    embeddings: torch.Tensor, teacher_embeddings: torch.Tensor, *, temperature: float = 0.1
+) -> torch.Tensor:
+    """How far the likeness between images is from what a teacher sees.
+
+    Abbasi Koohpayegani et al. 2020, "CompRess", https://arxiv.org/abs/2010.14713, with the batch
+    in place of a memory: each row's softmax over its similarities to all others is compared, so
+    that the two may have embeddings of different dimensions.
+
+    Args:
+        embeddings: ``(N, D)``, any float dtype; rows are normalised here.
+        teacher_embeddings: ``(N, E)``.
+        temperature: τ > 0 of the softmax.
+
+    Returns:
+        A float32 scalar: the mean Kullback-Leibler divergence over rows.
+
+    Raises:
+        ValueError: If the two do not have the same rows.
+    """
+    if len(embeddings) != len(teacher_embeddings):
+        raise ValueError(
+            f"{len(embeddings)} embeddings and {len(teacher_embeddings)} of the teacher do not fit."
         )
-        total = total + config.cross_entropy_weight * parts["cross_entropy"]
-    return {"loss": total, **parts}
+    itself = torch.eye(len(embeddings), dtype=torch.bool, device=embeddings.device)
+    lowest = torch.finfo(torch.float32).min
+    student, teacher = (
+        F.log_softmax((_cosine(e) / temperature).masked_fill(itself, lowest), dim=1)
+        for e in (embeddings, teacher_embeddings)
+    )
+    return F.kl_div(student, teacher, reduction="batchmean", log_target=True)
 
 
 def _cosine(embeddings: torch.Tensor) -> torch.Tensor:

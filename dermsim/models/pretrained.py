@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,17 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
+from dermsim.models import (
+    DermSimConfig,
+    DermSimEnsembleConfig,
+    DermSimEnsembleModel,
+    DermSimImageProcessor,
+    DermSimModel,
+    Encoder,
+)
 
 
-def round_to_half(model: DermSimModel) -> None:
+def round_to_half(model: Encoder) -> None:
     """Round the weights, in place, to what half precision can hold; they stay float32.
 
     An encoder so rounded takes half the space on disk and loses nothing when it is saved. The
@@ -30,36 +38,42 @@ def round_to_half(model: DermSimModel) -> None:
                 raise ValueError(f"The weights of {name} do not fit half precision.")
 
 
-def save_encoder(model: DermSimModel, processor: DermSimImageProcessor, folder: Path) -> None:
+def save_encoder(model: Encoder, processor: DermSimImageProcessor, folder: Path) -> None:
     """Write weights, configuration and input processing, as transformers keeps them.
 
-    The three source files travel along, so that ``AutoModel`` and ``AutoImageProcessor`` open the
-    folder with ``trust_remote_code=True`` where dermsim is not installed. Tensors that lose nothing
-    by it are stored in half precision; the configuration says to compute in float32.
+    The source files travel along, three of them or an ensemble's five, so that ``AutoModel`` and
+    ``AutoImageProcessor`` open the folder with ``trust_remote_code=True`` where dermsim is not
+    installed. Tensors that lose nothing by it are stored in half precision; the configuration says
+    to compute in float32.
     """
-    DermSimConfig.register_for_auto_class("AutoConfig")
-    DermSimModel.register_for_auto_class("AutoModel")
+    for config_class in (DermSimConfig, DermSimEnsembleConfig):
+        config_class.register_for_auto_class("AutoConfig")
+    for model_class in (DermSimModel, DermSimEnsembleModel):
+        model_class.register_for_auto_class("AutoModel")
     DermSimImageProcessor.register_for_auto_class("AutoImageProcessor")
     # save_pretrained adds the classes above; the model answers to a second Auto class as well.
-    model.config.auto_map = {"AutoModelForImageClassification": "modeling_dermsim.DermSimModel"}
+    kind = type(model)
+    name = f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
+    model.config.auto_map = {"AutoModelForImageClassification": name}
     with _quiet_transformers():
         state = {name: _compact(tensor) for name, tensor in model.state_dict().items()}
         model.save_pretrained(folder, state_dict=state)
         processor.save_pretrained(folder)
 
 
-def load_encoder(folder: Path) -> tuple[DermSimModel, DermSimImageProcessor]:
+def load_encoder(folder: Path) -> tuple[Encoder, DermSimImageProcessor]:
     """Read what `save_encoder` wrote.
 
     Returns:
-        The model, in eval mode and float32 on the CPU, and its image processor.
+        The model, in eval mode and float32 on the CPU, and its image processor. Whether it is one
+        encoder or an ensemble is for `config.json` to say.
 
     Raises:
         ValueError: If a file is damaged, or a tensor is missing, left over or of another shape.
     """
     with _quiet_transformers():
         try:
-            loaded: Any = DermSimModel.from_pretrained(
+            loaded: Any = _model_class(folder).from_pretrained(
                 folder, dtype=torch.float32, output_loading_info=True
             )
             processor = DermSimImageProcessor.from_pretrained(folder)
@@ -74,6 +88,15 @@ def load_encoder(folder: Path) -> tuple[DermSimModel, DermSimImageProcessor]:
                 f"{kind.replace('_', ' ')}, such as {sorted(names)[0]}."
             )
     return model.eval(), processor
+
+
+def _model_class(folder: Path) -> type[DermSimModel] | type[DermSimEnsembleModel]:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    for model_class in (DermSimModel, DermSimEnsembleModel):
+        if kind == model_class.config_class.model_type:
+            return model_class
+    raise ValueError(f"its config.json has the model_type {kind!r}, which is not one of dermsim.")
 
 
 def _compact(tensor: torch.Tensor) -> torch.Tensor:

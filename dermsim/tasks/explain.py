@@ -2,14 +2,15 @@
 
 Explaining runs the backbone once without a graph, starts one at its last feature map, and
 differentiates only the head. Nothing is hooked and nothing in the model changes, so any number of
-threads may explain with the same model at the same time.
+threads may explain with the same model at the same time. An ensemble has a feature map for each
+member, and its map is made of theirs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -58,18 +59,26 @@ class HeadOutput(Protocol):
     embeddings: Any
 
 
-class Explainable(Protocol):
-    """A model cut in two at the backbone's last features; `DermSimModel` is one."""
+FeaturesT = TypeVar("FeaturesT", Tensor, tuple[Tensor, ...])
+"""What a model is cut at: one backbone's features, or one tensor for each member of an ensemble."""
+
+
+class Explainable(Protocol[FeaturesT]):
+    """A model cut in two at the last features of its backbone, or of several.
+
+    `DermSimModel` is an ``Explainable[Tensor]``, `DermSimEnsembleModel` an
+    ``Explainable[tuple[Tensor, ...]]``.
+    """
 
     training: bool
 
-    def encode(self, pixel_values: Tensor) -> Tensor:
+    def encode(self, pixel_values: Tensor) -> FeaturesT:
         """Run the backbone: images (B, 3, H, W) to features in the backbone's own layout."""
 
-    def feature_map(self, features: Tensor) -> Tensor:
-        """View features, or their gradient, as a map (B, C, h, w)."""
+    def feature_map(self, features: FeaturesT) -> FeaturesT:
+        """View features, or their gradient, as a map (B, C, h, w) of each backbone."""
 
-    def decode(self, features: Tensor) -> HeadOutput:
+    def decode(self, features: FeaturesT) -> HeadOutput:
         """Run the heads on what `encode` returned."""
 
 
@@ -195,9 +204,12 @@ METHODS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "eigencam": eigencam,
 }
 
+_SHARED_OUT = {"gradcam", "xgradcam", "hirescam", "layercam"}
+"""Methods whose maps share the score out over the places: the more of them, the less for each."""
+
 
 def explain(
-    model: Explainable,
+    model: Explainable[Tensor] | Explainable[tuple[Tensor, ...]],
     pixel_values: Tensor,
     *,
     target: Target,
@@ -211,7 +223,7 @@ def explain(
     with frozen parameters; the model's mode, gradients and hooks stay as they were.
 
     Args:
-        model: Model in eval mode, such as `DermSimModel`.
+        model: Model in eval mode, such as `DermSimModel` or `DermSimEnsembleModel`.
         pixel_values: (B, 3, H, W) preprocessed images.
         target: Scalar to explain per image, for example ``ClassTarget(4)``.
         target_name: What the target is called in the result.
@@ -232,29 +244,57 @@ def explain(
     if pixel_values.ndim != 4:
         raise ValueError(f"expected pixel_values (B, 3, H, W), got {tuple(pixel_values.shape)}")
     with torch.inference_mode(False):
-        activations, gradients = _gradients(model, pixel_values, target)
-        maps = METHODS[method](activations.float(), gradients.float()).clamp(min=0)
+        pairs = _gradients(model, pixel_values, target)
+        each = [METHODS[method](a.float(), gradient.float()) for a, gradient in pairs]
+        maps = (each[0] if len(each) == 1 else _joined(each, method)).clamp(min=0)
         if not maps.isfinite().all():
             raise ValueError(f"{method} gave a map that is not finite, check the weights and image")
         height, width = size or pixel_values.shape[-2:]
         return _heatmaps(maps, (height, width), method, target_name)
 
 
-def _gradients(model: Explainable, pixel_values: Tensor, target: Target) -> tuple[Tensor, Tensor]:
-    """Return the feature map and the gradient of the summed targets at it, both (B, C, h, w)."""
+def _gradients(model: Any, pixel_values: Tensor, target: Target) -> list[tuple[Tensor, Tensor]]:
+    """Return each feature map and the gradient of the summed targets at it, all (B, C, h, w)."""
     with torch.no_grad():
         # a tensor born in inference mode can never join a graph, its clone can
         features = model.encode(pixel_values.clone())
+    several = isinstance(features, tuple)
     with torch.enable_grad():
-        features = features.detach().requires_grad_()
-        scores = target(model.decode(features))
-        if scores.shape != features.shape[:1]:
+        leaves = [f.detach().requires_grad_() for f in (features if several else [features])]
+        scores = target(model.decode(tuple(leaves) if several else leaves[0]))
+        if scores.shape != leaves[0].shape[:1]:
             raise ValueError(
-                f"a target returns one scalar per image, ({len(features)},), "
+                f"a target returns one scalar per image, ({len(leaves[0])},), "
                 f"got {tuple(scores.shape)}"
             )
-        (gradients,) = torch.autograd.grad(scores.sum(), features)
-    return model.feature_map(features.detach()), model.feature_map(gradients)
+        gradients = torch.autograd.grad(scores.sum(), leaves)
+    values = tuple(leaf.detach() for leaf in leaves)
+    if not several:
+        return [(model.feature_map(values[0]), model.feature_map(gradients[0]))]
+    return list(zip(model.feature_map(values), model.feature_map(gradients), strict=True))
+
+
+def _joined(maps: list[Tensor], method: str) -> Tensor:
+    """Make one raw map of the members' raw maps (B, h, w), on the finest of their grids."""
+    # All methods but Eigen-CAM weigh each channel by itself and add the channels up, and the
+    # channels of an ensemble are those of its members: on one grid, the sum of the members' maps is
+    # the method applied to all channels together. How much a member counts is in its gradients
+    # already, by the chain rule through the heads. So the maps are added, not averaged, and before
+    # what is negative is cut off: what speaks against the target in one member's eyes is set off
+    # against what speaks for it in another's.
+    height, width = max((own.shape[1:] for own in maps), key=lambda grid: grid[0] * grid[1])
+    parts = []
+    for own in maps:
+        if method in _SHARED_OUT:
+            # a place of a coarse grid covers several of the fine one, and its share is theirs
+            own = own * (own[0].numel() / (height * width))
+        elif method == "eigencam":
+            # no score gives these a common unit: every member speaks equally loud
+            loudest = own.abs().amax(dim=(1, 2), keepdim=True)
+            own = own / torch.where(loudest > 0, loudest, 1)
+        finer = F.interpolate(own[:, None], (height, width), mode="bilinear", align_corners=False)
+        parts.append(finer[:, 0])
+    return torch.stack(parts).sum(dim=0)
 
 
 def _heatmaps(maps: Tensor, size: tuple[int, int], method: str, target_name: str) -> list[Heatmap]:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from dermsim.config import AugmentConfig
-from dermsim.data.augment import Views, draw_views, render_views
+from dermsim.data.augment import Views, draw_views, mixer, render_views
 
 STILL = AugmentConfig(
     min_scale=1, max_aspect=1, brightness=0, contrast=0, saturation=0, hue=0, white_balance=0
@@ -124,3 +124,35 @@ def test_soft_views_differ_a_quarter_as_much():
     assert soft.hue == pytest.approx(0.01)
     shifts = draw_views(500, soft, generator=generator()).shift
     assert 0.045 < shifts.abs().max() <= 0.05
+
+
+def constant_images(n: int) -> torch.Tensor:
+    """Image i is i everywhere, so that what came from where can be read off."""
+    return torch.arange(float(n))[:, None, None, None].expand(n, 3, 8, 8).clone()
+
+
+def test_nothing_is_mixed_by_default():
+    assert mixer(AugmentConfig(), classes=7) is None
+
+
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_labels_are_shared_as_the_pixels_are(kind):
+    mix = mixer(AugmentConfig(**{kind: 1.0}), classes=6)
+    with torch.random.fork_rng():
+        torch.random.manual_seed(1)
+        images, shares = mix(constant_images(6), torch.arange(6))
+    torch.testing.assert_close(shares.sum(dim=1), torch.ones(6))
+    assert ((shares > 0) & (shares < 1)).any()
+    # Image i shows i: its mean is the mean of the labels it is said to show.
+    torch.testing.assert_close(images.mean(dim=(1, 2, 3)), shares @ torch.arange(6.0))
+
+
+def test_with_both_each_batch_gets_one():
+    mix = mixer(AugmentConfig(mixup=1.0, cutmix=1.0), classes=6)
+    blended = []
+    with torch.random.fork_rng():
+        torch.random.manual_seed(0)
+        for _ in range(20):
+            images, _ = mix(constant_images(6), torch.arange(6))
+            blended.append(bool((images != images.round()).any()))
+    assert 0 < sum(blended) < 20

@@ -57,3 +57,17 @@ def test_no_images_is_an_error():
 def test_balance_outside_its_range_is_an_error():
     with pytest.raises(ValueError, match=r"balance is 2, but must be in \[0, 1\]"):
         BalancedSampler(LABELS, balance=2)
+
+
+def test_class_counts_are_what_an_epoch_draws():
+    labels = [0] * 90 + [1] * 10 + [2] * 20
+    sampler = BalancedSampler(labels, balance=0.5, seed=0)
+    drawn = torch.zeros(3)
+    for epoch in range(50):
+        sampler.set_epoch(epoch)
+        drawn += torch.bincount(torch.tensor(labels)[list(sampler)], minlength=3)
+    torch.testing.assert_close(sampler.class_counts(3).float(), drawn / 50, rtol=0.02, atol=0)
+
+
+def test_class_counts_leave_out_later_labels_and_keep_absent_ones():
+    assert BalancedSampler([0, 0, 3, 5], balance=0).class_counts(4).tolist() == [2, 0, 0, 1]

@@ -11,15 +11,15 @@ from pytorch_metric_learning import losses as reference
 from pytorch_metric_learning.miners import BatchHardMiner
 from pytorch_metric_learning.reducers import MeanReducer
 
-from dermsim.config import LossConfig
 from dermsim.models.losses import (
     batch_hard_triplet_loss,
+    distillation_loss,
+    focal_loss,
     gather_batch,
     nt_xent_loss,
+    similarity_distillation_loss,
     supervised_contrastive_loss,
-    training_loss,
 )
-from dermsim.models.modeling_dermsim import DermSimOutput
 
 DTYPES = [torch.float32, torch.bfloat16]
 CASES = [(8, 4, 2), (17, 16, 3), (64, 128, 7)]  # rows, dimensions, classes
@@ -156,41 +156,78 @@ def test_nt_xent_needs_two_views_of_each():
         nt_xent_loss(torch.ones(3, 4), torch.tensor([0, 0, 1]))
 
 
-def output_of(embeddings: torch.Tensor, logits: torch.Tensor) -> DermSimOutput:
-    return DermSimOutput(logits=logits, embeddings=embeddings)
+def slow_focal(logits, shares, gamma, weight, smoothing) -> float:
+    total = 0.0
+    for row, wanted in zip(logits.double().tolist(), shares.double().tolist(), strict=True):
+        scale = sum(math.exp(value) for value in row)
+        for value, share, worth in zip(row, wanted, weight, strict=True):
+            probability = math.exp(value) / scale
+            share = share * (1 - smoothing) + smoothing / len(row)
+            total -= worth * share * (1 - probability) ** gamma * math.log(probability)
+    return total / len(logits)
 
 
-@pytest.mark.parametrize("kind", ["supcon", "ntxent", "triplet"])
-def test_training_loss_is_the_weighted_sum_of_its_parts(kind):
-    embeddings, _ = batch(8, 4, 2)
-    labels, instances = torch.tensor([0, 1, 0, 1] * 2), torch.arange(4).repeat(2)
-    logits = torch.randn(8, 7, generator=torch.Generator().manual_seed(0))
-    config = LossConfig(contrastive=kind, contrastive_weight=0.3, cross_entropy_weight=2)
-    losses = training_loss(output_of(embeddings, logits), labels, instances, config)
-    expected = 0.3 * losses[kind] + 2 * losses["cross_entropy"]
-    torch.testing.assert_close(losses["loss"], expected)
-    smooth = torch.nn.functional.cross_entropy(
-        logits, labels, label_smoothing=config.label_smoothing
-    )
-    torch.testing.assert_close(losses["cross_entropy"], smooth)
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_focal_loss_follows_its_formula(gamma, smoothing):
+    logits, labels = batch(12, 7, 7)
+    weight = torch.linspace(0.5, 2, 7)
+    shares = torch.softmax(batch(13, 7, 7)[0][:12], dim=1)
+    for target, full in [(labels, torch.eye(7)[labels]), (shares, shares)]:
+        loss = focal_loss(logits, target, gamma=gamma, weight=weight, label_smoothing=smoothing)
+        expected = slow_focal(logits, full, gamma, weight.tolist(), smoothing)
+        assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_part_without_weight_is_not_computed():
-    embeddings, labels = batch(8, 4, 2)
-    output = output_of(embeddings, torch.zeros(8, 7))
-    only_ce = training_loss(output, labels, labels, LossConfig(contrastive_weight=0))
-    only_supcon = training_loss(output, labels, labels, LossConfig(cross_entropy_weight=0))
-    assert only_ce.keys() == {"loss", "cross_entropy"}
-    assert only_supcon.keys() == {"loss", "supcon"}
+def test_focal_loss_without_focus_is_torch_cross_entropy():
+    logits, labels = batch(12, 7, 7)
+    ours = focal_loss(logits, labels, label_smoothing=0.1)
+    torchs = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
+    torch.testing.assert_close(ours, torchs)
 
 
-def test_class_bias_shifts_the_logits():
-    embeddings, labels = batch(8, 4, 7)
-    logits, bias = torch.zeros(8, 7), torch.arange(7.0)
-    config = LossConfig(contrastive_weight=0)
-    biased = training_loss(output_of(embeddings, logits), labels, labels, config, class_bias=bias)
-    shifted = training_loss(output_of(embeddings, logits + bias), labels, labels, config)
-    torch.testing.assert_close(biased["loss"], shifted["loss"])
+def test_a_focus_counts_what_is_known_less():
+    sure, unsure = torch.tensor([[6.0, 0.0]]), torch.tensor([[0.5, 0.0]])
+    label = torch.tensor([0])
+    ratios = [focal_loss(x, label, gamma=2.0) / focal_loss(x, label) for x in (sure, unsure)]
+    assert ratios[0] < ratios[1] / 100
+
+
+def test_distillation_is_the_softened_divergence():
+    student, teacher = batch(6, 7, 7)[0], batch(7, 7, 7)[0][:6]
+    p, q = torch.softmax(teacher.double() / 3, 1), torch.softmax(student.double() / 3, 1)
+    expected = (p * (p / q).log()).sum(dim=1).mean() * 9
+    ours = distillation_loss(student, teacher, temperature=3.0)
+    torch.testing.assert_close(ours.double(), expected, rtol=1e-5, atol=1e-6)
+    assert distillation_loss(teacher + 4, teacher).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_similarity_distillation_compares_what_is_like_what():
+    student, teacher = batch(6, 4, 2)[0], batch(7, 9, 2)[0][:6]
+    unit_s, unit_t = (x.double() / x.double().norm(dim=1, keepdim=True) for x in (student, teacher))
+    expected = 0.0
+    for i in range(6):
+        others = [j for j in range(6) if j != i]
+        p = torch.softmax((unit_t[i] @ unit_t[others].T) / 0.2, 0)
+        q = torch.softmax((unit_s[i] @ unit_s[others].T) / 0.2, 0)
+        expected += (p * (p / q).log()).sum().item() / 6
+    ours = similarity_distillation_loss(student, teacher, temperature=0.2)
+    assert ours.item() == pytest.approx(expected, rel=1e-5)
+    turned = teacher @ torch.linalg.qr(torch.randn(9, 9))[0]
+    assert similarity_distillation_loss(turned, teacher).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_similarity_distillation_moves_only_the_pupil():
+    student = batch(6, 4, 2)[0].requires_grad_()
+    similarity_distillation_loss(student, batch(6, 8, 2)[0]).backward()
+    assert student.grad is not None
+    assert student.grad.isfinite().all()
+    assert student.grad.abs().sum() > 0
+
+
+def test_similarity_distillation_wants_the_same_rows():
+    with pytest.raises(ValueError, match="3 embeddings and 2 of the teacher do not fit"):
+        similarity_distillation_loss(torch.ones(3, 4), torch.ones(2, 4))
 
 
 def _gradients(embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

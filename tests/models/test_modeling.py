@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
 
+from dermsim.data.facts import FACTS_COLUMNS, FACTS_DIM, Facts, encode_facts
 from dermsim.labels import CODES
-from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
+from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel, configuration_dermsim
 from dermsim.models.configuration_dermsim import DIAGNOSIS_CODES
 
 BACKBONES = {
@@ -137,3 +138,176 @@ def test_wrong_shapes_are_refused(shape):
 def test_impossible_configurations_are_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
         DermSimConfig(**wrong)
+
+
+# --- facts about the patient ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def informed() -> DermSimModel:
+    """A model whose facts matter: a fresh one does not heed them yet."""
+    model = tiny(facts_dim=FACTS_DIM)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for weight in model.facts_head.parameters():
+            weight.copy_(torch.randn(weight.shape, generator=generator))
+    return model
+
+
+@pytest.fixture(scope="module")
+def facts() -> torch.Tensor:
+    return torch.from_numpy(encode_facts([Facts(62, "male", "face"), None, Facts(age=20)]))
+
+
+def test_zeros_are_bit_for_bit_no_facts(informed, images):
+    with torch.inference_mode():
+        without = informed(images)
+        zeros = informed(images, facts=torch.zeros(3, FACTS_DIM))
+        as_numbers = informed(images, facts=torch.from_numpy(encode_facts([None, Facts(), None])))
+    assert torch.equal(without.logits, zeros.logits)
+    assert torch.equal(without.logits, as_numbers.logits)
+
+
+def test_facts_move_the_logits_of_their_own_row_and_nothing_else(informed, images, facts):
+    with torch.inference_mode():
+        without, with_facts = informed(images), informed(images, facts=facts)
+        added = informed.weigh_facts(facts)
+    moved = (without.logits != with_facts.logits).any(dim=1)
+    assert moved.tolist() == [True, False, True]
+    assert torch.equal(with_facts.logits, without.logits + added)
+    for name in ("embeddings", "features", "pooled_features", "pooler_output"):
+        assert torch.equal(without[name], with_facts[name]), name
+
+
+def test_what_facts_add_is_a_perceptron_without_biases(informed, facts):
+    hidden, output = (p.double() for p in informed.facts_head.parameters())
+    expected = [output @ (hidden @ row).clamp(min=0) for row in facts.double()]
+    torch.testing.assert_close(informed.weigh_facts(facts), torch.stack(expected).float())
+
+
+def test_a_fresh_model_does_not_heed_facts_yet(images, facts):
+    model = tiny(facts_dim=FACTS_DIM)
+    assert model.facts_head.hidden.weight.std().item() == pytest.approx(0.2, rel=0.2)
+    assert torch.equal(model(images, facts=facts).logits, model(images).logits)
+
+
+def test_a_model_learns_from_facts_and_stays_the_image_model_without_them(images):
+    """Only the facts tell the classes apart: every image is the same."""
+    model = tiny(facts_dim=FACTS_DIM)
+    same, labels = images[:1].expand(4, -1, -1, -1), torch.tensor([4, 4, 5, 5])
+    told = torch.from_numpy(
+        encode_facts([Facts(80, "male"), Facts(75), Facts(20, "male"), Facts(25)])
+    )
+    before = model(same).logits.detach()
+    optimizer = torch.optim.Adam(model.facts_head.parameters(), lr=0.05)
+    losses = []
+    for _ in range(20):
+        loss = model(same, labels=labels, facts=told).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.1 < 1 < losses[0]
+    assert model(same, facts=told).logits.argmax(dim=1).equal(labels)
+    assert torch.equal(model(same).logits, before)
+
+
+def test_facts_for_a_model_that_takes_none_are_refused(images, facts):
+    with pytest.raises(ValueError, match="this model takes none: its facts_dim is 0"):
+        tiny()(images, facts=facts)
+
+
+@pytest.mark.parametrize("shape", [(3, FACTS_DIM + 1), (FACTS_DIM,), (3, 1, FACTS_DIM)])
+def test_facts_of_another_shape_are_refused(informed, images, shape):
+    with pytest.raises(ValueError, match=rf"must be \(B, {FACTS_DIM}\)"):
+        informed(images, facts=torch.zeros(shape))
+
+
+def test_facts_of_fewer_rows_are_refused_rather_than_broadcast(informed, images):
+    with pytest.raises(ValueError, match="1 rows of facts came with 3 images"):
+        informed(images, facts=torch.zeros(1, FACTS_DIM))
+
+
+def test_facts_take_the_precision_of_the_weights(informed, images, facts):
+    output = informed.bfloat16()(images.bfloat16(), facts=facts)
+    assert output.logits.dtype == torch.bfloat16
+
+
+def test_the_columns_travel_with_the_weights(informed, images, facts, tmp_path):
+    informed.save_pretrained(tmp_path)
+    again = DermSimModel.from_pretrained(tmp_path)
+    assert again.config.facts_dim == FACTS_DIM
+    assert json.loads((tmp_path / "config.json").read_text())["facts_columns"] == list(
+        FACTS_COLUMNS
+    )
+    with torch.inference_mode():
+        assert torch.equal(again(images, facts=facts).logits, informed(images, facts=facts).logits)
+
+
+def test_a_model_of_other_columns_keeps_them(tmp_path):
+    columns = ["sex:male", "age:50"]
+    tiny(facts_dim=2, facts_columns=columns).save_pretrained(tmp_path)
+    assert DermSimModel.from_pretrained(tmp_path).config.facts_columns == columns
+
+
+def test_the_columns_are_those_of_the_data():
+    assert configuration_dermsim.FACTS_COLUMNS == FACTS_COLUMNS
+    assert DermSimConfig(facts_dim=FACTS_DIM).facts_columns == list(FACTS_COLUMNS)
+    assert DermSimConfig().facts_columns is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"facts_dim": 5},
+        {"facts_dim": -1},
+        {"facts_dim": 3, "facts_columns": ["sex:male"]},
+        {"facts_columns": ["sex:male"]},
+    ],
+)
+def test_a_count_that_is_not_that_of_the_columns_is_refused(wrong):
+    with pytest.raises(ValueError, match="must be the number of facts_columns"):
+        DermSimConfig(**wrong)
+
+
+def test_a_checkpoint_from_before_facts_loads(images, tmp_path):
+    model = tiny()
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    written = json.loads(path.read_text())
+    for name in ("facts_dim", "facts_columns", "malignancy_head"):
+        written.pop(name, None)
+    path.write_text(json.dumps(written))
+    again, loading = DermSimModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(loading.values())
+    with torch.inference_mode():
+        assert torch.equal(again(images).logits, model(images).logits)
+
+
+# --- benign or malignant -------------------------------------------------------------------------
+
+
+def test_without_the_head_the_outputs_are_as_before(images):
+    model = tiny()
+    assert model(images).malignancy_logits is None
+    assert list(model(images)) == [
+        "logits", "embeddings", "features", "pooled_features", "pooler_output"
+    ]  # fmt: skip
+    assert not any("malignancy" in name for name in model.state_dict())
+
+
+def test_the_malignancy_head_reads_the_pooled_features(images, tmp_path):
+    model = tiny(malignancy_head=True)
+    head = model.malignancy_classifier
+    assert head.weight.std().item() == pytest.approx(0.02, rel=0.4)
+    assert not head.bias.any()
+    model.save_pretrained(tmp_path)
+    with torch.inference_mode():
+        output = model(images)
+        again = DermSimModel.from_pretrained(tmp_path)(images)
+        expected = output.pooled_features @ head.weight[0] + head.bias
+    assert output.malignancy_logits.shape == (3,)
+    torch.testing.assert_close(output.malignancy_logits, expected)
+    assert torch.equal(again.malignancy_logits, output.malignancy_logits)
+    # last, so that no other field of the tuple moves
+    assert torch.equal(model(images, return_dict=False)[-1], output.malignancy_logits)

@@ -14,6 +14,7 @@ from torch import nn
 
 from dermsim.models.configuration_dermsim import DermSimConfig
 from dermsim.models.modeling_dermsim import DermSimModel
+from dermsim.models.modeling_dermsim_ensemble import DermSimEnsembleModel
 from dermsim.tasks import explain as module
 from dermsim.tasks.explain import METHODS, ClassTarget, Heatmap, SimilarityTarget, explain
 
@@ -44,6 +45,23 @@ class TwoHeads(nn.Module):
 
     def forward(self, pixel_values):
         return self.decode(self.encode(pixel_values)).logits
+
+
+class Halves(nn.Module):
+    """The same model seen as an ensemble: each half of the channels is a member's map."""
+
+    def __init__(self, whole):
+        super().__init__()
+        self.whole = whole
+
+    def encode(self, pixel_values):
+        return self.whole.encode(pixel_values).chunk(2, dim=1)
+
+    def feature_map(self, features):
+        return tuple(own.contiguous() for own in features)
+
+    def decode(self, features):
+        return self.whole.decode(torch.cat(features, dim=1))
 
 
 class Field(nn.Module):
@@ -243,6 +261,125 @@ def test_the_real_model_explains_class_and_likeness(backbone, pixels):
         assert maps[0][0].values.shape == (10, 12)
 
 
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "eigencam"])
+def test_members_on_one_grid_are_explained_as_if_their_channels_were_one_models(
+    model, pixels, method
+):
+    halves = Halves(model).eval()
+    case = np.random.default_rng(4).normal(size=DIMENSIONS)
+    for target in (ClassTarget(4), SimilarityTarget(case)):
+        options = {"target": target, "target_name": "t", "method": method}
+        together, apart = explain(model, pixels, **options), explain(halves, pixels, **options)
+        assert max(heatmap.peak for heatmap in together) > 0
+        for a, b in zip(together, apart, strict=True):
+            np.testing.assert_allclose(a.values, b.values, atol=1e-4)
+            assert b.peak == pytest.approx(a.peak, rel=1e-4)
+
+
+def test_the_members_principal_components_speak_equally_loud(model, pixels):
+    halves = Halves(model).eval()
+    side = model.encode(pixels[:1]).shape[-1]
+    options = {"target": ClassTarget(0), "target_name": "t", "method": "eigencam"}
+    actual = explain(halves, pixels, size=(side, side), **options)
+    expected = torch.zeros(len(pixels), side, side)
+    for own in halves.encode(pixels):
+        component = module.eigencam(own, own)
+        expected += component / component.abs().amax(dim=(1, 2), keepdim=True)
+    for heatmap, raw in zip(actual, expected.clamp(min=0).detach().numpy(), strict=True):
+        np.testing.assert_allclose(heatmap.values * heatmap.peak, raw, atol=1e-4)
+        assert 0 < heatmap.peak <= 2
+
+
+@pytest.mark.parametrize("method", ["gradcam", "xgradcam", "hirescam", "layercam"])
+def test_a_coarse_map_counts_as_much_as_a_fine_one(method):
+    generator = torch.Generator().manual_seed(5)
+    coarse, fine = (torch.randn(2, side, side, generator=generator) for side in (3, 6))
+    joined = module._joined([coarse, fine], method)
+    assert joined.shape == (2, 6, 6)
+    expected = coarse.sum(dim=(1, 2)) + fine.sum(dim=(1, 2))
+    torch.testing.assert_close(joined.sum(dim=(1, 2)), expected)
+    # the order of the members does not matter
+    torch.testing.assert_close(module._joined([fine, coarse], method), joined)
+
+
+def test_gradcam_of_pooled_features_is_the_same_evidence_on_every_grid():
+    """A constant map, read by a linear head after pooling, on grids of 2 x 2 and 4 x 4."""
+    maps = []
+    for side in (2, 4):
+        activations = torch.ones(1, 3, side, side, requires_grad=True)
+        score = activations.mean(dim=(2, 3)).sum()
+        (gradients,) = torch.autograd.grad(score, activations)
+        maps.append(module.gradcam(activations.detach(), gradients))
+        assert maps[-1].sum().item() == pytest.approx(score.item())
+    joined = module._joined(maps, "gradcam")
+    torch.testing.assert_close(joined, 2 * maps[1])
+
+
+def test_negative_evidence_of_one_member_is_set_off_against_anothers():
+    for_it, against_it = torch.full((1, 2, 2), 1.0), torch.full((1, 2, 2), -3.0)
+    assert module._joined([for_it, against_it], "gradcam").unique().tolist() == [-2.0]
+    flat = torch.zeros(1, 2, 2)
+    assert not module._joined([flat, flat], "eigencam").any()
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    """A convolutional network, a finer one and a transformer, for 64 pixels."""
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(2)
+        members = [
+            DermSimModel(
+                DermSimConfig(backbone=name, embed_dim=8, image_size=SIDE, backbone_kwargs=options)
+            ).eval()
+            for name, options in (
+                ("test_resnet", None),
+                ("test_efficientnet", None),
+                ("test_vit", {"img_size": SIDE}),
+            )
+        ]
+    return DermSimEnsembleModel.from_members(members)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_ensemble_explains_class_and_likeness(ensemble, pixels, method):
+    grids = {own.shape[2:] for own in ensemble(pixels).features}
+    assert len(grids) > 1
+    case = np.random.default_rng(3).normal(size=24)
+    for target in (ClassTarget(4), SimilarityTarget(case)):
+        signs = [
+            explain(ensemble, pixels, target=sign, target_name="t", method=method, size=(10, 12))
+            for sign in (target, lambda output, target=target: -target(output))
+        ]
+        assert all(a.peak > 0 or b.peak > 0 for a, b in zip(*signs, strict=True))
+        assert signs[0][0].values.shape == (10, 12)
+
+
+def test_threads_share_an_ensemble(ensemble, pixels):
+    def run(index):
+        with torch.inference_mode():
+            return explain(ensemble, pixels[:1], target=ClassTarget(index), target_name="t")[0]
+
+    expected = [run(index) for index in range(CLASSES)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(run, range(CLASSES)))
+    for a, b in zip(answers, expected, strict=True):
+        assert np.array_equal(a.values, b.values) and a.peak == b.peak
+    assert not any(p.grad is not None for p in ensemble.parameters())
+
+
+def test_twins_are_explained_as_one(ensemble, pixels):
+    """The likeness of an ensemble is the mean of its members': of twins, that of either."""
+    alone = ensemble.members[0]
+    twins = DermSimEnsembleModel.from_members([alone, alone])
+    case = np.random.default_rng(6).normal(size=8)
+    options = {"target_name": "t", "method": "gradcam"}
+    expected = explain(alone, pixels, target=SimilarityTarget(case), **options)
+    pair = SimilarityTarget(np.concatenate([case, case]))
+    for a, b in zip(expected, explain(twins, pixels, target=pair, **options), strict=True):
+        assert b.peak == pytest.approx(a.peak, rel=1e-4)
+        np.testing.assert_allclose(a.values, b.values, atol=1e-4)
+
+
 def test_the_heatmap_is_plain_data():
     heatmap = Heatmap(np.eye(2, dtype=np.float32), peak=0.5, method="gradcam", target="mel")
     assert json.loads(json.dumps(heatmap.to_dict())) == {
@@ -287,6 +424,12 @@ class TestErrors:
     def test_target_with_more_than_one_scalar(self, model, pixels):
         with pytest.raises(ValueError, match=r"one scalar per image, \(3,\), got \(3, 7\)"):
             explain(model, pixels, target=lambda output: output.logits, target_name="t")
+
+    def test_target_of_an_ensemble_with_more_than_one_scalar(self, model, pixels):
+        with pytest.raises(ValueError, match=r"one scalar per image, \(3,\), got \(3, 7\)"):
+            explain(
+                Halves(model).eval(), pixels, target=lambda output: output.logits, target_name="t"
+            )
 
     def test_a_broken_image(self, model, pixels):
         with pytest.raises(ValueError, match="not finite, check the weights and image"):

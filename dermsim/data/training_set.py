@@ -1,0 +1,117 @@
+"""All photographs of a training run as tensors, and what is drawn at random beside the views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dermsim.data.facts import FACTS_DIM, FACTS_SLICES, encode_facts, facts_of
+from dermsim.data.pixels import channel_statistics, decode_pixels
+from dermsim.labels import CODES
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+UNLABELLED = len(CODES)
+"""The label of pictures whose diagnosis is not used."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """N photographs, decoded once.
+
+    Attributes:
+        pixels: ``(N, 3, H, W)`` uint8 on the device.
+        labels: ``(N,)`` int64 on the device; `UNLABELLED` where the diagnosis is not used.
+        lesions: ``(N,)`` int64 on the device; photographs of one lesion share a number.
+        facts: ``(N, F)`` float32 on the device, as `encode_facts` makes them.
+        image_ids: N names.
+        mean: Of the three channels over the labelled photographs, in [0, 1].
+        std: Likewise.
+    """
+
+    pixels: torch.Tensor
+    labels: torch.Tensor
+    lesions: torch.Tensor
+    facts: torch.Tensor
+    image_ids: Sequence[str]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.image_ids)
+
+    @classmethod
+    def load(
+        cls,
+        train: Dataset,
+        *,
+        unlabelled: Sequence[Dataset] = (),
+        image_size: int,
+        device: torch.device,
+    ) -> TrainingSet:
+        """Decode photographs of the `load_ham10000` schema.
+
+        Args:
+            train: The training split.
+            unlabelled: More photographs, of which only the pictures and lesions are used.
+            image_size: Side in pixels of what will be cut from them; they are kept no smaller.
+            device: Where the tensors go.
+
+        Raises:
+            ValueError: If an image cannot be read; the message names its row and image_id.
+        """
+        height = max(150, image_size)
+        sources = [train, *unlabelled]
+        decoded = [
+            decode_pixels(source, height=height, width=round(height * 4 / 3)) for source in sources
+        ]
+        mean, std = channel_statistics(decoded[0])
+        labels = [*train["dx"], *(UNLABELLED for source in unlabelled for _ in source["image_id"])]
+        return cls(
+            pixels=torch.from_numpy(np.concatenate(decoded)).to(device),
+            labels=torch.tensor(labels, device=device),
+            lesions=torch.tensor(_lesion_numbers(sources), device=device),
+            facts=torch.from_numpy(
+                np.concatenate([encode_facts(facts_of(source)) for source in sources])
+            ).to(device),
+            image_ids=[name for source in sources for name in source["image_id"]],
+            mean=mean,
+            std=std,
+        )
+
+
+def draw_shown_facts(n: int, share: float, *, generator: torch.Generator) -> torch.Tensor:
+    """Draw which facts an encoder gets to see, so that it learns to do without them.
+
+    Args:
+        n: How many rows.
+        share: Probability with which all facts of a row are withheld, and with which each single
+            fact of the other rows is.
+        generator: A CPU generator.
+
+    Returns:
+        ``(n, FACTS_DIM)`` float32, 1 for what is shown, 0 for what is withheld.
+    """
+    told = torch.rand(n, 1, generator=generator) >= share
+    shown = torch.zeros(n, FACTS_DIM)
+    for columns in FACTS_SLICES.values():
+        shown[:, columns] = (told & (torch.rand(n, 1, generator=generator) >= share)).float()
+    return shown
+
+
+def _lesion_numbers(sources: Sequence[Dataset]) -> list[int]:
+    """Number the lesions of all sources; a photograph of an unknown lesion is one of its own."""
+    numbers: dict[object, int] = {}
+    found = []
+    for source, rows in enumerate(sources):
+        pairs = zip(rows["lesion_id"], rows["image_id"], strict=True)
+        for lesion_id, image_id in pairs:
+            key = (source, lesion_id, None if lesion_id is not None else image_id)
+            found.append(numbers.setdefault(key, len(numbers)))
+    return found

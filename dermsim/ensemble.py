@@ -1,0 +1,146 @@
+"""Several checkpoints made one: their encoders as members, and what is learned around them anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from dermsim.checkpoint import local_folder
+from dermsim.engine import DermSim
+from dermsim.models import DermSimEnsembleModel, DermSimImageProcessor, DermSimModel
+from dermsim.models.encode import encode, fingerprint
+from dermsim.models.pretrained import load_encoder
+from dermsim.models.stacking import fit_stack
+from dermsim.tasks.retrieve import Gallery
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def build_ensemble(
+    folders: Sequence[str | Path],
+    *,
+    train: Dataset,
+    validation: Dataset,
+    device: str | None = None,
+) -> DermSim:
+    """Join checkpoints to one whose encoder is an ensemble of theirs.
+
+    The members are taken as they are. The meta-learner is fitted to what they say of validation,
+    and all that surrounds an encoder (gallery, prototypes, detector, atlas, calibration) is built
+    for the ensemble as `DermSim.fit` builds it, except that the calibration sees stacked logits
+    from fits that left the lesion out.
+
+    Args:
+        folders: Checkpoint folders or Hub ids of the members, at least two.
+        train: Rows of the `load_ham10000` schema that the members were trained on; they become the
+            gallery.
+        validation: Rows of lesions that no member was trained on.
+        device: Where the encoders run, such as ``"cuda"``; by default an accelerator if any.
+
+    Raises:
+        FileNotFoundError: If there is no such folder or model, or it lacks a part.
+        ConnectionError: If the Hub cannot be reached and a model is not in the cache.
+        ValueError: If a folder is damaged, the members do not belong together, or one of them was
+            trained on validation.
+    """
+    where: Any = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    lesions = list(validation["lesion_id"])
+    members, processor = _load_members(folders, lesions)
+    model = DermSimEnsembleModel.from_members(members).to(where)
+    answers = [encode(m, processor, validation["image"]).logits for m in model.members]
+    stack = fit_stack(np.stack(answers), validation["dx"], lesions)
+    with torch.no_grad():
+        model.stack.weight.copy_(torch.from_numpy(stack.weight))
+        model.stack.bias.copy_(torch.from_numpy(stack.bias))
+    return DermSim.fit(
+        model,
+        processor,
+        train=train,
+        validation=validation,
+        calibration_logits=stack.out_of_fold,
+    )
+
+
+def training_record(engine: DermSim, folders: Sequence[str | Path]) -> dict[str, Any]:
+    """Say how an ensemble was made, for its card.
+
+    Args:
+        engine: What `build_ensemble` made.
+        folders: The members it was made of.
+
+    Returns:
+        The facts for `DermSim.save_pretrained`: of each member its backbone and the command that
+        trained it, where its folder tells; the minutes and hardware of all, where all tell.
+    """
+    records = [_read_record(local_folder(name)) for name in folders]
+    places = " ".join(f"<member {i}>" for i in range(1, len(records) + 1))
+    facts: dict[str, Any] = {
+        "command": f"dermsim ensemble {places} --data <source> --output <folder>",
+        "parameters": sum(p.numel() for p in engine.model.parameters()),
+    }
+    if all("minutes" in record for record in records):
+        facts["minutes"] = sum(record["minutes"] for record in records)
+    if all("hardware" in record for record in records):
+        facts["hardware"] = ", ".join(sorted({record["hardware"] for record in records}))
+    backbones = engine.model.config.backbone.split(" + ")
+    for i, (backbone, record) in enumerate(zip(backbones, records, strict=True), start=1):
+        command = f", by `{record['command']}`" if "command" in record else ""
+        facts[f"member {i}"] = f"{backbone}{command}"
+    return facts
+
+
+def _load_members(
+    folders: Sequence[str | Path], validation_lesions: Sequence[str]
+) -> tuple[list[DermSimModel], DermSimImageProcessor]:
+    """Return the members' encoders and the image processor that they share."""
+    if len(folders) < 2:
+        raise ValueError(f"An ensemble has at least 2 members, got {len(folders)}.")
+    members: list[DermSimModel] = []
+    processors: list[DermSimImageProcessor] = []
+    names: dict[str, str | Path] = {}
+    for name in folders:
+        folder = local_folder(name)
+        model, processor = load_encoder(folder)
+        if not isinstance(model, DermSimModel):
+            raise ValueError(f"{name} is an ensemble itself: name its members instead.")
+        mark = fingerprint(model, processor)
+        if mark in names:
+            raise ValueError(f"{names[mark]} and {name} hold the same encoder: name it once.")
+        names[mark] = name
+        members.append(model)
+        processors.append(processor)
+        if processor.to_json_string() != processors[0].to_json_string():
+            raise ValueError(
+                f"{name} sees images of another size or normalisation than {folders[0]}, but the "
+                "members of an ensemble see the same image."
+            )
+        _check_unseen(name, Gallery.load(folder / "gallery", fingerprint=mark), validation_lesions)
+    return members, processors[0]
+
+
+def _check_unseen(name: str | Path, gallery: Gallery, lesions: Sequence[str]) -> None:
+    # The gallery is made of the training split. Of lesions that a member has learned by heart it is
+    # right for the wrong reason, and the meta-learner would trust it above all others.
+    learned = {str(record["lesion_id"]) for record in gallery.records}
+    if shared := sorted(learned.intersection(lesions)):
+        raise ValueError(
+            f"{name} was trained on {len(shared)} lesions of this validation split, such as "
+            f"{shared[0]}: the members must have been trained on the same split of the same data."
+        )
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    path = folder / "training.json"
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}.") from error
+    return record if isinstance(record, dict) else {}

@@ -1,0 +1,133 @@
+"""How the engine reads its encoder: from logits and heatmaps to what is said of a photograph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from dermsim.data.facts import Facts, facts_of
+from dermsim.labels import CODES
+from dermsim.models.encode import weigh_facts
+from dermsim.results import Prediction
+from dermsim.tasks.classify import Calibration
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from dermsim.models import Encoder
+    from dermsim.models.encode import Encoding
+    from dermsim.tasks.detect import OutlierDetector
+    from dermsim.tasks.explain import Heatmap
+
+
+def calibrate_with_facts(
+    model: Encoder, logits: npt.NDArray[np.float32], validation: Dataset
+) -> Calibration | None:
+    """Fit the calibration for images that come with facts.
+
+    The facts sharpen the logits, so that the calibration for images alone would read too much or
+    too little into them.
+
+    Args:
+        model: The trained encoder.
+        logits: ``(N, 7)`` raw logits of the images of `validation`, without facts.
+        validation: Rows of the `load_ham10000` schema; those with no known fact are left out.
+
+    Returns:
+        The calibration, or None for an encoder that takes no facts.
+
+    Raises:
+        ValueError: If the encoder takes facts and no row has any.
+    """
+    if not model.config.facts_dim:
+        return None
+    facts = facts_of(validation)
+    rows = np.flatnonzero([row.known for row in facts])
+    if len(rows) == 0:
+        raise ValueError(
+            "The encoder takes facts, but no validation row has an age, sex or localization to "
+            "calibrate it with."
+        )
+    informed = logits + weigh_facts(model, facts)
+    return Calibration.fit(informed[rows], np.array(validation["dx"])[rows])
+
+
+def read_predictions(
+    encoding: Encoding,
+    *,
+    detector: OutlierDetector,
+    calibration: Calibration,
+    calibration_facts: Calibration | None = None,
+    facts: Sequence[Facts | None] | None = None,
+) -> list[Prediction]:
+    """Say what logits mean, each row with the calibration that was fitted to its like.
+
+    Args:
+        encoding: What the encoder says of N images.
+        detector: Says how strange each is.
+        calibration: For images of whose patient nothing is known.
+        calibration_facts: For the others; None when the encoder takes no facts.
+        facts: What the logits already take into account, one per image; None for nothing.
+
+    Returns:
+        One prediction per image.
+    """
+    scores = detector.score(encoding.pooled_features)
+    outliers = detector.is_outlier(scores)
+    found = _read(encoding.logits, calibration, scores, outliers)
+    if facts is None or calibration_facts is None:
+        return found
+    informed = _read(encoding.logits, calibration_facts, scores, outliers)
+    known = [row is not None and row.known for row in facts]
+    return [informed[i] if known[i] else found[i] for i in range(len(found))]
+
+
+def _read(
+    logits: npt.NDArray[np.float32],
+    calibration: Calibration,
+    scores: npt.NDArray[np.float64],
+    outliers: npt.NDArray[np.bool_],
+) -> list[Prediction]:
+    probabilities = calibration.probabilities(logits)
+    labels = probabilities.argmax(axis=1)
+    sets = calibration.prediction_sets(probabilities)
+    malignancy = calibration.malignancy(probabilities)
+    malignant = calibration.is_malignant(probabilities)
+    return [
+        Prediction(
+            label=int(labels[i]),
+            label_name=CODES[labels[i]],
+            probabilities=dict(zip(CODES, probabilities[i].tolist(), strict=True)),
+            prediction_set=sets[i],
+            malignancy=float(malignancy[i]),
+            is_malignant=bool(malignant[i]),
+            ood_score=float(scores[i]),
+            is_outlier=bool(outliers[i]),
+        )
+        for i in range(len(probabilities))
+    ]
+
+
+def place_heatmap(heatmap: Heatmap, size: tuple[int, int], *, seen: float) -> Heatmap:
+    """Lay a heatmap of the square the encoder sees where it belongs on the photograph.
+
+    Args:
+        heatmap: Of the central square.
+        size: Width and height of the photograph, in pixels.
+        seen: Side of the square as a share of the photograph's shorter side.
+
+    Returns:
+        The heatmap of the whole photograph, ``(H, W)``; zero where the encoder does not look.
+    """
+    width, height = size
+    side = round(min(width, height) * seen)
+    square = Image.fromarray(heatmap.values).resize((side, side), Image.Resampling.BILINEAR)
+    values = np.zeros((height, width), dtype=np.float32)
+    top, left = (height - side) // 2, (width - side) // 2
+    values[top : top + side, left : left + side] = np.asarray(square).clip(0, 1)
+    return replace(heatmap, values=values)

@@ -1,0 +1,44 @@
+"""The named recipes, and a run as a command line."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import train_accelerate
+from dermsim.config import TrainConfig, from_dict, to_dict
+from dermsim.presets import PRESETS, command_line, flatten
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS.keys())
+def test_every_preset_survives_json(preset):
+    assert from_dict(TrainConfig, json.loads(json.dumps(to_dict(preset)))) == preset
+
+
+def test_runs_of_different_presets_do_not_collide():
+    outputs = [preset.output for preset in PRESETS.values()]
+    assert len(set(outputs)) == len(outputs)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_recorded_command_makes_the_same_run_again(name):
+    preset = PRESETS[name]
+    config = replace(preset, seed=3, optim=replace(preset.optim, epochs=preset.optim.epochs + 2))
+    words = command_line(config).split()
+    assert words[:3] == ["accelerate", "launch", "train_accelerate.py"]
+    again = train_accelerate.parse(words[3:])
+    assert replace(again, data=config.data, output=config.output) == config
+
+
+def test_switches_travel_in_both_directions():
+    config = replace(PRESETS["xception"], cpu=True)
+    config = replace(config, encoder=replace(config.encoder, pretrained=False, facts=True))
+    again = train_accelerate.parse(command_line(config).split()[3:])
+    assert again.encoder == config.encoder
+
+
+def test_every_option_has_a_name_and_a_plain_value():
+    flat = flatten(PRESETS["smoke"])
+    assert flat["optim.epochs"] == 8
+    assert flat["data"] == "synthetic"
+    assert {type(value) for value in flat.values()} <= {int, float, bool, str}

@@ -140,7 +140,8 @@ def main(config: TrainConfig) -> Path:
     average = ModelEmaV3(accelerator.unwrap_model(model), optim.ema_decay, use_warmup=True)
     progress = Progress()
     accelerator.register_for_checkpointing(scheduler, average, progress)
-    class_bias = log_prior(sampler, train["dx"]).to(device) * loss_config.logit_adjustment
+    prior = log_prior(sampler, train["dx"])
+    class_bias = prior.to(device) * loss_config.logit_adjustment
 
     if config.resume:
         accelerator.load_state(str(states.latest()))
@@ -228,7 +229,11 @@ def main(config: TrainConfig) -> Path:
     # --- what was learned becomes a folder ----------------------------------------------------
     folder = config.output / "checkpoint"
     if accelerator.is_main_process:
-        trained = average.module.to("cpu", memory_format=torch.contiguous_format)
+        # A new model: Accelerate's wrapper would go on computing in mixed precision.
+        trained = DermSimModel(average.module.config)
+        trained.load_state_dict(average.module.state_dict())
+        # What was drawn more often is also expected more often: the drawn share is no evidence.
+        trained.classifier.bias.data -= loss_config.prior_correction * prior
         engine = DermSim.fit(trained, processor, train=train, validation=validation)
         name = "synthetic" if config.data == "synthetic" else "HAM10000"
         record = {

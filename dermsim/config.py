@@ -104,6 +104,8 @@ class LossConfig:
     """Share of the target spread evenly over all classes."""
     logit_adjustment: float = 0.0
     """Times log prior added to the training logits: higher favours rare classes (Menon 2021)."""
+    prior_correction: float = 1.0
+    """Times log prior taken off the classifier's bias after training, which does the same later."""
 
     def __post_init__(self) -> None:
         for name in ("contrastive_weight", "cross_entropy_weight", "margin"):

@@ -396,8 +396,8 @@ class TestEvaluate:
         """Replaces the data and the evaluation; remembers what was asked."""
         asked = {}
 
-        def evaluate_checkpoint(loaded, dataset, *, split):
-            asked.update(engine=loaded, dataset=dataset, split=split)
+        def evaluate_checkpoint(loaded, dataset, *, split, name):
+            asked.update(engine=loaded, dataset=dataset, split=split, name=name)
             return SimpleNamespace(
                 to_dict=lambda: {"balanced_accuracy": {"value": 0.75}},
                 markdown=lambda: "| balanced accuracy | 0.75 |",
@@ -414,13 +414,14 @@ class TestEvaluate:
         assert status == 0
         assert "| balanced accuracy | 0.75 |" in out
         assert output.read_text() == "saved"
-        assert evaluated == {"engine": stub, "dataset": "<here>", "split": "test"}
+        asked = {"engine": stub, "dataset": "<here>", "split": "test", "name": "HAM10000"}
+        assert evaluated == asked
         assert stub.name == "some/model"
 
     def test_json_and_split(self, run, evaluated):
         _, out, _ = run("evaluate", "some/model", "--data", "here", "--split", "all", "--json")
         assert json.loads(out)["balanced_accuracy"] == {"value": 0.75}
-        assert evaluated["split"] == "all"
+        assert (evaluated["split"], evaluated["name"]) == ("all", "here")
 
     def test_output_that_is_a_folder(self, run, evaluated, tmp_path):
         answer = run("evaluate", "some/model", "--data", "here", "--output", tmp_path)

@@ -78,7 +78,9 @@ def test_the_drawn_shares_are_taken_off_the_classifier(run):
     state = StateFolder(run / "state").latest()
     (averaged,) = (
         values["module.classifier.bias"]
-        for values in (torch.load(path) for path in state.glob("custom_checkpoint_*.pkl"))
+        for values in (
+            torch.load(path, weights_only=True) for path in state.glob("custom_checkpoint_*.pkl")
+        )
         if "module.classifier.bias" in values
     )
     labels = torch.tensor(grouped_splits(load_ham10000("synthetic"))["train"]["dx"])

@@ -39,7 +39,7 @@ from dermsim.examine import evaluate_checkpoint
 from dermsim.labels import CODES
 from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
 from dermsim.models.freezing import Freezing, parameter_groups
-from dermsim.models.objective import Truth, class_weights, training_loss
+from dermsim.models.objective import Truth, class_weights, log_prior, training_loss
 from dermsim.models.probe import fit_classifier
 from dermsim.models.transfer import load_teacher, start_from
 from dermsim.models.validation import Validation
@@ -69,18 +69,16 @@ def main(config: TrainConfig) -> Path:
     # --- where it runs ------------------------------------------------------------------------
     for tracker in config.trackers:  # Accelerate would only warn, and the curves be lost
         require(tracker, extra=tracker)
+    some_rest = config.some_weights_rest
     accelerator = Accelerator(
         cpu=config.cpu,
         mixed_precision=optim.mixed_precision,
         gradient_accumulation_steps=optim.gradient_accumulation,
         log_with=list(config.trackers) or None,
         project_dir=config.output,
-        kwargs_handlers=[
-            DistributedDataParallelKwargs(find_unused_parameters=config.some_weights_rest)
-        ],
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=some_rest)],
     )
-    device, world = accelerator.device, accelerator.num_processes
-    rank = accelerator.process_index
+    device, world, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     states = StateFolder(config.output / "state")
     if accelerator.is_main_process:
         states.prepare(resume=config.resume)
@@ -91,8 +89,9 @@ def main(config: TrainConfig) -> Path:
     # --- photographs: decoded once, kept as bytes where they are augmented --------------------
     dataset = load_ham10000(config.data)
     splits = grouped_splits(dataset)
+    rows, held_out = splits["train"], splits["validation"]
     train = TrainingSet.load(
-        splits["train"],
+        rows,
         unlabelled=[load_ham10000(source) for source in config.unlabelled],
         image_size=encoder.image_size,
         device=device,
@@ -109,7 +108,7 @@ def main(config: TrainConfig) -> Path:
         image_mean=list(train.mean),
         image_std=list(train.std),
     )
-    validation = Validation.load(splits["validation"], processor)
+    validation = Validation.load(held_out, processor)
     validation_loader = DataLoader(range(len(validation)), 4 * optim.batch_size)
 
     # --- the encoder and what moves it --------------------------------------------------------
@@ -127,8 +126,7 @@ def main(config: TrainConfig) -> Path:
     if encoder.start:
         start_from(model, encoder.start)
     teacher = load_teacher(config.teacher, processor).to(device) if config.teacher else None
-    if accelerator.is_main_process:
-        states.check_room(model)
+    states.check_room(model)
     blank = not (encoder.start or encoder.pretrained)
     freezing = Freezing(model, config.freeze, epochs=optim.epochs, random=blank)
     optimizer = torch.optim.AdamW(
@@ -154,33 +152,32 @@ def main(config: TrainConfig) -> Path:
     average = ModelEmaV3(accelerator.unwrap_model(model), optim.ema_decay, use_warmup=True)
     progress = Progress()
     accelerator.register_for_checkpointing(scheduler, average, progress)
-    drawn = sampler.class_counts(len(CODES)).to(device)
-    class_bias = (drawn.clamp(min=1) / drawn.sum()).log().float() * loss.logit_adjustment
-    class_weight = class_weights(drawn, loss.class_weighting)
+    drawn = sampler.class_counts(len(CODES))
+    class_weight = class_weights(drawn, loss.class_weighting).to(device)
+    prior = log_prior(drawn * class_weight.cpu())
+    class_bias = prior.to(device) * loss.logit_adjustment
 
     if config.resume:
         accelerator.load_state(str(states.latest()))
     accelerator.init_trackers("dermsim", config=flatten(config))
     parameters = sum(p.numel() for p in average.parameters())
-    accelerator.print(
-        f"{encoder.backbone}: {parameters / 1e6:.1f} M parameters; {len(train)} training and "
-        f"{len(validation)} validation images; {updates} updates on {world} x {device.type}"
-    )
+    words = f"{parameters / 1e6:.1f} M parameters; {len(train)} training and {len(validation)}"
+    where = f"{world} x {device.type}"
+    accelerator.print(f"{words} validation images; {updates} updates on {where}")
 
     def validate() -> dict[str, float]:
         """Judge the averaged weights on validation."""
         average.module.eval()
         found = []
-        for rows in validation_loader:
+        for batch in validation_loader:
             with torch.inference_mode(), accelerator.autocast():
-                output = average.module(validation.pixel_values[rows.cpu()].to(device))
+                output = average.module(validation.pixel_values[batch.cpu()].to(device))
             found.append(accelerator.gather_for_metrics((output.logits, output.embeddings)))
         return validation.score(*(torch.cat(part) for part in zip(*found, strict=True)))
 
     # --- training -----------------------------------------------------------------------------
     if progress.step == 0:  # at once, so that what is broken there breaks now
-        accelerator.log(before := validate(), step=0)
-        accelerator.print(f"before training: {before}")
+        accelerator.log(validate(), step=0)
     for epoch in range(progress.epoch, optim.epochs):
         # At the end the weights settle on photographs as they are (as FixRes and YOLOX do).
         cooled = epoch >= round(optim.epochs * (1 - augment.cooldown))
@@ -193,22 +190,23 @@ def main(config: TrainConfig) -> Path:
         bar = tqdm(loader, f"epoch {epoch + 1}/{optim.epochs}", disable=not sys.stderr.isatty())
         running = torch.zeros((), device=device)
         for images in bar:
-            rows = images.repeat(augment.views)
+            chosen = images.repeat(augment.views)
             # All processes draw for the whole batch and keep their share, so that the number of
             # processes changes nothing.
-            share = slice(rank * len(rows), (rank + 1) * len(rows))
-            views = draw_views(world * len(rows), strengths, generator=generator)[share]
+            everyone = world * len(chosen)
+            share = slice(rank * len(chosen), (rank + 1) * len(chosen))
+            views = draw_views(everyone, strengths, generator=generator)[share]
             batch = render_views(
-                train.pixels[rows], views, size=size, mean=train.mean, std=train.std
+                train.pixels[chosen], views, size=size, mean=train.mean, std=train.std
             ).contiguous(memory_format=torch.channels_last)
-            labels, shares, facts = train.labels[rows], None, None
+            labels, shares, facts = train.labels[chosen], None, None
             if mix:
                 batch, shares = mix(batch, labels)
             if encoder.facts:
-                shown = draw_shown_facts(world * len(rows), encoder.facts_drop, generator=generator)
-                facts = train.facts[rows] * shown[share].to(device)
+                shown = draw_shown_facts(everyone, encoder.facts_drop, generator=generator)
+                facts = train.facts[chosen] * shown[share].to(device)
             instances = torch.arange(len(images), device=device) + rank * len(images)
-            truth = Truth(labels, instances.repeat(augment.views), train.lesions[rows], shares)
+            truth = Truth(labels, instances.repeat(augment.views), train.lesions[chosen], shares)
             with accelerator.accumulate(model):
                 with accelerator.autocast():
                     output = model(batch, facts=facts)
@@ -247,25 +245,25 @@ def main(config: TrainConfig) -> Path:
             **validate(),
         }
         accelerator.log(figures, step=progress.step)
-        accelerator.print(
-            f"epoch {epoch + 1:3d}  {progress.seconds:6.0f} s  "
-            + "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        )
-        states.save(accelerator, epoch=epoch + 1)
+        line = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        accelerator.print(f"epoch {epoch + 1:3d}  {progress.seconds:6.0f} s  {line}")
+        states.save(accelerator, epoch=progress.epoch)
 
     # --- what was learned becomes a folder ----------------------------------------------------
     folder = config.output / "checkpoint"
     if accelerator.is_main_process:
-        trained = average.module.to("cpu", memory_format=torch.contiguous_format)
+        # A new model: Accelerate's wrapper would go on computing in mixed precision.
+        trained = DermSimModel(average.module.config)
+        trained.load_state_dict(average.module.state_dict())
         if loss.cross_entropy_weight == 0:
-            fit_classifier(trained, processor, splits["train"])
-        engine = DermSim.fit(
-            trained, processor, train=splits["train"], validation=splits["validation"]
-        )
+            fit_classifier(trained.eval(), processor, rows)
+        else:  # what was drawn more often is also expected more often: that is no evidence
+            trained.classifier.bias.data -= loss.prior_correction * prior
+        engine = DermSim.fit(trained, processor, train=rows, validation=held_out)
         record = {
             "command": command_line(config),
             "minutes": round(progress.seconds / 60),
-            "hardware": f"{world} x {device.type}",
+            "hardware": where,
             "parameters": parameters,
         }
         report = evaluate_checkpoint(

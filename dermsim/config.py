@@ -127,6 +127,8 @@ class LossConfig:
     """Share of the target spread evenly over all classes."""
     logit_adjustment: float = 0.0
     """Times log prior added to the training logits: higher favours rare classes (Menon 2021)."""
+    prior_correction: float = 1.0
+    """Times log prior taken off the classifier's bias after training, which does the same later."""
     class_weighting: float = 0.0
     """Power of the inverse class frequency by which the cross-entropy is weighted."""
     focal: float = 0.0

@@ -476,7 +476,7 @@ class TestEvaluate:
     def test_json_and_split(self, run, evaluated):
         _, out, _ = run("evaluate", "some/model", "--data", "here", "--split", "all", "--json")
         assert json.loads(out)["balanced_accuracy"] == {"value": 0.75}
-        assert evaluated["split"] == "all"
+        assert (evaluated["split"], evaluated["name"]) == ("all", "here")
 
     def test_output_that_is_a_folder(self, run, evaluated, tmp_path):
         answer = run("evaluate", "some/model", "--data", "here", "--output", tmp_path)

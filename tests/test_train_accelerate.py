@@ -11,14 +11,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 import train_accelerate
 from dermsim import DermSim
 from dermsim.config import EncoderConfig, FreezeConfig, LossConfig, OptimConfig, TrainConfig
 from dermsim.data.ham10000 import load_ham10000
+from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import draw_lesion
+from dermsim.examine import evaluate_checkpoint
 from dermsim.presets import PRESETS
+from dermsim.report import Report
 from dermsim.states import StateFolder
 
 SCRIPT = Path(__file__).parents[1] / "train_accelerate.py"
@@ -35,6 +39,13 @@ ARGUMENTS = [
     *("--encoder.test-image-size", "32", "--encoder.embed-dim", "8", "--no-corruptions"),
     "--trackers",
 ]
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerate():
+    """Accelerate keeps the precision of a process's first run; a test is a run of its own."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +75,22 @@ def test_the_checkpoint_records_its_making(run):
     report = json.loads((run / "checkpoint" / "evaluation.json").read_text())
     assert report["split"] == "test"
     assert report["dataset"] == "synthetic"
+
+
+def test_the_drawn_shares_are_taken_off_the_classifier(run):
+    state = StateFolder(run / "state").latest()
+    (averaged,) = (
+        values["module.classifier.bias"]
+        for values in (
+            torch.load(path, weights_only=True) for path in state.glob("custom_checkpoint_*.pkl")
+        )
+        if "module.classifier.bias" in values
+    )
+    labels = torch.tensor(grouped_splits(load_ham10000("synthetic"))["train"]["dx"])
+    drawn = torch.bincount(labels).double().sqrt()
+    expected = averaged - (drawn / drawn.sum()).log().float()
+    found = weights(run)["classifier.bias"]
+    torch.testing.assert_close(found.float(), expected, rtol=1e-3, atol=1e-3)  # kept as halves
 
 
 def test_the_curves_are_written(run):
@@ -213,6 +240,17 @@ def test_the_same_seed_gives_the_same_weights(run, tmp_path):
     train_accelerate.main(replace(SMALL, output=tmp_path))
     first, second = weights(run), weights(tmp_path)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_what_was_trained_in_half_precision_is_measured_as_it_will_be_used(tmp_path):
+    config = replace(
+        SMALL, output=tmp_path, optim=replace(SMALL.optim, epochs=1, mixed_precision="bf16")
+    )
+    folder = train_accelerate.main(config)
+    again = evaluate_checkpoint(
+        DermSim.from_pretrained(folder), load_ham10000("synthetic"), name="synthetic"
+    )
+    assert again.to_dict() == Report.load(folder / "evaluation.json").to_dict()
 
 
 def test_the_command_line_starts_from_a_preset():

@@ -57,6 +57,11 @@ def class_weights(counts: torch.Tensor, power: float) -> torch.Tensor:
     return (weights * known.sum() / (weights * known).sum()).float()
 
 
+def log_prior(counts: torch.Tensor) -> torch.Tensor:
+    """Log share of each class, ``(C,)`` float32; classes without any count as having one."""
+    return (counts.clamp(min=1) / counts.sum()).log().float()
+
+
 def training_loss(
     output: DermSimOutput,
     truth: Truth,

@@ -23,7 +23,7 @@ def fit_classifier(
     processor: DermSimImageProcessor,
     train: Dataset,
     *,
-    balance: float = 0.5,
+    balance: float = 1.0,
     strength: float = 0.01,
 ) -> None:
     """Fit the linear classifier, in place; the backbone stays as it is.

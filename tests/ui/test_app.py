@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def page(engine):
+def page(engine, close):
     """The address of a served page."""
     from dermsim.ui.app import build_app, launch
 
@@ -26,7 +26,7 @@ def page(engine):
         warnings.simplefilter("error", UserWarning)  # how Gradio says that a wiring does not fit
         app = build_app(lambda: engine)
     yield launch(app, port=None)
-    app.close()
+    close(app)
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ NAME = "clover <b>mark</b>"
 
 
 @pytest.fixture(scope="module")
-def address(engine):
+def address(engine, close):
     from dermsim.ui.app import build_app, launch
 
     app = build_app(lambda: engine)
     yield launch(app, port=None)
-    app.close()
+    close(app)
 
 
 @pytest.fixture(scope="module")

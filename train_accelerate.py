@@ -90,18 +90,16 @@ def main(config: TrainConfig) -> Path:
     dataset = load_ham10000(config.data)
     splits = grouped_splits(dataset)
     rows, held_out = splits["train"], splits["validation"]
+    more = [load_ham10000(source) for source in config.unlabelled]
+    size, side = encoder.image_size, encoder.test_image_size
     train = TrainingSet.load(
-        rows,
-        unlabelled=[load_ham10000(source) for source in config.unlabelled],
-        image_size=encoder.image_size,
-        device=device,
+        rows, unlabelled=more, facts=encoder.facts, image_size=size, device=device
     )
     sampler = BalancedSampler(train.labels.tolist(), balance=optim.balance, seed=config.seed)
     # What the loader yields are indices: an epoch's worth of them weighs 60 kB.
     loader = DataLoader(range(len(train)), optim.batch_size, sampler=sampler, drop_last=True)
 
     # --- validation goes through the processor that ships with the weights --------------------
-    size, side = encoder.image_size, encoder.test_image_size
     processor = DermSimImageProcessor(
         size={"shortest_edge": side},
         crop_size={"height": side, "width": side},
@@ -202,7 +200,7 @@ def main(config: TrainConfig) -> Path:
             labels, shares, facts = train.labels[chosen], None, None
             if mix:
                 batch, shares = mix(batch, labels)
-            if encoder.facts:
+            if train.facts is not None:
                 shown = draw_shown_facts(everyone, encoder.facts_drop, generator=generator)
                 facts = train.facts[chosen] * shown[share].to(device)
             instances = torch.arange(len(images), device=device) + rank * len(images)

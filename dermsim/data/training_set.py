@@ -28,7 +28,7 @@ class TrainingSet:
         pixels: ``(N, 3, H, W)`` uint8 on the device.
         labels: ``(N,)`` int64 on the device; `UNLABELLED` where the diagnosis is not used.
         lesions: ``(N,)`` int64 on the device; photographs of one lesion share a number.
-        facts: ``(N, F)`` float32 on the device, as `encode_facts` makes them.
+        facts: ``(N, F)`` float32 on the device, as `encode_facts` makes them, or None.
         image_ids: N names.
         mean: Of the three channels over the labelled photographs, in [0, 1].
         std: Likewise.
@@ -37,7 +37,7 @@ class TrainingSet:
     pixels: torch.Tensor
     labels: torch.Tensor
     lesions: torch.Tensor
-    facts: torch.Tensor
+    facts: torch.Tensor | None
     image_ids: Sequence[str]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -52,6 +52,7 @@ class TrainingSet:
         train: Dataset,
         *,
         unlabelled: Sequence[Dataset] = (),
+        facts: bool = False,
         image_size: int,
         device: torch.device,
     ) -> TrainingSet:
@@ -60,11 +61,13 @@ class TrainingSet:
         Args:
             train: The training split.
             unlabelled: More photographs, of which only the pictures and lesions are used.
+            facts: Whether to keep what is known of the patients.
             image_size: Side in pixels of what will be cut from them; they are kept no smaller.
             device: Where the tensors go.
 
         Raises:
-            ValueError: If an image cannot be read; the message names its row and image_id.
+            ValueError: If an image cannot be read, or a fact that was asked for makes no sense;
+                the message names its row and image_id.
         """
         height = max(150, image_size)
         sources = [train, *unlabelled]
@@ -72,14 +75,17 @@ class TrainingSet:
             decode_pixels(source, height=height, width=round(height * 4 / 3)) for source in sources
         ]
         mean, std = channel_statistics(decoded[0])
+        known = None
+        if facts:
+            known = torch.from_numpy(
+                np.concatenate([encode_facts(facts_of(source)) for source in sources])
+            )
         labels = [*train["dx"], *(UNLABELLED for source in unlabelled for _ in source["image_id"])]
         return cls(
             pixels=torch.from_numpy(np.concatenate(decoded)).to(device),
             labels=torch.tensor(labels, device=device),
             lesions=torch.tensor(_lesion_numbers(sources), device=device),
-            facts=torch.from_numpy(
-                np.concatenate([encode_facts(facts_of(source)) for source in sources])
-            ).to(device),
+            facts=known.to(device) if known is not None else None,
             image_ids=[name for source in sources for name in source["image_id"]],
             mean=mean,
             std=std,

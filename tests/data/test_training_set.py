@@ -30,10 +30,17 @@ def test_labelled_photographs_come_as_they_are(rows):
     assert train.labels.tolist() == rows["dx"]
     assert train.image_ids == list(rows["image_id"])
     assert (train.mean, train.std) == channel_statistics(decoded)
-    assert np.array_equal(train.facts.numpy(), encode_facts(facts_of(rows)))
+    assert train.facts is None
     same = np.array(rows["lesion_id"])[:, None] == np.array(rows["lesion_id"])[None, :]
     numbers = train.lesions.numpy()
     assert np.array_equal(numbers[:, None] == numbers[None, :], same)
+
+
+def test_facts_are_kept_when_asked_for(rows, more):
+    train = TrainingSet.load(rows, unlabelled=[more], facts=True, image_size=64, device=CPU)
+    expected = [encode_facts(facts_of(source)) for source in (rows, more)]
+    assert np.array_equal(train.facts.numpy(), np.concatenate(expected))
+    assert train.facts.any()
 
 
 def test_of_unlabelled_photographs_only_the_picture_is_used(rows, more):

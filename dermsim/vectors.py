@@ -176,11 +176,13 @@ def neighbor_vote(
     *,
     num_classes: int,
     k: int = 16,
+    temperature: float = 0.07,
 ) -> npt.NDArray[np.int64]:
     """Label every row by its most similar rows of other groups.
 
-    Votes are divided by how often a class occurs, so that the common class does not win every
-    draw; ties go to the lower label.
+    A vote counts ``exp(cosine / temperature)``, as in Wu et al. 2018 (instance discrimination,
+    https://arxiv.org/abs/1805.01978), divided by how often its class occurs, so that the common
+    class does not win every draw; ties go to the lower label.
 
     Args:
         embeddings: ``(N, D)``; compared by cosine.
@@ -188,6 +190,7 @@ def neighbor_vote(
         groups: N; rows of the same group do not vote for each other.
         num_classes: How many labels there are.
         k: How many rows vote.
+        temperature: How much more the nearest of them count; above 0.
 
     Returns:
         ``(N,)`` int64.
@@ -204,10 +207,11 @@ def neighbor_vote(
     similarity = unit @ unit.T
     similarity[own[:, None] == own[None, :]] = -np.inf
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    known = np.isfinite(np.take_along_axis(similarity, nearest, axis=1))
+    # one of the same group, drawn where there are too few others, counts exp(-inf) = 0
+    strength = np.exp((np.take_along_axis(similarity, nearest, axis=1) - 1) / temperature)
     counts = np.bincount(true, minlength=num_classes)
     worth = 1 / np.maximum(counts, 1)
     votes = np.zeros((len(unit), num_classes))
     rows = np.arange(len(unit))[:, None].repeat(nearest.shape[1], axis=1)
-    np.add.at(votes, (rows, true[nearest]), worth[true[nearest]] * known)
+    np.add.at(votes, (rows, true[nearest]), worth[true[nearest]] * strength)
     return votes.argmax(axis=1)

@@ -142,8 +142,9 @@ def slow_vote(embeddings, labels, groups, classes, k):
         others.sort(key=lambda j: -(query @ embeddings[j]))
         votes = [0.0] * classes
         for j in others[:k]:
-            votes[labels[j]] += 1 / sum(label == labels[j] for label in labels)
-        found.append(max(range(classes), key=lambda c: (round(votes[c], 9), -c)))
+            closeness = np.exp((query @ embeddings[j] - 1) / 0.5)
+            votes[labels[j]] += closeness / sum(label == labels[j] for label in labels)
+        found.append(max(range(classes), key=lambda c: (votes[c], -c)))
     return found
 
 
@@ -152,7 +153,7 @@ def test_neighbor_vote_against_a_loop():
     unit = rng.normal(size=(40, 5))
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     labels, groups = rng.integers(0, 4, 40), [f"lesion {n}" for n in rng.integers(0, 15, 40)]
-    found = neighbor_vote(unit * 3, labels, groups, num_classes=4, k=7)
+    found = neighbor_vote(unit * 3, labels, groups, num_classes=4, k=7, temperature=0.5)
     assert found.tolist() == slow_vote(unit, labels.tolist(), groups, 4, 7)
 
 
@@ -166,7 +167,7 @@ def test_neighbor_vote_does_not_ask_the_same_group():
 
 def test_neighbor_vote_weighs_rare_classes_up():
     x = on_circle(0, 10, 20, 30, 5)
-    found = neighbor_vote(x, [0, 0, 0, 0, 1], range(5), num_classes=2, k=4)
+    found = neighbor_vote(x, [0, 0, 0, 0, 1], range(5), num_classes=2, k=4, temperature=9)
     assert found.tolist() == [1, 1, 1, 1, 0]
 
 

@@ -39,6 +39,7 @@ from dermsim.examine import evaluate_checkpoint
 from dermsim.labels import CODES
 from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
 from dermsim.models.freezing import Freezing, parameter_groups
+from dermsim.models.image_processing_dermsim import shades_of_grey
 from dermsim.models.objective import Truth, class_weights, log_prior, training_loss
 from dermsim.models.probe import fit_classifier
 from dermsim.models.transfer import load_teacher, start_from
@@ -93,7 +94,12 @@ def main(config: TrainConfig) -> Path:
     more = [load_ham10000(source) for source in config.unlabelled]
     size, side = encoder.image_size, encoder.test_image_size
     train = TrainingSet.load(
-        rows, unlabelled=more, facts=encoder.facts, image_size=size, device=device
+        rows,
+        unlabelled=more,
+        facts=encoder.facts,
+        prepare=shades_of_grey if encoder.color_constancy else None,
+        image_size=size,
+        device=device,
     )
     sampler = BalancedSampler(train.labels.tolist(), balance=optim.balance, seed=config.seed)
     # What the loader yields are indices: an epoch's worth of them weighs 60 kB.
@@ -105,6 +111,7 @@ def main(config: TrainConfig) -> Path:
         crop_size={"height": side, "width": side},
         image_mean=list(train.mean),
         image_std=list(train.std),
+        do_color_constancy=encoder.color_constancy,
     )
     validation = Validation.load(held_out, processor)
     validation_loader = DataLoader(range(len(validation)), 4 * optim.batch_size)
@@ -133,7 +140,8 @@ def main(config: TrainConfig) -> Path:
             learning_rate=optim.learning_rate,
             backbone_rate=config.freeze.backbone_rate,
             weight_decay=optim.weight_decay,
-        )
+        ),
+        fused=True,
     )
     model, optimizer, loader, validation_loader = accelerator.prepare(
         model, optimizer, loader, validation_loader

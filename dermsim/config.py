@@ -30,6 +30,8 @@ class EncoderConfig:
     """Start from timm's weights, fetched from the Hub."""
     start: str = ""
     """Start from the encoder of this checkpoint folder or Hub id, all but its classifier."""
+    color_constancy: bool = False
+    """Take the colour of the light off every photograph first (shades of grey)."""
     embed_dim: int = 128
     """Dimension of the embedding."""
     image_size: int = 112
@@ -61,7 +63,9 @@ class AugmentConfig:
     views: int = 2
     """Views of every image in a batch."""
     min_scale: float = 0.4
-    """Smallest crop, as a share of the image's central square's area; the largest is all of it."""
+    """Smallest crop, as a share of the area of the image's central square."""
+    max_scale: float = 1.0
+    """Largest crop, likewise; what lies beyond the image's edge is its mirror image."""
     max_aspect: float = 1.25
     """Most by which a crop is stretched along one side."""
     brightness: float = 0.05
@@ -86,6 +90,7 @@ class AugmentConfig:
         return dataclasses.replace(
             self,
             min_scale=1 - (1 - self.min_scale) / 4,
+            max_scale=1 + (self.max_scale - 1) / 4,
             max_aspect=1 + (self.max_aspect - 1) / 4,
             brightness=self.brightness / 4,
             contrast=self.contrast / 4,
@@ -101,7 +106,8 @@ class AugmentConfig:
         for name in ("mixup", "cutmix"):
             _require(self, name, getattr(self, name) >= 0, "at least 0")
         _require(self, "min_scale", 0 < self.min_scale <= 1, "in (0, 1]")
-        _require(self, "max_aspect", self.max_aspect >= 1, "at least 1")
+        for name in ("max_scale", "max_aspect"):
+            _require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("brightness", "contrast", "saturation", "hue", "white_balance", "cooldown"):
             _require(self, name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
 
@@ -215,7 +221,8 @@ class TrainConfig:
     data: str = "marmal88/skin_cancer"
     """HAM10000: a Hub id, a folder in any of its layouts, or "synthetic"."""
     unlabelled: tuple[str, ...] = ()
-    """More sources whose pictures alone are used; only where no loss asks for a diagnosis."""
+    """More sources whose pictures alone are used: contrasted with each other (SimCLR), and shown
+    to the teacher where there is one."""
     teacher: str = ""
     """Checkpoint folder or Hub id to learn from beside the labels (distillation)."""
     corruptions: bool = True
@@ -260,10 +267,11 @@ class TrainConfig:
             )
         if contrasts and self.augment.views == 1 and self.loss.contrastive == "ntxent":
             raise ValueError("NT-Xent contrasts two views of an image: set augment.views to 2.")
-        if self.unlabelled and not self.self_supervised:
+        learns = self.loss.contrastive == "supcon" and (contrasts or self.teacher)
+        if self.unlabelled and not learns:
             raise ValueError(
-                "unlabelled pictures have no diagnosis to learn: use --preset simclr, or leave "
-                "them out."
+                "unlabelled pictures have no diagnosis to learn: they need loss.contrastive supcon "
+                "with a weight above 0, or a teacher."
             )
         if self.loss.malignancy_weight > 0 and not self.encoder.malignancy_head:
             raise ValueError("loss.malignancy_weight needs encoder.malignancy_head.")

@@ -78,7 +78,13 @@ BY_LESION = LossConfig(positives="lesion", cross_entropy_weight=0)
             {"augment": AugmentConfig(views=1), "loss": LossConfig(contrastive="ntxent")},
             "NT-Xent contrasts two views",
         ),
-        ({"unlabelled": ("there",)}, "unlabelled pictures have no diagnosis to learn"),
+        *(
+            (
+                {"unlabelled": ("there",), "loss": loss},
+                "unlabelled pictures have no diagnosis to learn",
+            )
+            for loss in (LossConfig(contrastive_weight=0), LossConfig(contrastive="triplet"))
+        ),
         ({"loss": LossConfig(malignancy_weight=1)}, "needs encoder.malignancy_head"),
     ],
 )

@@ -58,14 +58,14 @@ def draw_views(n: int, config: AugmentConfig, *, generator: torch.Generator) -> 
         return low + (high - low) * torch.rand(n, *shape, generator=generator)
 
     angle = uniform(0, 2 * math.pi)
-    side = uniform(config.min_scale, 1).sqrt()
+    side = uniform(config.min_scale, config.max_scale).sqrt()
     stretch = uniform(-1, 1).mul(math.log(config.max_aspect) / 2).exp()
     mirror = torch.randint(0, 2, (n,), generator=generator) * 2.0 - 1
     cos, sin = angle.cos(), angle.sin()
     scale = side[:, None] * torch.stack([mirror * stretch, 1 / stretch], dim=1)
     rotation = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
     # The centre moves no further than keeps an unturned crop inside the central square.
-    center = uniform(-1, 1, 2) * (1 - side)[:, None]
+    center = uniform(-1, 1, 2) * (1 - side).clamp(min=0)[:, None]
     geometry = torch.cat([rotation * scale[:, None, :], center[:, :, None]], dim=2)
 
     saturation = uniform(1 - config.saturation, 1 + config.saturation)

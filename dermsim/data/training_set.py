@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,7 @@ class TrainingSet:
         *,
         unlabelled: Sequence[Dataset] = (),
         facts: bool = False,
+        prepare: Callable[[np.ndarray], np.ndarray] | None = None,
         image_size: int,
         device: torch.device,
     ) -> TrainingSet:
@@ -62,6 +63,8 @@ class TrainingSet:
             train: The training split.
             unlabelled: More photographs, of which only the pictures and lesions are used.
             facts: Whether to keep what is known of the patients.
+            prepare: What the processor does to colours before it normalises them, on one
+                ``(3, H, W)`` photograph of values up to 255; or None.
             image_size: Side in pixels of what will be cut from them; they are kept no smaller.
             device: Where the tensors go.
 
@@ -74,6 +77,10 @@ class TrainingSet:
         decoded = [
             decode_pixels(source, height=height, width=round(height * 4 / 3)) for source in sources
         ]
+        if prepare is not None:
+            for photographs in decoded:
+                for photograph in photographs:
+                    photograph[:] = prepare(photograph).round().clip(0, 255)
         mean, std = channel_statistics(decoded[0])
         known = None
         if facts:

@@ -114,5 +114,7 @@ def fingerprint(model: Encoder, processor: DermSimImageProcessor) -> str:
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     settings = ("resample", "size", "crop_size", "image_mean", "image_std")
     processing = {name: getattr(processor, name) for name in settings}
+    if processor.do_color_constancy:  # left out where it is off, as before there was such a choice
+        processing["do_color_constancy"] = True
     digest.update(json.dumps([model.config.backbone, processing], default=dict).encode())
     return digest.hexdigest()[:16]

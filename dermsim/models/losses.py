@@ -157,7 +157,7 @@ def focal_loss(
         label_smoothing: Share of the target spread evenly over all classes.
 
     Returns:
-        A float32 scalar: the mean over rows.
+        A float32 scalar: the mean over rows; 0 where there is none.
     """
     classes = logits.shape[1]
     shares = F.one_hot(target, classes) if target.ndim == 1 else target
@@ -168,7 +168,7 @@ def focal_loss(
         terms = terms * (1 - log_probability.exp()) ** gamma
     if weight is not None:
         terms = terms * weight
-    return -terms.sum(dim=1).mean()
+    return -terms.sum(dim=1).sum() / max(len(terms), 1)
 
 
 def distillation_loss(

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torchvision.ops import sigmoid_focal_loss
 
 from dermsim.config import LossConfig
+from dermsim.data.training_set import UNLABELLED
 from dermsim.labels import LABELS
 from dermsim.models.losses import (
     batch_hard_triplet_loss,
@@ -29,7 +30,7 @@ class Truth:
     """What is known of the N views of a batch.
 
     Attributes:
-        labels: ``(N,)`` int64 diagnoses.
+        labels: ``(N,)`` int64 diagnoses, `UNLABELLED` where there is none.
         instances: ``(N,)`` int64, which image each row is a view of.
         lesions: ``(N,)`` int64, which lesion it shows.
         shares: ``(N, 7)`` float32, how much of each diagnosis a mixed view shows, or None.
@@ -73,6 +74,8 @@ def training_loss(
 ) -> dict[str, torch.Tensor]:
     """The objective of one training step, over the batches of all processes.
 
+    Views without a diagnosis take part in the contrast, among themselves, and in the distillation.
+
     Args:
         output: What the model made of the views, N rows.
         truth: What is known of them.
@@ -85,6 +88,9 @@ def training_loss(
         ``"loss"`` to minimise and its unweighted parts, float32 scalars.
     """
     parts: dict[str, tuple[float, torch.Tensor]] = {}
+    known = truth.labels != UNLABELLED
+    # Processes may have more or less of them; averaged, they must count as one batch.
+    share = known.float().mean() / gather_batch(known.float()).mean().clamp(min=1e-6)
     if config.contrastive_weight > 0:
         parts[config.contrastive] = config.contrastive_weight, _contrastive(output, truth, config)
     if config.cross_entropy_weight > 0:
@@ -92,18 +98,17 @@ def training_loss(
         if class_bias is not None:
             logits = logits + class_bias
         target = truth.labels if truth.shares is None else truth.shares
-        parts["cross_entropy"] = (
-            config.cross_entropy_weight,
-            focal_loss(
-                logits,
-                target,
-                gamma=config.focal,
-                weight=class_weight,
-                label_smoothing=config.label_smoothing,
-            ),
+        value = focal_loss(
+            logits[known],
+            target[known],
+            gamma=config.focal,
+            weight=class_weight,
+            label_smoothing=config.label_smoothing,
         )
+        parts["cross_entropy"] = config.cross_entropy_weight, share * value
     if config.malignancy_weight > 0:
-        parts["malignancy"] = config.malignancy_weight, _malignancy(output, truth, config)
+        value = _malignancy(output, truth, known, config)
+        parts["malignancy"] = config.malignancy_weight, share * value
     if teacher is not None and config.distillation_weight > 0:
         likeness = distillation_loss(
             output.logits, teacher.logits, temperature=config.distillation_temperature
@@ -127,15 +132,31 @@ def _contrastive(output: DermSimOutput, truth: Truth, config: LossConfig) -> tor
     groups = gather_batch(truth.labels if config.positives == "diagnosis" else truth.lesions)
     if config.contrastive == "triplet":
         return batch_hard_triplet_loss(embeddings, groups, margin=config.margin)
-    return supervised_contrastive_loss(embeddings, groups, temperature=config.temperature)
+    if config.positives == "lesion":
+        return supervised_contrastive_loss(embeddings, groups, temperature=config.temperature)
+    # Those without a diagnosis are contrasted with each other only: among the others there are
+    # some of their own diagnosis, from which they must not be pushed away.
+    known = groups != UNLABELLED
+    lesions = gather_batch(truth.lesions)
+    loss = embeddings.new_zeros((), dtype=torch.float32)
+    for rows, names in ((known, groups), (~known, lesions)):
+        if rows.any():
+            value = supervised_contrastive_loss(
+                embeddings[rows], names[rows], temperature=config.temperature
+            )
+            loss = loss + rows.float().mean() * value
+    return loss
 
 
-def _malignancy(output: DermSimOutput, truth: Truth, config: LossConfig) -> torch.Tensor:
+def _malignancy(
+    output: DermSimOutput, truth: Truth, known: torch.Tensor, config: LossConfig
+) -> torch.Tensor:
     if output.malignancy_logits is None:
         raise ValueError("loss.malignancy_weight needs a model with a malignancy head.")
     shares = truth.shares
     if shares is None:
-        shares = F.one_hot(truth.labels, len(LABELS)).float()
-    target = shares @ _IS_MALIGNANT.to(shares)
-    logits = output.malignancy_logits.float()
-    return sigmoid_focal_loss(logits, target, alpha=-1, gamma=config.focal, reduction="mean")
+        shares = F.one_hot(truth.labels.clamp(max=len(LABELS) - 1), len(LABELS)).float()
+    target = (shares @ _IS_MALIGNANT.to(shares))[known]
+    logits = output.malignancy_logits.float()[known]
+    value = sigmoid_focal_loss(logits, target, alpha=-1, gamma=config.focal, reduction="sum")
+    return value / max(len(target), 1)

@@ -54,9 +54,14 @@ def load_teacher(name_or_path: str | Path, processor: DermSimImageProcessor) -> 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
         ConnectionError: If the Hub cannot be reached.
-        ValueError: If it expects colours normalised in another way.
+        ValueError: If it expects colours prepared in another way.
     """
     teacher, own = load_encoder(local_folder(name_or_path))
+    if own.do_color_constancy != processor.do_color_constancy:
+        raise ValueError(
+            f"The teacher {name_or_path} was trained with encoder.color_constancy "
+            f"{own.do_color_constancy}: set it so here too."
+        )
     ours = (*processor.image_mean, *processor.image_std)
     theirs = (*own.image_mean, *own.image_std)
     if ours != theirs:

@@ -87,6 +87,14 @@ def test_zero_strength_only_turns_and_mirrors():
     assert {-1, 1} == set(torch.linalg.det(views.geometry[:, :, :2]).round().int().tolist())
 
 
+def test_a_crop_larger_than_the_square_stays_centred():
+    config = AugmentConfig(min_scale=1, max_scale=1.44, max_aspect=1)
+    geometry = draw_views(64, config, generator=generator()).geometry
+    assert geometry[:, :, 2].abs().max() == 0
+    sides = geometry[:, :, :2].norm(dim=1)
+    assert 1 <= sides.min() < 1.05 < 1.15 < sides.max() <= 1.2
+
+
 def test_the_same_generator_state_draws_the_same_views_for_any_share():
     whole = draw_views(8, AugmentConfig(), generator=generator())
     share = draw_views(8, AugmentConfig(), generator=generator())[2:5]
@@ -109,16 +117,17 @@ def test_views_are_within_range_and_differ():
     assert (images[0] - images[1]).abs().mean() > 0.01
 
 
-@pytest.mark.parametrize("field", ["min_scale", "max_aspect", "hue"])
+@pytest.mark.parametrize("field", ["min_scale", "max_scale", "max_aspect", "hue"])
 def test_impossible_strengths_are_refused(field):
     with pytest.raises(ValueError, match=f"AugmentConfig.{field} is -1, but must be"):
         AugmentConfig(**{field: -1})
 
 
 def test_soft_views_differ_a_quarter_as_much():
-    strong = AugmentConfig(min_scale=0.2, max_aspect=1.4, brightness=0.2, hue=0.04)
+    strong = AugmentConfig(min_scale=0.2, max_scale=1.4, max_aspect=1.4, brightness=0.2, hue=0.04)
     soft = strong.soft()
     assert soft.min_scale == pytest.approx(0.8)
+    assert soft.max_scale == pytest.approx(1.1)
     assert soft.max_aspect == pytest.approx(1.1)
     assert soft.brightness == pytest.approx(0.05)
     assert soft.hue == pytest.approx(0.01)

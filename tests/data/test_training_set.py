@@ -83,3 +83,13 @@ def test_facts_are_withheld_whole_rows_and_one_by_one():
 def test_all_or_nothing(share, value):
     shown = draw_shown_facts(50, share, generator=torch.Generator().manual_seed(0))
     assert (shown == value).all()
+
+
+def test_photographs_are_prepared_as_the_processor_does_it(rows, more):
+    def darker(photograph: np.ndarray) -> np.ndarray:
+        return photograph * 0.5 - 1
+
+    train = TrainingSet.load(rows, unlabelled=[more], prepare=darker, image_size=64, device=CPU)
+    expected = np.concatenate([decode_pixels(source) for source in (rows, more)]) * 0.5 - 1
+    assert np.array_equal(train.pixels.numpy(), expected.round().clip(0))
+    assert train.mean == channel_statistics(train.pixels.numpy()[: len(rows)])[0]

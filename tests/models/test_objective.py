@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from dermsim.config import LossConfig
+from dermsim.data.training_set import UNLABELLED
 from dermsim.models.losses import (
     batch_hard_triplet_loss,
     distillation_loss,
@@ -115,3 +116,39 @@ def test_a_teacher_adds_both_likenesses():
     )
     torch.testing.assert_close(losses["distillation"], expected)
     torch.testing.assert_close(losses["loss"], losses["cross_entropy"] + 0.4 * expected)
+
+
+class TestViewsWithoutADiagnosis:
+    KNOWN = torch.tensor([True, True, False, False] * 2)
+    TRUTH = Truth(
+        torch.where(KNOWN, LABELS, UNLABELLED), torch.arange(4).repeat(2), torch.arange(4).repeat(2)
+    )
+
+    def test_they_are_contrasted_with_each_other_only(self):
+        config = LossConfig(cross_entropy_weight=0)
+        embeddings = output().embeddings
+        found = training_loss(output(), self.TRUTH, config)["supcon"]
+        with_label = supervised_contrastive_loss(embeddings[self.KNOWN], LABELS[self.KNOWN])
+        lesions = self.TRUTH.lesions[~self.KNOWN]
+        without = supervised_contrastive_loss(embeddings[~self.KNOWN], lesions)
+        torch.testing.assert_close(found, (with_label + without) / 2)
+
+    @pytest.mark.parametrize("kind", ["cross_entropy", "malignancy"])
+    def test_the_classifiers_do_not_see_them(self, kind):
+        config = LossConfig(contrastive_weight=0, malignancy_weight=1)
+        found = training_loss(output(malignancy=True), self.TRUTH, config)[kind]
+        answers = output(malignancy=True)
+        rows = DermSimOutput(
+            logits=answers.logits[self.KNOWN],
+            embeddings=answers.embeddings[self.KNOWN],
+            malignancy_logits=answers.malignancy_logits[self.KNOWN],
+        )
+        few = Truth(LABELS[self.KNOWN], torch.arange(4), torch.arange(4))
+        torch.testing.assert_close(found, training_loss(rows, few, config)[kind])
+
+    def test_a_batch_of_nothing_else_teaches_the_classifiers_nothing(self):
+        config = LossConfig(malignancy_weight=1)
+        nothing = Truth(torch.full((8,), UNLABELLED), self.TRUTH.instances, self.TRUTH.lesions)
+        losses = training_loss(output(malignancy=True), nothing, config)
+        assert losses["cross_entropy"] == losses["malignancy"] == 0
+        torch.testing.assert_close(losses["loss"], 0.3 * losses["supcon"])

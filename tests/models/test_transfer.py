@@ -50,3 +50,12 @@ def test_a_teacher_of_other_photographs_is_refused(checkpoint):
     processor = DermSimImageProcessor(image_mean=[0.1, 0.2, 0.3])
     with pytest.raises(ValueError, match="was trained on other photographs"):
         load_teacher(checkpoint, processor)
+
+
+def test_a_teacher_that_sees_colors_another_way_is_refused(engine, checkpoint):
+    own = engine.processor
+    processor = DermSimImageProcessor(
+        image_mean=own.image_mean, image_std=own.image_std, do_color_constancy=True
+    )
+    with pytest.raises(ValueError, match="color_constancy False: set it so"):
+        load_teacher(checkpoint, processor)

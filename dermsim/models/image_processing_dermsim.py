@@ -69,8 +69,8 @@ class DermSimImageProcessor(PilBackend):
     do_normalize = True
     do_color_constancy = False
 
-    def _preprocess(
-        self, images: list[np.ndarray], do_color_constancy: bool = False, **kwargs: Any
+    def _preprocess(  # type: ignore[override]
+        self, images: list[np.ndarray], *, do_color_constancy: bool = False, **kwargs: Any
     ) -> BatchFeature:
         if do_color_constancy:  # on the square that the encoder sees: large photographs cost much
             if kwargs["do_resize"]:

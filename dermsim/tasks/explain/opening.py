@@ -9,7 +9,7 @@ may look into it at the same time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -64,6 +64,7 @@ class Opened:
         taps: For each member the tensors where that graph begins or passes: the features at one
             place, or the attention of its blocks.
         named: Whether a member was opened at a place of its own, rather than where the heads begin.
+        turn: How many quarter turns the images were given, and whether they were mirrored after.
     """
 
     model: Any
@@ -72,6 +73,8 @@ class Opened:
     output: HeadOutput
     taps: tuple[tuple[Tensor, ...], ...]
     named: bool
+    turn: tuple[int, bool] = (0, False)
+    _asked: dict[tuple[int, ...], Any] = field(default_factory=dict, repr=False)
 
     def predicted(self) -> list[int]:
         """Return the class with the highest logit of each image."""
@@ -86,16 +89,23 @@ class Opened:
         return score_each(targets, self.output, range(len(self.pixel_values)))
 
     def gradients(self, targets: Sequence[Target]) -> list[tuple[Tensor, ...]]:
-        """Return the gradient of each image's score at every one of `taps`."""
-        flat = [tap for taps in self.taps for tap in taps]
-        with torch.inference_mode(False), torch.enable_grad():
-            # The images of a batch do not touch, so the gradient of the sum is that of each. The
-            # graph is kept: another target may be asked of the same images.
-            found = torch.autograd.grad(
-                self.scores(targets).sum(), flat, retain_graph=True, materialize_grads=True
-            )
-        rest = iter(found)
-        return [tuple(next(rest) for _ in taps) for taps in self.taps]
+        """Return the gradient of each image's score at every one of `taps`.
+
+        Asked for the same targets again, as another method may, it answers from memory.
+        """
+        key = tuple(map(id, targets))
+        if key not in self._asked:
+            flat = [tap for taps in self.taps for tap in taps]
+            with torch.inference_mode(False), torch.enable_grad():
+                # The images of a batch do not touch, so the gradient of the sum is that of each.
+                # The graph is kept: another target may be asked of the same images.
+                found = torch.autograd.grad(
+                    self.scores(targets).sum(), flat, retain_graph=True, materialize_grads=True
+                )
+            rest = iter(found)
+            grouped = [tuple(next(rest) for _ in taps) for taps in self.taps]
+            self._asked[key] = (list(targets), grouped)  # kept alive, so that no other has their id
+        return self._asked[key][1]
 
     def as_maps(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """View features or gradients at the place opened, one tensor for each member, as maps.

@@ -172,10 +172,11 @@ def own_maps():
     from dermsim.tasks.explain import draw, open_for
 
     def run(method, model, pixels, target, *, layer=None):
-        opened = open_for(method, model, pixels, layer=layer)
+        looks = open_for(method, model, pixels, layer=layer)
+        (opened,) = looks
         grid = opened.as_maps([tap.detach() for (tap, *_) in opened.taps])[0].shape[2:]
         count = len(pixels)
-        maps = draw(opened, [target] * count, ["t"] * count, method=method, size=tuple(grid))
+        maps = draw(looks, [target] * count, ["t"] * count, method=method, size=tuple(grid))
         return np.stack([heatmap.values * heatmap.peak for heatmap in maps])
 
     return run

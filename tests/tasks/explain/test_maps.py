@@ -84,14 +84,64 @@ def test_each_image_may_have_its_own_target(suited, pixels, method):
 
 
 def test_several_methods_and_targets_are_drawn_of_one_look(model, pixels):
-    opened = open_for("gradcam", model, pixels)
+    looks = open_for("gradcam", model, pixels)
     for method in ("gradcam", "layercam", "scorecam"):
         for index in (0, 5):
             goals = [ClassTarget(index)] * len(pixels)
-            found = draw(opened, goals, ["t"] * len(pixels), method=method)
+            found = draw(looks, goals, ["t"] * len(pixels), method=method)
             expected = explain(model, pixels, target=goals[0], target_name="t", method=method)
             for a, b in zip(found, expected, strict=True):
                 assert np.array_equal(a.values, b.values) and a.peak == b.peak
+
+
+def turns(images):
+    """The eight turns and mirror images of square images, and how to bring a map of each back."""
+    for quarters in range(4):
+        turned = np.rot90(images, quarters, (-2, -1))
+        yield turned, lambda m, q=quarters: np.rot90(m, -q, (-2, -1))
+        yield turned[..., ::-1], lambda m, q=quarters: np.rot90(m[..., ::-1], -q, (-2, -1))
+
+
+@pytest.mark.parametrize("layer", [None, 2])
+def test_smooth_maps_are_the_mean_of_the_raw_maps_of_eight_looks(model, pixels, layer, own_maps):
+    """LayerCAM's raw maps of a positive network are never negative, so that nothing is cut off."""
+
+    def positive(output):
+        return output.logits.exp().sum(dim=1)
+
+    def raw(images):
+        images = torch.from_numpy(np.ascontiguousarray(images))
+        return own_maps("layercam", model, images, positive, layer=layer)
+
+    expected = np.mean([back(raw(turned)) for turned, back in turns(pixels.numpy())], axis=0)
+    options = {"target": positive, "target_name": "t", "method": "layercam", "layer": layer}
+    found = explain(model, pixels, smooth=True, size=expected.shape[1:], **options)
+    actual = np.stack([heatmap.values * heatmap.peak for heatmap in found])
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-5 * expected.max())
+    assert not np.allclose(expected, raw(pixels.numpy()), rtol=0.05)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "eigencam", "gradattention"])
+def test_a_smooth_map_turns_with_its_image(suited, pixels, method):
+    def smooth(images):
+        images = torch.from_numpy(np.ascontiguousarray(images))
+        options = {"target": ClassTarget(4), "target_name": "t", "method": method}
+        return np.stack([m.values for m in explain(suited(method), images, smooth=True, **options)])
+
+    expected = smooth(pixels.numpy())
+    assert expected.max() > 0.9
+    for turned, back in turns(pixels.numpy()):
+        np.testing.assert_allclose(back(smooth(turned)), expected, atol=1e-3)
+
+
+def test_an_image_that_is_not_square_is_smoothed_over_its_own_four_looks(model, pixels):
+    oblong = pixels[..., :32]
+    options = {"target": ClassTarget(4), "target_name": "t", "smooth": True}
+    upright = explain(model, oblong, **options)
+    around = explain(model, torch.rot90(oblong, 2, (-2, -1)), **options)
+    for a, b in zip(upright, around, strict=True):
+        assert a.values.shape == (64, 32)
+        np.testing.assert_allclose(np.rot90(b.values, 2), a.values, atol=1e-4)
 
 
 def test_an_image_without_evidence_stays_zero(model, pixels):

@@ -42,6 +42,7 @@ from dermsim.vectors import check_labels
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from dermsim.data.masks import Outlines
     from dermsim.engine import DermSim
     from dermsim.report import Report
     from dermsim.tasks.classify import Calibration
@@ -71,6 +72,8 @@ def evaluate_checkpoint(
     corruptions: bool = False,
     shift: Dataset | None = None,
     shift_name: str = "ISIC 2017",
+    outlines: Outlines | None = None,
+    methods: Sequence[str] | None = None,
 ) -> Report:
     """Measure a checkpoint on rows it has not learned from.
 
@@ -86,12 +89,20 @@ def evaluate_checkpoint(
         corruptions: Measure the same photographs under every corruption at every strength, too.
         shift: Rows of another origin whose labels were never trained on, to measure as well.
         shift_name: What those are called in the report.
+        outlines: Of the lesions, to measure explanations against; None to leave those out.
+        methods: Which explanations to measure, all that the encoder can give by default.
 
     Raises:
-        ValueError: If the split is unknown, or `shift` holds a case of the checkpoint's gallery.
+        ValueError: If the split is unknown, or `shift` holds a case of the checkpoint's gallery; if
+            explanations are to be measured without validation, or a photograph has no outline.
     """
     if split not in ("validation", "test", "all"):
         raise ValueError(f"Unknown split {split!r}; choose validation, test or all.")
+    if outlines is not None and split == "all":
+        raise ValueError(
+            "Explanations are measured on the split test or validation: the layer and threshold "
+            "of each method are chosen on validation."
+        )
     if shift is not None:
         _refuse_known_cases(engine, shift, shift_name)
     rows = dataset if split == "all" else grouped_splits(dataset)[split]
@@ -120,6 +131,19 @@ def evaluate_checkpoint(
             seed=report.seed,
         )
         report = replace(report, metrics=report.metrics | found)
+    if outlines is not None:
+        from dermsim.explanations.examination import examine_explanations
+
+        explained = examine_explanations(
+            engine,
+            rows,
+            grouped_splits(dataset)["validation"],
+            outlines,
+            methods=methods,
+            resamples=report.resamples,
+            seed=report.seed,
+        )
+        report = replace(report, explanations=explained)
     return report if shift is None else _with_shift(report, engine, shift, shift_name)
 
 

@@ -26,7 +26,9 @@ from dermsim.tasks.explain import (
     draw,
     embed_regions,
     has_attention,
+    members,
     open_for,
+    stages,
 )
 
 if TYPE_CHECKING:
@@ -233,6 +235,18 @@ class Explaining:
     def explanation_methods(self) -> tuple[Method, ...]:
         """Return the methods that this encoder can be asked with."""
         return methods_for(has_attention=has_attention(self.model))
+
+    def explanation_stages(self) -> tuple[str, ...]:
+        """Return the stages that `layer` may name by their number, first to last.
+
+        Those of one encoder are called as its modules are. Of an ensemble there are as many as the
+        shallowest member has, counted from the end.
+        """
+        named = [stages(member.backbone) for member in members(self.model)]
+        if len(named) == 1:
+            return tuple(named[0])
+        count = min(map(len, named))
+        return tuple(f"stage {stage - count}" for stage in range(count))
 
     @property
     def _seen(self) -> float:

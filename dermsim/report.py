@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermsim.explanation_report import ExplanationReport
+from dermsim.explanation_tables import explanation_lines
 from dermsim.labels import DISCLAIMER, LABELS, MALIGNANT
 from dermsim.metrics import Interval
 from dermsim.storage import check_keys, load_json, save_json
@@ -64,6 +66,7 @@ class Report:
         fingerprint: Names the encoder.
         versions: Of Python and the packages that matter.
         shift: The data of another origin, or None when there were none.
+        explanations: What was measured of heatmaps, or None when nothing was.
     """
 
     dataset: str
@@ -79,6 +82,7 @@ class Report:
     fingerprint: str
     versions: dict[str, str]
     shift: Shift | None = None
+    explanations: ExplanationReport | None = None
 
     @property
     def missing_classes(self) -> tuple[str, ...]:
@@ -89,11 +93,9 @@ class Report:
         """Return the fields as plain Python values, figures rounded to 4 decimals."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         plain["metrics"] = {name: m.to_dict() for name, m in self.metrics.items()}
-        if self.shift is None:
-            del plain["shift"]
-        else:
-            plain["shift"] = asdict(self.shift)
-        return plain
+        plain["shift"] = asdict(self.shift) if self.shift else None
+        plain["explanations"] = self.explanations.to_dict() if self.explanations else None
+        return {name: value for name, value in plain.items() if value is not None}
 
     def save(self, path: str | Path) -> None:
         """Write the report as JSON, atomically."""
@@ -107,9 +109,9 @@ class Report:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not JSON, or does not hold exactly a report.
         """
-        values = load_json(
-            path, keys={field.name for field in fields(cls)} - {"shift"}, optional={"shift"}
-        )
+        optional = {"shift", "explanations"}
+        keys = {field.name for field in fields(cls)} - optional
+        values = load_json(path, keys=keys, optional=optional)
         if not isinstance(values["metrics"], dict):
             raise ValueError(f"{Path(path).name} is not a report: its metrics are not an object.")
         names = {field.name for field in fields(Interval)}
@@ -121,6 +123,8 @@ class Report:
         if "shift" in values:
             names = {field.name for field in fields(Shift)}
             shift = Shift(**check_keys(values["shift"], names, name="shift"))  # type: ignore[arg-type]
+        if "explanations" in values:
+            values["explanations"] = ExplanationReport.from_dict(values["explanations"])
         return cls(**{**values, "metrics": metrics, "shift": shift})  # type: ignore[arg-type]
 
     def markdown(self) -> str:
@@ -146,7 +150,10 @@ class Report:
             # as kept in the file, so that a loaded report prints the same table
             value, low, high, n = self.metrics[name].to_dict().values()
             lines.append(f"| {self.title(name)} | {value:.3f} | {low:.3f} to {high:.3f} | {n:,} |")
-        return "\n".join([*lines, *self._robustness()]) + "\n"
+        lines += self._robustness()
+        if self.explanations is not None:
+            lines += ["", *explanation_lines(self.explanations)]
+        return "\n".join(lines) + "\n"
 
     @property
     def main_metrics(self) -> tuple[str, ...]:

@@ -8,7 +8,9 @@ input of training.
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -116,15 +118,16 @@ def load_masks(source: str | Path) -> Outlines:
         named = [row for table in tables for row in _table_rows(table)]
     else:
         named = [
-            (path.stem.removesuffix(SUFFIX), lambda path=path: _opened(path))
+            (path.stem.removesuffix(SUFFIX), partial(_opened, path))
             for path in sorted(folder.rglob("*.png"))
         ]
     if not named:
         raise ValueError(f"{source} holds no outlines: pass {_LAYOUTS}")
     pictures = dict(named)
     if len(pictures) < len(named):
-        seen: set[str] = set()
-        twice = next(name for name, _ in named if name in seen or seen.add(name))
+        twice = next(
+            name for name, count in Counter(name for name, _ in named).items() if count > 1
+        )
         raise ValueError(f"{source} holds two outlines of {twice}: remove one")
     return Outlines(pictures)
 
@@ -142,7 +145,7 @@ def _table_rows(path: Path) -> list[tuple[str, Callable[[], Image.Image]]]:
         rows = pq.read_table(path, columns=["image_id", "mask"]).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path.name} is damaged or not Parquet: {error}") from error
-    found = []
+    found: list[tuple[str, Callable[[], Image.Image]]] = []
     for number, row in enumerate(rows):
         image_id, mask = row["image_id"], row["mask"]
         encoded = mask.get("bytes") if isinstance(mask, dict) else mask
@@ -151,10 +154,11 @@ def _table_rows(path: Path) -> list[tuple[str, Callable[[], Image.Image]]]:
                 f"row {number} of {path.name} (image_id {image_id}): "
                 "it needs an image_id and an encoded picture"
             )
-        found.append((str(image_id), lambda encoded=encoded: _opened(io.BytesIO(encoded))))
+        found.append((str(image_id), partial(_opened, encoded)))
     return found
 
 
-def _opened(source: Path | io.BytesIO) -> Image.Image:
-    with Image.open(source, formats=["PNG"]) as picture:
+def _opened(source: Path | bytes) -> Image.Image:
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    with Image.open(stream, formats=["PNG"]) as picture:
         return picture.copy()

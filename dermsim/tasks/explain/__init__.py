@@ -7,13 +7,15 @@ Explaining leaves the model as it was found and may be done by any number of thr
 - `opening`: how a model is stopped at one of its layers.
 - `cams`, `scorecam`, `attention`: the methods.
 - `maps`: all of these behind one call.
+- `plans`: many images in several ways.
 - `regions`: the embedding of a part of an image.
 """
 
 from dermsim.methods import METHODS
 from dermsim.tasks.explain.heatmap import Heatmap
 from dermsim.tasks.explain.maps import draw, explain, open_for
-from dermsim.tasks.explain.opening import Explainable, Layer, Opened, has_attention, stages
+from dermsim.tasks.explain.opening import Explainable, Layer, Opened, has_attention, members, stages
+from dermsim.tasks.explain.plans import Plan, explain_classes
 from dermsim.tasks.explain.regions import embed_regions
 from dermsim.tasks.explain.targets import (
     ClassTarget,
@@ -32,12 +34,15 @@ __all__ = [
     "Layer",
     "MalignancyTarget",
     "Opened",
+    "Plan",
     "SimilarityTarget",
     "Target",
     "draw",
     "embed_regions",
     "explain",
+    "explain_classes",
     "has_attention",
+    "members",
     "open_for",
     "stages",
 ]

@@ -153,10 +153,10 @@ def draw(
         peaks = maps.amax(dim=(1, 2))  # (B,)
         scaled = maps / torch.where(peaks > 0, peaks, 1)[:, None, None]
         height, width = size or looks[0].pixel_values.shape[-2:]
-        values = F.interpolate(
+        stretched = F.interpolate(
             scaled[:, None], size=(height, width), mode="bilinear", align_corners=False
         )
-        values = values[:, 0].clamp(0, 1).cpu().numpy()
+        values = stretched[:, 0].clamp(0, 1).cpu().numpy()
         return [
             Heatmap(values[i], float(peaks[i]), method, names[i], scores[i]) for i in range(count)
         ]

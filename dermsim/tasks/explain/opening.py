@@ -299,7 +299,7 @@ def check_input(model: AnyExplainable, pixel_values: Tensor) -> None:
 
 def _place(member: Any, layer: Layer) -> str | None:
     """Return the name of the module to open at, or None for where the heads begin."""
-    backbone = getattr(member, "backbone", None)
+    backbone: Any = getattr(member, "backbone", None)
     if layer is None:
         return stages(backbone)[-1] if reads_class_token(backbone) else None
     names = stages(backbone)

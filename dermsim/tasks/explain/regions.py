@@ -7,6 +7,7 @@ Only pooling is cut: features near the rim of a region still saw what lies beyon
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,9 @@ from dermsim.tasks.explain.opening import (
 
 
 def embed_regions(
-    model: AnyExplainable, pixel_values: Tensor, regions: npt.NDArray[np.generic]
+    model: AnyExplainable,
+    pixel_values: Tensor | npt.NDArray[np.float32],
+    regions: npt.NDArray[np.generic],
 ) -> npt.NDArray[np.float32]:
     """Embed a region of each image.
 
@@ -46,11 +49,12 @@ def embed_regions(
     Raises:
         ValueError: If the model is in training mode, a shape is wrong, or a region is empty.
     """
-    check_input(model, pixel_values)
-    expected = (len(pixel_values), *pixel_values.shape[2:])
+    images = torch.as_tensor(pixel_values)
+    check_input(model, images)
+    expected = (len(images), *images.shape[2:])
     if tuple(regions.shape) != expected:
         raise ValueError(f"expected regions {expected}, got {tuple(regions.shape)}")
-    weights = torch.as_tensor(regions).to(pixel_values.device, torch.float32)
+    weights = torch.as_tensor(regions).to(images.device, torch.float32)
     if not ((weights >= 0) & (weights <= 1)).all():
         raise ValueError("regions must hold weights in [0, 1]")
     if (empty := (weights.sum(dim=(1, 2)) == 0)).any():
@@ -67,7 +71,7 @@ def embed_regions(
                 keep = partial(_keep_to_region, weights, member.backbone)
                 block.attn_drop.register_forward_hook(keep)
     with torch.inference_mode(False), torch.no_grad():
-        encoded = view.encode(pixel_values.clone())
+        encoded = view.encode(images.clone())
         maps = view.feature_map(encoded)
         several = isinstance(encoded, tuple)
         for own in maps if several else (maps,):
@@ -82,9 +86,9 @@ def _mean_under(features: Tensor, weights: Tensor) -> Tensor:
     return total / shares.sum(dim=(2, 3), keepdim=True)
 
 
-def _on_grid(weights: Tensor, grid: torch.Size) -> Tensor:
+def _on_grid(weights: Tensor, grid: Sequence[int]) -> Tensor:
     """Return how much of each place of a grid a region covers: (B, H, W) to (B, 1, h, w)."""
-    return F.adaptive_avg_pool2d(weights[:, None], grid)
+    return F.adaptive_avg_pool2d(weights[:, None], (grid[0], grid[1]))
 
 
 def _keep_to_region(

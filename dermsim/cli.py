@@ -161,7 +161,7 @@ def _age_range(text: str) -> tuple[float, float]:
         raise ValueError(f"--where expects age=45 or age=40-60, got {text!r}") from error
 
 
-app.command(Explain, name="explain")
+app.command(name="explain")(Explain)
 
 
 @app.command(name="enroll")

@@ -278,4 +278,4 @@ class Explaining:
             return SimilarityTarget(bank.prototypes[bank.names.index(name)])
         own = [other for other in enrolled if other not in CODES]
         choices = ", ".join((*CODES, MALIGNANCY, *own))
-        raise ValueError(f"Unknown diagnosis {name!r}; choose one of {choices}.")
+        raise ValueError(f"Unknown diagnosis {name!r}: choose one of {choices}.")

@@ -48,7 +48,7 @@ def test_malignancy_is_explained_by_its_calibrated_log_odds(engine, lesion):
     assert heatmap.target == "malignancy"
     malignancy = engine.predict(lesion)[0].malignancy
     expected = engine.calibration.temperature * np.log(malignancy / (1 - malignancy))
-    assert heatmap.score == pytest.approx(expected, abs=1e-4)
+    assert heatmap.score == pytest.approx(expected, rel=1e-4)
     assert {engine.explain(lesion, target=code).target for code in MALIGNANT} == set(MALIGNANT)
 
 
@@ -202,7 +202,7 @@ def test_a_region_is_cut_where_the_heatmap_was_placed(engine, size):
 class TestRefusals:
     def test_names(self, engine, lesion, bank):
         with pytest.raises(
-            ValueError, match=r"'wart'; choose one of akiec, .*, vasc, malignancy\."
+            ValueError, match=r"'wart': choose one of akiec, .*, vasc, malignancy\."
         ):
             engine.explain(lesion, target="wart")
         with pytest.raises(ValueError, match="malignancy, clover"):

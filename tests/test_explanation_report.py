@@ -36,7 +36,7 @@ def of_maps(place="", *, without=(), **gains) -> MapReport:
 def make(**gains) -> ExplanationReport:
     return ExplanationReport(
         maps={
-            "gradcam": of_maps("layer4", energy_gain=-0.2, road_gain=-0.02),
+            "gradcam": of_maps("layer4", energy=0.3, road=0.1, energy_gain=-0.2, road_gain=-0.02),
             "hirescam smooth": of_maps("layer3", **GAINS | gains),
             **{name: of_maps(without=(*GAINS, "sanity")) for name in BASELINES},
         },
@@ -115,10 +115,13 @@ def test_the_tables_hold_every_figure(report):
     text = "\n".join(explanation_lines(report.explanations))
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     for name in report.explanations.maps:
-        assert sum(row.startswith(f"| {map_title(name)} |") for row in rows) == 5
+        assert sum(row.startswith(f"| {map_title(name)} |") for row in rows) == 3
+    best = ("Energy inside the outline, HiResCAM, smooth", "ROAD, HiResCAM, smooth")
+    for title in (*best, "ROAD, centred Gaussian"):
+        assert sum(row.startswith(f"| {title} |") for row in rows) == 1
     for title in (*WHERE.values(), *WHETHER.values(), *HOW_ALIKE.values()):
         assert text.count(f" {title} |") == 1
-    assert "| Grad-CAM | layer4 | 0.500 (0.450 to 0.550) |" in text
+    assert "| Grad-CAM | layer4 | 0.500 (0.450 to 0.550) | 0.300 (0.250 to 0.350) |" in text
     assert "0.500 (0.450 to 0.550), cut at 0.35" in text
     assert all(title in text for title in (*SHORTCUTS.values(), *REGIONS.values()))
     assert "(0.22 of the side)" in text and "up to 24 images" in text and "(4 for" in text

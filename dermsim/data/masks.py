@@ -43,6 +43,10 @@ class Outlines(Mapping[str, npt.NDArray[np.bool_]]):
         """Go through the image_ids."""
         return iter(self._pictures)
 
+    def __contains__(self, image_id: object) -> bool:
+        """Say whether there is one, without reading it."""
+        return image_id in self._pictures
+
     def __getitem__(self, image_id: str) -> npt.NDArray[np.bool_]:
         """Read one outline.
 

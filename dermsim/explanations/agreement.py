@@ -23,14 +23,14 @@ def correlation(one: Maps, other: Maps) -> FloatArray:
         other: ``(N, S, S)``.
 
     Returns:
-        ``(N,)`` in [-1, 1]; NaN where a map is flat, so that there are no ranks.
+        ``(N,)`` in [-1, 1]. A flat map has no ranks: it is like another flat one and no other.
     """
     a, b = (_ranks(_cells(maps)) for maps in (one, other))
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     lengths = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
     # equal values share a rank, and ranks are exact: only a flat map has no length
-    undefined = np.full(len(a), np.nan)
-    return np.divide((a * b).sum(axis=1), lengths, out=undefined, where=lengths > 0)
+    flat = ((a == 0).all(axis=1) & (b == 0).all(axis=1)).astype(np.float64)
+    return np.divide((a * b).sum(axis=1), lengths, out=flat, where=lengths > 0)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,6 @@ def edges(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """
     from scipy.ndimage import gaussian_filter, sobel
 
-    brightness = pixels.mean(axis=1)
-    steep = np.hypot(sobel(brightness, axis=1), sobel(brightness, axis=2))
     width = SMOOTHING * pixels.shape[-1]
-    return gaussian_filter(steep, sigma=(0, width, width)).astype(np.float32)
+    steep = [np.hypot(sobel(b, axis=0), sobel(b, axis=1)) for b in pixels.mean(axis=1)]
+    return np.stack([gaussian_filter(s, width) for s in steep]).astype(np.float32)

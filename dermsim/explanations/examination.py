@@ -54,6 +54,9 @@ NEIGHBORS = 5
 CHUNK = 8
 """Photographs measured at a time: each has 32 versions of it for every kind of maps."""
 
+FRESH = 1_000_003
+"""Added to the seed for random weights: an encoder may have been trained from those of the seed."""
+
 BY_CLASS = ("pointing", "energy", "iou", "road")
 """Measures that are kept for each diagnosis."""
 
@@ -93,7 +96,7 @@ def examine_explanations(
         )
     sizes = sizes or Sizes()
     subject = Subject(engine)
-    blank = Subject(engine, untrained(engine.model, seed=seed))
+    blank = Subject(engine, untrained(engine.model, seed=seed + FRESH))
     settings = choose(
         subject,
         blank,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from dermsim.data.images import read_image
 from dermsim.labels import CODES, LABELS, diagnosis
@@ -79,6 +79,11 @@ def layer_choices(engine: DermSim | None = None) -> Choices:
     names = engine.explanation_stages() if engine else ()
     numbers = range(-1, -len(names) - 1, -1)
     return [WHOLE, *((f"After {names[number]}", str(number)) for number in numbers)]
+
+
+def menus(engine: DermSim, image: str | None) -> tuple[Choices, Choices, Choices]:
+    """Return what the menus of methods, layers and past cases offer for a picture."""
+    return method_choices(engine), layer_choices(engine), case_choices(engine, image)
 
 
 def explain(
@@ -186,17 +191,16 @@ def compare(
     """
     if image is None or not case:
         return None, ""
-    row = engine.gallery.row_of(case)
+    row = _row_of(engine, case)
     name = f"{diagnosis(str(engine.gallery.records[row]['dx'])).name} ({case})"
-    options = {"method": method, "layer": _layer(layer), "smooth": smooth}
+    options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
     picture = pictures(case) if pictures else None
-    shown: tuple[str | Image.Image, ...]
     if picture is not None:
-        maps = engine.explain_likeness(image, picture, **options)
-        shown = (image, picture)
+        shown: list[str | Image.Image] = [image, picture]
+        maps = list(engine.explain_likeness(image, picture, **options))
     else:
-        like = engine.gallery.embeddings[row]
-        maps, shown = (engine.explain(image, like=like, **options),), (image,)
+        shown = [image]
+        maps = [engine.explain(image, like=engine.gallery.embeddings[row], **options)]
     kept = _keep(shown, maps, [heatmaps.strength(found, found) for found in maps])
     return kept, heatmaps.likeness(maps[0], maps[1] if maps[1:] else None, name)
 
@@ -217,7 +221,7 @@ def explain_data(
     found, answer = _explain(engine, image, None, target, method, layer, smooth)
     (drawn,) = _draw(found, opacity, outlined)
     heatmap = found.heatmaps[0]
-    facts = {
+    facts: dict[str, object] = {
         "target": heatmap.target,
         "method": heatmap.method,
         "score": heatmap.score,
@@ -238,14 +242,12 @@ def _explain(
     smooth: bool,
 ) -> tuple[Explanation, str]:
     """Explain a target beside the model's own answer; return also that answer's code."""
-    if method not in METHODS:
-        raise ValueError(f"Unknown method {method!r}: choose one of {', '.join(METHODS)}.")
     photograph = read_image(image)
     own, *others = engine.explain_many(
         [photograph, photograph] if target else [photograph],
         target=[None, target] if target else None,
         method=method,
-        layer=_layer(layer),
+        layer=_layer(layer, method),
         smooth=smooth,
         bank=bank,
     )
@@ -258,10 +260,11 @@ def _keep(
     pictures: Sequence[str | Image.Image], maps: Sequence[Heatmap], strengths: Sequence[float]
 ) -> Explanation:
     """Keep little of a map: a session holds it for as long as the visitor stays."""
-    small = [
-        replace(m, values=np.asarray(ImageOps.contain(Image.fromarray(m.values), _KEPT)).clip(0, 1))
-        for m in maps
-    ]
+    small = []
+    for heatmap in maps:
+        values = Image.fromarray(heatmap.values)
+        values.thumbnail(_KEPT, Image.Resampling.BICUBIC)
+        small.append(replace(heatmap, values=np.asarray(values).clip(0, 1)))
     return Explanation(tuple(pictures), tuple(small), tuple(strengths))
 
 
@@ -281,5 +284,16 @@ def _draw(explanation: Explanation, opacity: float, outlined: bool) -> list[Imag
     ]
 
 
-def _layer(choice: str) -> int | str | None:
+def _row_of(engine: DermSim, case: str) -> int:
+    for row, record in enumerate(engine.gallery.records):
+        if record["image_id"] == case:
+            return row
+    raise ValueError(f"There is no past case {case!r}: choose one of the list.")
+
+
+def _layer(choice: str, method: str) -> int | str | None:
+    if method not in METHODS:
+        raise ValueError(f"Unknown method {method!r}: choose one of {', '.join(METHODS)}.")
+    if METHODS[method].needs_attention:
+        return None  # it is everywhere
     return int(choice) if choice.removeprefix("-").isdigit() else choice or None

@@ -30,10 +30,11 @@ def test_only_the_order_matters():
     assert (np.abs(correlation(one, smooth(5))) < 0.5).all()
 
 
-def test_a_flat_map_is_like_nothing():
-    maps = smooth(0)
-    maps[1] = 0.3
-    assert np.isnan(correlation(maps, smooth(1))).tolist() == [False, True, False]
+def test_a_flat_map_is_like_flat_maps_alone():
+    maps, flat = smooth(0), np.full((3, 64, 64), 0.3)
+    maps[1] = 0.7
+    assert correlation(maps, flat).tolist() == correlation(flat, maps).tolist() == [0, 1, 0]
+    assert correlation(maps, smooth(1))[1] == 0
 
 
 @pytest.mark.parametrize("side", [64, 50, 16])

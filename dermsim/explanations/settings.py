@@ -35,7 +35,7 @@ class Sizes:
 
     validation: int = 24
     removal: int = 24
-    slow: int = 4
+    slow: int = 8
     shortcuts: int = 60
 
     def __post_init__(self) -> None:

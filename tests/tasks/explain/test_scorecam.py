@@ -68,20 +68,64 @@ def test_the_batch_does_not_matter(model, pixels, batch_size):
 
 
 def test_a_mask_is_asked_once_however_many_channels_give_it():
-    maps = torch.zeros(2, 6, 2, 2)
-    maps[0, 1] = 5.0  # flat: hides all, as an empty channel does
-    maps[0, 2, 0, 0] = 3.0
-    maps[0, 3, 0, 0] = 0.1  # the same place, fainter
-    maps[0, 4, 1, 1] = 1.0
-    maps[1, 0] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    masks = module._Masks(maps)
-    assert masks.owners == [0, 0, 0, 1, 1]
-    scores = masks.scatter(torch.arange(5.0))
-    assert scores[0, 2] == scores[0, 3] != scores[0, 4]
-    assert scores[0, 0] == scores[0, 1] == scores[0, 5]
-    assert scores[1, 0] not in (scores[1, 1], *scores[0])
-    asked = masks.distinct[scores[1, 0].long()]
-    torch.testing.assert_close(asked, torch.tensor([[0.0, 1 / 3], [2 / 3, 1.0]]))
+    maps = torch.zeros(6, 2, 2)
+    maps[1] = 5.0  # flat: hides all, as an empty channel does
+    maps[2, 0, 0] = 3.0
+    maps[3, 0, 0] = 0.1  # the same place, fainter
+    maps[4, 1, 1] = 1.0
+    maps[5] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    masks, rows = module._distinct_masks(maps)
+    assert len(masks) == 4
+    assert rows[0] == rows[1] and rows[2] == rows[3]
+    assert len({int(rows[i]) for i in (0, 2, 4, 5)}) == 4
+    assert not masks[rows[0]].any()
+    torch.testing.assert_close(masks[rows[5]], torch.tensor([[0.0, 1 / 3], [2 / 3, 1.0]]))
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Let a part of few masks be enough."""
+    monkeypatch.setattr(module, "ENOUGH", 1)
+
+
+def test_the_strongest_masks_are_asked(few):
+    maps = torch.rand(10, 3, 3, generator=torch.Generator().manual_seed(0))
+    maps *= torch.tensor([1.0, 9, 2, 8, 3, 7, 4, 6, 5, 0.1])[:, None, None]
+    masks, rows = module._distinct_masks(maps)
+    asked = module._strongest(maps, rows, 0.3)
+    strongest = maps.sum(dim=(1, 2)).argsort(descending=True)[:3]
+    assert asked.tolist() == rows[strongest].tolist()
+    assert len(module._strongest(maps, rows, 1.0)) == len(masks)
+
+
+def test_a_part_of_the_masks_tells_the_scores_of_the_others():
+    """Scores that change smoothly with the mask are told from a third of them."""
+    generator = torch.Generator().manual_seed(0)
+    masks = torch.rand(300, 2, 2, generator=generator)
+    scores = torch.sin(2 * masks[:, 0, 0]) + masks[:, 1, 1] ** 2
+    places = torch.arange(0, 300, 3)
+    found = module._interpolate(masks, places, scores[places])
+    assert torch.equal(found[places], scores[places]), "what was asked is what was answered"
+    rest = torch.ones(300, dtype=torch.bool)
+    rest[places] = False
+    error = (found - scores)[rest].abs().max()
+    assert error < 0.1 * (scores.max() - scores.min())
+    every = torch.arange(300)
+    assert torch.equal(module._interpolate(masks, every, scores), scores)
+
+
+def test_maps_from_a_part_are_close_to_those_from_all(few, model, pixels, monkeypatch):
+    asked = []
+    ask = module._ask
+    monkeypatch.setattr(module, "_ask", lambda *args: asked.append(len(args[2])) or ask(*args))
+    opened = open_model(model, pixels)
+    goals = [ClassTarget(4)] * len(pixels)
+    (expected,), (found,) = (module.scorecam(opened, goals, share=s) for s in (1.0, 0.4))
+    assert asked[1] < 0.5 * asked[0]
+    for one, other in zip(expected, found, strict=True):
+        assert torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1] > 0.98
+        # a weight common to all channels is of no account
+        assert (one / one.max() - other / other.max()).abs().max() < 0.1
 
 
 def test_the_channels_of_members_on_one_grid_are_as_if_one_models(model, halves, pixels, own_maps):

@@ -157,8 +157,8 @@ def case_choices(engine: DermSim, image: str | None) -> Choices:
     if image is None:
         return []
     return [
-        (f"{diagnosis(found.dx).name}, likeness {found.similarity:.2f}", found.image_id)
-        for found in engine.search([image], CASES)[0]
+        (f"{n}. {diagnosis(case.dx).name}, likeness {case.similarity:.3f}", case.image_id)
+        for n, case in enumerate(engine.search([image], CASES)[0], start=1)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def overlay(
     alpha = (values * opacity * strength)[..., None]  # (h, w, 1)
     mixed = np.asarray(shown) * (1 - alpha) + _heat_colors(values) * alpha
     if outlined:
-        inner, outer = _rims(heatmap, shown.size)
+        inner, outer = _rims(replace(heatmap, values=values).top_region())
         mixed = np.where(inner[..., None], mixed * (1 - strength) + 255 * strength, mixed)
         mixed = np.where(outer[..., None], mixed * (1 - 0.7 * strength), mixed)
     return Image.fromarray(mixed.round().astype(np.uint8))
@@ -155,18 +156,14 @@ def _caption(finding: str, heatmap: Heatmap) -> str:
 
 
 def _rims(
-    heatmap: Heatmap, size: tuple[int, int]
+    region: npt.NDArray[np.bool_],
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return a line just inside the top region and one just outside, ``(h, w)`` each."""
-    region = Image.fromarray(heatmap.top_region().astype(np.uint8) * 255)
-    # smooth first, then cut, so that a map of few pixels has no steps
-    large = region.resize(size, Image.Resampling.BICUBIC)
-    inside = large.point(lambda value: 255 * (value > 127))
-    width = 2 * max(1, round(max(size) / 450)) + 1
+    """Return a line just inside a region and one just outside, ``(h, w)`` each."""
+    inside = Image.fromarray(region.astype(np.uint8) * 255)
+    width = 2 * max(1, round(max(region.shape) / 450)) + 1
     smaller, larger = ImageFilter.MinFilter(width), ImageFilter.MaxFilter(width)
     core, around = (np.asarray(inside.filter(f)) > 0 for f in (smaller, larger))
-    region_now = np.asarray(inside) > 0
-    return region_now & ~core, around & ~region_now
+    return region & ~core, around & ~region
 
 
 def _heat_colors(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

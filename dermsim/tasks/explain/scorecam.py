@@ -28,7 +28,7 @@ from dermsim.tasks.explain.targets import Target, score_each
 BATCH = 32
 """Masked images per forward pass."""
 
-SHARE = 0.3
+SHARE = 0.27
 """Share of the distinct masks of an image that is asked."""
 
 ENOUGH = 100

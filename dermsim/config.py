@@ -220,6 +220,8 @@ class TrainConfig:
 
     data: str = "marmal88/skin_cancer"
     """HAM10000: a Hub id, a folder in any of its layouts, or "synthetic"."""
+    leave_out: tuple[str, ...] = ()
+    """Diagnoses to train and measure without, such as akiec vasc df, to be met later as new."""
     unlabelled: tuple[str, ...] = ()
     """More sources whose pictures alone are used: contrasted with each other (SimCLR), and shown
     to the teacher where there is one."""

@@ -59,8 +59,12 @@ def class_weights(counts: torch.Tensor, power: float) -> torch.Tensor:
 
 
 def log_prior(counts: torch.Tensor) -> torch.Tensor:
-    """Log share of each class, ``(C,)`` float32; classes without any count as having one."""
-    return (counts.clamp(min=1) / counts.sum()).log().float()
+    """Log share of each class, ``(C,)`` float32; a class that never comes as the commonest.
+
+    Its share is not known to be small: nothing is known, so nothing must be made up for.
+    """
+    known = torch.where(counts > 0, counts, counts.max())
+    return (known / counts.sum()).log().float()
 
 
 def training_loss(

@@ -267,6 +267,7 @@ def main(config: TrainConfig) -> Path:
         report = evaluate_checkpoint(
             engine,
             dataset,
+            split=config.split,
             name="synthetic" if config.data == "synthetic" else "HAM10000",
             corruptions=config.corruptions,
             shift=load_ham10000(config.shift) if config.shift else None,

@@ -290,9 +290,11 @@ class Ensemble(Command):
     """Those data: a Hub id, a folder in any known layout, or "synthetic"."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """New folder to write the checkpoint to."""
+    split: Literal["test", "validation"] = "test"
+    """What to measure it on; the meta-learner has seen validation."""
 
     def run(self) -> int:
-        """Build, evaluate on the test split, and write the folder with its card."""
+        """Build, evaluate, and write the folder with its card."""
         from dermsim.data.ham10000 import load_ham10000
         from dermsim.data.splits import grouped_splits
         from dermsim.ensemble import build_ensemble, training_record
@@ -306,7 +308,7 @@ class Ensemble(Command):
             self.members, train=splits["train"], validation=splits["validation"]
         )
         name = "synthetic" if self.data == "synthetic" else "HAM10000"
-        report = evaluate_checkpoint(engine, dataset, name=name)
+        report = evaluate_checkpoint(engine, dataset, split=self.split, name=name)
         record = training_record(engine, self.members)
         engine.save_pretrained(self.output, report=report, training=record)
         answer = {"output": str(self.output), "members": list(self.members), **report.to_dict()}

@@ -227,6 +227,8 @@ class TrainConfig:
     to the teacher where there is one."""
     teacher: str = ""
     """Checkpoint folder or Hub id to learn from beside the labels (distillation)."""
+    split: Literal["test", "validation"] = "test"
+    """What is measured at the end: the held-out lesions, or validation while still searching."""
     corruptions: bool = True
     """Measure at the end how much the answers suffer from blur, noise, hair and the like."""
     shift: str = ""

@@ -31,8 +31,26 @@ _LABELS_ALONE = LossConfig(contrastive_weight=0.0)
 
 PRESETS: Mapping[str, TrainConfig] = types.MappingProxyType(
     {
-        "release": TrainConfig(),
         "supcon": TrainConfig(output=Path("runs/supcon")),
+        # The second half of the released training: larger pictures, lesions of any scale and
+        # aspect, colours free of the lamp. docs/experiments.md has the first half and why.
+        "release": TrainConfig(
+            output=Path("runs/release"),
+            encoder=EncoderConfig(
+                color_constancy=True, image_size=128, test_image_size=144, drop_rate=0.3
+            ),
+            augment=AugmentConfig(
+                min_scale=0.25,
+                max_scale=1.3,
+                max_aspect=1.5,
+                brightness=0.1,
+                contrast=0.25,
+                saturation=0.25,
+                cooldown=0.0,
+            ),
+            loss=LossConfig(label_smoothing=0.1),
+            optim=OptimConfig(epochs=14, learning_rate=1e-3, weight_decay=0.1),
+        ),
         # SimCLR (Chen 2020) with the lesion's other photographs as positives (MICLe, Azizi 2021).
         "simclr": TrainConfig(
             output=Path("runs/simclr"),
@@ -101,7 +119,7 @@ PRESETS: Mapping[str, TrainConfig] = types.MappingProxyType(
 
 
 def flatten(config: TrainConfig) -> dict[str, Any]:
-    """Join nested names by dots and write lists as text: what every tracker accepts.
+    """Join nested names by dots and lists by spaces: what every tracker accepts.
 
     Returns:
         Option by its name, such as ``"optim.epochs"``; numbers, booleans and text only.
@@ -132,11 +150,17 @@ def command_line(config: TrainConfig) -> str:
             continue
         option = name.replace("_", "-")
         if isinstance(value, bool):
-            group, _, flag = option.rpartition(".")
-            words.append(f"--{option}" if value else f"--{group}.no-{flag}")
+            group, dot, flag = option.rpartition(".")
+            words.append(f"--{option}" if value else f"--{group}{dot}no-{flag}")
         else:
-            words.append(f"--{option} {value}")
+            words.append(" ".join([f"--{option}", *map(_anywhere, str(value).split())]))
     return " ".join(words)
+
+
+def _anywhere(value: str) -> str:
+    """Write a value as it is, but of a place outside the working folder only the name."""
+    path = Path(value)
+    return f"<{path.name}>" if path.is_absolute() or ".." in path.parts else value
 
 
 def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -145,5 +169,5 @@ def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}.")
         else:
-            flat[prefix + name] = str(value) if isinstance(value, list) else value
+            flat[prefix + name] = " ".join(map(str, value)) if isinstance(value, list) else value
     return flat

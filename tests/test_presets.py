@@ -37,6 +37,22 @@ def test_switches_travel_in_both_directions():
     assert again.encoder == config.encoder
 
 
+def test_lists_and_plain_switches_travel_too():
+    config = replace(PRESETS["supcon"], leave_out=("df", "vasc"), corruptions=False)
+    line = command_line(config)
+    assert line.endswith("--leave-out df vasc --no-corruptions")
+    again = train_accelerate.parse(line.split()[3:])
+    assert (again.leave_out, again.corruptions) == (("df", "vasc"), False)
+
+
+def test_of_places_elsewhere_only_the_name_is_told():
+    config = replace(
+        PRESETS["supcon"], unlabelled=("/some/disk/isic2017", "owner/more"), teacher="../ensemble"
+    )
+    line = command_line(config)
+    assert line.endswith("--unlabelled <isic2017> owner/more --teacher <ensemble>")
+
+
 def test_every_option_has_a_name_and_a_plain_value():
     flat = flatten(PRESETS["smoke"])
     assert flat["optim.epochs"] == 8

@@ -43,7 +43,7 @@ from dermsim.models.objective import Truth, class_weights, log_prior, training_l
 from dermsim.models.probe import fit_classifier
 from dermsim.models.transfer import load_teacher, new_encoder
 from dermsim.models.validation import Validation
-from dermsim.presets import PRESETS, command_line, flatten
+from dermsim.presets import PRESETS, flatten, run_record
 from dermsim.states import Progress, StateFolder
 
 
@@ -258,12 +258,7 @@ def main(config: TrainConfig) -> Path:
         else:
             trained.classifier.bias.data -= unearned
         engine = DermSim.fit(trained, processor, train=rows, validation=held_out)
-        record = {
-            "command": command_line(config),
-            "minutes": round(progress.seconds / 60),
-            "hardware": where,
-            "parameters": parameters,
-        }
+        record = run_record(config, seconds=progress.seconds, hardware=where, parameters=parameters)
         report = evaluate_checkpoint(
             engine,
             dataset,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -155,6 +156,34 @@ def command_line(config: TrainConfig) -> str:
         else:
             words.append(" ".join([f"--{option}", *map(_anywhere, str(value).split())]))
     return " ".join(words)
+
+
+def run_record(
+    config: TrainConfig, *, seconds: float, hardware: str, parameters: int
+) -> dict[str, Any]:
+    """State how an encoder was made, for its folder's ``training.json`` and its card.
+
+    Args:
+        config: Of the run.
+        seconds: How long it trained.
+        hardware: On what.
+        parameters: Of the encoder.
+
+    Returns:
+        ``"command"``, ``"minutes"``, ``"hardware"``, ``"parameters"``; and for a run that began
+        with another encoder of a local folder ``"started from"``: that one's command and minutes.
+    """
+    record: dict[str, Any] = {
+        "command": command_line(config),
+        "minutes": round(seconds / 60),
+        "hardware": hardware,
+        "parameters": parameters,
+    }
+    earlier = Path(config.encoder.start) / "training.json"
+    if config.encoder.start and earlier.is_file():
+        made = json.loads(earlier.read_text(encoding="utf-8"))
+        record["started from"] = f"`{made['command']}`, {made['minutes']} minutes"
+    return record
 
 
 def _anywhere(value: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 import train_accelerate
 from dermsim.config import TrainConfig, from_dict, to_dict
-from dermsim.presets import PRESETS, command_line, flatten
+from dermsim.presets import PRESETS, command_line, flatten, run_record
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS.keys())
@@ -58,3 +58,22 @@ def test_every_option_has_a_name_and_a_plain_value():
     assert flat["optim.epochs"] == 8
     assert flat["data"] == "synthetic"
     assert {type(value) for value in flat.values()} <= {int, float, bool, str}
+
+
+def test_a_record_tells_what_a_run_began_with(tmp_path):
+    record = {"command": "accelerate launch before", "minutes": 7}
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    config = PRESETS["supcon"]
+    plain = run_record(config, seconds=150, hardware="1 x cpu", parameters=5)
+    assert plain == {
+        "command": command_line(config),
+        "minutes": 2,
+        "hardware": "1 x cpu",
+        "parameters": 5,
+    }
+    for start, known in ((tmp_path, True), (tmp_path / "nowhere", False)):
+        begun = replace(config, encoder=replace(config.encoder, start=str(start)))
+        made = run_record(begun, seconds=0, hardware="1 x cpu", parameters=5)
+        assert made.get("started from") == (
+            "`accelerate launch before`, 7 minutes" if known else None
+        )

@@ -33,8 +33,8 @@ def with_figures(readme: str, checkpoint: Path) -> str:
     training = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
     table = Report.load(checkpoint / "evaluation.json").markdown().strip()
     made = (
-        f"{training['parameters'] / 1e6:.1f} million parameters, no weights from elsewhere, trained "
-        f"in {training['minutes']} minutes on {training['hardware']} by\n\n"
+        f"{training['parameters'] / 1e6:.1f} million parameters, no weights from elsewhere, "
+        f"trained in {training['minutes']} minutes on {training['hardware']} by\n\n"
         f"```bash\n{training['command']}\n```\n"
     )
     if "started from" in training:

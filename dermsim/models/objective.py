@@ -140,6 +140,9 @@ def _contrastive(output: DermSimOutput, truth: Truth, config: LossConfig) -> tor
         return supervised_contrastive_loss(embeddings, groups, temperature=config.temperature)
     # Those without a diagnosis are contrasted with each other only: among the others there are
     # some of their own diagnosis, from which they must not be pushed away.
+    if truth.shares is not None:
+        shares = gather_batch(truth.shares)
+        return supervised_contrastive_loss(embeddings, shares, temperature=config.temperature)
     known = groups != UNLABELLED
     lesions = gather_batch(truth.lesions)
     loss = embeddings.new_zeros((), dtype=torch.float32)

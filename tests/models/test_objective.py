@@ -118,6 +118,14 @@ def test_a_teacher_adds_both_likenesses():
     torch.testing.assert_close(losses["loss"], losses["cross_entropy"] + 0.4 * expected)
 
 
+def test_mixed_views_are_contrasted_by_what_they_share():
+    shares = torch.rand(8, 7, generator=torch.Generator().manual_seed(3)).softmax(dim=1)
+    config = LossConfig(cross_entropy_weight=0)
+    mixed = Truth(LABELS, torch.arange(4).repeat(2), LESIONS, shares)
+    found = training_loss(output(), mixed, config)["supcon"]
+    torch.testing.assert_close(found, supervised_contrastive_loss(output().embeddings, shares))
+
+
 class TestViewsWithoutADiagnosis:
     KNOWN = torch.tensor([True, True, False, False] * 2)
     TRUTH = Truth(

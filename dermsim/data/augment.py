@@ -42,9 +42,13 @@ class Views:
 
     def __getitem__(self, rows: slice) -> Views:
         """The views of some rows only."""
-        parts = (self.geometry, self.color, self.contrast, self.shift)
-        marks = None if self.marks is None else self.marks[rows]
-        return Views(*(part[rows] for part in parts), marks)
+        return Views(
+            self.geometry[rows],
+            self.color[rows],
+            self.contrast[rows],
+            self.shift[rows],
+            None if self.marks is None else self.marks[rows],
+        )
 
 
 def draw_views(n: int, config: AugmentConfig, *, generator: torch.Generator) -> Views:

@@ -156,8 +156,9 @@ class DermSimModel(PreTrainedModel):
             tokens = features[:, getattr(self.backbone, "num_prefix_tokens", 0) :]
             grid = getattr(getattr(self.backbone, "patch_embed", None), "grid_size", None)
             # A backbone that takes other sizes than it was made for says only the latter's grid.
-            fits = grid and math.prod(grid) == tokens.shape[1]
-            height = grid[0] if fits else math.isqrt(tokens.shape[1])
+            height = math.isqrt(tokens.shape[1])
+            if grid and math.prod(grid) == tokens.shape[1]:
+                height = grid[0]
             return tokens.unflatten(1, (height, -1)).permute(0, 3, 1, 2)
         if getattr(self.backbone, "output_fmt", "NCHW") == "NHWC":
             return features.permute(0, 3, 1, 2)

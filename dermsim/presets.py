@@ -32,26 +32,8 @@ _LABELS_ALONE = LossConfig(contrastive_weight=0.0)
 
 PRESETS: Mapping[str, TrainConfig] = types.MappingProxyType(
     {
+        "release": TrainConfig(),
         "supcon": TrainConfig(output=Path("runs/supcon")),
-        # The second half of the released training: larger pictures, lesions of any scale and
-        # aspect, colours free of the lamp. docs/experiments.md has the first half and why.
-        "release": TrainConfig(
-            output=Path("runs/release"),
-            encoder=EncoderConfig(
-                color_constancy=True, image_size=128, test_image_size=144, drop_rate=0.3
-            ),
-            augment=AugmentConfig(
-                min_scale=0.25,
-                max_scale=1.3,
-                max_aspect=1.5,
-                brightness=0.1,
-                contrast=0.25,
-                saturation=0.25,
-                cooldown=0.0,
-            ),
-            loss=LossConfig(label_smoothing=0.1),
-            optim=OptimConfig(epochs=14, learning_rate=1e-3, weight_decay=0.1),
-        ),
         # SimCLR (Chen 2020) with the lesion's other photographs as positives (MICLe, Azizi 2021).
         "simclr": TrainConfig(
             output=Path("runs/simclr"),

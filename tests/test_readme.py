@@ -55,7 +55,7 @@ def test_the_command_lines_run_in_order(tmp_path, capsys):
 
 def test_training_commands_name_real_options():
     import train_accelerate
-    from dermsim.config import PRESETS
+    from dermsim.presets import PRESETS
 
     for command in COMMANDS:
         words = shlex.split(command)

@@ -269,11 +269,15 @@ class TrainConfig:
         mixes = self.augment.mixup > 0 or self.augment.cutmix > 0
         contrasts = self.loss.contrastive_weight > 0
         by_share = self.loss.contrastive == "supcon" and self.loss.positives == "diagnosis"
-        if mixes and (self.unlabelled or (contrasts and not by_share)):
+        if mixes and contrasts and not by_share:
             raise ValueError(
                 "A mixed image shows several diagnoses in part: augment.mixup and augment.cutmix "
-                "go with loss.contrastive supcon by diagnosis, or with no contrast, and with no "
-                "unlabelled pictures."
+                "go with loss.contrastive supcon by diagnosis, or with no contrast."
+            )
+        if mixes and self.unlabelled and not self.teacher:
+            raise ValueError(
+                "Of mixed pictures without a diagnosis only a teacher has something to say: name "
+                "one, or leave out unlabelled, augment.mixup and augment.cutmix."
             )
         if contrasts and self.augment.views == 1 and self.loss.contrastive == "ntxent":
             raise ValueError("NT-Xent contrasts two views of an image: set augment.views to 2.")

@@ -73,8 +73,11 @@ BY_LESION = LossConfig(positives="lesion", cross_entropy_weight=0)
             for values in (
                 {"loss": LossConfig(contrastive="triplet")},
                 {"loss": LossConfig(positives="lesion")},
-                {"unlabelled": ("there",)},
             )
+        ),
+        (
+            {"augment": AugmentConfig(cutmix=1), "unlabelled": ("there",)},
+            "only a teacher has something to say",
         ),
         (
             {"augment": AugmentConfig(views=1), "loss": LossConfig(contrastive="ntxent")},

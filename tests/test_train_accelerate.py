@@ -218,16 +218,38 @@ def test_without_diagnoses_more_pictures_help_and_a_classifier_is_fitted(tmp_pat
     assert engine.model.classifier.weight.abs().max() > 1e-3
 
 
-def test_a_teacher_and_facts_train_too(run, tmp_path):
+def test_a_teacher_facts_marks_and_mixed_pictures_train_too(run, tmp_path):
     config = replace(
         SMALL,
         output=tmp_path,
         teacher=str(run / "checkpoint"),
+        unlabelled=("synthetic",),
+        augment=replace(SMALL.augment, mixup=0.4, cutmix=1.0, marks=0.2, cooldown=0.0),
         encoder=replace(SMALL.encoder, facts=True),
         optim=replace(SMALL.optim, epochs=1),
     )
     engine = DermSim.from_pretrained(train_accelerate.main(config))
     assert engine.model.config.facts_dim > 0
+
+
+def test_diagnoses_left_out_stay_unknown(tmp_path):
+    config = replace(
+        SMALL,
+        output=tmp_path,
+        leave_out=("akiec", "vasc", "df"),
+        split="validation",
+        encoder=replace(SMALL.encoder, color_constancy=True),
+        optim=replace(SMALL.optim, epochs=1),
+    )
+    folder = train_accelerate.main(config)
+    engine, report = DermSim.from_pretrained(folder), Report.load(folder / "evaluation.json")
+    assert engine.class_bank().names == ("bcc", "bkl", "mel", "nv")
+    assert {record["dx"] for record in engine.gallery.records} == {"bcc", "bkl", "mel", "nv"}
+    assert engine.processor.do_color_constancy
+    assert report.split == "validation"
+    assert {code for code, count in report.class_counts.items() if count} == {
+        *("bcc", "bkl", "mel", "nv")
+    }
 
 
 def test_a_backbone_that_knows_nothing_and_never_learns_is_refused(tmp_path):

@@ -135,6 +135,7 @@ def mixer(
     MixUp (Zhang 2018, https://arxiv.org/abs/1710.09412) blends two images, CutMix (Yun 2019,
     https://arxiv.org/abs/1905.04899) pastes a rectangle of one into the other; with both, each
     batch gets one of them. They draw from torch's global generator, which training states keep.
+    Labelled images are mixed with each other, and so are unlabelled ones.
 
     Args:
         config: `mixup` and `cutmix`.
@@ -142,8 +143,8 @@ def mixer(
 
     Returns:
         A function of ``(N, 3, S, S)`` images, in which an image's views follow each other, and
-        ``(N,)`` int64 labels, that returns images and ``(N, C)`` float32 shares; None when nothing
-        is to be mixed.
+        ``(N,)`` int64 labels, C and more for none, that returns images and ``(N, C)`` float32
+        shares, zero where there is no label; None when nothing is to be mixed.
     """
     kinds = ((v2.MixUp, config.mixup), (v2.CutMix, config.cutmix))
     chosen = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha > 0]
@@ -152,11 +153,17 @@ def mixer(
     one_of_them = v2.RandomChoice(chosen)
 
     def mix(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mixed = torch.empty_like(images, memory_format=torch.channels_last)
+        shares = images.new_zeros(len(images), classes)
         # torchvision mixes each row with the one before, which would be a view of the same image.
         apart = torch.arange(len(images)).unflatten(0, (-1, config.views)).T.flatten()
-        together = apart.argsort()
-        mixed, shares = one_of_them(images[apart], labels[apart])
-        return mixed[together].contiguous(memory_format=torch.channels_last), shares[together]
+        apart = apart.to(images.device)
+        known = labels[apart] < classes
+        for rows in (apart[known], apart[~known]):
+            if len(rows):
+                mixed[rows], found = one_of_them(images[rows], labels[rows].clamp(max=classes - 1))
+                shares[rows] = found * (labels[rows] < classes).float()[:, None]
+        return mixed, shares
 
     return mix
 

@@ -33,7 +33,8 @@ class Truth:
         labels: ``(N,)`` int64 diagnoses, `UNLABELLED` where there is none.
         instances: ``(N,)`` int64, which image each row is a view of.
         lesions: ``(N,)`` int64, which lesion it shows.
-        shares: ``(N, 7)`` float32, how much of each diagnosis a mixed view shows, or None.
+        shares: ``(N, 7)`` float32, how much of each diagnosis a mixed view shows, or None. Views
+            without a diagnosis are mixed with each other only.
     """
 
     labels: torch.Tensor
@@ -140,10 +141,10 @@ def _contrastive(output: DermSimOutput, truth: Truth, config: LossConfig) -> tor
         return supervised_contrastive_loss(embeddings, groups, temperature=config.temperature)
     # Those without a diagnosis are contrasted with each other only: among the others there are
     # some of their own diagnosis, from which they must not be pushed away.
-    if truth.shares is not None:
-        shares = gather_batch(truth.shares)
-        return supervised_contrastive_loss(embeddings, shares, temperature=config.temperature)
     known = groups != UNLABELLED
+    if truth.shares is not None:  # a mixture of two lesions is a view of neither
+        embeddings, shares = embeddings[known], gather_batch(truth.shares)[known]
+        return supervised_contrastive_loss(embeddings, shares, temperature=config.temperature)
     lesions = gather_batch(truth.lesions)
     loss = embeddings.new_zeros((), dtype=torch.float32)
     for rows, names in ((known, groups), (~known, lesions)):

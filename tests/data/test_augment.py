@@ -183,6 +183,22 @@ def test_marks_lie_over_the_view_before_it_is_normalised():
     assert torch.equal(still.geometry, views.geometry)
 
 
+def test_what_has_no_label_is_mixed_with_its_like():
+    mix = mixer(AugmentConfig(mixup=1.0, views=2), classes=6)
+    labels = torch.tensor([1, 6, 3, 6, 6]).repeat_interleave(2)
+    images = constant_images(5).repeat_interleave(2, dim=0)
+    with torch.random.fork_rng():
+        torch.random.manual_seed(1)
+        mixed, shares = mix(images, labels)
+    known = labels < 6
+    assert not shares[~known].any()
+    assert not shares[known][:, [0, 2, 4, 5]].any()
+    # Images 0 and 2 are the labelled ones, 1, 3 and 4 the others.
+    brightness = mixed.mean(dim=(1, 2, 3))
+    torch.testing.assert_close(brightness[known], 2 * shares[known, 3])
+    assert ((brightness[~known] > 1) & (brightness[~known] < 4)).all()
+
+
 def test_with_both_each_batch_gets_one():
     mix = mixer(AugmentConfig(mixup=1.0, cutmix=1.0), classes=6)
     blended = []

@@ -151,8 +151,11 @@ class DermSim(Explaining):
         cases = encode(model, processor, train["image"])
         held_out = encode(model, processor, validation["image"])
         labels, held_out_labels = np.array(train["dx"]), np.array(validation["dx"])
+        # An encoder can be trained without some diagnoses; those it knows, in the order of CODES.
+        known, positions, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        familiar = np.isin(held_out_labels, known)
         unseen = held_out.logits if calibration_logits is None else calibration_logits
-        prototypes = centroids(cases.embeddings, labels, len(CODES))
+        prototypes = centroids(cases.embeddings, positions, len(known))
         return cls(
             model,
             processor,
@@ -163,11 +166,13 @@ class DermSim(Explaining):
             ),
             gallery=Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
             classes=ClassBank.from_classes(
-                CODES,
+                [CODES[label] for label in known],
                 prototypes,
-                np.bincount(labels, minlength=len(CODES)).tolist(),
+                counts.tolist(),
                 temperature=fit_prototype_temperature(
-                    held_out.embeddings, held_out_labels, prototypes
+                    held_out.embeddings[familiar],
+                    np.searchsorted(known, held_out_labels[familiar]),
+                    prototypes,
                 ),
                 fingerprint=mark,
             ),

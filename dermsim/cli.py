@@ -32,7 +32,7 @@ from dermsim.terminal import (
 )
 
 if TYPE_CHECKING:
-    from dermsim.data.masks import Outlines
+    from dermsim.explanations.settings import Asked
 
 app = tyro.extras.SubcommandApp()
 
@@ -218,6 +218,8 @@ class Evaluate(Command):
     bring their own."""
     methods: UseAppendAction[tuple[MethodName, ...]] = ()
     """Only this way of making heatmaps, for --explanations; may be repeated."""
+    photographs: int | None = None
+    """Of each diagnosis at most, for a quick look with --explanations."""
     output: Path | None = None
     """JSON file to write the figures to."""
 
@@ -228,7 +230,7 @@ class Evaluate(Command):
 
         if self.output is not None:
             check_output(self.output)
-        outlines = self._outlines()
+        explanations = self._explanations()
         engine = load_engine(self.model)
         ours = self.split != "all" and self.data != "synthetic"
         report = evaluate_checkpoint(
@@ -239,20 +241,20 @@ class Evaluate(Command):
             corruptions=self.corruptions,
             shift=load_ham10000(self.shift) if self.shift else None,
             shift_name=origin_name(self.shift or ""),
-            outlines=outlines,
-            methods=self.methods or None,
+            explanations=explanations,
         )
         if self.output is not None:
             report.save(self.output)
         show(report.to_dict(), report.markdown(), as_json=self.json)
         return 0
 
-    def _outlines(self) -> Outlines | None:
-        from dermsim.data.masks import load_masks
-
+    def _explanations(self) -> Asked | None:
         if not self.explanations:
-            if self.masks is not None or self.methods:
-                raise ValueError("--masks and --methods are for --explanations: ask for those, too")
+            if self.masks is not None or self.methods or self.photographs is not None:
+                raise ValueError(
+                    "--masks, --methods and --photographs are for --explanations: ask for those, "
+                    "too"
+                )
             return None
         source = self.masks or ("synthetic" if self.data == "synthetic" else None)
         if source is None:
@@ -260,7 +262,11 @@ class Evaluate(Command):
                 "--explanations needs --masks: the folder with the dermatologists' outlines of the "
                 "photographs"
             )
-        return load_masks(source)
+        from dermsim.data.masks import load_masks
+        from dermsim.explanations.settings import Asked, Sizes
+
+        sizes = Sizes() if self.photographs is None else Sizes().at_most(self.photographs)
+        return Asked(load_masks(source), self.methods or None, sizes)
 
 
 @app.command(name="ensemble")

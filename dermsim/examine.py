@@ -44,8 +44,8 @@ from dermsim.vectors import check_labels
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from dermsim.data.masks import Outlines
     from dermsim.engine import DermSim
+    from dermsim.explanations.settings import Asked
     from dermsim.report import Report
     from dermsim.tasks.classify import Calibration
 
@@ -74,8 +74,7 @@ def evaluate_checkpoint(
     corruptions: bool = False,
     shift: Dataset | None = None,
     shift_name: str = "another origin",
-    outlines: Outlines | None = None,
-    methods: Sequence[str] | None = None,
+    explanations: Asked | None = None,
 ) -> Report:
     """Measure a checkpoint on rows it has not learned from.
 
@@ -93,8 +92,8 @@ def evaluate_checkpoint(
         corruptions: Measure the same photographs under every corruption at every strength, too.
         shift: Rows of another origin whose labels were never trained on, to measure as well.
         shift_name: What those are called in the report.
-        outlines: Of the lesions, to measure explanations against; None to leave those out.
-        methods: Which explanations to measure, all that the encoder can give by default.
+        explanations: What to measure of explanations, and against which outlines; None to leave
+            them out.
 
     Raises:
         ValueError: If the split is unknown, or `shift` holds a case of the checkpoint's gallery; if
@@ -102,7 +101,7 @@ def evaluate_checkpoint(
     """
     if split not in ("validation", "test", "all"):
         raise ValueError(f"Unknown split {split!r}; choose validation, test or all.")
-    if outlines is not None and split == "all":
+    if explanations is not None and split == "all":
         raise ValueError(
             "Explanations are measured on the split test or validation: the layer and threshold "
             "of each method are chosen on validation."
@@ -136,15 +135,14 @@ def evaluate_checkpoint(
             seed=report.seed,
         )
         report = replace(report, metrics=report.metrics | found)
-    if outlines is not None:
+    if explanations is not None:
         from dermsim.explanations.examination import examine_explanations
 
         explained = examine_explanations(
             engine,
             rows,
             grouped_splits(dataset)["validation"],
-            outlines,
-            methods=methods,
+            explanations,
             resamples=report.resamples,
             seed=report.seed,
         )

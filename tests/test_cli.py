@@ -516,8 +516,7 @@ class TestEvaluate:
             "corruptions": False,
             "shift": None,
             "shift_name": "",
-            "outlines": None,
-            "methods": None,
+            "explanations": None,
         }
         assert stub.name == "some/model"
 
@@ -541,15 +540,26 @@ class TestEvaluate:
         masks = ("--masks", "there") if data == "here" else ()
         arguments = ("--explanations", *masks, "--methods", "gradcam", "--methods", "hirescam")
         assert run("evaluate", "some/model", "--data", data, *arguments)[0] == 0
-        assert evaluated["outlines"] == ("<there>" if data == "here" else "<synthetic>")
-        assert evaluated["methods"] == ("gradcam", "hirescam")
+        asked = evaluated["explanations"]
+        assert asked.outlines == ("<there>" if data == "here" else "<synthetic>")
+        assert asked.methods == ("gradcam", "hirescam")
+        assert asked.sizes == Sizes()
+
+    def test_a_quick_look_at_explanations(self, run, evaluated):
+        arguments = ("evaluate", "some/model", "--data", "synthetic", "--explanations")
+        assert run(*arguments, "--photographs", "3")[0] == 0
+        assert evaluated["explanations"].methods is None
+        assert evaluated["explanations"].sizes == Sizes(3, 3, 3, 3, 3)
+        answer = run(*arguments, "--photographs", "0")
+        assert_refused(answer, "asked for 0 photographs of each diagnosis: 1 is the least")
 
     def test_explanations_need_outlines(self, run, stub, evaluated, tmp_path):
         arguments = ("evaluate", "some/model", "--data", "here")
         answer = run(*arguments, "--explanations")
         assert_refused(answer, "--explanations needs --masks: the folder with the dermatologists'")
         answer = run(*arguments, "--masks", tmp_path)
-        assert_refused(answer, "--masks and --methods are for --explanations")
+        assert_refused(answer, "--masks, --methods and --photographs are for --explanations")
+        assert_refused(run(*arguments, "--photographs", "2"), "are for --explanations")
         answer = run(*arguments, "--explanations", "--masks", tmp_path / "nowhere")
         assert_refused(answer, "no folder of outlines at")
         assert not evaluated

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +30,7 @@ from dermsim.explanations.removal import (
     ranking,
     without,
 )
-from dermsim.explanations.settings import Settings, Sizes, baselines, choose
+from dermsim.explanations.settings import Asked, Settings, Sizes, baselines, choose
 from dermsim.explanations.subject import Images, Maps, Photographs, Subject
 from dermsim.labels import CODES
 from dermsim.methods import METHODS
@@ -42,7 +41,6 @@ from dermsim.tasks.explain import Plan
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from dermsim.data.masks import Outlines
     from dermsim.engine import DermSim
 
 SWAPS = 2
@@ -65,10 +63,8 @@ def examine_explanations(
     engine: DermSim,
     rows: Dataset,
     validation: Dataset,
-    outlines: Outlines,
+    asked: Asked,
     *,
-    methods: Sequence[str] | None = None,
-    sizes: Sizes | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> ExplanationReport:
@@ -78,10 +74,7 @@ def examine_explanations(
         engine: The checkpoint.
         rows: Held-out photographs, rows of the `load_ham10000` schema.
         validation: Others, to choose each method's layer and threshold on.
-        outlines: Of both.
-        methods: Keys of `dermsim.methods.METHODS`; all that the encoder can be asked with by
-            default.
-        sizes: How many photographs the costly measures take.
+        asked: What to measure, and the outlines of both.
         resamples: Lesion-bootstrap resamples.
         seed: Of the resamples and of all else that is left to chance.
 
@@ -89,30 +82,30 @@ def examine_explanations(
         ValueError: If a method is unknown or not for this encoder, or a photograph has no outline.
     """
     possible = [method.name for method in engine.explanation_methods()]
-    if wrong := sorted(set(methods or ()) - set(possible)):
+    methods = possible if asked.methods is None else asked.methods
+    if wrong := sorted(set(methods) - set(possible)):
         raise ValueError(
             f"this encoder cannot be explained with {wrong[0]!r}: choose among "
             f"{', '.join(possible)}."
         )
-    sizes = sizes or Sizes()
     subject = Subject(engine)
     blank = Subject(engine, untrained(engine.model, seed=seed + FRESH))
     settings = choose(
         subject,
         blank,
-        Photographs(validation, outlines, subject),
-        [name for name in possible if methods is None or name in methods],
+        Photographs(validation, asked.outlines, subject),
+        [name for name in possible if name in methods],
         stages=len(engine.explanation_stages()),
-        sizes=sizes,
+        sizes=asked.sizes,
     )
-    photographs = Photographs(rows, outlines, subject)
+    photographs = Photographs(rows, asked.outlines, subject)
     ledger = Ledger(photographs.labels, photographs.lesion_ids, resamples=resamples, seed=seed)
     examination = _Examination(subject, blank, photographs, ledger, settings, seed)
-    examination.localize()
-    examination.remove_and_compare(sizes)
-    examination.swap(sizes)
-    examination.search(engine)
-    return _report(ledger, settings, sizes, engine.explanation_stages())
+    examination.localize(asked.sizes)
+    examination.remove_and_compare(asked.sizes)
+    examination.swap(asked.sizes)
+    examination.search(engine, asked.sizes)
+    return _report(ledger, settings, asked.sizes, engine.explanation_stages())
 
 
 class _Examination:
@@ -132,9 +125,9 @@ class _Examination:
         self._settings, self._seed = settings, seed
         self._filler = Filler(subject.side)
 
-    def localize(self) -> None:
-        """Compare maps with outlines, on every photograph; those of slow methods come later."""
-        for rows in _chunks(np.arange(len(self._photographs)), 8 * CHUNK, "where maps lie"):
+    def localize(self, sizes: Sizes) -> None:
+        """Compare maps with outlines; those of slow methods come later."""
+        for rows in _chunks(self._cheap(sizes), 8 * CHUNK, "where maps lie"):
             pixels, labels = self._asked(rows)
             self._locate(rows, self._draw(pixels, labels))
         self._ledger.write_gain("energy", "energy_gain", over=GAUSSIAN)
@@ -176,9 +169,9 @@ class _Examination:
             for name, values in found.items():
                 self._ledger.write("shortcuts", name, sample[places], values)
 
-    def search(self, engine: DermSim) -> None:
-        """Ask the gallery with the lesion alone, on every photograph."""
-        for rows in _chunks(np.arange(len(self._photographs)), 8 * CHUNK, "searching"):
+    def search(self, engine: DermSim, sizes: Sizes) -> None:
+        """Ask the gallery with the lesion alone."""
+        for rows in _chunks(self._cheap(sizes), 8 * CHUNK, "searching"):
             pixels, outlines = self._photographs.pixels(rows), self._photographs.outlines[rows]
             lesions = [self._photographs.lesion_ids[row] for row in rows]
             codes = [CODES[label] for label in self._photographs.labels[rows]]
@@ -196,6 +189,12 @@ class _Examination:
                 precision.append(np.array(hits))
             self._ledger.write("regions", "region_precision_at_5", rows, precision[0])
             self._ledger.write("regions", "region_gain", rows, precision[0] - precision[1])
+
+    def _cheap(self, sizes: Sizes) -> IntArray:
+        """Return the photographs for what is cheap: all, unless a quick look was asked for."""
+        if sizes.cheap is None:
+            return np.arange(len(self._photographs))
+        return self._photographs.sample(sizes.cheap)
 
     def _asked(self, rows: IntArray) -> tuple[Images, IntArray]:
         """Return photographs and the diagnosis to explain of each, the most probable."""
@@ -301,7 +300,7 @@ def _report(
         regions=ledger.figures("regions"),
         regions_by_class=ledger.figures_by_class("regions"),
         spread=round(settings.spread, DECIMALS),
-        per_class=asdict(sizes),
+        per_class=sizes.to_dict(),
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from dermsim.methods import METHODS
 from dermsim.metrics import IntArray, macro_mean
 from dermsim.tasks.explain import Plan
 
+if TYPE_CHECKING:
+    from dermsim.data.masks import Outlines
+
 STAGES = 3
 """Last stages of the backbone that each method is tried at."""
 
@@ -28,23 +32,58 @@ class Sizes:
 
     Attributes:
         validation: To choose layers and thresholds on.
+        cheap: For what asks the encoder once for a map; None for every photograph, those of one
+            lesion included.
         removal: For what takes pixels away, and for how alike maps are.
         slow: For all measures of methods that ask the encoder hundreds of times for one map.
         shortcuts: For swapping backgrounds.
     """
 
     validation: int = 24
+    cheap: int | None = None
     removal: int = 24
     slow: int = 8
     shortcuts: int = 60
 
     def __post_init__(self) -> None:
         """Refuse nothing and less, and samples that are not part of one another."""
-        for name, size in asdict(self).items():
+        for name, size in self.to_dict().items():
             if size < 1:
                 raise ValueError(f"{name} is {size}, but must be at least 1.")
         if self.slow > self.removal:
             raise ValueError(f"slow is {self.slow}, but must be at most removal, {self.removal}.")
+        if self.cheap is not None and self.removal > self.cheap:
+            raise ValueError(f"removal is {self.removal}, but must be at most cheap, {self.cheap}.")
+
+    def at_most(self, count: int) -> Sizes:
+        """Return sizes of which none is above `count`, for a quick look.
+
+        Raises:
+            ValueError: If `count` is below 1.
+        """
+        if count < 1:
+            raise ValueError(f"asked for {count} photographs of each diagnosis: 1 is the least.")
+        fewer = {name: min(size, count) for name, size in self.to_dict().items()}
+        return Sizes(**{**fewer, "cheap": min(self.cheap or count, count)})
+
+    def to_dict(self) -> dict[str, int]:
+        """Return how many photographs each measure takes that does not take all."""
+        return {name: size for name, size in asdict(self).items() if size is not None}
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What is to be measured of explanations.
+
+    Attributes:
+        outlines: Of the lesions in the photographs, those of validation included.
+        methods: Keys of `dermsim.methods.METHODS`; None for all that the encoder can be asked with.
+        sizes: How many photographs the measures take.
+    """
+
+    outlines: Outlines
+    methods: Sequence[str] | None = None
+    sizes: Sizes = field(default_factory=Sizes)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dermsim.explanation_tables import HOW_ALIKE, REGIONS, SHORTCUTS, WHERE, WHE
 from dermsim.explanations.baselines import centred_gaussian
 from dermsim.explanations.examination import examine_explanations
 from dermsim.explanations.localization import energy, pointing
-from dermsim.explanations.settings import Settings, Sizes
+from dermsim.explanations.settings import Asked, Settings, Sizes
 from dermsim.explanations.subject import Photographs, Subject
 from dermsim.labels import CODES
 from dermsim.metrics import macro_mean
@@ -46,9 +46,7 @@ def found(engine, rows, synthetic, outlines):
         engine,
         rows,
         synthetic["validation"],
-        outlines,
-        methods=METHODS,
-        sizes=SMALL,
+        Asked(outlines, METHODS, SMALL),
         resamples=20,
     )
 
@@ -224,7 +222,7 @@ def test_a_photograph_without_an_outline(engine, rows, synthetic, outlines):
 
 def test_a_method_of_another_kind_of_encoder(engine, rows, outlines):
     with pytest.raises(ValueError, match="cannot be explained with 'rollout': choose among gradc"):
-        examine_explanations(engine, rows, rows, outlines, methods=["gradcam", "rollout"])
+        examine_explanations(engine, rows, rows, Asked(outlines, ["gradcam", "rollout"]))
 
 
 def test_sizes():

@@ -93,7 +93,7 @@ class Explain(ModelCommand):
             opacity=OPACITY,
             strength=share,
             outlined=self.outline,
-            max_side=max(image.size),
+            side=max(image.size),
         )
         facts = {
             "target": heatmap.target,
@@ -120,7 +120,7 @@ class Explain(ModelCommand):
                 opacity=OPACITY,
                 strength=strength(heatmap, heatmap),
                 outlined=self.outline,
-                max_side=max(picture.size),
+                side=max(picture.size),
             )
             for picture, heatmap in zip((image, other), maps, strict=True)
         ]

@@ -12,6 +12,7 @@ from PIL import Image
 
 from dermsim import cli, command, engine
 from dermsim.data.facts import SITES, Facts
+from dermsim.explanations.settings import Sizes
 from dermsim.labels import CODES, DISCLAIMER
 from dermsim.results import Prediction
 from dermsim.tasks.enroll import ClassBank

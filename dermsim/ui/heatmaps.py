@@ -24,13 +24,24 @@ TARGET_NAMES = {"malignancy": "malignancy", "similarity": "their likeness"}
 GAP = 12
 """Pixels between pictures that are shown side by side."""
 
+SIDE = 900
+"""Longest side in pixels of a picture on the page; small ones are enlarged, so that the outline is
+smooth."""
+
+FAINTEST = 1e-6
+"""Peak of a likeness below which there is rounding alone. A picture cannot be made more like its
+own case, so that nothing in it raises that likeness."""
+
+ALIKE = 0.9999
+"""Likeness above which two pictures are one and the same."""
+
 
 def strength(heatmap: Heatmap, own: Heatmap) -> float:
     """Say how strongly a map is to be drawn, in [0, 1]: faint evidence is drawn faint.
 
     Logits compare within a picture, so the evidence for a diagnosis or for malignancy is as strong
     as its peak is beside the peak for the model's own answer. A likeness, to a picture or to an
-    enrolled class, is as strong as the cosine it explains.
+    enrolled class, is as strong as the cosine it explains, unless nothing in the picture raises it.
 
     Args:
         heatmap: The map to draw.
@@ -39,7 +50,7 @@ def strength(heatmap: Heatmap, own: Heatmap) -> float:
     if heatmap.peak <= 0:
         return 0.0
     if heatmap.target not in CODES and heatmap.target != "malignancy":
-        return float(np.clip(heatmap.score or 0.0, 0, 1))
+        return float(np.clip(heatmap.score or 0.0, 0, 1)) if heatmap.peak > FAINTEST else 0.0
     return min(heatmap.peak / own.peak, 1.0) if own.peak > 0 else 1.0
 
 
@@ -50,7 +61,7 @@ def overlay(
     opacity: float,
     strength: float,
     outlined: bool = False,
-    max_side: int = 900,
+    side: int = SIDE,
 ) -> Image.Image:
     """Draw a heatmap over its picture.
 
@@ -60,9 +71,9 @@ def overlay(
         opacity: Of the map's strongest place, in [0, 1].
         strength: How strong the evidence is, in [0, 1]; a faint map is drawn faint.
         outlined: Whether to draw a line around the map's top region.
-        max_side: Longest side of the result in pixels.
+        side: Longest side of the result in pixels.
     """
-    shown = ImageOps.contain(image, (max_side, max_side)) if max(image.size) > max_side else image
+    shown = ImageOps.contain(image, (side, side))
     resized = Image.fromarray(heatmap.values).resize(shown.size, Image.Resampling.BICUBIC)
     values = np.asarray(resized).clip(0, 1)
     alpha = (values * opacity * strength)[..., None]  # (h, w, 1)
@@ -104,16 +115,18 @@ def explanation(heatmap: Heatmap, answer: str, strength: float) -> str:
     elif heatmap.target == answer:
         finding = f"Evidence for <strong>{name}</strong>, the model's own answer."
     elif heatmap.target in CODES or heatmap.target == "malignancy":
-        finding = (
-            f"Evidence for <strong>{name}</strong>: {percent(strength)} as strong as for the "
-            f"model's own answer, {escape(target_name(answer))}, and drawn that much fainter."
+        own = f"for the model's own answer, {escape(target_name(answer))}"
+        finding = f"Evidence for <strong>{name}</strong>: " + (
+            f"{percent(strength)} as strong as {own}, and drawn that much fainter."
+            if strength < 1
+            else f"at least as strong as {own}."
         )
     else:
         finding = (
             f"What makes the picture like <strong>{name}</strong>: their likeness is "
-            f"{heatmap.score or 0:.2f}, and the map is drawn as strongly."
+            f"{heatmap.score or 0:.3f}, and the map is drawn as strongly."
         )
-    return _caption(finding, heatmap)
+    return _caption(finding, heatmap, "Drag the handle to see the picture without the map. ")
 
 
 def likeness(heatmap: Heatmap, other: Heatmap | None, name: str) -> str:
@@ -124,10 +137,21 @@ def likeness(heatmap: Heatmap, other: Heatmap | None, name: str) -> str:
         other: On the other picture, or None where there is no picture of it.
         name: What the other is called.
     """
-    finding = (
-        f"What makes the picture like <strong>{escape(name)}</strong>: their likeness is "
-        f"{heatmap.score or 0:.2f}, and the maps are drawn as strongly."
-    )
+    name, cosine = escape(name), f"{heatmap.score or 0:.3f}"
+    if max(heatmap.peak, other.peak if other else 0) <= FAINTEST:
+        finding = f"Nothing here raises the likeness to <strong>{name}</strong>, which is {cosine}."
+        if (heatmap.score or 0) > ALIKE:
+            finding += " It is the same picture to the model, and could not be more like it."
+    elif other is None:
+        finding = (
+            f"What makes the picture like <strong>{name}</strong>: their likeness is {cosine}, "
+            "and the map is drawn as strongly."
+        )
+    else:
+        finding = (
+            f"What makes your picture, on the left, like <strong>{name}</strong>, on the right: "
+            f"their likeness is {cosine}, and the maps are drawn as strongly."
+        )
     if other is None:
         finding += (
             " There is no picture of that case here: start with <code>--dataset</code> to see the "
@@ -143,12 +167,12 @@ def target_name(target: str) -> str:
     return TARGET_NAMES.get(target, target)
 
 
-def _caption(finding: str, heatmap: Heatmap) -> str:
+def _caption(finding: str, heatmap: Heatmap, hint: str = "") -> str:
     method = METHODS[heatmap.method]
     return (
         f'<div class="ds ds-caption"><p class="ds-lead">{finding}</p>'
         '<p class="ds-ramp" aria-hidden="true"><span>some</span><i></i><span>most evidence</span>'
-        f'</p><p class="ds-muted"><a href="{method.paper}" target="_blank" rel="noopener '
+        f'</p><p class="ds-muted">{hint}<a href="{method.paper}" target="_blank" rel="noopener '
         f'noreferrer">{escape(method.title)}</a>: {escape(method.sentence)} Raw peak '
         f"{heatmap.peak:.3g}. It shows what moved the score, not where a lesion ends; the model "
         "sees the central square only.</p></div>"

@@ -187,12 +187,13 @@ def explain_tab(
     offers = [method, layer, case, pair, alike, alike_words]
     picture.accepted.success(sentences(show), *single, **_ON_PAGE)
     picture.accepted.success(sentences(offer), picture.path, offers, **_ON_PAGE)
-    target.input(sentences(show), *single, **_ON_PAGE)
-    for menu in how:
-        menu.input(sentences(show), *single, **_ON_PAGE).success(
+    # a menu's `input` comes twice: when an option is chosen and when the menu is left
+    target.select(sentences(show), *single, **_ON_PAGE)
+    for chosen in (method.select, layer.select, smooth.input):
+        chosen(sentences(show), *single, **_ON_PAGE).success(
             sentences(show_pair), *double, **_ON_PAGE
         )
-    case.input(sentences(show_pair), *double, **_ON_PAGE)
+    case.select(sentences(show_pair), *double, **_ON_PAGE)
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     for knob in style:
         knob.change(sentences(redraw), [kept, pair, *style], [drawn, alike], **quiet)

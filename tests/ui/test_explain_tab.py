@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES, LABELS, diagnosis
@@ -62,7 +62,7 @@ def test_any_target_can_be_explained(engine, lesion, bank, target):
     assert heatmap.target == expected
     assert 0 <= strength <= 1
     before, after = explaining.blend(kept, 0.6)
-    assert before.size == after.size == (200, 150)
+    assert before.size == after.size == (900, 675)
     named = diagnosis(expected).name if expected in CODES else expected
     assert named in words and "Raw peak" in words
 
@@ -100,7 +100,7 @@ def test_little_is_kept_of_a_large_picture(engine, tmp_path):
 def test_opacity_and_outline_redraw_without_the_model(engine, lesion):
     kept, _ = explaining.explain(engine, lesion, None, "", "eigencam")
     before, after = explaining.blend(kept, 0.6)
-    original = Image.open(lesion).convert("RGB")
+    original = ImageOps.contain(Image.open(lesion).convert("RGB"), (900, 900))
     assert np.array_equal(before, original)
     assert not np.array_equal(after, original)
     assert np.array_equal(explaining.blend(kept, 0)[1], original)
@@ -119,7 +119,7 @@ def test_a_likeness_is_painted_on_both_where_there_is_a_picture(engine, lesion, 
     expected = [max(0, m.score) if m.peak > 0 else 0 for m in (first, second)]
     assert kept.strengths == pytest.approx(expected, abs=1e-4)
     assert case.image_id in words and "--dataset" not in words
-    assert explaining.blend_pair(kept, 0.6).size == (200 + 12 + 200, 150)
+    assert explaining.blend_pair(kept, 0.6).size == (900 + 12 + 900, 675)
 
 
 def test_without_one_it_is_painted_on_the_visitors(engine, lesion):
@@ -129,7 +129,7 @@ def test_without_one_it_is_painted_on_the_visitors(engine, lesion):
     assert heatmap.score == pytest.approx(case.similarity, abs=1e-4)
     assert heatmap.method == "layercam"
     assert "--dataset" in words
-    assert explaining.blend_pair(kept, 0.6, True).size == (200, 150)
+    assert explaining.blend_pair(kept, 0.6, True).size == (900, 675)
 
 
 # --- the endpoint --------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def test_without_one_it_is_painted_on_the_visitors(engine, lesion):
 
 def test_the_endpoint_answers_with_picture_and_facts(engine, lesion):
     drawn, facts = explaining.explain_data(engine, lesion, "nv", 0.6, "layercam", "-2", True, True)
-    assert drawn.size == (200, 150)
+    assert drawn.size == (900, 675)
     assert (facts["target"], facts["method"]) == ("nv", "layercam")
     assert set(facts) == {"target", "method", "score", "peak", "strength", "answer"}
     assert facts["answer"] == engine.predict([lesion])[0].label_name

@@ -188,7 +188,7 @@ class DermSim:
             report: Becomes ``evaluation.json`` and, with `training`, the card ``README.md``.
             training: The facts of the training run, kept as ``training.json``.
         """
-        from dermsim.report import model_card
+        from dermsim.card import model_card
 
         with atomic_path(folder) as fresh:
             save_encoder(self.model, self.processor, fresh)
@@ -203,7 +203,7 @@ class DermSim:
                 save_json(fresh / "training.json", training)
             if report is not None:
                 report.save(fresh / "evaluation.json")
-                card = model_card(report, training=training or {})
+                card = model_card(report, training=training or {}, calibration=self.calibration)
                 (fresh / "README.md").write_text(card, encoding="utf-8")
 
     def analyze(

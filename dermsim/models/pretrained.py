@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from dermsim.checkpoint import FORMAT
 from dermsim.models import (
     DermSimConfig,
     DermSimEnsembleConfig,
@@ -55,6 +56,7 @@ def save_encoder(model: Encoder, processor: DermSimImageProcessor, folder: Path)
     kind = type(model)
     name = f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
     model.config.auto_map = {"AutoModelForImageClassification": name}
+    model.config.checkpoint_format = FORMAT
     with _quiet_transformers():
         state = {name: _compact(tensor) for name, tensor in model.state_dict().items()}
         model.save_pretrained(folder, state_dict=state)

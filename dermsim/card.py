@@ -256,7 +256,8 @@ images may still miss one disease. Retrieval leaves out cases of the query's own
 - **Framing.** In nearly all photographs one lesion lies in the middle and fills a good part of the
   view. A lesion at the edge, cut off or one of several is outside what was measured.
 - **Age.** HAM10000 gives ages in steps of five years; one photograph in fifteen is of
-  a patient under 30, few are of children. Read the row of an age band, and its n, before trusting the figure for all.
+  a patient under 30, few are of children. Read the row of an age band, and its n, before trusting
+  the figure for all.
 - Rare diagnoses and small groups rest on few lesions: read their intervals, not their values.
 - A heatmap shows what moved the answer, not where the disease is.
 

@@ -65,7 +65,7 @@ def local_folder(
     """
     folder = Path(name_or_path)
     if not folder.exists():
-        folder = _download(str(name_or_path), revision=revision, cache_dir=cache_dir, token=token)
+        folder = download(str(name_or_path), revision=revision, cache_dir=cache_dir, token=token)
     _check_format(folder, name=str(name_or_path))
     if missing := [part for part in PARTS if not (folder / part).exists()]:
         raise FileNotFoundError(
@@ -105,43 +105,62 @@ def _check_format(folder: Path, *, name: str) -> None:
         return
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # bad JSON and bad UTF-8 alike
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
         raise ValueError(f"The config.json of {name} is not valid JSON: {error}.") from error
     written = config.get("checkpoint_format", 1) if isinstance(config, dict) else 1
-    if written not in range(1, FORMAT + 1):
+    if type(written) is not int or not 1 <= written <= FORMAT:
         raise ValueError(
             f"{name} has checkpoint_format {written!r}, and this dermsim reads formats up to "
             f"{FORMAT}: install a later one (pip install -U dermsim)."
         )
 
 
-def _download(name: str, **options: Any) -> Path:
-    """Fetch a snapshot into the cache, taking it up again where it broke off."""
+def download(name: str, *, revision: str | None = None, **options: Any) -> Path:
+    """Fetch a snapshot into the cache, taking it up again where it broke off, and check it.
+
+    Args:
+        name: A repository on the Hub.
+        revision: Branch, tag or commit.
+        options: As for `huggingface_hub.snapshot_download`; ``repo_type="dataset"`` for a data set.
+
+    Returns:
+        Its folder in the cache.
+
+    Raises:
+        OSError: Of the kinds that `local_folder` raises, if it cannot be had whole.
+    """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HTTPError
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
     wait = WAIT
+    damaged: list[str] = []
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(wait)
             wait *= 2
         last = attempt == ATTEMPTS - 1
         try:
-            folder = Path(snapshot_download(name, **options))
+            folder = Path(snapshot_download(name, revision=revision, **options))
         except (HTTPError, OSError, ValueError) as error:
+            if damaged and isinstance(error, LocalEntryNotFoundError):
+                raise ConnectionError(
+                    f"{', '.join(damaged)} of {name} was damaged in the cache, and removed: go "
+                    "online to fetch it again."
+                ) from error
             if last or not _is_transient(error):
-                raise _explained(error, name, options["revision"]) from error
+                kind = "data set" if options.get("repo_type") == "dataset" else "model"
+                raise _explained(error, name, revision, kind) from error
             continue
-        damaged = damaged_files(folder)
+        damaged = []
+        for path in damaged_files(folder):  # of no use to anyone; the next attempt fetches it
+            damaged.append(path.relative_to(folder).as_posix())
+            path.resolve().unlink(missing_ok=True)
+            path.unlink()
         if not damaged:
             return folder
-        for path in damaged:  # of no use to anyone; fetched again by the next attempt
-            path.resolve().unlink()
-            path.unlink()
-    files = ", ".join(path.relative_to(folder).as_posix() for path in damaged)
     raise ConnectionError(
-        f"{files} of {name} came {ATTEMPTS} times with another content than the Hub says it has: "
-        "try another network."
+        f"{', '.join(damaged)} of {name} came {ATTEMPTS} times with another content than the Hub "
+        "says it has: try another network."
     )
 
 
@@ -158,12 +177,13 @@ def _is_transient(error: Exception) -> bool:
     return broken or (type(error) is OSError and error.errno is None)
 
 
-def _explained(error: Exception, name: str, revision: str | None) -> OSError:
+def _explained(error: Exception, name: str, revision: str | None, kind: str) -> OSError:
     """Return what is raised in place of an error of huggingface_hub: one sentence."""
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
         HFValidationError,
+        IncompleteSnapshotError,
         LocalTokenNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
@@ -171,14 +191,14 @@ def _explained(error: Exception, name: str, revision: str | None) -> OSError:
 
     nowhere = f"There is no folder {name}, and"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
-    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__).split(". ")[0]
     if isinstance(error, HFValidationError):
-        return FileNotFoundError(f"{nowhere} it cannot be the name of a model on the Hub.")
+        return FileNotFoundError(f"{nowhere} it cannot be the name of a {kind} on the Hub.")
     if isinstance(error, RevisionNotFoundError):
-        return FileNotFoundError(f"The model {name} on the Hub has no revision {revision!r}.")
+        return FileNotFoundError(f"The {kind} {name} on the Hub has no revision {revision!r}.")
     if isinstance(error, GatedRepoError):
         return PermissionError(
-            f"The model {name} is open only to those its owners admit: ask for access on its page "
+            f"The {kind} {name} is open only to those its owners admit: ask for access on its page "
             "on the Hub, and give a token of yours."
         )
     if isinstance(error, LocalTokenNotFoundError):
@@ -193,14 +213,20 @@ def _explained(error: Exception, name: str, revision: str | None) -> OSError:
         )
     if isinstance(error, RepositoryNotFoundError) or status == 401:
         return FileNotFoundError(
-            f"{nowhere} no such model on the Hub that you may read; if it is private, give a token."
+            f"{nowhere} no such {kind} on the Hub that you may read; if it is private, give a "
+            "token."
         )
     if status == 403:
         return PermissionError(f"The Hub does not let you read {name}: {reason}")
     if isinstance(error, OSError) and error.errno is not None:
         return OSError(f"{name} could not be kept in the cache: {error.strerror or reason}.")
+    if isinstance(error, IncompleteSnapshotError):
+        return ConnectionError(
+            f"The copy of {name} in the cache is incomplete, and the Hub could not be asked for "
+            "the rest: go online."
+        )
     if isinstance(error, json.JSONDecodeError):
         reason = "what answered is not the Hub, or sent half an answer."
     return ConnectionError(
-        f"{nowhere} the Hub could not be asked for a model of that name: {reason}"
+        f"{nowhere} the Hub could not be asked for a {kind} of that name: {reason}"
     )

@@ -18,6 +18,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from dermsim.cli_gallery import gallery_app
+from dermsim.cli_hub import Push, PushDataset
 from dermsim.command import Command, ModelCommand, load_engine
 from dermsim.labels import CODES, DISCLAIMER, parse_dx
 from dermsim.terminal import (
@@ -50,7 +51,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="dermsim",
         description=f"Look into dermatoscopic photographs. {DISCLAIMER}",
         args=argv,
-        config=(FlagCreatePairsOff,),
     )
     try:
         return command.run()
@@ -249,7 +249,7 @@ class Evaluate(Command):
     """The photographs: a Hub id, a folder in any known layout, or "synthetic"."""
     split: Literal["test", "validation", "all"] = "test"
     """Held-out lesions of the training source, or every photograph of another source."""
-    corruptions: bool = False
+    corruptions: FlagCreatePairsOff[bool] = False
     """Measure the same photographs blurred, badly lit, covered with hair and the like, too."""
     shift: str | None = None
     """Photographs of another origin to measure as well, such as ISIC 2017, given as the data."""
@@ -323,3 +323,5 @@ class Ensemble(Command):
 
 
 app.command(gallery_app, name="gallery", help="Look into the gallery of past cases, or build one.")
+app.command(Push, name="push")
+app.command(PushDataset, name="push-dataset")

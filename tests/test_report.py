@@ -137,7 +137,7 @@ def test_every_figure_has_a_title(robust):
         robust.title("charm")
 
 
-# --- by sex, age and site --------------------------------------------------------------------------
+# --- by sex, age and site -----------------------------------------------------------------------
 
 
 def group(fact="sex", name="female", **metrics) -> Subgroup:

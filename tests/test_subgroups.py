@@ -93,7 +93,9 @@ def test_figures_are_those_of_the_group_alone(calibration):
         ill = np.isin(labels[rows], BAD)
         assert group.n_images == len(rows)
         assert group.n_lesions == len(set(owners))
-        assert group.class_counts == {c: int((labels[rows] == i).sum()) for i, c in enumerate(CODES)}
+        assert group.class_counts == {
+            c: int((labels[rows] == i).sum()) for i, c in enumerate(CODES)
+        }
         assert group.n_malignant == ill.sum()
         assert group.diagnoses == CODES, "each has lesions enough"
         called = malignancy[rows] >= threshold

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dermsim.labels import CODES
 from dermsim.models import DermSimEnsembleModel, Encoder
 from dermsim.models.encode import fingerprint
 from dermsim.models.pretrained import load_encoder
@@ -37,8 +38,9 @@ def load_parts(folder: Path) -> dict[str, Any]:
         FileNotFoundError: If a file is missing.
         ValueError: If a part is damaged, or was made by another encoder than the folder's.
     """
+    model, processor = load_encoder(folder)
     try:
-        model, processor = load_encoder(folder)
+        _check_labels(model)
         mark = fingerprint(model, processor)
         parts: dict[str, Any] = {
             "model": model,
@@ -57,6 +59,15 @@ def load_parts(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"The checkpoint {folder} cannot be used: {error}") from error
     return parts
+
+
+def _check_labels(model: Encoder) -> None:
+    names = tuple((model.config.id2label or {}).values())
+    if names != CODES:
+        raise ValueError(
+            f"its config.json names the classes {', '.join(map(str, names))}, and dermsim reads "
+            f"logits as {', '.join(CODES)}, in this order."
+        )
 
 
 def _check_detector(detector: OutlierDetector, model: Encoder) -> None:

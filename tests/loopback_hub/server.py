@@ -106,6 +106,34 @@ class LoopbackHub:
         assert found is not None, f"there is no {kind[:-1]} {name}"
         return found
 
+    def publish(
+        self, name: str, folder: Path, *, kind: str = "models", private: bool = False
+    ) -> str:
+        """Commit a folder to main without a client, and return the commit: for tests of loading.
+
+        Args:
+            name: Owner and name; the repository is made when it is not there.
+            folder: What to commit; files of other commits that it lacks are gone.
+            kind: "models", "datasets" or "spaces".
+            private: Whether a new repository is private.
+        """
+        settings = {"private": private, "gated": False}
+        found = self.storage.repository(kind, name)
+        repository = found or self.storage.create(kind, name, settings=settings)
+        kept = {".gitattributes": repository.head.files[".gitattributes"]}
+        kept |= {
+            path.relative_to(folder).as_posix(): self.storage.put_file(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        made = repository.add_commit(
+            repository.head, kept, title="Publish", message="", by=name.split("/")[0]
+        )
+        known = repository.refs
+        known["heads"]["main"] = made.oid
+        repository.write_refs(known)
+        return made.oid
+
     def inject(self, *faults: Fault) -> None:
         """Arm faults; the first that fits a request befalls it."""
         self._faults.extend(faults)

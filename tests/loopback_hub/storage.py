@@ -96,6 +96,18 @@ class Storage:
         write(self.root / "blobs" / oid[:2] / oid, data)
         return Entry(oid, len(data))
 
+    def put_lfs(self, data: bytes) -> Entry:
+        """Keep a large file."""
+        oid = hashlib.sha256(data).hexdigest()
+        write(self.lfs_path(oid), data)
+        return Entry(git_hash(pointer(oid, len(data))), len(data), oid)
+
+    def put_file(self, path: Path) -> Entry:
+        """Keep a file the way that a new repository would have it."""
+        data = path.read_bytes()
+        large = f"*{path.suffix} filter=lfs" in GIT_ATTRIBUTES or b"\0" in data
+        return self.put_lfs(data) if large else self.put_blob(data)
+
     def content(self, entry: Entry) -> bytes:
         """Return the bytes of a file."""
         if entry.lfs:

@@ -323,5 +323,5 @@ class Ensemble(Command):
 
 
 app.command(gallery_app, name="gallery", help="Look into the gallery of past cases, or build one.")
-app.command(Push, name="push")
-app.command(PushDataset, name="push-dataset")
+app.command(name="push")(Push)
+app.command(name="push-dataset")(PushDataset)

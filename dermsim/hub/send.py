@@ -118,8 +118,8 @@ def _prepare(api: HfApi, difference: Difference, *, private: bool, branch: str |
     head = difference.head
     with asking(f"make {parcel.repo_id}"):
         if head is None:
-            sdk = {"space_sdk": "gradio"} if parcel.kind == "space" else {}
-            api.create_repo(**where, private=private, exist_ok=True, **sdk)
+            sdk = "gradio" if parcel.kind == "space" else None
+            api.create_repo(**where, private=private, exist_ok=True, space_sdk=sdk)
             head, _ = look(api, parcel)
         if branch is not None and not branch.startswith("refs/"):
             api.create_branch(**where, branch=branch, revision="main", exist_ok=True)

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -118,9 +119,7 @@ def gpu_lender() -> Lend | None:
     """
     if os.environ.get("SPACES_ZERO_GPU", "").lower() not in ("1", "t", "true"):
         return None
-    from spaces import GPU
-
-    return cast("Lend", GPU(duration=SECONDS))
+    return cast("Lend", import_module("spaces").GPU(duration=SECONDS))
 
 
 # -- what the page runs on ------------------------------------------------------------------------

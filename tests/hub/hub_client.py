@@ -72,13 +72,14 @@ def read_gallery(name):
     return gallery, listed, rows.features["dx"].names, rows.column_names
 
 
-def run_card(name, folder):
-    """Run the code of a model's card as it is printed there; return what it prints."""
+def run_card(name, folder, *, kind="model"):
+    """Run the code of a card as it is printed there; return what it prints."""
     import os
 
-    from huggingface_hub import ModelCard
+    from huggingface_hub import DatasetCard, ModelCard
 
-    blocks = re.findall(r"```python\n(.*?)```", ModelCard.load(name).content, flags=re.DOTALL)
+    card = {"model": ModelCard, "dataset": DatasetCard}[kind].load(name)
+    blocks = re.findall(r"```python\n(.*?)```", card.content, flags=re.DOTALL)
     out, before = io.StringIO(), os.getcwd()
     os.chdir(folder)
     try:

@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +107,8 @@ def test_what_is_pushed_works_and_the_same_push_again_is_none(hub, online, push,
     np.testing.assert_array_equal(listed, engine.gallery.embeddings)
     assert names == ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]
     assert "image" not in columns
+    printed = online.run(run_card, GALLERY, tmp_path, kind="dataset").unwrap()
+    assert printed == f"{names} 16\n"
 
     before = written(hub)
     status, out, err = push("--no-dry-run", "--private")
@@ -112,6 +117,7 @@ def test_what_is_pushed_works_and_the_same_push_again_is_none(hub, online, push,
     assert written(hub) == before
 
 
+@pytest.mark.slow
 def test_the_model_refers_to_its_gallery_when_there_is_one(hub, push, copy):
     assert push("--no-dry-run", "--only", "model")[0] == 0
     assert GALLERY not in text_of(hub, "model", "README.md")
@@ -129,6 +135,7 @@ def test_the_model_refers_to_its_gallery_when_there_is_one(hub, push, copy):
     assert re.search(r"^\d+ files are the same\.$", out, flags=re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_pictures_in_the_gallery_can_be_shown(hub, online, push, photographs, tmp_path):
     assert push("--no-dry-run", "--only", "gallery", "--include-images")[0] == 0
     rows = online.run(read_pictures, GALLERY, ["SYN_0000001", "SYN_0000002", "nobody"]).unwrap()
@@ -167,6 +174,15 @@ def test_options_that_make_no_sense_are_refused(hub, push, options, words):
     assert hub.requests == []
 
 
+def test_the_script_is_the_command():
+    script = Path(__file__).parents[2] / "hub" / "push.py"
+    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for option in ("--dry-run", "--no-dry-run", "--private", "--revision", "--create-pr"):
+        assert option in done.stdout
+    assert "--include-images" in done.stdout
+
+
 def test_a_folder_that_is_not_finished_is_refused(hub, push, copy):
     (copy / "evaluation.json").unlink()
     answer = push("--no-dry-run", checkpoint=copy)
@@ -183,7 +199,8 @@ def test_a_folder_that_does_not_prove_itself_is_refused(hub, push, copy):
     assert written(hub) == []
 
 
-def test_a_push_that_breaks_off_leaves_no_folder_behind(hub, push, monkeypatch, tmp_path):
+@pytest.mark.slow
+def test_a_push_that_breaks_off_leaves_every_main_as_it_was(hub, push):
     hub.inject(Fault("PUT", "/upload/", HangUp(0.5), times=None, host="storage"))
     assert_refused(push("--no-dry-run"), f"The Hub could not take the files of {GALLERY}")
     for kind, name in KINDS.values():

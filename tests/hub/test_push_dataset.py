@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import Image, load_dataset
-from hub_client import command, write_raw
+from hub_client import command, run_card, write_raw
 from huggingface_hub import DatasetCard
 from loopback_hub.cards import check_card
 
@@ -70,6 +70,8 @@ def test_it_comes_back_identically(hub, online, push, raw):
     lesion_of = dict(zip(rows["image_id"], rows["lesion_id"], strict=True))
     lesions = [{lesion_of[i] for i in ids} for ids in splits.values()]
     assert sum(map(len, lesions)) == len(set.union(*lesions))
+    printed = online.run(run_card, NAME, raw, kind="dataset").unwrap()
+    assert printed == f"{ ({name: len(ids) for name, ids in regrouped.items()}) }\n"
     repository = hub.repository(NAME, kind="datasets")
     assert repository.settings["private"] is True
     assert len(repository.history(repository.head)) == 2

@@ -71,14 +71,6 @@ def load_pipeline(name, photograph, **options):
     return classify(str(photograph))[0]["label"]
 
 
-def load_rows(name, cache, **options):
-    """Load a data set with the datasets library; return what it holds."""
-    from datasets import load_dataset
-
-    rows = load_dataset(name, split="train", cache_dir=str(cache), **options)
-    return [(row["image_id"], row["image"].tobytes()) for row in rows]
-
-
 def load_ham(name):
     """Load a data set with dermsim; return what it holds."""
     from dermsim import load_ham10000

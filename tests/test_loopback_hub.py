@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from loopback_hub import Fault, Refuse
+from loopback_hub import CutShort, Fault, Refuse
 
 NAME = "alice/demo"
 LARGE = bytes(range(256)) * 40
@@ -73,23 +73,12 @@ def contents(folder):
 
 @pytest.mark.parametrize("kind", ["model", "dataset", "space"])
 def test_what_is_pushed_comes_back(hub, hub_token, online, folder, tmp_path, kind):
-    if kind == "space":
-        made = call, hub.url, hub_token, "create_repo", NAME
-        assert online.run(*made, repo_type="space", space_sdk="gradio").ok
-        text = "---\nsdk: gradio\ncolorFrom: blue\n---\n"
-        (folder / "README.md").write_text(text)
-    if kind != "space":
-        online.run(push, hub.url, hub_token, folder, kind=kind).unwrap()
-    else:
-        online.run(
-            call,
-            hub.url,
-            hub_token,
-            "upload_folder",
-            repo_id=NAME,
-            repo_type=kind,
-            folder_path=folder,
-        ).unwrap()
+    options = {"space_sdk": "gradio"} if kind == "space" else {}
+    (folder / "README.md").write_text("---\nsdk: gradio\n---\n" if options else "# Demo\n")
+    made = online.run(call, hub.url, hub_token, "create_repo", NAME, repo_type=kind, **options)
+    assert NAME in made.unwrap()
+    given = {"repo_id": NAME, "repo_type": kind, "folder_path": folder}
+    online.run(call, hub.url, hub_token, "upload_folder", **given).unwrap()
     back = online.run(fetch, hub.url, None, tmp_path / "cache", repo_type=kind).unwrap()
     assert back.pop(".gitattributes").startswith(b"*.arrow filter=lfs")
     assert back == contents(folder)
@@ -172,6 +161,16 @@ def test_a_commit_on_what_is_no_longer_the_head_is_refused(hub, hub_token, onlin
     late = online.run(push, hub.url, hub_token, folder, parent_commit=first)
     assert "A commit has happened since" in late.sentence
     assert hub.repository(NAME).head.oid == second
+
+
+def test_a_large_download_goes_on_where_it_broke_off(hub, online, tmp_path):
+    (tmp_path / "source").mkdir()
+    data = os.urandom(1000) * 24_000  # the client writes ten megabytes at a time
+    (tmp_path / "source" / "large.bin").write_bytes(data)
+    hub.publish(NAME, tmp_path / "source")
+    hub.inject(Fault("GET", "/lfs/", CutShort(0.9), host="storage"))
+    assert online.run(fetch, hub.url, None, tmp_path / "cache").unwrap()["large.bin"] == data
+    assert [n.status for n in hub.seen("GET", "/lfs/")] == [200, 206]
 
 
 # --- who may do what -----------------------------------------------------------------------------

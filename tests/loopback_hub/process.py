@@ -45,6 +45,9 @@ class ClientProcess:
     """Runs functions in a process of its own, one after the other.
 
     The process starts with the first call and lives until `close`.
+
+    Attributes:
+        home: Where the clients keep what they fetched.
     """
 
     def __init__(self, url: str, home: Path, *, without: tuple[str, ...] = ()) -> None:
@@ -55,6 +58,7 @@ class ClientProcess:
             home: Folder for all that the clients keep.
             without: Packages that are not to be found there.
         """
+        self.home = home
         environment = {
             "HF_ENDPOINT": url,
             "HF_HOME": str(home),

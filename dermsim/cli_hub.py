@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -120,7 +121,7 @@ def describe(difference: Difference) -> str:
     body = table(["", "bytes", "file"], rows) if rows else "The Hub holds it already."
     left = len(difference.lines) - LINES
     lines = [*difference.lines[:LINES], *([f"... and {left} more lines"] if left > 0 else [])]
-    unchanged = [f"{same} files are the same."] if same and rows else []
+    unchanged = [f"Files that are the same: {same}."] if same and rows else []
     return "\n".join([head, body, *unchanged, *lines])
 
 
@@ -147,6 +148,7 @@ class Push(HubCommand):
         """Assemble, prove, compare, and send if asked to."""
         from dermsim.hub.proof import prove
         from dermsim.hub.release import assemble
+        from dermsim.hub.tidy import check_tidy
 
         self.check()
         if self.data is None and (self.include_images or not self.dry_run):
@@ -154,6 +156,7 @@ class Push(HubCommand):
                 "--data is missing: a checkpoint is measured again on what it was trained on "
                 "before it is sent"
             )
+        check_tidy(self.checkpoint)
         names = self.names()
         dataset = None
         if self.data is not None:
@@ -180,15 +183,15 @@ class Push(HubCommand):
         """Say where everything goes. A gallery that is there already goes on being referred to."""
         from huggingface_hub import HfApi
 
-        from dermsim.hub.asking import asking
+        from dermsim.hub.asking import ask
         from dermsim.hub.release import Names
 
         gallery: str | None = f"{self.to}-gallery"
         names = Names(self.to, gallery=gallery, space=self.to if "space" in self.only else None)
         if "gallery" not in self.only:
-            with asking(f"say whether there is a data set {gallery}"):
-                if not HfApi().repo_exists(str(gallery), repo_type="dataset"):
-                    return replace(names, gallery=None)
+            there = partial(HfApi().repo_exists, str(gallery), repo_type="dataset")
+            if not ask(f"say whether there is a data set {gallery}", there):
+                return replace(names, gallery=None)
         return names
 
 

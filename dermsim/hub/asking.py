@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Callable
+from typing import TypeVar
 
-TRANSIENT = (408, 429, 500, 502, 503, 504)
-"""HTTP statuses of a Hub that may answer in a moment."""
+from dermsim.downloads import persist
+
+T = TypeVar("T")
 
 
-@contextmanager
-def asking(what: str) -> Iterator[None]:
-    """Turn the errors of huggingface_hub inside the block into built-in ones of one sentence.
+def ask(what: str, action: Callable[[], T]) -> T:
+    """Ask the Hub for something that may be asked for twice, again when it is busy for a moment.
 
     Args:
         what: What is being done, to follow "The Hub", such as ``"take the files of alice/demo"``.
+        action: Does it through huggingface_hub.
+
+    Returns:
+        What `action` returned.
 
     Raises:
+        FileNotFoundError: If what is asked for is not there.
         PermissionError: If there is no token, or it has not the right.
         ConnectionError: If the Hub cannot be reached, or fails.
         ValueError: If the Hub finds a card invalid.
@@ -24,7 +30,7 @@ def asking(what: str) -> Iterator[None]:
     from huggingface_hub.errors import HTTPError
 
     try:
-        yield
+        return persist(action)
     except (HTTPError, OSError, RuntimeError, ValueError) as error:
         raise explained(error, what) from error
 
@@ -38,23 +44,6 @@ def status_of(error: BaseException | None) -> int | None:
             return error.response.status_code
         error = error.__cause__
     return None
-
-
-def is_transient(error: BaseException) -> bool:
-    """Say whether trying again may help: the Hub is busy, or an answer broke off."""
-    from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
-
-    if isinstance(error, OfflineModeIsEnabled):
-        return False
-    status = status_of(error)
-    if status is not None:
-        return status in TRANSIENT
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, HTTPError):
-            return True
-        seen = seen.__cause__
-    return False
 
 
 def explained(error: Exception, what: str) -> Exception:
@@ -86,6 +75,8 @@ def explained(error: Exception, what: str) -> Exception:
         )
     if status == 404:
         return FileNotFoundError(f"The Hub could not {what}: it is not there ({reason})")
-    if isinstance(error, ValueError) and status in (None, 400):
+    if isinstance(error, json.JSONDecodeError):
+        reason = "what answered is not the Hub, or sent half an answer"
+    elif isinstance(error, ValueError) and status in (None, 400):
         return ValueError(f"The Hub would not {what}: {reason}")
     return ConnectionError(f"The Hub could not {what}: {reason}")

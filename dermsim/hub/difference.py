@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dermsim.hub.asking import asking
+from dermsim.hub.asking import ask
 from dermsim.hub.parcel import Parcel
 
 if TYPE_CHECKING:
@@ -103,9 +102,9 @@ def compare(
         PermissionError: If the token is refused.
         ConnectionError: If the Hub cannot be asked.
     """
-    with asking(f"say what {parcel.repo_id} holds"):
-        head, private = look(api, parcel, revision)
-        there = {file.path: file for file in _tree(api, parcel, head)} if head else {}
+    what = f"say what {parcel.repo_id} holds"
+    head, private = ask(what, lambda: look(api, parcel, revision))
+    there = ask(what, lambda: _tree(api, parcel, head)) if head else {}
     here = parcel.files
     changes = [
         Change(path, _status(here[path], there.get(path)), here[path].stat().st_size)
@@ -116,9 +115,8 @@ def compare(
     lines: list[str] = []
     if texts and head:
         wanted = [c for c in changes if c.status == "changed" and _readable(c, there[c.path])]
-        with asking(f"hand out the texts of {parcel.repo_id}"):
-            for change in wanted:
-                lines += _line_diff(api, parcel, head, change.path)
+        for change in wanted:
+            lines += _line_diff(api, parcel, head, change.path)
     changes.sort(key=lambda change: change.path)
     return Difference(parcel, head, private, tuple(changes), tuple(lines))
 
@@ -150,13 +148,13 @@ def look(api: HfApi, parcel: Parcel, revision: str | None = None) -> tuple[str |
     return found.sha, bool(found.private)
 
 
-def _tree(api: HfApi, parcel: Parcel, head: str) -> Iterator[RepoFile]:
+def _tree(api: HfApi, parcel: Parcel, head: str) -> dict[str, RepoFile]:
     from huggingface_hub.hf_api import RepoFile
 
     listed = api.list_repo_tree(
         parcel.repo_id, recursive=True, revision=head, repo_type=parcel.kind
     )
-    return (entry for entry in listed if isinstance(entry, RepoFile))
+    return {entry.path: entry for entry in listed if isinstance(entry, RepoFile)}
 
 
 def _status(here: Path, there: RepoFile | None) -> Status:
@@ -179,7 +177,10 @@ def _readable(change: Change, there: RepoFile) -> bool:
 
 
 def _line_diff(api: HfApi, parcel: Parcel, head: str, path: str) -> list[str]:
-    fetched = api.hf_hub_download(parcel.repo_id, path, repo_type=parcel.kind, revision=head)
+    fetched = ask(
+        f"hand out {path} of {parcel.repo_id}",
+        lambda: api.hf_hub_download(parcel.repo_id, path, repo_type=parcel.kind, revision=head),
+    )
     old = Path(fetched).read_text(encoding="utf-8", errors="replace").splitlines()
     new = parcel.files[path].read_text(encoding="utf-8").splitlines()
     there, here = f"{parcel.repo_id}/{path} on the Hub", f"{parcel.repo_id}/{path}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dermsim.hub.asking import asking
+from dermsim.hub.asking import ask
 from dermsim.hub.difference import Difference
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def check_rights(
         PermissionError: If there is no token, it may only read, or not there.
         ConnectionError: If the Hub cannot be asked.
     """
-    with asking("say whose token this is"):
-        account = api.whoami()
+    account = ask("say whose token this is", api.whoami)
     token = account.get("auth", {}).get("accessToken", {})
     if token.get("role") == "read":
         raise PermissionError(
@@ -57,8 +57,8 @@ def check_rights(
                     f"right to write as {owner}."
                 )
         elif not create_pr:
-            with asking(f"let {account['name']} write to {parcel.repo_id}"):
-                api.auth_check(parcel.repo_id, repo_type=parcel.kind, write=True)
+            check = partial(api.auth_check, parcel.repo_id, repo_type=parcel.kind, write=True)
+            ask(f"let {account['name']} write to {parcel.repo_id}", check)
 
 
 def _may_create(account: dict[str, Any], token: dict[str, Any], owner: str) -> bool:

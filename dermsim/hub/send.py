@@ -10,19 +10,15 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dermsim.hub.asking import asking, explained, is_transient
+from dermsim.downloads import ATTEMPTS, WAIT, is_transient
+from dermsim.hub.asking import ask, explained
 from dermsim.hub.difference import Difference, compare, look
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo, HfApi
-
-ATTEMPTS = 4
-"""How often a commit that the Hub did not answer is tried."""
-
-WAIT = 1.0
-"""Seconds before the second attempt; each further wait is twice as long."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +73,16 @@ def send(
     branch = None if revision == "main" else revision
     jobs = [_prepare(api, d, private=private, branch=branch) for d in differences if not d.empty]
     for job in jobs:
-        with asking(f"take the files of {job.repo_id}"), _quiet():
-            api.preupload_lfs_files(
-                job.repo_id,
-                additions=job.additions,
-                repo_type=job.kind,
-                revision=branch,
-                create_pr=create_pr,
-                free_memory=False,
-            )
+        upload = partial(
+            api.preupload_lfs_files,
+            job.repo_id,
+            additions=job.additions,
+            repo_type=job.kind,
+            revision=branch,
+            create_pr=create_pr,
+            free_memory=False,
+        )
+        ask(f"take the files of {job.repo_id}", upload)
     sent: list[Sent] = []
     for job in jobs:
         try:
@@ -116,13 +113,15 @@ def _prepare(api: HfApi, difference: Difference, *, private: bool, branch: str |
     parcel = difference.parcel
     where: dict[str, Any] = {"repo_id": parcel.repo_id, "repo_type": parcel.kind}
     head = difference.head
-    with asking(f"make {parcel.repo_id}"):
-        if head is None:
-            sdk = "gradio" if parcel.kind == "space" else None
-            api.create_repo(**where, private=private, exist_ok=True, space_sdk=sdk)
-            head, _ = look(api, parcel)
-        if branch is not None and not branch.startswith("refs/"):
-            api.create_branch(**where, branch=branch, revision="main", exist_ok=True)
+    what = f"make {parcel.repo_id}"
+    if head is None:
+        sdk = "gradio" if parcel.kind == "space" else None
+        new: dict[str, Any] = {"private": private, "space_sdk": sdk, "exist_ok": True}
+        ask(what, partial(api.create_repo, **where, **new))
+        head, _ = ask(what, lambda: look(api, parcel))
+    if branch is not None and not branch.startswith("refs/"):
+        new = {"branch": branch, "revision": "main", "exist_ok": True}
+        ask(what, partial(api.create_branch, **where, **new))
     return _Job(difference, head)
 
 

@@ -135,7 +135,8 @@ def fetch(folder: Path) -> Fetched:
         FileNotFoundError: If the Space lacks its settings.
         ValueError: If they are damaged.
     """
-    from dermsim.checkpoint import download, local_folder
+    from dermsim.checkpoint import local_folder
+    from dermsim.downloads import download
     from dermsim.hub.gallery_data import FILES
 
     wanted = load_json(folder / SETTINGS, keys={"model", "gallery"})

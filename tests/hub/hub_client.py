@@ -61,7 +61,7 @@ def read_gallery(name):
     import numpy as np
     from datasets import load_dataset
 
-    from dermsim.checkpoint import download
+    from dermsim.downloads import download
     from dermsim.hub.gallery_data import load_gallery
 
     rows = load_dataset(name, split="train")
@@ -70,6 +70,19 @@ def read_gallery(name):
     gallery = load_gallery(folder, fingerprint=header["fingerprint"])
     listed = np.array(rows["embedding"], dtype=np.float32)
     return gallery, listed, rows.features["dx"].names, rows.column_names
+
+
+def validate_cards(model, gallery):
+    """Have huggingface_hub validate the cards on the Hub, as it does."""
+    from huggingface_hub import DatasetCard, ModelCard, SpaceCard
+
+    ModelCard.load(model).validate()
+    DatasetCard.load(gallery).validate()
+    SpaceCard.load(model).validate()
+    try:
+        ModelCard("---\ntags: derm\n---\n").validate()
+    except ValueError as error:
+        return str(error)
 
 
 def run_card(name, folder, *, kind="model"):

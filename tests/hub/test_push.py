@@ -9,7 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_client import GALLERY, KINDS, MODEL, command, embed, read_gallery, run_card
+from hub_client import (
+    GALLERY,
+    KINDS,
+    MODEL,
+    command,
+    embed,
+    read_gallery,
+    run_card,
+    validate_cards,
+)
 from loopback_hub import Fault, HangUp
 from loopback_hub.cards import check_card
 
@@ -88,6 +97,7 @@ def test_what_is_pushed_works_and_the_same_push_again_is_none(hub, online, push,
         assert repository.settings["private"] is True
     for part, (kind, _) in KINDS.items():
         assert check_card(text_of(hub, part, "README.md"), kind=kind[:-1]) == ([], [])
+    assert '"tags" must be' in online.run(validate_cards, MODEL, GALLERY).unwrap()
     assert "preload_from_hub" not in text_of(hub, "space", "README.md")
 
     # bit for bit the same embeddings
@@ -132,7 +142,7 @@ def test_the_model_refers_to_its_gallery_when_there_is_one(hub, push, copy):
     assert re.search(r"^changed +\d+ +training\.json$", out, flags=re.MULTILINE)
     assert '-  "command": "python train.py"' in out
     assert '+{"command": "python other.py"}' in out
-    assert re.search(r"^\d+ files are the same\.$", out, flags=re.MULTILINE)
+    assert re.search(r"^Files that are the same: \d+\.$", out, flags=re.MULTILINE)
 
 
 @pytest.mark.slow
@@ -150,7 +160,7 @@ def test_pictures_in_the_gallery_can_be_shown(hub, online, push, photographs, tm
 
 def read_pictures(name, ids):
     """Return pictures of a gallery on the Hub as arrays."""
-    from dermsim.checkpoint import download
+    from dermsim.downloads import download
     from dermsim.hub.gallery_data import GalleryPictures, has_pictures
 
     folder = download(name, repo_type="dataset")

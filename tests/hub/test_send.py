@@ -8,7 +8,8 @@ import pytest
 from hub_client import MODEL
 from loopback_hub import Fault, HangUp, LoseReply, Mangle, Refuse
 
-from dermsim.hub.difference import Change, compare
+from dermsim.cli_hub import describe
+from dermsim.hub.difference import Change, Difference, compare
 from dermsim.hub.parcel import Parcel, refuse_pictures
 from dermsim.hub.rights import check_rights
 from dermsim.hub.send import send
@@ -427,6 +428,15 @@ def test_a_card_that_the_hub_refuses_stops_everything(hub, deliver_it, parcel):
     outcome = deliver_it()
     assert_refused(outcome, "ValueError", f"The Hub would not commit to {MODEL}", '"tags" must be')
     assert held(hub) == {}
+
+
+def test_long_differences_are_cut(parcel):
+    changes = (Change("notes.txt", "changed", 150), Change("README.md", "same", 39))
+    lines = tuple(f"+line {i}" for i in range(70))
+    text = describe(Difference(parcel, "0" * 40, False, changes, lines))
+    assert text.splitlines()[0].startswith(f"model {MODEL} (at commit 000000000000), licence apach")
+    assert "Files that are the same: 1." in text
+    assert text.endswith("+line 59\n... and 10 more lines")
 
 
 # --- parcels -------------------------------------------------------------------------------------

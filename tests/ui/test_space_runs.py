@@ -1,10 +1,12 @@
 """A Space as it was sent, in a fresh environment of its own requirements, asked as visitors do."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,7 +44,7 @@ def space(hub, hub_token, online, checkpoint, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory) -> Path:
+def python(tmp_path_factory) -> Iterator[Path]:
     """The Python of a fresh environment in which pip has installed what the Space asks for."""
     from dermsim.hub.space import requirements
 
@@ -51,7 +53,8 @@ def python(tmp_path_factory) -> Path:
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     pip = [folder / "venv" / "bin" / "pip", "install", "--quiet", "--no-cache-dir"]
     subprocess.run([*pip, "-r", folder / "requirements.txt"], check=True)
-    return folder / "venv" / "bin" / "python"
+    yield folder / "venv" / "bin" / "python"
+    shutil.rmtree(folder)  # gigabytes, and pytest keeps what its last runs left
 
 
 @pytest.fixture
@@ -110,7 +113,7 @@ def test_it_runs_on_the_model_and_the_gallery_of_the_hub(hub, space, start, pict
         case.image_id for case in engine.search(str(picture), 3)[0]
     ]
     assert client.predict(api_name="/note") == ""
-    fetched = [note.target for note in hub.requests[asked:] if note.method == "GET"]
+    fetched = [note.target for note in hub.requests[asked:]]
     assert any(f"/{MODEL}/resolve/" in target for target in fetched)
     assert any(f"/datasets/{GALLERY}/resolve/" in target for target in fetched)
 

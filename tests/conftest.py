@@ -132,6 +132,7 @@ def hub(_hub):
     """An empty Hub on 127.0.0.1; the test fails if it asks for what no endpoint answers."""
     _hub.reset()
     yield _hub
+    assert not _hub.crashes, "\n".join(_hub.crashes)
     assert not _hub.unknown, "unknown endpoints: " + ", ".join(map(str, _hub.unknown))
 
 

@@ -23,10 +23,11 @@ and both ask the same server, whatever the test: the fixture empties it.
 In the test's own process ``HfApi(endpoint=hub.url, token=hub_token)`` works only with
 ``HF_HUB_OFFLINE=0``, which this test suite sets to 1; use `online`.
 
-Uploads: since 2.0 huggingface_hub does not ask the Hub whether it has Xet. Where the hf_xet package
-is installed, uploads need a Xet server and there is no way back to git-lfs, whatever the Hub
-answers. `online` and `stranger` therefore have ``HF_HUB_DISABLE_XET=1``. Downloads follow what the
-Hub says: it names no Xet hash, so they are plain HTTP.
+Uploads: huggingface_hub does not ask the Hub how large files are to come. Where the hf_xet package
+is installed they come by Xet, and by git-lfs with ``HF_HUB_DISABLE_XET=1``. This Hub takes both; it
+stores them alike. `online` and `stranger` have that variable set, since waits and faults of git-lfs
+can be steered, and ``hub_clients.by_xet`` lifts it for one call. Downloads follow what the Hub
+says: it names no Xet hash, so they are plain HTTP.
 
 Faults::
 

@@ -9,13 +9,14 @@ import shutil
 import socket
 import struct
 import threading
+import traceback
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from . import files, repositories  # noqa: F401 they register their routes
+from . import files, repositories, xet  # noqa: F401 they register their routes
 from .exchange import Account, HubError, Request, Response
 from .faults import Alter, CutShort, Effect, Fault, HangUp, LoseReply, Mangle, Refuse
 from .routing import find
@@ -46,8 +47,11 @@ class LoopbackHub:
         storage: What the Hub remembers.
         requests: All requests so far.
         unknown: Those among them that no endpoint answers. A test ends with none.
+        crashes: Where an endpoint itself went wrong. A test ends with none.
         page_size: Entries of a tree per page.
         part_size: Bytes above which an upload comes in parts.
+        xet_tokens: What the storage accepts from clients that use Xet.
+        announced: Length and checksum of the xorbs that such clients are about to send.
     """
 
     def __init__(self, root: Path, *, page_size: int = 1000, part_size: int = 5 * 2**20) -> None:
@@ -55,6 +59,9 @@ class LoopbackHub:
         self.page_size, self.part_size = page_size, part_size
         self.requests: list[Note] = []
         self.unknown: list[Note] = []
+        self.crashes: list[str] = []
+        self.xet_tokens: set[str] = set()
+        self.announced: dict[str, tuple[int, int]] = {}
         self._accounts: dict[str, Account] = {}
         self._faults: list[Fault] = []
         self._servers = [_Server(self, "hub"), _Server(self, "storage")]
@@ -76,12 +83,18 @@ class LoopbackHub:
             server.server_close()
 
     def reset(self) -> None:
-        """Forget everything: repositories, accounts, requests and faults."""
-        shutil.rmtree(self.storage.root, ignore_errors=True)
+        """Forget everything: repositories, accounts, requests and faults.
+
+        Only xorbs stay: clients remember which of them they sent, and do not send them again.
+        """
+        for place in ("arriving", "blobs", "lfs", "repos"):
+            shutil.rmtree(self.storage.root / place, ignore_errors=True)
         self._accounts.clear()
+        self.xet_tokens.clear()
         self._faults.clear()
         self.requests.clear()
         self.unknown.clear()
+        self.crashes.clear()
 
     def add_account(self, name: str, **rights: Any) -> str:
         """Make a user, or another token of one, and return the token.
@@ -219,6 +232,9 @@ class _Handler(BaseHTTPRequestHandler):
             answer = function(hub, request, *parts)
         except HubError as error:
             answer = error.response()
+        except Exception:  # the server's own mistake, which no client's retry shall hide
+            hub.crashes.append(traceback.format_exc())
+            answer = HubError(500, "The loopback Hub failed.").response()
         hub.note(request, answer.status, known=endpoint is not None)
         return answer
 
@@ -226,6 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
         authorization = request.headers.get("authorization")
         if authorization is None:
             return None
+        if request.host == "storage" and request.path.startswith(("/v1/", "/v2/")):
+            return None  # Xet has tokens of its own
         if request.host == "storage":
             raise HubError(400, "Only one auth mechanism allowed: the address is signed already.")
         return self.server.hub.account(authorization.removeprefix("Bearer "))

@@ -80,7 +80,7 @@ def validate_cards(model, gallery):
     DatasetCard.load(gallery).validate()
     SpaceCard.load(model).validate()
     try:
-        ModelCard("---\ntags: derm\n---\n").validate()
+        ModelCard("---\npipeline_tag:\n- derm\n---\n").validate()
     except ValueError as error:
         return str(error)
 

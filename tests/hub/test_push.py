@@ -97,7 +97,7 @@ def test_what_is_pushed_works_and_the_same_push_again_is_none(hub, online, push,
         assert repository.settings["private"] is True
     for part, (kind, _) in KINDS.items():
         assert check_card(text_of(hub, part, "README.md"), kind=kind[:-1]) == ([], [])
-    assert '"tags" must be' in online.run(validate_cards, MODEL, GALLERY).unwrap()
+    assert "pipeline_tag" in online.run(validate_cards, MODEL, GALLERY).unwrap()
     assert "preload_from_hub" not in text_of(hub, "space", "README.md")
 
     # bit for bit the same embeddings

@@ -9,6 +9,7 @@ from hub_clients import audit, load_auto, load_dermsim, load_pipeline, push
 
 from dermsim import DermSim
 from dermsim.data.synthetic import draw_lesion
+from dermsim.models.encode import encode
 
 NAME = "alice/dermsim"
 
@@ -232,6 +233,41 @@ def test_auto_classes_take_a_revision_and_a_token(
     refused = stranger.run(load_auto, NAME, photograph, cache_dir=tmp_path / "another")
     assert "OSError" in refused.kinds
     assert NAME in refused.sentence
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory):
+    """The folder of an ensemble's encoder, with random weights, and what it says of a picture."""
+    import torch
+
+    from dermsim.models import (
+        DermSimConfig,
+        DermSimEnsembleModel,
+        DermSimImageProcessor,
+        DermSimModel,
+    )
+    from dermsim.models.pretrained import round_to_half, save_encoder
+
+    with torch.random.fork_rng():
+        torch.random.default_generator.manual_seed(0)
+        names = ("test_resnet", "test_efficientnet")
+        members = [DermSimModel(DermSimConfig(backbone=name, image_size=64)) for name in names]
+    joined = DermSimEnsembleModel.from_members(members)
+    round_to_half(joined)
+    side = {"height": 64, "width": 64}
+    processor = DermSimImageProcessor(size={"shortest_edge": 64}, crop_size=side)
+    folder = tmp_path_factory.mktemp("ensemble") / "folder"
+    save_encoder(joined, processor, folder)
+    return folder, joined, processor
+
+
+def test_auto_classes_load_an_ensemble(hub, stranger, ensemble, photograph, tmp_path):
+    folder, joined, processor = ensemble
+    assert len(list(folder.glob("*.py"))) == 5  # each refers to others
+    hub.publish("alice/ensemble", folder)
+    seen = stranger.run(load_auto, "alice/ensemble", photograph, cache_dir=tmp_path).unwrap()
+    (here,) = encode(joined, processor, [photograph]).embeddings
+    assert seen["embedding"] == here.tobytes()
 
 
 def test_a_pipeline_needs_only_the_name(hub, stranger, checkpoint, photograph, seen_here):

@@ -207,9 +207,9 @@ def _failure(error: Exception, name: str, kind: str) -> OSError:
     """Explain an error of the network, the Hub or the disk."""
     from huggingface_hub.errors import HfHubHTTPError, IncompleteSnapshotError
 
-    if isinstance(error, OSError) and not isinstance(error, HfHubHTTPError | ConnectionError):
-        if error.errno is not None:
-            return OSError(f"{name} could not be kept in the cache: {error.strerror}.")
+    answered = isinstance(error, HfHubHTTPError | ConnectionError)
+    if isinstance(error, OSError) and error.strerror and not answered:
+        return OSError(f"{name} could not be kept in the cache: {error.strerror}.")
     if isinstance(error, IncompleteSnapshotError):
         return ConnectionError(
             f"The copy of {name} in the cache is incomplete, and the Hub could not be asked for "

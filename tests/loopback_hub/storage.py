@@ -209,7 +209,8 @@ class Repository:
         date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
         before = parent.oid if parent else None
         content = {path: asdict(entry) for path, entry in sorted(files.items())}
-        seed = json.dumps([self.kind, self.name, before, title, message, date, content])
+        # never the same twice, for clients remember what they loaded of a commit
+        seed = json.dumps([self.kind, self.name, before, title, message, content, uuid.uuid4().hex])
         oid = hashlib.sha1(seed.encode()).hexdigest()
         commit = Commit(oid, before, title, message, by, date, files)
         path = self.folder / "commits" / f"{oid}.json"

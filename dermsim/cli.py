@@ -18,6 +18,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from dermsim.cli_explain import Explain
 from dermsim.cli_gallery import gallery_app
+from dermsim.cli_hub import Push, PushDataset
 from dermsim.command import Command, ModelCommand, load_engine
 from dermsim.labels import CODES, DISCLAIMER, parse_dx
 from dermsim.methods import MethodName
@@ -50,7 +51,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="dermsim",
         description=f"Look into dermatoscopic photographs. {DISCLAIMER}",
         args=argv,
-        config=(FlagCreatePairsOff,),
     )
     try:
         return command.run()
@@ -206,7 +206,7 @@ class Evaluate(Command):
     """The photographs: a Hub id, a folder in any known layout, or "synthetic"."""
     split: Literal["test", "validation", "all"] = "test"
     """Held-out lesions of the training source, or every photograph of another source."""
-    corruptions: bool = False
+    corruptions: FlagCreatePairsOff[bool] = False
     """Measure the same photographs blurred, badly lit, covered with hair and the like, too."""
     shift: str | None = None
     """Photographs of another origin to measure as well, such as ISIC 2017, given as the data."""
@@ -308,3 +308,5 @@ class Ensemble(Command):
 
 
 app.command(gallery_app, name="gallery", help="Look into the gallery of past cases, or build one.")
+app.command(name="push")(Push)
+app.command(name="push-dataset")(PushDataset)

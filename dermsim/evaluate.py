@@ -32,12 +32,12 @@ from dermsim.metrics import (
     precision_at_k,
     score_ranks,
 )
-from dermsim.report import DECISION_RULE, Report, model_card
+from dermsim.report import DECISION_RULE, Report
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.retrieve import Gallery
 from dermsim.vectors import check_embeddings, check_labels, l2_normalize
 
-__all__ = ["Report", "evaluate", "evaluate_classification", "evaluate_retrieval", "model_card"]
+__all__ = ["Report", "evaluate", "evaluate_classification", "evaluate_retrieval"]
 
 DEPTHS = (1, 5, 10)
 """Depths k at which the precision of retrieval is measured."""

@@ -146,7 +146,10 @@ class TestStart:
 
     @pytest.mark.parametrize(
         "command",
-        ["classify", "similar", "explain", "enroll", "evaluate", "ensemble", "gallery"],
+        [
+            *("classify", "similar", "explain", "enroll", "evaluate", "ensemble", "gallery"),
+            *("push", "push-dataset"),
+        ],
     )
     def test_help_lists_every_command(self, command, capsys):
         with pytest.raises(SystemExit) as stop:

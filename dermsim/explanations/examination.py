@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from dermsim.engine import DermSim
+    from dermsim.report import Report
 
 SWAPS = 2
 """Photographs that each is swapped with."""
@@ -106,6 +108,24 @@ def examine_explanations(
     examination.swap(asked.sizes)
     examination.search(engine, asked.sizes)
     return _report(ledger, settings, asked.sizes, engine.explanation_stages())
+
+
+def with_explanations(
+    report: Report, engine: DermSim, rows: Dataset, validation: Dataset, asked: Asked
+) -> Report:
+    """Return a report of the same photographs with their explanations measured as well.
+
+    Args:
+        report: What was measured of `rows` so far.
+        engine: As for `examine_explanations`, as are the others.
+        rows: The photographs.
+        validation: Others, to choose on.
+        asked: What to measure.
+    """
+    found = examine_explanations(
+        engine, rows, validation, asked, resamples=report.resamples, seed=report.seed
+    )
+    return replace(report, explanations=found)
 
 
 class _Examination:

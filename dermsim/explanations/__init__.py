@@ -7,7 +7,6 @@
 - `shortcuts`: how much of an answer rests on what surrounds the lesion.
 - `subject`: a checkpoint as functions of arrays, which all of these need.
 - `examination`: all of it on a held-out split, as an `ExplanationReport`.
-- `figure`: good and bad cases, drawn.
 
 Everything happens in the square that the encoder sees: images are ``(N, 3, S, S)`` float32 as the
 encoder takes them, maps and outlines ``(N, S, S)``.

@@ -66,7 +66,7 @@ class Explain(ModelCommand):
         with atomic_path(self.output) as temporary:
             painted.save(temporary)
         answer = {"picture": str(self.picture), **facts, "output": str(self.output)}
-        note = "" if facts["peak"] > 0 else "\nNothing in the picture speaks for the target."
+        note = "" if facts["strength"] > 0 else "\nNothing in the picture speaks for the target."
         show(answer, table([*answer], [[*answer.values()]]) + note, as_json=self.json)
         return 0
 

@@ -108,6 +108,7 @@ def test_a_smooth_map_is_the_steadier(found):
     assert blob == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_rerun_agrees_to_the_last_digit(found, engine, rows, synthetic, outlines):
     again = examine_explanations(
         engine,
@@ -230,6 +231,13 @@ def test_sizes():
         Sizes(shortcuts=0)
     with pytest.raises(ValueError, match="slow is 30, but must be at most removal, 24"):
         Sizes(slow=30)
+    with pytest.raises(ValueError, match="removal is 24, but must be at most cheap, 10"):
+        Sizes(cheap=10)
+    assert "cheap" not in Sizes().to_dict()
+    assert Sizes().at_most(10) == Sizes(10, 10, 10, 8, 10)
+    assert Sizes(cheap=30).at_most(100) == Sizes(cheap=30)
+    with pytest.raises(ValueError, match="asked for 0 photographs of each diagnosis"):
+        Sizes().at_most(0)
 
 
 def test_slow_plans_are_set_apart():

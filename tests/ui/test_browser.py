@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from dermsim.data.synthetic import draw_lesion
+from dermsim.explaining import Explaining
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -136,10 +137,19 @@ def test_evidence_is_shown_by_any_method_beside_its_picture_and_downloaded(visit
         page.locator("#evidence").get_by_label("Download").click()
     download.value.save_as(tmp_path / "map.png")
     with Image.open(tmp_path / "map.png") as saved:
-        assert (saved.format, saved.size) == ("PNG", (400, 300))
+        assert (saved.format, saved.size) == ("PNG", (900, 675))
+    painted = page.request.get(second.get_attribute("src")).body()
+    assert (tmp_path / "map.png").read_bytes() == painted
 
 
-def test_a_likeness_is_shown_for_a_chosen_case_and_goes_with_its_picture(visit):
+def test_a_likeness_is_shown_for_a_chosen_case_and_goes_with_its_picture(visit, monkeypatch):
+    asked, explain = [], Explaining.explain
+
+    def counted(*arguments, **options):
+        asked.append(options)
+        return explain(*arguments, **options)
+
+    monkeypatch.setattr(Explaining, "explain", counted)
     page = visit()
     page.locator("#examples button img").nth(2).click()
     page.locator("#verdict .ds-verdict").wait_for()
@@ -148,6 +158,9 @@ def test_a_likeness_is_shown_for_a_chosen_case_and_goes_with_its_picture(visit):
     page.get_by_role("option").first.click()
     page.locator("#alike img").wait_for()
     page.locator("#alike-words").get_by_text("What makes the picture like").wait_for()
+    page.locator("#evidence").click()  # the menu is left, which is no second choice
+    page.wait_for_timeout(500)
+    assert len(asked) == 1
     page.locator("#examples button img").nth(5).click()
     page.locator("#alike img").wait_for(state="detached")
 

@@ -117,6 +117,34 @@ def save_arrays(
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)
 
 
+def read_arrays(
+    path: str | Path,
+) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
+    """Read what `save_arrays` wrote, whatever it holds: the caller knows only then what to expect.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        The arrays and the facts, by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    source = _existing(path)
+    try:
+        with safe_open(source, framework="numpy") as file:
+            header = file.metadata() or {}
+            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        parsed = {key: json.loads(value) for key, value in header.items()}
+    except (SafetensorError, json.JSONDecodeError, OSError, TypeError, KeyError) as error:
+        raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
+    return values, parsed
+
+
 def load_arrays(
     path: str | Path, *, arrays: set[str], facts: set[str]
 ) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
@@ -134,18 +162,10 @@ def load_arrays(
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, or holds other names than expected.
     """
-    from safetensors import SafetensorError, safe_open
-
-    source = _existing(path)
-    try:
-        with safe_open(source, framework="numpy") as file:
-            header = file.metadata() or {}
-            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        parsed = {key: json.loads(value) for key, value in header.items()}
-    except (SafetensorError, json.JSONDecodeError, OSError, TypeError, KeyError) as error:
-        raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
-    check_keys(parsed, facts, name=f"the header of {source.name}")
-    check_keys(values, arrays, name=source.name)
+    values, parsed = read_arrays(path)
+    name = Path(path).name
+    check_keys(parsed, facts, name=f"the header of {name}")
+    check_keys(values, arrays, name=name)
     return values, parsed
 
 

@@ -58,7 +58,7 @@ def test_validation_without_any_facts_is_refused(informed_engine, synthetic):
 def test_each_row_is_read_with_the_calibration_of_its_like(informed_engine, facts, informed):
     rng = np.random.default_rng(1)
     detector = informed_engine.detector
-    pooled = rng.normal(size=(4, len(detector.whitening))).astype(np.float32)
+    pooled = rng.normal(size=(4, detector.scorer.width)).astype(np.float32)
     encoding = Encoding(np.zeros((4, 2), np.float32), draw_logits(4), pooled)
     plain, told = informed_engine.calibration, informed_engine.calibration_facts
     found = read_predictions(

@@ -1,8 +1,7 @@
-"""Has the model seen this kind of image? Mahalanobis distance to the training classes.
+"""Has the model seen this kind of image? One score of strangeness, and where to draw the line.
 
-Works on the encoder's pooled features, before the projection that contrastive training squeezes
-onto a sphere: what the diagnoses do not need is lost there, and so is much of what tells a
-photograph of a cat from one of skin.
+The scores are those of `dermsim.scores`. A checkpoint folder ships one of them, fitted to its
+training images, with the threshold below which 95 % of its validation images lie.
 """
 
 from __future__ import annotations
@@ -13,28 +12,24 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.storage import load_arrays, save_arrays
-from dermsim.vectors import check_embeddings, check_labels
+from dermsim.scores import SCORES, Sample, Score
+from dermsim.storage import check_keys, read_arrays, save_arrays
+from dermsim.vectors import check_embeddings
+
+DEFAULT_METHOD = "mahalanobis"
+"""The score that `DermSim.fit` ships."""
 
 
 @dataclass(frozen=True, eq=False)
 class OutlierDetector:
-    """Distance to the nearest class of the training data, and where to draw the line.
-
-    Lee et al., 2018, https://arxiv.org/abs/1807.03888: each class is a Gaussian around its own
-    mean m_c, all with one covariance S. The score is the least, over the classes, of
-    ``sqrt((x - m_c)^T S^-1 (x - m_c))``. S is shrunk as Ledoit and Wolf do (2004,
-    https://doi.org/10.1016/S0047-259X(03)00096-4), so that it can be inverted even with more
-    features than images.
+    """A score of strangeness with a threshold; `fit` makes one.
 
     Attributes:
-        whitening: ``(F, F)`` float32 W with ``W W^T = S^-1``.
-        means: ``(C, F)`` float32, class means already whitened: ``m_c W``.
+        scorer: One of the scores in `dermsim.scores.SCORES`, fitted to the training images.
         threshold: Scores above it are outliers.
     """
 
-    whitening: npt.NDArray[np.float32]
-    means: npt.NDArray[np.float32]
+    scorer: Score
     threshold: float
 
     @classmethod
@@ -44,27 +39,31 @@ class OutlierDetector:
         labels: npt.ArrayLike,
         *,
         validation_features: npt.ArrayLike,
+        logits: npt.ArrayLike | None = None,
+        validation_logits: npt.ArrayLike | None = None,
+        method: str = DEFAULT_METHOD,
         accept: float = 0.95,
     ) -> OutlierDetector:
-        """Learn the training data's shape, and the threshold that accepts most of validation.
+        """Learn what is familiar, and the threshold that accepts most of validation.
 
         Args:
             features: ``(N, F)`` pooled features of the training images.
             labels: ``(N,)`` integers, their classes.
             validation_features: ``(V, F)`` of images the encoder was not trained on; the training
                 images themselves lie closer than any new image will.
-            accept: Share of `validation_features` that must not be outliers.
+            logits: ``(N, C)`` of the training images; only methods that look at logits need them.
+            validation_logits: ``(V, C)`` of the validation images, as for `logits`.
+            method: Name of a score in `dermsim.scores.SCORES`.
+            accept: Share of the validation images that must not be outliers.
 
         Raises:
-            ValueError: If shapes or labels are wrong, an array is empty, or `accept` is not
-                between 0 and 1.
+            ValueError: If shapes or labels are wrong, an array is empty, `accept` is not between
+                0 and 1, or the method is unknown or lacks its logits.
         """
-        from scipy.linalg import solve_triangular
-        from sklearn.covariance import ledoit_wolf
-
         if not 0 < accept < 1:
             raise ValueError(f"accept must be strictly between 0 and 1, got {accept}.")
-        train = check_embeddings(features, name="features").astype(np.float64)
+        kind = _kind(method)
+        train = check_embeddings(features, name="features")
         held_out = check_embeddings(
             validation_features, dim=train.shape[1], name="validation_features"
         )
@@ -73,35 +72,41 @@ class OutlierDetector:
                 f"the detector needs at least 2 training and 1 validation images, got {len(train)} "
                 f"and {len(held_out)}."
             )
-        targets = check_labels(labels, rows=len(train), num_classes=int(np.max(labels)) + 1)
-        _, classes = np.unique(targets, return_inverse=True)
-        means = np.stack([train[classes == c].mean(axis=0) for c in range(classes.max() + 1)])
-        covariance = ledoit_wolf(train - means[classes], assume_centered=True)[0]
-        if not np.trace(covariance) > 0:
-            raise ValueError("the features do not vary within any class, so they have no scale.")
-        # S = L L^T, hence S^-1 = L^-T L^-1 and W = L^-T
-        factor = np.linalg.cholesky(covariance)
-        whitening = solve_triangular(factor, np.eye(len(factor)), lower=True).T
-        fitted = cls(whitening.astype(np.float32), (means @ whitening).astype(np.float32), np.inf)
-        scores = fitted.score(held_out)
+        if logits is None:
+            _refuse_without_logits(kind)
+            # a score that does not look at logits still wants to know the classes
+            logits = np.zeros((len(train), int(np.max(labels)) + 1), dtype=np.float32)
+        fitted = cls(kind.fit(Sample(train, np.asarray(logits), np.asarray(labels))), np.inf)
+        scores = fitted.score(held_out, validation_logits)
         threshold = float(np.quantile(scores, accept, method="higher"))
-        return cls(fitted.whitening, fitted.means, threshold)
+        return cls(fitted.scorer, threshold)
 
-    def score(self, features: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return ``(N,)`` distances to the nearest class; higher means stranger.
+    @property
+    def method(self) -> str:
+        """Name of the score in `dermsim.scores.SCORES`."""
+        return next(name for name, kind in SCORES.items() if type(self.scorer) is kind)
 
-        The unit is the standard deviation of the training data within its classes.
+    def score(
+        self, features: npt.ArrayLike, logits: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return ``(N,)`` scores; higher means stranger.
 
         Args:
             features: ``(N, F)`` pooled features.
+            logits: ``(N, C)`` of the images alone, without facts; only a method that looks at
+                logits needs them.
 
         Raises:
-            ValueError: If F differs, or a value is NaN.
+            ValueError: If F or C differs, a value is NaN, or the method lacks its logits.
         """
-        rows = check_embeddings(features, dim=len(self.whitening), name="features")
-        white = rows.astype(np.float64) @ self.whitening.astype(np.float64)
-        distances = [np.linalg.norm(white - mean, axis=1) for mean in self.means]
-        return np.min(distances, axis=0)
+        rows = check_embeddings(features, dim=self.scorer.width, name="features")
+        if logits is None:
+            _refuse_without_logits(type(self.scorer))
+            return self.scorer(rows.astype(np.float64), np.zeros((len(rows), 1)))
+        answers = check_embeddings(logits, name="logits")
+        if len(answers) != len(rows):
+            raise ValueError(f"{len(rows)} rows of features came with {len(answers)} of logits.")
+        return self.scorer(rows.astype(np.float64), answers.astype(np.float64))
 
     def is_outlier(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Return ``(N,)`` bool: whether each score exceeds the threshold."""
@@ -109,25 +114,49 @@ class OutlierDetector:
 
     def save(self, path: str | Path) -> None:
         """Write the detector into one ``.safetensors`` file, atomically."""
-        arrays = {"whitening": self.whitening, "means": self.means}
-        save_arrays(path, arrays, facts={"threshold": self.threshold})
+        arrays = {name: getattr(self.scorer, name) for name in self.scorer.ARRAYS}
+        save_arrays(path, arrays, facts={"method": self.method, "threshold": self.threshold})
 
     @classmethod
     def load(cls, path: str | Path) -> OutlierDetector:
-        """Read what `save` wrote.
+        """Read what `save` wrote, or an older file, which holds Mahalanobis distances.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is damaged or does not hold a detector.
+            ValueError: If the file is damaged, does not hold a detector, or holds a method that
+                this version does not know.
         """
-        arrays, facts = load_arrays(path, arrays={"whitening", "means"}, facts={"threshold"})
-        whitening = check_embeddings(arrays["whitening"], name="whitening")
-        means = check_embeddings(arrays["means"], dim=len(whitening), name="means")
+        name = Path(path).name
+        arrays, facts = read_arrays(path)
+        if set(facts) == {"threshold"}:
+            facts["method"] = "mahalanobis"
+        check_keys(facts, {"method", "threshold"}, name=f"the header of {name}")
+        kind = _kind(facts["method"])
+        check_keys(arrays, set(kind.ARRAYS), name=name)
+        for key, (letter, ndim) in kind.ARRAYS.items():
+            array = arrays[key]
+            if array.ndim != ndim or array.size == 0 or array.dtype.kind != letter:
+                raise ValueError(
+                    f"{name} is not a detector: its {key} is {array.dtype} {array.shape}."
+                )
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} is damaged: its {key} holds NaN or infinity.")
         threshold = facts["threshold"]
-        if whitening.shape[0] != whitening.shape[1] or len(means) == 0:
-            raise ValueError(
-                f"{Path(path).name} is not a detector: its arrays do not fit together."
-            )
-        if not isinstance(threshold, int | float) or not 0 <= threshold < np.inf:
-            raise ValueError(f"{Path(path).name} has threshold {threshold!r}, expected a number.")
-        return cls(whitening, means, float(threshold))
+        if type(threshold) not in (int, float) or not -np.inf < threshold < np.inf:
+            raise ValueError(f"{name} has threshold {threshold!r}, expected a number.")
+        try:
+            scorer = kind(**arrays)
+        except ValueError as error:
+            raise ValueError(f"{name} is not a detector: {error}") from error
+        return cls(scorer, float(threshold))
+
+
+def _kind(method: object) -> type[Score]:
+    if not isinstance(method, str) or method not in SCORES:
+        raise ValueError(f"unknown detector {method!r}; choose one of {', '.join(SCORES)}.")
+    return SCORES[method]
+
+
+def _refuse_without_logits(kind: type[Score]) -> None:
+    if kind.LOGITS:
+        raise ValueError("this detector looks at logits, so it needs those of every image.")

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
+from dermsim.scores import SCORES
 from dermsim.storage import save_arrays
 from dermsim.tasks.detect import OutlierDetector
+
+WEIGHT = np.random.default_rng(8).normal(size=(6, 3))
 
 
 def draw(n, *, seed, shift=0.0):
@@ -18,18 +21,6 @@ def draw(n, *, seed, shift=0.0):
 def detector():
     features, labels = draw(600, seed=0)
     return OutlierDetector.fit(features, labels, validation_features=draw(400, seed=1)[0])
-
-
-def test_score_against_a_slow_loop(detector):
-    from sklearn.covariance import LedoitWolf
-
-    features, labels = draw(600, seed=0)
-    means = [features[labels == c].mean(axis=0) for c in range(3)]
-    residuals = np.stack([x - means[c] for x, c in zip(features, labels, strict=True)])
-    precision = np.linalg.inv(LedoitWolf(assume_centered=True).fit(residuals).covariance_)
-    queries = draw(20, seed=2)[0]
-    expected = [min(np.sqrt((x - m) @ precision @ (x - m)) for m in means) for x in queries]
-    np.testing.assert_allclose(detector.score(queries), expected, rtol=1e-4)
 
 
 def test_score_does_not_depend_on_units_or_labels_numbers():
@@ -72,28 +63,93 @@ def test_more_features_than_images():
     assert np.isfinite(found.score(features)).all()
 
 
-def test_saves_and_loads_what_it_was(detector, tmp_path):
+def fitted(method):
+    features, labels = draw(600, seed=0)
+    held_out = draw(400, seed=1)[0]
+    return OutlierDetector.fit(
+        features,
+        labels,
+        validation_features=held_out,
+        logits=features @ WEIGHT,
+        validation_logits=held_out @ WEIGHT,
+        method=method,
+    )
+
+
+@pytest.mark.parametrize("method", SCORES)
+def test_every_method_saves_and_loads_what_it_was(method, tmp_path):
+    detector = fitted(method)
     detector.save(tmp_path / "detector.safetensors")
     loaded = OutlierDetector.load(tmp_path / "detector.safetensors")
+    assert (loaded.method, loaded.threshold) == (method, detector.threshold)
+    queries = draw(20, seed=2)[0]
+    np.testing.assert_array_equal(
+        loaded.score(queries, queries @ WEIGHT), detector.score(queries, queries @ WEIGHT)
+    )
+
+
+@pytest.mark.parametrize("method", SCORES)
+def test_every_method_accepts_the_share_asked_for(method):
+    detector = fitted(method)
+    held_out = draw(400, seed=1)[0]
+    share = 1 - detector.is_outlier(detector.score(held_out, held_out @ WEIGHT)).mean()
+    assert 0.95 <= share <= 0.955
+
+
+@pytest.mark.parametrize("method", ["softmax", "energy", "vim"])
+def test_methods_that_look_at_logits_need_them(method):
+    queries = draw(20, seed=2)[0]
+    with pytest.raises(ValueError, match="looks at logits"):
+        fitted(method).score(queries)
+    features, labels = draw(30, seed=0)
+    with pytest.raises(ValueError, match="looks at logits"):
+        OutlierDetector.fit(features, labels, validation_features=features, method=method)
+    with pytest.raises(ValueError, match="20 rows of features came with 3 of logits"):
+        fitted(method).score(queries, queries[:3] @ WEIGHT)
+
+
+@pytest.mark.parametrize("method", ["mahalanobis", "neighbors"])
+def test_methods_that_do_not_look_at_logits_heed_none(method):
+    queries = draw(20, seed=2)[0]
+    detector = fitted(method)
+    expected = detector.score(queries)
+    np.testing.assert_array_equal(detector.score(queries, queries @ WEIGHT), expected)
+
+
+def test_a_file_without_a_method_is_an_older_one(detector, tmp_path):
+    path = tmp_path / "detector.safetensors"
+    arrays = {"whitening": detector.scorer.whitening, "means": detector.scorer.means}
+    save_arrays(path, arrays, facts={"threshold": detector.threshold})
+    loaded = OutlierDetector.load(path)
     queries = draw(20, seed=2)[0]
     np.testing.assert_array_equal(loaded.score(queries), detector.score(queries))
-    assert loaded.threshold == detector.threshold
+    assert (loaded.method, loaded.threshold) == ("mahalanobis", detector.threshold)
+
+
+EYE, ONE = np.eye(2, dtype=np.float32), np.ones((1, 2), dtype=np.float32)
 
 
 @pytest.mark.parametrize(
-    ("arrays", "threshold", "words"),
+    ("arrays", "facts", "words"),
     [
-        ({"whitening": np.ones((2, 3)), "means": np.ones((1, 2))}, 1.0, "do not fit together"),
-        ({"whitening": np.eye(2), "means": np.ones((0, 2))}, 1.0, "do not fit together"),
-        ({"whitening": np.eye(2), "means": np.ones((1, 3))}, 1.0, "means have 3 dimensions"),
-        ({"whitening": np.eye(2), "means": np.ones((1, 2))}, "far", "has threshold 'far'"),
-        ({"whitening": np.eye(2), "means": np.ones((1, 2))}, -1.0, "has threshold -1.0"),
-        ({"whitening": np.eye(2) * np.nan, "means": np.ones((1, 2))}, 1.0, "NaN"),
+        ({"whitening": np.ones((2, 3)), "means": ONE}, {}, "do not fit together"),
+        ({"whitening": EYE, "means": ONE[:0]}, {}, r"its means is float32 \(0, 2\)"),
+        ({"whitening": EYE, "means": np.ones((1, 3))}, {}, "do not fit together"),
+        ({"whitening": EYE, "means": np.ones(2)}, {}, "its means is float64"),
+        ({"whitening": EYE, "means": ONE}, {"threshold": "far"}, "has threshold 'far'"),
+        ({"whitening": EYE, "means": ONE}, {"threshold": True}, "has threshold True"),
+        ({"whitening": EYE * np.nan, "means": ONE}, {}, "whitening holds NaN"),
+        ({"whitening": EYE}, {}, "has the keys"),
+        ({"whitening": EYE, "means": ONE}, {"method": "oracle"}, "unknown detector 'oracle'"),
+        ({"whitening": EYE, "means": ONE}, {"method": ["vim"]}, "unknown detector"),
+        ({"known": np.ones(3)}, {"method": "energy"}, "its known is float64"),
+        ({"cases": EYE, "k": np.array([7])}, {"method": "neighbors"}, "there are 2 cases"),
+        ({"whitening": EYE, "means": ONE}, {"when": 1}, "the header of detector.safetensors"),
     ],
 )
-def test_load_refuses(tmp_path, arrays, threshold, words):
+def test_load_refuses(tmp_path, arrays, facts, words):
     path = tmp_path / "detector.safetensors"
-    save_arrays(path, arrays, facts={"threshold": threshold})
+    save_arrays(path, arrays, facts={"threshold": 1.0, "method": "mahalanobis", **facts})
     with pytest.raises(ValueError, match=words):
         OutlierDetector.load(path)
 
@@ -127,6 +183,8 @@ def test_fit_refuses():
         fit(labels=labels - 1)
     with pytest.raises(ValueError, match="do not vary"):
         fit(features=np.ones((30, 6)))
+    with pytest.raises(ValueError, match="unknown detector 'oracle'; choose one of softmax, "):
+        OutlierDetector.fit(features, labels, validation_features=features, method="oracle")
 
 
 def test_score_refuses(detector):

@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.vectors import check_embeddings, check_labels, l2_normalize, softmax
+from dermsim.vectors import check_embeddings, check_labels, l2_normalize, softmax, spread
 
 FloatArray = npt.NDArray[np.float64]
 Arrays = Mapping[str, npt.NDArray[np.generic]]
@@ -329,28 +329,6 @@ SCORES: dict[str, type[Score]] = {
     "vim": VimScore,
 }
 """Every score by the name it has in files and on the command line."""
-
-
-def spread(labels: npt.ArrayLike, size: int) -> npt.NDArray[np.int64]:
-    """Choose rows evenly over the classes, and within each evenly over its rows.
-
-    Args:
-        labels: ``(N,)`` integers.
-        size: How many rows at most. What a small class leaves of its share goes to the others.
-
-    Returns:
-        Sorted row numbers; all of them when there are no more than `size`.
-    """
-    classes, counts = np.unique(np.asarray(labels), return_counts=True)
-    quota, left = np.zeros(len(classes), dtype=np.int64), size
-    for place, c in enumerate(np.argsort(counts, kind="stable")):
-        quota[c] = min(counts[c], left // (len(classes) - place))
-        left -= quota[c]
-    chosen = [
-        np.flatnonzero(labels == c)[np.linspace(0, n - 1, q).round().astype(np.int64)]
-        for c, n, q in zip(classes, counts, quota, strict=True)
-    ]
-    return np.sort(np.concatenate(chosen))
 
 
 def _chosen(logits: FloatArray, known: npt.NDArray[np.int64]) -> FloatArray:

@@ -215,3 +215,25 @@ def neighbor_vote(
     rows = np.arange(len(unit))[:, None].repeat(nearest.shape[1], axis=1)
     np.add.at(votes, (rows, true[nearest]), worth[true[nearest]] * strength)
     return votes.argmax(axis=1)
+
+
+def spread(labels: npt.ArrayLike, size: int) -> npt.NDArray[np.int64]:
+    """Choose rows evenly over the classes, and within each evenly over its rows.
+
+    Args:
+        labels: ``(N,)`` integers.
+        size: How many rows at most. What a small class leaves of its share goes to the others.
+
+    Returns:
+        Sorted row numbers; all of them when there are no more than `size`.
+    """
+    classes, counts = np.unique(np.asarray(labels), return_counts=True)
+    quota, left = np.zeros(len(classes), dtype=np.int64), size
+    for place, c in enumerate(np.argsort(counts, kind="stable")):
+        quota[c] = min(counts[c], left // (len(classes) - place))
+        left -= quota[c]
+    chosen = [
+        np.flatnonzero(labels == c)[np.linspace(0, n - 1, q).round().astype(np.int64)]
+        for c, n, q in zip(classes, counts, quota, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))

@@ -10,8 +10,8 @@ from dermsim.scores import (
     Sample,
     SoftmaxScore,
     VimScore,
-    spread,
 )
+from dermsim.vectors import spread
 
 
 def draw(n, *, seed, shift=0.0, features=12, classes=4):
@@ -187,17 +187,3 @@ def test_parts_that_do_not_fit_are_refused():
         VimScore(np.ones(3), np.eye(2), np.ones(1), np.array([0]))
     with pytest.raises(ValueError, match=r"k is \[9\], but there are 4 cases"):
         NeighborScore(np.ones((4, 2)), np.array([9]))
-
-
-@pytest.mark.parametrize("size", [1, 5, 12, 100])
-def test_spread_takes_evenly_and_no_row_twice(size):
-    labels = np.array([2, 0, 0, 5, 0, 0, 2, 0, 0, 0, 5, 2])
-    rows = spread(labels, size)
-    assert len(rows) == min(size, 12) == len(set(rows.tolist()))
-    assert (np.diff(rows) > 0).all()
-    counts = np.array([(labels[rows] == c).sum() for c in (0, 2, 5)])
-    whole = np.array([7, 3, 2])
-    # no class has two more than another that still has rows to give
-    assert all(
-        counts[a] <= counts[b] + 1 for a in range(3) for b in range(3) if counts[b] < whole[b]
-    )

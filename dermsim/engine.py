@@ -17,7 +17,7 @@ from dermsim.data.images import ImageSource, read_image
 from dermsim.data.tables import case_records
 from dermsim.labels import CODES, LABEL2ID
 from dermsim.models import DermSimImageProcessor, Encoder
-from dermsim.models.encode import Encoding, encode, fingerprint
+from dermsim.models.encode import Encoding, encode, fingerprint, weigh_facts
 from dermsim.models.pretrained import load_encoder, round_to_half, save_encoder
 from dermsim.reading import calibrate_with_facts, place_heatmap, read_predictions
 from dermsim.results import Analysis, Prediction
@@ -159,7 +159,11 @@ class DermSim:
             calibration=Calibration.fit(unseen, held_out_labels),
             calibration_facts=calibrate_with_facts(model, unseen, validation),
             detector=OutlierDetector.fit(
-                cases.pooled_features, labels, validation_features=held_out.pooled_features
+                cases.pooled_features,
+                labels,
+                validation_features=held_out.pooled_features,
+                logits=cases.logits,
+                validation_logits=held_out.logits,
             ),
             gallery=Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
             classes=ClassBank.from_classes(
@@ -379,12 +383,14 @@ class DermSim:
     def _predictions(
         self, encoding: Encoding, facts: Sequence[Facts | None] | None
     ) -> list[Prediction]:
+        told = facts is not None and self.detector.looks_at_logits
         return read_predictions(
             encoding,
             detector=self.detector,
             calibration=self.calibration,
             calibration_facts=self.calibration_facts,
             facts=facts,
+            image_logits=encoding.logits - weigh_facts(self.model, facts) if told else None,
         )
 
 

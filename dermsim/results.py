@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dermsim.tasks.explain import Heatmap
     from dermsim.tasks.retrieve import Neighbor
+
+
+UNFAMILIAR = "unlike anything in training"
+"""What is said of an outlier before any label of it is shown."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class Prediction:
         is_malignant: Whether `malignancy` reaches the operating point chosen on validation.
         ood_score: Distance from the training data; higher means stranger.
         is_outlier: Whether `ood_score` exceeds the threshold that accepts 95 % of validation.
+        prediction_sets: `prediction_set` at every coverage the checkpoint was calibrated for, by
+            names such as ``"0.95"``; empty when it was for the default alone.
     """
 
     label: int
@@ -34,10 +41,21 @@ class Prediction:
     is_malignant: bool
     ood_score: float
     is_outlier: bool
+    prediction_sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def notice(self) -> str | None:
+        """What must be read before the label: that the image is unfamiliar. None when it is not."""
+        return UNFAMILIAR if self.is_outlier else None
+
+    @property
+    def entropy(self) -> float:
+        """How undecided the probabilities are, in bits: 0 for one diagnosis, 2.81 for all seven."""
+        return -sum(p * math.log2(p) for p in self.probabilities.values() if p > 0) + 0.0
 
     def to_dict(self) -> dict[str, object]:
-        """Return the fields as plain Python values."""
-        return asdict(self)
+        """Return the notice, the fields and the entropy as plain Python values, in this order."""
+        return {"notice": self.notice, **asdict(self), "entropy": self.entropy}
 
 
 @dataclass(frozen=True)
@@ -58,12 +76,21 @@ class Analysis:
     position: tuple[float, float] | None
     enrolled: dict[str, float] | None
 
+    @property
+    def disagreement(self) -> float | None:
+        """Share of the neighbors with another diagnosis than the predicted; None without any."""
+        if not self.neighbors:
+            return None
+        others = sum(case.dx != self.prediction.label_name for case in self.neighbors)
+        return others / len(self.neighbors)
+
     def to_dict(self) -> dict[str, object]:
         """Return the fields as plain Python values, arrays as nested lists."""
         return {
             "prediction": self.prediction.to_dict(),
             "heatmap": self.heatmap.to_dict() if self.heatmap else None,
             "neighbors": [neighbor.to_dict() for neighbor in self.neighbors],
+            "disagreement": self.disagreement,
             "position": self.position,
             "enrolled": self.enrolled,
         }

@@ -133,7 +133,7 @@ def classify_table(results: Sequence[dict[str, Any]]) -> str:
     rows = [
         [
             result["picture"],
-            "UNFAMILIAR" if result["is_outlier"] else "",
+            result["notice"] or "",
             result["label_name"],
             result["probabilities"][result["label_name"]],
             f"{result['malignancy']:.3f} {'malignant' if result['is_malignant'] else 'benign'}",

@@ -179,7 +179,7 @@ class TestClassify:
     def test_an_unfamiliar_picture_is_flagged_before_its_label(self, run, stub, folder):
         _, out, _ = run("classify", folder / "b.png")
         row = out.splitlines()[2]
-        assert 0 < row.index("UNFAMILIAR") < row.index("nv")
+        assert 0 < row.index("unlike anything in training") < row.index("nv")
 
     def test_json_is_one_document(self, run, stub, folder):
         status, out, err = run("classify", folder / "a.png", folder / "b.png", "--json")
@@ -187,6 +187,10 @@ class TestClassify:
         assert (status, err, document["errors"]) == (0, "", [])
         assert [result["label_name"] for result in document["results"]] == ["mel", "nv"]
         assert [result["is_outlier"] for result in document["results"]] == [False, True]
+        familiar, strange = document["results"]
+        assert (familiar["notice"], strange["notice"]) == (None, "unlike anything in training")
+        keys = list(strange)
+        assert keys.index("notice") < keys.index("label_name")
         assert document["results"][0]["picture"] == str(folder / "a.png")
         assert document["disclaimer"] == DISCLAIMER
 

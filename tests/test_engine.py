@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy as shallow_copy
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from dermsim import DermSim, Facts
 from dermsim.data.facts import encode_facts, facts_of
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES
-from dermsim.models.encode import fingerprint
+from dermsim.models.encode import encode, fingerprint
 from dermsim.tasks.classify import Calibration
+from dermsim.tasks.detect import OutlierDetector
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +202,26 @@ def test_facts_change_the_prediction_and_nothing_of_the_picture(informed_engine,
     assert told.prediction.ood_score == without.prediction.ood_score
     assert (told.neighbors, told.position) == (without.neighbors, without.position)
     np.testing.assert_array_equal(told.heatmap.values, without.heatmap.values)
+
+
+@pytest.mark.parametrize("method", ["energy", "vim"])
+def test_facts_do_not_make_an_image_stranger(informed_engine, synthetic, lesion, method):
+    """Nor less strange, even where strangeness is read off the logits."""
+    images, labels = list(synthetic["train"]["image"]), synthetic["train"]["dx"]
+    seen = encode(informed_engine.model, informed_engine.processor, images)
+    detector = OutlierDetector.fit(
+        seen.pooled_features,
+        labels,
+        validation_features=seen.pooled_features,
+        logits=seen.logits + 10,
+        validation_logits=seen.logits + 10,
+        method=method,
+    )
+    told = shallow_copy(informed_engine)
+    told.detector = detector
+    with_facts, without = told.predict(lesion, facts=FACTS)[0], told.predict(lesion)[0]
+    assert with_facts.probabilities != without.probabilities
+    assert with_facts.ood_score == pytest.approx(without.ood_score, rel=1e-4)
 
 
 def test_facts_help_on_lesions_never_seen(informed_engine, synthetic):

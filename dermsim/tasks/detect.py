@@ -86,6 +86,11 @@ class OutlierDetector:
         """Name of the score in `dermsim.scores.SCORES`."""
         return next(name for name, kind in SCORES.items() if type(self.scorer) is kind)
 
+    @property
+    def looks_at_logits(self) -> bool:
+        """Whether `score` needs logits."""
+        return self.scorer.LOGITS
+
     def score(
         self, features: npt.ArrayLike, logits: npt.ArrayLike | None = None
     ) -> npt.NDArray[np.float64]:

@@ -207,6 +207,42 @@ def expected_calibration_error(
     return float(np.abs(np.bincount(bin_of, weights=gap)).sum() / len(labels))
 
 
+def entropy(probabilities: npt.ArrayLike) -> FloatArray:
+    """How undecided each row is, in bits: 0 when one class has all, log2(C) when all are equal.
+
+    Args:
+        probabilities: ``(N, C)``.
+
+    Returns:
+        ``(N,)``.
+    """
+    values = np.asarray(probabilities, dtype=np.float64)
+    bits = np.log2(values, out=np.zeros_like(values), where=values > 0)
+    return np.maximum(-(values * bits).sum(axis=1), 0.0)
+
+
+def fpr_at_tpr(positive: BoolArray, scores: npt.NDArray[np.generic], tpr: float = 0.95) -> float:
+    """Share of the negative rows that pass where a share `tpr` of the positive rows does.
+
+    The false positive rate at 95 % true positives of work on unfamiliar images, where the familiar
+    are the positive ones (Liang et al., 2018, https://arxiv.org/abs/1706.02690).
+
+    Args:
+        positive: ``(N,)`` bool.
+        scores: ``(N,)`` higher means more likely positive.
+        tpr: Share of the positive rows that must pass, in (0, 1].
+
+    Returns:
+        In [0, 1]; NaN when all rows are positive or none is.
+    """
+    passing, others = np.sort(scores[positive])[::-1], scores[~positive]
+    if len(passing) == 0 or len(others) == 0:
+        return float("nan")
+    # the lowest score with which enough pass; rounded first, since 0.95 * 20 must be 19
+    lowest = passing[int(np.ceil(round(tpr * len(passing), 9))) - 1]
+    return float(np.mean(others >= lowest))
+
+
 def coverage_per_class(included: BoolArray, labels: IntArray) -> FloatArray:
     """Share of each class's rows whose prediction set holds the true class.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
+
+from dermsim.metrics import entropy
 
 if TYPE_CHECKING:
     from dermsim.tasks.explain import Heatmap
@@ -51,7 +52,7 @@ class Prediction:
     @property
     def entropy(self) -> float:
         """How undecided the probabilities are, in bits: 0 for one diagnosis, 2.81 for all seven."""
-        return -sum(p * math.log2(p) for p in self.probabilities.values() if p > 0) + 0.0
+        return float(entropy([list(self.probabilities.values())])[0])
 
     def to_dict(self) -> dict[str, object]:
         """Return the notice, the fields and the entropy as plain Python values, in this order."""

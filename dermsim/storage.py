@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -167,6 +167,59 @@ def load_arrays(
     check_keys(parsed, facts, name=f"the header of {name}")
     check_keys(values, arrays, name=name)
     return values, parsed
+
+
+def map_arrays(
+    path: str | Path, *, arrays: set[str], facts: set[str]
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, object]]:
+    """Open what `save_arrays` wrote without reading it: each array stays on disk until it is used.
+
+    Args:
+        path: File to open. It must not be changed while the arrays are in use; replacing it is
+            harmless.
+        arrays: Names of the arrays the file must hold.
+        facts: Names of the facts the file must hold.
+
+    Returns:
+        The arrays, read-only and memory-mapped, and the facts, by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or holds other names than expected.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    source = _existing(path)
+    try:
+        with safe_open(source, framework="numpy") as file:  # checks header and size
+            header = file.metadata() or {}
+            names = set(file.keys())
+        parsed = {key: json.loads(value) for key, value in header.items()}
+    except (SafetensorError, json.JSONDecodeError, OSError, TypeError) as error:
+        raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
+    check_keys(parsed, facts, name=f"the header of {source.name}")
+    check_keys(dict.fromkeys(names), arrays, name=source.name)
+    with source.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        layout = json.loads(stream.read(length))
+    mapped: dict[str, npt.NDArray[Any]] = {}
+    for name in names:
+        kind = _DTYPES.get(layout[name]["dtype"])
+        if kind is None:
+            raise ValueError(
+                f"{source.name} holds {layout[name]['dtype']}, expected one of {sorted(_DTYPES)}."
+            )
+        shape = tuple(layout[name]["shape"])
+        start = 8 + length + layout[name]["data_offsets"][0]
+        if 0 in shape:  # nothing to map
+            mapped[name] = np.zeros(shape, kind)
+        else:
+            mapped[name] = np.memmap(source, dtype=kind, mode="r", offset=start, shape=shape)
+    return mapped, parsed
+
+
+_DTYPES = {"F32": np.float32, "F16": np.float16, "I64": np.int64, "U8": np.uint8}
+"""Safetensors' names of the types that are memory-mapped."""
 
 
 def load_table(path: str | Path, *, columns: Sequence[str]) -> pa.Table:

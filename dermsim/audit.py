@@ -279,7 +279,7 @@ def _label_errors(
             found = find_label_errors(labels[rows], probabilities[rows])
             suspects += [replace(error, row=int(rows[error.row])) for error in found]
     suspects.sort(key=lambda error: (error.quality, error.row))
-    scores = engine.detector.score(encoding.pooled_features, encoding.logits)
+    scores = engine.detector.score(encoding)
     undecided = entropy(probabilities)
     nearest = engine.gallery.search(
         encoding.embeddings[[error.row for error in suspects]],

@@ -158,13 +158,7 @@ class DermSim:
             processor,
             calibration=Calibration.fit(unseen, held_out_labels),
             calibration_facts=calibrate_with_facts(model, unseen, validation),
-            detector=OutlierDetector.fit(
-                cases.pooled_features,
-                labels,
-                validation_features=held_out.pooled_features,
-                logits=cases.logits,
-                validation_logits=held_out.logits,
-            ),
+            detector=OutlierDetector.fit(cases, labels, validation=held_out),
             gallery=Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
             classes=ClassBank.from_classes(
                 CODES,

@@ -80,8 +80,8 @@ def read_predictions(
     Returns:
         One prediction per image.
     """
-    seen = encoding.logits if image_logits is None else image_logits
-    scores = detector.score(encoding.pooled_features, seen)
+    seen = encoding if image_logits is None else replace(encoding, logits=image_logits)
+    scores = detector.score(seen)
     outliers = detector.is_outlier(scores)
     found = _read(encoding.logits, calibration, scores, outliers)
     if facts is None or calibration_facts is None:

@@ -1,10 +1,11 @@
-"""How unlike the training data an image is: five ways to say it from features and logits.
+"""How unlike the training data an image is: ways to say it from what the encoder answers.
 
 Each is fitted to training images alone and gives one number per image, higher for stranger. None
-knows where to draw the line: `dermsim.tasks.detect.OutlierDetector` does, on validation images. The
-features are the encoder's pooled ones, before the projection that contrastive training squeezes
-onto a sphere: what the diagnoses do not need is lost there, and so is much of what tells a
-photograph of a cat from one of skin. The logits are of the image alone, without facts.
+knows where to draw the line: `dermsim.tasks.detect.OutlierDetector` does, on validation images.
+
+Two of them exist for both of the encoder's vectors. The pooled features lie before the projection
+that contrastive training squeezes onto a sphere: what the diagnoses do not need is lost there, and
+with it what tells a clinic's camera from another's, but also a cat from skin.
 """
 
 from __future__ import annotations
@@ -16,47 +17,29 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.vectors import check_embeddings, check_labels, l2_normalize, softmax, spread
+from dermsim.vectors import check_embeddings, l2_normalize, softmax
 
 FloatArray = npt.NDArray[np.float64]
-Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 MAX_CASES = 2000
 """Training images that `NeighborScore` keeps, so that a checkpoint folder stays small."""
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """What the encoder says of N training images.
+class Outputs(Protocol):
+    """What the encoder answers for N images; `dermsim.models.encode.Encoding` is one.
 
     Attributes:
-        features: ``(N, F)`` float32 pooled features.
-        logits: ``(N, C)`` float32.
-        labels: ``(N,)`` int64, the true columns of `logits`.
+        embeddings: ``(N, D)`` rows of unit length.
+        logits: ``(N, C)`` of the images alone, without facts.
+        pooled_features: ``(N, F)``.
     """
 
-    features: npt.NDArray[np.float32]
-    logits: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        """Check that the arrays fit together."""
-        features = check_embeddings(self.features, name="features")
-        logits = check_embeddings(self.logits, name="logits")
-        if len(features) < 2 or len(logits) != len(features):
-            raise ValueError(
-                f"a score needs at least 2 training images, got {len(features)} rows of features "
-                f"and {len(logits)} of logits."
-            )
-        labels = check_labels(self.labels, rows=len(features), num_classes=logits.shape[1])
-        object.__setattr__(self, "features", features)
-        object.__setattr__(self, "logits", logits)
-        object.__setattr__(self, "labels", labels)
-
     @property
-    def known(self) -> npt.NDArray[np.int64]:
-        """Columns of `logits` that have a training image: an encoder may lack some classes."""
-        return np.unique(self.labels)
+    def embeddings(self) -> npt.NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def logits(self) -> npt.NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def pooled_features(self) -> npt.NDArray[np.float32]: ...  # noqa: D102
 
 
 class Score(Protocol):
@@ -68,19 +51,23 @@ class Score(Protocol):
     """Whether it looks at logits."""
 
     @classmethod
-    def fit(cls, sample: Sample) -> Self:
+    def fit(cls, train: Outputs, labels: npt.NDArray[np.int64]) -> Self:
         """Learn what is familiar.
+
+        Args:
+            train: The encoder's answers for N training images.
+            labels: ``(N,)`` the true columns of the logits.
 
         Raises:
             ValueError: If the training images do not determine it.
         """
 
-    @property
-    def width(self) -> int | None:
-        """F, the number of features it was fitted to; None when it looks at logits alone."""
+    def __call__(self, outputs: Outputs) -> FloatArray:
+        """Return ``(N,)`` scores.
 
-    def __call__(self, features: FloatArray, logits: FloatArray) -> FloatArray:
-        """Return ``(N,)`` scores of ``(N, F)`` features and ``(N, C)`` logits."""
+        Raises:
+            ValueError: If the encoder is another than it was fitted to, or a value is NaN.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +75,7 @@ class SoftmaxScore:
     """One minus the maximum softmax probability (Hendrycks and Gimpel, 2017, https://arxiv.org/abs/1610.02136).
 
     Attributes:
-        known: ``(K,)`` int64, the logits that count.
+        known: ``(K,)`` int64, the logits of classes that have training images.
     """
 
     known: npt.NDArray[np.int64]
@@ -96,18 +83,13 @@ class SoftmaxScore:
     LOGITS: ClassVar[bool] = True
 
     @classmethod
-    def fit(cls, sample: Sample) -> Self:
+    def fit(cls, train: Outputs, labels: npt.NDArray[np.int64]) -> Self:
         """Find the classes that have training images; there is nothing else to learn."""
-        return cls(sample.known)
+        return cls(np.unique(labels))
 
-    @property
-    def width(self) -> int | None:
-        """It looks at logits alone."""
-        return None
-
-    def __call__(self, features: FloatArray, logits: FloatArray) -> FloatArray:
+    def __call__(self, outputs: Outputs) -> FloatArray:
         """Return ``(N,)`` scores in [0, 1)."""
-        return 1.0 - softmax(_chosen(logits, self.known)).max(axis=1)
+        return 1.0 - softmax(_logits(outputs, self.known)).max(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +97,7 @@ class EnergyScore:
     """The free energy of the logits, minus their log-sum-exp (Liu et al., 2020, https://arxiv.org/abs/2010.03759).
 
     Attributes:
-        known: ``(K,)`` int64, the logits that count.
+        known: ``(K,)`` int64, the logits of classes that have training images.
     """
 
     known: npt.NDArray[np.int64]
@@ -123,25 +105,20 @@ class EnergyScore:
     LOGITS: ClassVar[bool] = True
 
     @classmethod
-    def fit(cls, sample: Sample) -> Self:
+    def fit(cls, train: Outputs, labels: npt.NDArray[np.int64]) -> Self:
         """Find the classes that have training images; there is nothing else to learn."""
-        return cls(sample.known)
+        return cls(np.unique(labels))
 
-    @property
-    def width(self) -> int | None:
-        """It looks at logits alone."""
-        return None
-
-    def __call__(self, features: FloatArray, logits: FloatArray) -> FloatArray:
+    def __call__(self, outputs: Outputs) -> FloatArray:
         """Return ``(N,)`` energies, of any sign."""
         from scipy.special import logsumexp
 
-        return -logsumexp(_chosen(logits, self.known), axis=1)
+        return -logsumexp(_logits(outputs, self.known), axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class MahalanobisScore:
-    """Distance to the nearest class of the training data.
+    """Distance to the nearest class of the training data, in pooled features.
 
     Lee et al., 2018, https://arxiv.org/abs/1807.03888: each class is a Gaussian around its own
     mean m_c, all with one covariance S. The score is the least, over the classes, of
@@ -159,6 +136,7 @@ class MahalanobisScore:
     means: npt.NDArray[np.float32]
     ARRAYS: ClassVar[Mapping[str, tuple[str, int]]] = {"whitening": ("f", 2), "means": ("f", 2)}
     LOGITS: ClassVar[bool] = False
+    SPACE: ClassVar[str] = "pooled_features"
 
     def __post_init__(self) -> None:
         """Check that the arrays fit together."""
@@ -170,19 +148,19 @@ class MahalanobisScore:
             )
 
     @classmethod
-    def fit(cls, sample: Sample) -> Self:
+    def fit(cls, train: Outputs, labels: npt.NDArray[np.int64]) -> Self:
         """Estimate the means and the shared covariance.
 
         Raises:
-            ValueError: If the features do not vary within any class.
+            ValueError: If the vectors do not vary within any class.
         """
         from scipy.linalg import solve_triangular
         from sklearn.covariance import ledoit_wolf
 
-        train = sample.features.astype(np.float64)
-        _, classes = np.unique(sample.labels, return_inverse=True)
-        means = np.stack([train[classes == c].mean(axis=0) for c in range(classes.max() + 1)])
-        covariance = ledoit_wolf(train - means[classes], assume_centered=True)[0]
+        rows = _vectors(train, cls.SPACE)
+        _, classes = np.unique(labels, return_inverse=True)
+        means = np.stack([rows[classes == c].mean(axis=0) for c in range(classes.max() + 1)])
+        covariance = ledoit_wolf(rows - means[classes], assume_centered=True)[0]
         if not np.trace(covariance) > 0:
             raise ValueError("the features do not vary within any class, so they have no scale.")
         # S = L L^T, hence S^-1 = L^-T L^-1 and W = L^-T
@@ -190,26 +168,29 @@ class MahalanobisScore:
         whitening = solve_triangular(factor, np.eye(len(factor)), lower=True).T
         return cls(whitening.astype(np.float32), (means @ whitening).astype(np.float32))
 
-    @property
-    def width(self) -> int | None:
-        """F."""
-        return len(self.whitening)
-
-    def __call__(self, features: FloatArray, logits: FloatArray) -> FloatArray:
+    def __call__(self, outputs: Outputs) -> FloatArray:
         """Return ``(N,)`` distances."""
-        white = features @ self.whitening.astype(np.float64)
+        rows = _vectors(outputs, self.SPACE, dim=len(self.whitening))
+        white = rows @ self.whitening.astype(np.float64)
         return np.min([np.linalg.norm(white - mean, axis=1) for mean in self.means], axis=0)
+
+
+class EmbeddingMahalanobisScore(MahalanobisScore):
+    """Distance to the nearest class of the training data, in embeddings."""
+
+    SPACE: ClassVar[str] = "embeddings"
 
 
 @dataclass(frozen=True, eq=False)
 class NeighborScore:
-    """Distance to the k-th nearest training image, in features of length 1.
+    """Distance to the k-th nearest training image, in pooled features of length 1.
 
     Sun et al., 2022, https://arxiv.org/abs/2204.06507, who find a share of the training images
-    enough. At most `MAX_CASES` are kept, as many of each class as there are.
+    enough. At most `MAX_CASES` are kept, the classes in their natural proportions: where the
+    training data are dense, so is what is familiar.
 
     Attributes:
-        cases: ``(M, F)`` float16 training features of length 1.
+        cases: ``(M, F)`` float16 training vectors of length 1.
         k: ``(1,)`` int64, which neighbour counts.
     """
 
@@ -217,6 +198,7 @@ class NeighborScore:
     k: npt.NDArray[np.int64]
     ARRAYS: ClassVar[Mapping[str, tuple[str, int]]] = {"cases": ("f", 2), "k": ("i", 1)}
     LOGITS: ClassVar[bool] = False
+    SPACE: ClassVar[str] = "pooled_features"
 
     def __post_init__(self) -> None:
         """Check that the arrays fit together."""
@@ -224,24 +206,26 @@ class NeighborScore:
             raise ValueError(f"k is {self.k.tolist()}, but there are {len(self.cases)} cases.")
 
     @classmethod
-    def fit(cls, sample: Sample) -> Self:
-        """Keep training images, evenly over the classes; k is 1 % of them, at least 1."""
-        kept = spread(sample.labels, MAX_CASES)
-        cases = l2_normalize(sample.features[kept]).astype(np.float16)
+    def fit(cls, train: Outputs, labels: npt.NDArray[np.int64]) -> Self:
+        """Keep training images, evenly over the rows; k is 1 % of them, at least 1."""
+        rows = _vectors(train, cls.SPACE)
+        kept = np.linspace(0, len(rows) - 1, min(len(rows), MAX_CASES)).round().astype(np.int64)
+        cases = l2_normalize(rows[kept]).astype(np.float16)
         return cls(cases, np.array([max(1, round(len(kept) / 100))]))
 
-    @property
-    def width(self) -> int | None:
-        """F."""
-        return self.cases.shape[1]
-
-    def __call__(self, features: FloatArray, logits: FloatArray) -> FloatArray:
+    def __call__(self, outputs: Outputs) -> FloatArray:
         """Return ``(N,)`` Euclidean distances in [0, 2]."""
-        unit = l2_normalize(features).astype(np.float64)
-        k = int(self.k[0])
-        stored = self.cases.astype(np.float64)
-        nearest = np.partition(unit @ stored.T, len(stored) - k, axis=1)[:, len(stored) - k]
+        rows = _vectors(outputs, self.SPACE, dim=self.cases.shape[1])
+        likeness = l2_normalize(rows).astype(np.float64) @ self.cases.T.astype(np.float64)
+        place = len(self.cases) - int(self.k[0])
+        nearest = np.partition(likeness, place, axis=1)[:, place]
         return np.sqrt(np.maximum(2.0 - 2.0 * nearest, 0.0))
+
+
+class EmbeddingNeighborScore(NeighborScore):
+    """Distance to the k-th nearest training image, in embeddings."""
+
+    SPACE: ClassVar[str] = "embeddings"
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +241,7 @@ class VimScore:
         origin: ``(F,)`` float32.
         principal: ``(F, P)`` float32, orthonormal columns.
         scale: ``(1,)`` float64, the paper's alpha.
-        known: ``(K,)`` int64, the logits that count.
+        known: ``(K,)`` int64, the logits of classes that have training images.
     """
 
     origin: npt.NDArray[np.float32]
@@ -281,7 +265,7 @@ class VimScore:
             )
 
     @classmethod
-    def fit(cls, sample: Sample) -> Self:
+    def fit(cls, train: Outputs, labels: npt.NDArray[np.int64]) -> Self:
         """Find origin, principal space and scale.
 
         The classifier is read off the training images, of which logits are an affine function of
@@ -291,13 +275,13 @@ class VimScore:
             ValueError: If nothing of the features lies outside the principal space, or the largest
                 logits are negative on average.
         """
-        train = sample.features.astype(np.float64)
-        logits = sample.logits[:, sample.known].astype(np.float64)
-        weight, bias = _affine(train, logits)
+        rows, known = _vectors(train, "pooled_features"), np.unique(labels)
+        logits = _logits(train, known)
+        weight, bias = _affine(rows, logits)
         origin = -np.linalg.pinv(weight.T) @ bias
-        centred = train - origin
+        centred = rows - origin
         values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
-        size = _principal_size(train.shape[1])
+        size = _principal_size(rows.shape[1])
         principal = vectors[:, np.argsort(-values, kind="stable")[:size]]
         residual = _residual(centred, principal).mean()
         # what rounding leaves of features that all lie in the principal space is no residual
@@ -306,33 +290,38 @@ class VimScore:
         scale = np.array([logits.max(axis=1).mean() / residual])
         if not scale[0] > 0:
             raise ValueError("the largest logits are not above 0 on average, so ViM has no scale.")
-        return cls(origin.astype(np.float32), principal.astype(np.float32), scale, sample.known)
+        return cls(origin.astype(np.float32), principal.astype(np.float32), scale, known)
 
-    @property
-    def width(self) -> int | None:
-        """F."""
-        return len(self.origin)
-
-    def __call__(self, features: FloatArray, logits: FloatArray) -> FloatArray:
+    def __call__(self, outputs: Outputs) -> FloatArray:
         """Return ``(N,)`` scores, of any sign."""
         from scipy.special import logsumexp
 
-        residual = _residual(features - self.origin, self.principal.astype(np.float64))
-        return self.scale[0] * residual - logsumexp(_chosen(logits, self.known), axis=1)
+        rows = _vectors(outputs, "pooled_features", dim=len(self.origin))
+        residual = _residual(rows - self.origin, self.principal.astype(np.float64))
+        return self.scale[0] * residual - logsumexp(_logits(outputs, self.known), axis=1)
 
 
 SCORES: dict[str, type[Score]] = {
     "softmax": SoftmaxScore,
     "energy": EnergyScore,
     "mahalanobis": MahalanobisScore,
+    "embedding-mahalanobis": EmbeddingMahalanobisScore,
     "neighbors": NeighborScore,
+    "embedding-neighbors": EmbeddingNeighborScore,
     "vim": VimScore,
 }
 """Every score by the name it has in files and on the command line."""
 
 
-def _chosen(logits: FloatArray, known: npt.NDArray[np.int64]) -> FloatArray:
-    """Return the logits that count, ``(N, K)``."""
+def _vectors(outputs: Outputs, space: str, *, dim: int | None = None) -> FloatArray:
+    """Return the vectors of a space, ``(N, dim)`` float64."""
+    found: npt.NDArray[np.float32] = getattr(outputs, space)
+    return check_embeddings(found, dim=dim, name=space.replace("_", " ")).astype(np.float64)
+
+
+def _logits(outputs: Outputs, known: npt.NDArray[np.int64]) -> FloatArray:
+    """Return the logits that count, ``(N, K)`` float64."""
+    logits = check_embeddings(outputs.logits, name="logits").astype(np.float64)
     if known.min() < 0 or known.max() >= logits.shape[1]:
         raise ValueError(
             f"logits have {logits.shape[1]} columns, but the score looks at those numbered "

@@ -71,7 +71,7 @@ def engine(dataset, monkeypatch):
         processor=None,
         asked=asked,
         calibration=Calibration.fit(logits, true),
-        detector=OutlierDetector.fit(features, true, validation_features=features),
+        detector=OutlierDetector.fit(everything, true, validation=everything),
         gallery=Gallery.build(everything.embeddings[:70], case_records(learned), fingerprint="f"),
         class_bank=lambda: SimpleNamespace(names=CODES),
     )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy as shallow_copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -209,14 +210,8 @@ def test_facts_do_not_make_an_image_stranger(informed_engine, synthetic, lesion,
     """Nor less strange, even where strangeness is read off the logits."""
     images, labels = list(synthetic["train"]["image"]), synthetic["train"]["dx"]
     seen = encode(informed_engine.model, informed_engine.processor, images)
-    detector = OutlierDetector.fit(
-        seen.pooled_features,
-        labels,
-        validation_features=seen.pooled_features,
-        logits=seen.logits + 10,
-        validation_logits=seen.logits + 10,
-        method=method,
-    )
+    seen = replace(seen, logits=seen.logits + 10)  # ViM wants some of them above 0
+    detector = OutlierDetector.fit(seen, labels, validation=seen, method=method)
     told = shallow_copy(informed_engine)
     told.detector = detector
     with_facts, without = told.predict(lesion, facts=FACTS)[0], told.predict(lesion)[0]

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.scores import SCORES, Sample, Score
+from dermsim.scores import SCORES, Outputs, Score
 from dermsim.storage import check_keys, read_arrays, save_arrays
-from dermsim.vectors import check_embeddings
+from dermsim.vectors import check_labels
 
-DEFAULT_METHOD = "mahalanobis"
+DEFAULT_METHOD = "embedding-mahalanobis"
 """The score that `DermSim.fit` ships."""
 
 
@@ -35,51 +35,39 @@ class OutlierDetector:
     @classmethod
     def fit(
         cls,
-        features: npt.ArrayLike,
+        train: Outputs,
         labels: npt.ArrayLike,
         *,
-        validation_features: npt.ArrayLike,
-        logits: npt.ArrayLike | None = None,
-        validation_logits: npt.ArrayLike | None = None,
+        validation: Outputs,
         method: str = DEFAULT_METHOD,
         accept: float = 0.95,
     ) -> OutlierDetector:
         """Learn what is familiar, and the threshold that accepts most of validation.
 
         Args:
-            features: ``(N, F)`` pooled features of the training images.
-            labels: ``(N,)`` integers, their classes.
-            validation_features: ``(V, F)`` of images the encoder was not trained on; the training
-                images themselves lie closer than any new image will.
-            logits: ``(N, C)`` of the training images; only methods that look at logits need them.
-            validation_logits: ``(V, C)`` of the validation images, as for `logits`.
+            train: The encoder's answers for N training images.
+            labels: ``(N,)`` integers, their classes: the true columns of the logits.
+            validation: Its answers for images that it was not trained on; the training images
+                themselves lie closer than any new image will.
             method: Name of a score in `dermsim.scores.SCORES`.
             accept: Share of the validation images that must not be outliers.
 
         Raises:
-            ValueError: If shapes or labels are wrong, an array is empty, `accept` is not between
-                0 and 1, or the method is unknown or lacks its logits.
+            ValueError: If shapes or labels are wrong, there are too few images, `accept` is not
+                between 0 and 1, or the method is unknown.
         """
         if not 0 < accept < 1:
             raise ValueError(f"accept must be strictly between 0 and 1, got {accept}.")
         kind = _kind(method)
-        train = check_embeddings(features, name="features")
-        held_out = check_embeddings(
-            validation_features, dim=train.shape[1], name="validation_features"
-        )
-        if len(train) < 2 or len(held_out) == 0:
+        rows, held_out = len(train.pooled_features), len(validation.pooled_features)
+        if rows < 2 or held_out == 0:
             raise ValueError(
-                f"the detector needs at least 2 training and 1 validation images, got {len(train)} "
-                f"and {len(held_out)}."
+                f"the detector needs at least 2 training and 1 validation images, got {rows} "
+                f"and {held_out}."
             )
-        if logits is None:
-            _refuse_without_logits(kind)
-            # a score that does not look at logits still wants to know the classes
-            logits = np.zeros((len(train), int(np.max(labels)) + 1), dtype=np.float32)
-        fitted = cls(kind.fit(Sample(train, np.asarray(logits), np.asarray(labels))), np.inf)
-        scores = fitted.score(held_out, validation_logits)
-        threshold = float(np.quantile(scores, accept, method="higher"))
-        return cls(fitted.scorer, threshold)
+        scorer = kind.fit(train, check_labels(labels, rows=rows, num_classes=_columns(train)))
+        threshold = float(np.quantile(scorer(validation), accept, method="higher"))
+        return cls(scorer, threshold)
 
     @property
     def method(self) -> str:
@@ -88,30 +76,19 @@ class OutlierDetector:
 
     @property
     def looks_at_logits(self) -> bool:
-        """Whether `score` needs logits."""
+        """Whether `score` depends on the logits, which must then be those of the image alone."""
         return self.scorer.LOGITS
 
-    def score(
-        self, features: npt.ArrayLike, logits: npt.ArrayLike | None = None
-    ) -> npt.NDArray[np.float64]:
+    def score(self, outputs: Outputs) -> npt.NDArray[np.float64]:
         """Return ``(N,)`` scores; higher means stranger.
 
         Args:
-            features: ``(N, F)`` pooled features.
-            logits: ``(N, C)`` of the images alone, without facts; only a method that looks at
-                logits needs them.
+            outputs: What the encoder answers for N images, without facts.
 
         Raises:
-            ValueError: If F or C differs, a value is NaN, or the method lacks its logits.
+            ValueError: If they were made by another encoder, or a value is NaN.
         """
-        rows = check_embeddings(features, dim=self.scorer.width, name="features")
-        if logits is None:
-            _refuse_without_logits(type(self.scorer))
-            return self.scorer(rows.astype(np.float64), np.zeros((len(rows), 1)))
-        answers = check_embeddings(logits, name="logits")
-        if len(answers) != len(rows):
-            raise ValueError(f"{len(rows)} rows of features came with {len(answers)} of logits.")
-        return self.scorer(rows.astype(np.float64), answers.astype(np.float64))
+        return self.scorer(outputs)
 
     def is_outlier(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Return ``(N,)`` bool: whether each score exceeds the threshold."""
@@ -162,6 +139,5 @@ def _kind(method: object) -> type[Score]:
     return SCORES[method]
 
 
-def _refuse_without_logits(kind: type[Score]) -> None:
-    if kind.LOGITS:
-        raise ValueError("this detector looks at logits, so it needs those of every image.")
+def _columns(outputs: Outputs) -> int:
+    return outputs.logits.shape[1]

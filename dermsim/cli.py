@@ -112,15 +112,29 @@ class Similar(ModelCommand):
     where: UseAppendAction[tuple[str, ...]] = ()
     """Only cases with this fact, such as dx=mel or age=40-60; may be repeated."""
 
+    one_per_lesion: bool = False
+    """Of several photographs of one lesion, show the most similar only."""
+    gallery: Path | None = None
+    """Gallery to search in place of the checkpoint's own, made by `dermsim gallery build`."""
+
     def run(self) -> int:
-        """Search for each readable picture."""
+        """Search for each readable picture, and let its neighbours vote on the diagnosis."""
         where = parse_where(self.where)
         pictures = Pictures(find_pictures(self.pictures))
         engine = self.engine()
+        if self.gallery is not None:
+            from dermsim.tasks.retrieve import Gallery
+
+            engine.gallery = Gallery.load(self.gallery, fingerprint=engine.fingerprint)
         results = []
         for name, image in pictures:
-            neighbors = engine.search([image], self.k, where=where)[0]
-            results.append({"picture": name, "neighbors": [n.to_dict() for n in neighbors]})
+            query = engine.embed([image])
+            neighbors = engine.gallery.search(
+                query, self.k, where=where, one_per_lesion=self.one_per_lesion
+            )[0]
+            vote = engine.gallery.vote(query, where=where)[0]
+            found = [neighbor.to_dict() for neighbor in neighbors]
+            results.append({"picture": name, "neighbors": found, "vote": vote})
         answer = {"results": results, "errors": pictures.errors}
         show(answer, similar_table(results), as_json=self.json)
         return pictures.status
@@ -322,4 +336,4 @@ class Ensemble(Command):
         return 0
 
 
-app.command(gallery_app, name="gallery", help="Look into the gallery of past cases, or build one.")
+app.command(gallery_app, name="gallery", help="Look into galleries of past cases, build and change them.")

@@ -63,12 +63,13 @@ class CaseTable(Sequence[dict[str, object]]):
         self.table = table
 
     @classmethod
-    def build(cls, records: Sequence[Mapping[str, object]]) -> CaseTable:
+    def build(cls, records: Sequence[Mapping[str, object]], *, repeats: bool = False) -> CaseTable:
         """Make a table of one mapping per case.
 
         Args:
             records: ``image_id`` and ``dx`` are required; the other `COLUMNS` may be missing or
                 None when not known.
+            repeats: Whether an image_id may come twice; a gallery has none such.
 
         Raises:
             ValueError: If a record has an unknown column, lacks a required one or holds a value of
@@ -83,11 +84,15 @@ class CaseTable(Sequence[dict[str, object]]):
             table = pa.Table.from_pylist([dict(record) for record in records], schema=_schema())
         except (pa.ArrowException, TypeError) as error:
             raise ValueError(f"a record holds a value of the wrong type: {error}.") from error
-        return cls.check(table)
+        return cls.check(table, repeats=repeats)
 
     @classmethod
-    def check(cls, table: pa.Table) -> CaseTable:
+    def check(cls, table: pa.Table, *, repeats: bool = False) -> CaseTable:
         """Take the columns of a file if they are a gallery's.
+
+        Args:
+            table: The columns.
+            repeats: Whether an image_id may come twice.
 
         Raises:
             ValueError: As `build`.
@@ -104,24 +109,50 @@ class CaseTable(Sequence[dict[str, object]]):
                 raise ValueError(f"every record needs a {column}, and one has none.")
         if pc.any(pc.invert(pc.is_finite(table["age"]))).as_py():
             raise ValueError("a record has an age that is not a number; use None when not known.")
-        refuse_repeats(table["image_id"])
+        if not repeats:
+            _refuse_repeats(table["image_id"])
         for column in REPEATING:
             place = COLUMNS.index(column)
             table = table.set_column(place, column, table[column].dictionary_encode())
         return cls(table.unify_dictionaries())
 
     @classmethod
-    def join(cls, tables: Sequence[CaseTable]) -> CaseTable:
+    def join(cls, tables: Sequence[CaseTable], *, repeats: bool = False) -> CaseTable:
         """Put tables one after the other.
 
+        Args:
+            tables: At least one.
+            repeats: Whether an image_id may come twice.
+
         Raises:
-            ValueError: If an image_id repeats.
+            ValueError: If one does and may not.
         """
         import pyarrow as pa
 
         joined = pa.concat_tables([t.table for t in tables]).unify_dictionaries()
-        refuse_repeats(joined["image_id"])
+        if not repeats:
+            _refuse_repeats(joined["image_id"])
         return cls(joined)
+
+    def repeated(self) -> npt.NDArray[np.bool_]:
+        """Mark the rows ``(N,)`` whose image_id an earlier row has, with the same facts.
+
+        Raises:
+            ValueError: If the facts differ.
+        """
+        import pyarrow.compute as pc
+
+        counted = pc.value_counts(self.table["image_id"].combine_chunks())
+        several = counted.filter(pc.greater(counted.field("counts"), 1)).field("values")
+        mask = np.zeros(len(self), dtype=np.bool_)
+        for rows in self.rows_of("image_id", [{name} for name in several.to_pylist()]):
+            first = self[int(rows[0])]
+            if any(self[int(row)] != first for row in rows[1:]):
+                raise ValueError(
+                    f"image_id {first['image_id']!r} comes twice with different facts."
+                )
+            mask[rows[1:]] = True
+        return mask
 
     def __len__(self) -> int:
         """Return the number of cases."""
@@ -281,12 +312,8 @@ class CaseTable(Sequence[dict[str, object]]):
         return self.table[column]
 
 
-def refuse_repeats(image_ids: pa.ChunkedArray) -> None:
-    """Refuse cases of which two have the same image_id.
-
-    Raises:
-        ValueError: Naming the first that repeats.
-    """
+def _refuse_repeats(image_ids: pa.ChunkedArray) -> None:
+    """Refuse cases of which two have the same image_id, naming the first that comes again."""
     import pyarrow.compute as pc
 
     if pc.count_distinct(image_ids).as_py() == len(image_ids):

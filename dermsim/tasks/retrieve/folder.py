@@ -113,19 +113,45 @@ def _all_or_nothing(folder: Path) -> Iterator[None]:
         raise
 
 
-def _save_part(folder: Path, part: Part, records: CaseTable) -> dict[str, Any]:
-    """Write one part under a free name, unless it lies here, and return its entry in the header."""
+def write_part(folder: Path, name: str, vectors: Vectors, records: CaseTable) -> None:
+    """Write the two files of a part, which is the gallery's once its header says so.
+
+    Args:
+        folder: The gallery's folder, which exists.
+        name: What the files' names end in, as `free_name` gives it.
+        vectors: ``(n, D)`` of length 1.
+        records: Their n cases.
+    """
     import pyarrow.parquet as pq
 
+    save_arrays(folder / EMBEDDINGS.format(name), {"embeddings": vectors}, facts={})
+    with atomic_path(folder / RECORDS.format(name)) as temporary:
+        pq.write_table(records.plain, temporary)
+
+
+def has_part(folder: Path, name: str) -> bool:
+    """Say whether both files of a part are there."""
+    return all((folder / pattern.format(name)).is_file() for pattern in (EMBEDDINGS, RECORDS))
+
+
+def remove_parts(folder: Path, names: Sequence[str]) -> None:
+    """Delete the files of parts, and the folder if nothing else is in it."""
+    for name in names:
+        for pattern in (EMBEDDINGS, RECORDS):
+            (folder / pattern.format(name)).unlink(missing_ok=True)
+    with suppress(OSError):  # other processes may still be writing there
+        folder.rmdir()
+
+
+def _save_part(folder: Path, part: Part, records: CaseTable) -> dict[str, Any]:
+    """Write one part under a free name, unless it lies here, and return its entry in the header."""
     here = folder.resolve()
     if part.kept is None and part.path is not None and part.path.parent == here:
         name = part.path.name.removeprefix("embeddings").removesuffix(".safetensors")
-        if part.path.is_file() and (here / RECORDS.format(name)).is_file():
+        if has_part(folder, name):
             return {"name": name, "rows": len(part)}
-    name = _free_name(folder)
-    save_arrays(folder / EMBEDDINGS.format(name), {"embeddings": part.whole}, facts={})
-    with atomic_path(folder / RECORDS.format(name)) as temporary:
-        pq.write_table(records.plain, temporary)
+    name = free_name(folder)
+    write_part(folder, name, part.whole, records)
     return {"name": name, "rows": len(part)}
 
 
@@ -133,17 +159,17 @@ def _save_index(folder: Path, index: ApproximateIndex) -> dict[str, str]:
     """Write an index and its rows under free names, unless they lie here."""
     path = index.path
     if path is None or path.parent != folder.resolve() or not path.is_file():
-        path = folder / INDEX.format(_free_name(folder))
+        path = folder / INDEX.format(free_name(folder))
         index.save(path)
     listed = {"file": path.name}
     if index.rows is not None:
-        entries = folder / ENTRIES.format(_free_name(folder))
+        entries = folder / ENTRIES.format(free_name(folder))
         save_arrays(entries, {"rows": index.rows}, facts={})
         listed["entries"] = entries.name
     return listed
 
 
-def _free_name(folder: Path) -> str:
+def free_name(folder: Path) -> str:
     """Return what no file's name in a folder ends in: nothing for the first, then numbers."""
     stems = [path.stem for path in folder.iterdir() if path.suffix in (".safetensors", ".parquet")]
     numbers = [int(stem.rpartition("-")[2]) if "-" in stem else 0 for stem in stems]
@@ -187,7 +213,7 @@ def load(
     on_disk = rows * dim * 4 > MAPPED if mapped is None else mapped
     parts, tables = [], []
     for entry in listed:
-        part, table = _load_part(folder, str(entry["name"]), on_disk)
+        part, table = read_part(folder, str(entry["name"]), mapped=on_disk)
         if len(part) != entry["rows"] or len(table) != len(part) or part.vectors.shape[1] != dim:
             raise ValueError(
                 f"the gallery's files do not belong together: embeddings {part.vectors.shape}, "
@@ -195,7 +221,7 @@ def load(
             )
         parts.append(part)
         tables.append(table)
-    records = tables[0] if len(tables) == 1 else CaseTable.join(tables)
+    records = CaseTable.join(tables)
     if len(records) != rows:
         raise ValueError(
             f"the gallery's files do not belong together: {len(records)} cases, and {HEADER} says "
@@ -217,19 +243,25 @@ def _listed_parts(header: dict[str, Any]) -> list[dict[str, object]]:
     return entries
 
 
-def _load_part(folder: Path, name: str, on_disk: bool) -> tuple[Part, CaseTable]:
+def read_part(folder: Path, name: str, *, mapped: bool) -> tuple[Part, CaseTable]:
+    """Read what `write_part` wrote; whether an image_id repeats is not looked at.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If one is damaged or does not hold a part of a gallery.
+    """
     path = folder / EMBEDDINGS.format(name)
-    read = map_arrays if on_disk else load_arrays
+    read = map_arrays if mapped else load_arrays
     arrays, _ = read(path, arrays={"embeddings"}, facts=set())
     vectors: Vectors = arrays["embeddings"]  # type: ignore[assignment]
     if vectors.ndim != 2 or vectors.dtype != np.float32:
         raise ValueError(f"{path.name} holds {vectors.dtype} {vectors.shape}, not embeddings.")
-    looked_at = vectors[:CHECKED] if on_disk else vectors
+    looked_at = vectors[:CHECKED] if mapped else vectors
     lengths = np.linalg.norm(check_embeddings(looked_at), axis=1)
     if np.abs(lengths - 1).max(initial=0) > 1e-3:
         raise ValueError(f"{path.name} holds rows that are not of length 1.")
     table: pa.Table = load_table(folder / RECORDS.format(name), columns=COLUMNS)
-    return Part(vectors, path=path.resolve()), CaseTable.check(table)
+    return Part(vectors, path=path.resolve()), CaseTable.check(table, repeats=True)
 
 
 def _load_index(folder: Path, listed: object, cases: int) -> ApproximateIndex:

@@ -17,9 +17,10 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
+from dermsim.cli_enroll import Enroll, bank_app
 from dermsim.cli_gallery import gallery_app
 from dermsim.command import Command, ModelCommand, load_engine
-from dermsim.labels import CODES, DISCLAIMER, parse_dx
+from dermsim.labels import DISCLAIMER, parse_dx
 from dermsim.terminal import (
     Pictures,
     check_output,
@@ -93,7 +94,8 @@ class Classify(ModelCommand):
         for name, image in pictures:
             result = {"picture": name, **engine.predict([image], facts=known)[0].to_dict()}
             if bank is not None:
-                result["enrolled"] = bank.predict(engine.embed([image]))[0]
+                vectors = engine.embed([image], space=bank.space.name)
+                result["enrolled"] = bank.predict(vectors)[0]
             results.append(result)
         answer = {"results": results, "errors": pictures.errors}
         show(answer, classify_table(results), as_json=self.json)
@@ -111,7 +113,6 @@ class Similar(ModelCommand):
     """How many cases."""
     where: UseAppendAction[tuple[str, ...]] = ()
     """Only cases with this fact, such as dx=mel or age=40-60; may be repeated."""
-
     one_per_lesion: bool = False
     """Of several photographs of one lesion, show the most similar only."""
     gallery: Path | None = None
@@ -220,38 +221,6 @@ class Explain(ModelCommand):
         return 0
 
 
-@app.command(name="enroll")
-@dataclass(frozen=True, kw_only=True)
-class Enroll(ModelCommand):
-    """Teach a new class with a few pictures, and keep it in a file for `classify --bank`."""
-
-    pictures: Positional[tuple[Path, ...]]
-    """Photographs of the new class, or folders that are searched for them."""
-    name: str
-    """What the class is called."""
-    bank: Path
-    """File of enrolled classes to create or extend."""
-
-    def run(self) -> int:
-        """Extend the bank; one bad picture refuses all, so that no class is half learned."""
-        from dermsim.data.images import read_image
-        from dermsim.tasks.enroll import ClassBank
-
-        check_output(self.bank)
-        images = [read_image(path) for path in find_pictures(self.pictures)]
-        engine = self.engine()
-        if self.bank.exists():
-            bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
-        else:
-            bank = engine.class_bank()
-        bank = bank.enroll(self.name, engine.embed(images))
-        bank.save(self.bank)
-        new = ", ".join(name for name in bank.names if name not in CODES)
-        answer = {"bank": str(self.bank), "classes": list(bank.names), "pictures": len(images)}
-        show(answer, f"{self.bank} now holds {new}", as_json=self.json)
-        return 0
-
-
 @app.command(name="evaluate")
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Command):
@@ -336,4 +305,8 @@ class Ensemble(Command):
         return 0
 
 
-app.command(gallery_app, name="gallery", help="Look into galleries of past cases, build and change them.")
+app.command(
+    gallery_app, name="gallery", help="Look into galleries of past cases, build and change them."
+)
+app.command(Enroll, name="enroll")
+app.command(bank_app, name="bank", help="Look into files of enrolled classes, and change them.")

@@ -25,10 +25,9 @@ from dermsim.storage import atomic_path, save_json
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
-from dermsim.tasks.enroll import ClassBank, fit_prototype_temperature
+from dermsim.tasks.enroll import SPACES, ClassBank
 from dermsim.tasks.explain import ClassTarget, Heatmap, SimilarityTarget, Target, explain
 from dermsim.tasks.retrieve import Gallery, Neighbor
-from dermsim.vectors import centroids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -152,7 +151,6 @@ class DermSim:
         held_out = encode(model, processor, validation["image"])
         labels, held_out_labels = np.array(train["dx"]), np.array(validation["dx"])
         unseen = held_out.logits if calibration_logits is None else calibration_logits
-        prototypes = centroids(cases.embeddings, labels, len(CODES))
         return cls(
             model,
             processor,
@@ -160,13 +158,12 @@ class DermSim:
             calibration_facts=calibrate_with_facts(model, unseen, validation),
             detector=OutlierDetector.fit(cases, labels, validation=held_out),
             gallery=Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
-            classes=ClassBank.from_classes(
-                CODES,
-                prototypes,
-                np.bincount(labels, minlength=len(CODES)).tolist(),
-                temperature=fit_prototype_temperature(
-                    held_out.embeddings, held_out_labels, prototypes
-                ),
+            classes=ClassBank.fit(
+                cases.pooled_features,
+                labels,
+                names=CODES,
+                validation=held_out.pooled_features,
+                validation_labels=held_out_labels,
                 fingerprint=mark,
             ),
             atlas=EmbeddingMap.fit(cases.embeddings, list(train["image_id"])),
@@ -244,7 +241,7 @@ class DermSim:
             heatmap=heatmap,
             neighbors=tuple(self.search(encoding.embeddings, k)[0]),
             position=(x, y),
-            enrolled=bank.predict(encoding.embeddings)[0] if bank else None,
+            enrolled=bank.predict(getattr(encoding, bank.space.name))[0] if bank else None,
         )
 
     def predict(
@@ -271,21 +268,29 @@ class DermSim:
         return self._predictions(self._encode(_as_list(images), facts=known), known)
 
     def embed(
-        self, images: ImageSource | Sequence[ImageSource], *, batch_size: int = 32
+        self,
+        images: ImageSource | Iterable[ImageSource],
+        *,
+        batch_size: int = 32,
+        space: str = "embeddings",
     ) -> npt.NDArray[np.float32]:
         """Embed images.
 
         Args:
-            images: One image or a sequence of them: PIL images, paths or bytes.
+            images: One image or several: PIL images, paths or bytes.
             batch_size: Images per forward pass.
+            space: ``"embeddings"``, or ``"pooled_features"`` for what a `ClassBank` compares: its
+                ``space.name`` says which.
 
         Returns:
-            ``(N, D)`` float32, rows of unit length.
+            ``(N, D)`` float32; embeddings have rows of unit length.
 
         Raises:
-            ValueError: If an image cannot be read.
+            ValueError: If an image cannot be read, or the space is unknown.
         """
-        return self._encode(_as_list(images), batch_size=batch_size).embeddings
+        if space not in SPACES:
+            raise ValueError(f"Unknown space {space!r}; choose one of {', '.join(SPACES)}.")
+        return getattr(self._encode(_as_list(images), batch_size=batch_size), space)
 
     def search(
         self,
@@ -388,5 +393,5 @@ class DermSim:
         )
 
 
-def _as_list(images: ImageSource | Sequence[ImageSource]) -> Sequence[ImageSource]:
+def _as_list(images: ImageSource | Iterable[ImageSource]) -> Iterable[ImageSource]:
     return [images] if isinstance(images, Image.Image | str | bytes | Path) else images

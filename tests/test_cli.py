@@ -59,7 +59,8 @@ class StubEngine:
             is_outlier=bool(blue > 128),
         )
 
-    def embed(self, images):
+    def embed(self, images, *, space="embeddings"):
+        assert space == "embeddings"  # that is what its bank is of
         embeddings = np.zeros((len(images), 8), dtype=np.float32)
         for row, image in zip(embeddings, images, strict=True):
             row[CODES.index(self._predict(image).label_name)] = 0.8
@@ -138,7 +139,7 @@ class TestStart:
 
     @pytest.mark.parametrize(
         "command",
-        ["classify", "similar", "explain", "enroll", "evaluate", "ensemble", "gallery"],
+        ["classify", "similar", "explain", "enroll", "bank", "evaluate", "ensemble", "gallery"],
     )
     def test_help_lists_every_command(self, command, capsys):
         with pytest.raises(SystemExit) as stop:

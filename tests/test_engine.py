@@ -66,6 +66,14 @@ def test_embeddings_are_unit_rows_whatever_the_batch(engine, synthetic):
     np.testing.assert_allclose(whole, pieces, atol=1e-5)
 
 
+def test_a_bank_compares_pooled_features(engine, synthetic):
+    images = list(synthetic["test"]["image"])[:3]
+    assert engine.class_bank().space.name == "pooled_features"
+    assert engine.embed(images, space="pooled_features").shape == (3, engine.class_bank().dim)
+    with pytest.raises(ValueError, match="Unknown space 'pixels'; choose one of pooled_features"):
+        engine.embed(images, space="pixels")
+
+
 def test_a_gallery_case_finds_itself_first(engine, synthetic):
     row = synthetic["train"][3]
     nearest = engine.search(row["image"], 3)[0]
@@ -86,7 +94,8 @@ def test_filters_reach_the_gallery(engine, lesion):
 
 
 def test_analyze_agrees_with_its_parts(engine, lesion):
-    bank = engine.class_bank().enroll("ulcer", engine.embed([draw_lesion("vasc", seed=1)]))
+    shots = engine.embed([draw_lesion("vasc", seed=1)], space="pooled_features")
+    bank = engine.class_bank().enroll("ulcer", shots)
     analysis = engine.analyze(lesion, k=3, target="nv", bank=bank)
     assert analysis.prediction == engine.predict(lesion)[0]
     assert list(analysis.neighbors) == engine.search(lesion, 3)[0]
@@ -94,6 +103,8 @@ def test_analyze_agrees_with_its_parts(engine, lesion):
         analysis.heatmap.values, engine.explain(lesion, target="nv").values
     )
     assert analysis.enrolled.keys() == {*CODES, "ulcer"}
+    asked = engine.embed(lesion, space=bank.space.name)
+    assert analysis.enrolled == pytest.approx(bank.predict(asked)[0])
     low, high = engine.atlas.coordinates.min(axis=0), engine.atlas.coordinates.max(axis=0)
     assert (low <= analysis.position).all()
     assert (analysis.position <= high).all()

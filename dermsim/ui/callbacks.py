@@ -176,13 +176,13 @@ def enroll(
         raise ValueError(f"There are no pictures of {name.strip()!r} yet: add a few, then enrol.")
     if len(pictures) > MAX_PICTURES:
         raise ValueError(f"{len(pictures)} pictures are too many: choose up to {MAX_PICTURES}.")
-    embeddings = []
+    known, vectors = _known(engine, bank), []
     # one at a time, so that an error names its file and the progress bar moves
     for done, picture in enumerate(pictures):
         if report:
             report(done / len(pictures), f"Reading picture {done + 1} of {len(pictures)}")
-        embeddings.append(engine.embed([picture]))
-    return _known(engine, bank).enroll(name.strip(), np.concatenate(embeddings))
+        vectors.append(engine.embed([picture], space=known.space.name))
+    return known.enroll(name.strip(), np.concatenate(vectors))
 
 
 def remove(bank: ClassBank | None, name: str | None) -> ClassBank:
@@ -200,8 +200,9 @@ def own_classes(bank: ClassBank | None) -> dict[str, int]:
     """Return the classes that a visitor enrolled, with the number of pictures of each."""
     if bank is None:
         return {}
+    taught = {new.name for new in bank.enrolled}
     counts = zip(bank.names, bank.counts, strict=True)
-    return {name: count for name, count in counts if name not in CODES}
+    return {name: n for name, n in counts if name in taught or name not in CODES}
 
 
 def load_bank(engine: DermSim, path: str) -> ClassBank:
@@ -250,7 +251,8 @@ def similar_data(engine: DermSim, image: str | None, k: int) -> list[dict[str, o
 
 def compare_data(engine: DermSim, bank: ClassBank | None, image: str | None) -> dict[str, float]:
     """Return probabilities against old and enrolled classes: the ``/compare`` endpoint."""
-    return _known(engine, bank).predict(engine.embed([_required(image)]))[0]
+    known = _known(engine, bank)
+    return known.predict(engine.embed([_required(image)], space=known.space.name))[0]
 
 
 def draw_examples(folder: str | Path) -> list[str]:

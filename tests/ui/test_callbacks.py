@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -168,7 +169,7 @@ def test_a_file_that_is_no_bank_is_refused(engine, tmp_path):
 
 def test_a_bank_of_another_model_is_refused(engine, tmp_path):
     own = engine.class_bank()
-    other = type(own)(own.names, own.prototypes, own.counts, own.temperature, "another")
+    other = replace(own, fingerprint="another")
     with pytest.raises(ValueError, match="made by encoder 'another'"):
         callbacks.load_bank(engine, str(callbacks.save_bank(other, tmp_path)))
 

@@ -23,8 +23,8 @@ REPEATING = ("dx", "dx_type", "sex", "localization")
 """Columns of few different values, of which each is kept once."""
 
 LISTED = 200_000
-"""Up to so many cases the columns are kept as Python lists too: reading single cells out of Arrow
-takes longer than searching the neighbours they belong to."""
+"""Up to so many cases they are kept as Python tuples too: reading single cells out of Arrow takes
+longer than searching the neighbours they belong to."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ class CaseTable(Sequence[dict[str, object]]):
         """
         import pyarrow as pa
 
-        joined = pa.concat_tables([t.table for t in tables]).unify_dictionaries()
+        # in one chunk, since Arrow takes rows out of many by copying the whole column first
+        joined = pa.concat_tables([t.table for t in tables]).unify_dictionaries().combine_chunks()
         if not repeats:
             _refuse_repeats(joined["image_id"])
         return cls(joined)
@@ -281,35 +282,29 @@ class CaseTable(Sequence[dict[str, object]]):
     ) -> list[Neighbor]:
         """Describe the cases of `rows` ``(k,)``, of cosine `similarity` ``(k,)`` to a query."""
         if len(self) <= LISTED:
-            columns, places = self._lists, rows.tolist()
+            listed = self._listed
+            cases = [listed[row] for row in rows.tolist()]
         else:
-            found = self.table.take(rows)
-            columns, places = [found[c].to_pylist() for c in COLUMNS], list(range(len(rows)))
-        images, lesions, dx, confirmed, ages, sexes, sites = columns
-        return [
-            Neighbor(
-                images[row],
-                lesions[row],
-                dx[row],
-                min(max(likeness, -1.0), 1.0),
-                {
-                    "dx_type": confirmed[row],
-                    "age": ages[row],
-                    "sex": sexes[row],
-                    "localization": sites[row],
-                },
-            )
-            for row, likeness in zip(places, similarity.tolist(), strict=True)
-        ]
+            cases = _listed(self.table.take(rows))
+        found = []
+        for likeness, case in zip(similarity.tolist(), cases, strict=True):
+            image, lesion, dx, confirmed, age, sex, site = case
+            facts = {"dx_type": confirmed, "age": age, "sex": sex, "localization": site}
+            found.append(Neighbor(image, lesion, dx, min(max(likeness, -1.0), 1.0), facts))
+        return found
 
     @cached_property
-    def _lists(self) -> list[list[Any]]:
-        return [self.table[column].to_pylist() for column in COLUMNS]
+    def _listed(self) -> list[tuple[Any, ...]]:
+        return _listed(self.table)
 
     def _column(self, column: str) -> pa.ChunkedArray:
         if column not in COLUMNS:
             raise ValueError(f"there is no fact {column!r}; choose among {list(COLUMNS)}.")
         return self.table[column]
+
+
+def _listed(table: pa.Table) -> list[tuple[Any, ...]]:
+    return list(zip(*(table[column].to_pylist() for column in COLUMNS), strict=True))
 
 
 def _refuse_repeats(image_ids: pa.ChunkedArray) -> None:

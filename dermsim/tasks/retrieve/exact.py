@@ -185,20 +185,24 @@ def in_threads(search: Search, queries: Vectors, *, work: float) -> tuple[Vector
         queries: ``(N, D)``.
         work: Multiplications that all of them take.
     """
-    import faiss
-
-    def alone(some: Vectors) -> tuple[Vectors, IntArray]:
-        before = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(1)
-        try:
-            return search(some)
-        finally:
-            faiss.omp_set_num_threads(before)
-
     if work < 2 * PARALLEL_WORK or len(queries) == 1:
-        return alone(queries)
-    shares = min(len(queries), int(work / PARALLEL_WORK), len(os.sched_getaffinity(0)))
+        return _in_this_thread(search, queries)
+    ours = hasattr(os, "sched_getaffinity")  # of the machine's cores, not every system says
+    cores = len(os.sched_getaffinity(0)) if ours else os.cpu_count() or 1
+    shares = min(len(queries), int(work / PARALLEL_WORK), cores)
     # fresh threads each time: a pool that is kept would not survive a fork
     with ThreadPoolExecutor(max_workers=shares) as pool:
-        found = list(pool.map(alone, np.array_split(queries, shares)))
+        some = np.array_split(queries, shares)
+        found = list(pool.map(partial(_in_this_thread, search), some))
     return np.concatenate([s for s, _ in found]), np.concatenate([r for _, r in found])
+
+
+def _in_this_thread(search: Search, queries: Vectors) -> tuple[Vectors, IntArray]:
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        return search(queries)
+    finally:
+        faiss.omp_set_num_threads(before)

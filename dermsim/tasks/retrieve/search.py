@@ -45,28 +45,30 @@ def exact_nearest(
         skip: Per query, rows to leave out; None for none.
     """
     most = sum(map(len, parts)) if allowed is None else len(allowed)
+    if most == 0:
+        return [(np.zeros(0), np.zeros(0, np.int64)) for _ in queries]
     coarse = half if allowed is None else None
     error = coarse.error if coarse else rounding_error(queries.shape[1])
-    width = k + SPARE + max((len(rows) for rows in skip or ()), default=0)
-    found: dict[int, Found] = {}
+    width = k + SPARE + (max(map(len, skip)) if skip else 0)
+    found: list[Found | None] = [None] * len(queries)
     waiting = list(range(len(queries)))
     while waiting:
         width = min(width, most)
         asking = queries if len(waiting) == len(queries) else queries[waiting]
-        if coarse and width:
+        if coarse:
             scores, shortlists = coarse.shortlists(asking, width)
         else:
             scores, shortlists = flat_shortlists(asking, parts, width, allowed=allowed)
         unsure = []
         for query, score, rows in zip(waiting, scores, shortlists, strict=True):
             kept = rows if skip is None else rows[~np.isin(rows, skip[query])]
-            best = rank(queries[query], fetch_rows(parts, kept), kept, k)
-            if width == most or (len(best[0]) == k and best[0][-1] > score[-1] + error):
+            best = similarity, _ = rank(queries[query], fetch_rows(parts, kept), kept, k)
+            if width == most or (len(similarity) == k and similarity[-1] > score[-1] + error):
                 found[query] = best
             else:
                 unsure.append(query)
         waiting, width = unsure, 4 * width
-    return [found[query] for query in range(len(queries))]
+    return found  # type: ignore[return-value]
 
 
 def proposed_nearest(
@@ -93,7 +95,7 @@ def proposed_nearest(
     """
     cases = sum(map(len, parts))
     most = cases if allowed is None else len(allowed)
-    longest = max((len(rows) for rows in skip or ()), default=0)
+    longest = max(map(len, skip)) if skip else 0
     width = min(max(SHORTLIST, 4 * k) + longest, cases)
     proposed = index.search(queries, width, allowed=allowed)
     if index.covered < cases:

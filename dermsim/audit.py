@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from dermsim.data.splits import grouped_splits
 from dermsim.labels import CODES, LABEL2ID
-from dermsim.metrics import DECIMALS, entropy
+from dermsim.metrics import DECIMALS, entropy, number_lesions
 from dermsim.models.encode import Encoding, encode
 from dermsim.storage import atomic_path
 from dermsim.tasks.audit import find_duplicates, find_label_errors
@@ -220,7 +220,7 @@ def out_of_fold(
 
     rows = np.asarray(features, dtype=np.float64)
     true = check_labels(labels, rows=len(rows), num_classes=len(CODES))
-    groups = _groups(lesion_ids)
+    groups = number_lesions(lesion_ids)
     fewest = min(len(set(groups[true == label])) for label in np.unique(true))
     if fewest < 2 or len(np.unique(true)) < 2:
         raise ValueError("judging rows without their own lesion needs 2 classes of 2 lesions each.")
@@ -232,13 +232,6 @@ def out_of_fold(
         columns = fitted[-1].classes_
         probabilities[np.ix_(unseen, columns)] = fitted.predict_proba(rows[unseen])
     return probabilities
-
-
-def _groups(lesion_ids: Sequence[str | None]) -> npt.NDArray[np.int64]:
-    """Number the lesions; a row of None is one of its own."""
-    numbers: dict[object, int] = {}
-    keys = (row if lesion is None else lesion for row, lesion in enumerate(lesion_ids))
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
 
 
 def _cases(engine: DermSim, rows: Dataset) -> list[Finding]:

@@ -85,16 +85,24 @@ def lesion_bootstrap(
     return Interval(value, float(low), float(high), len(lesion_ids))
 
 
+def number_lesions(lesion_ids: Sequence[str | None]) -> IntArray:
+    """Number the lesions from 0 in the order in which they come.
+
+    Args:
+        lesion_ids: The lesion of each row; None means a lesion of its own.
+
+    Returns:
+        ``(N,)`` equal where the lesion is.
+    """
+    numbers: dict[object, int] = {}
+    # row numbers cannot collide with the ids, which are strings
+    keys = (row if lesion is None else lesion for row, lesion in enumerate(lesion_ids))
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
 def _resample(lesion_ids: Sequence[str | None], resamples: int, seed: int) -> list[IntArray]:
     """Return the row indices of each resample: as many lesions as there are, with replacement."""
-    # row numbers cannot collide with the ids, which are strings
-    keys: dict[object, int] = {}
-    groups = np.array(
-        [
-            keys.setdefault(i if lesion is None else lesion, len(keys))
-            for i, lesion in enumerate(lesion_ids)
-        ]
-    )
+    groups = number_lesions(lesion_ids)
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])

@@ -21,6 +21,7 @@ from dermsim.metrics import (
     macro_mean,
     mean_auc,
     mean_average_precision,
+    number_lesions,
     precision_at_k,
     recall_per_class,
     score_ranks,
@@ -165,6 +166,11 @@ def test_retrieval_by_hand():
 def test_precision_at_k_refuses(k):
     with pytest.raises(ValueError, match=r"k must be within 1\.\.4"):
         precision_at_k(np.zeros((2, 4), dtype=bool), k)
+
+
+def test_lesions_are_numbered_and_unknown_ones_are_their_own():
+    assert number_lesions(["b", "a", None, "b", None, "2"]).tolist() == [0, 1, 2, 0, 3, 4]
+    assert number_lesions([]).shape == (0,)
 
 
 def test_bootstrap_agrees_with_a_slow_one():

@@ -20,10 +20,12 @@ class Row:
     Attributes:
         keys: What the row is of, by the name of the column.
         figures: What was measured, by the name of the column; a row may lack some.
+        notes: What else belongs beside the figures, in words or a number without an interval.
     """
 
     keys: Mapping[str, Key]
     figures: Mapping[str, Interval]
+    notes: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,11 @@ class Table:
     def to_dict(self) -> dict[str, object]:
         """Return plain Python values, figures rounded to 4 decimals."""
         rows = [
-            {**row.keys, **{name: figure.to_dict() for name, figure in row.figures.items()}}
+            {
+                **row.keys,
+                **{name: figure.to_dict() for name, figure in row.figures.items()},
+                **row.notes,
+            }
             for row in self.rows
         ]
         return {
@@ -83,11 +89,13 @@ class Table:
         """Return the summary and the table, each figure with its interval and n."""
         keys = list(self.rows[0].keys)
         columns = list(dict.fromkeys(name for row in self.rows for name in row.figures))
-        header = [*keys, *columns]
+        notes = list(dict.fromkeys(name for row in self.rows for name in row.notes))
+        header = [*keys, *columns, *notes]
         lines = [self.summary, "", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
         for row in self.rows:
             cells = [str(row.keys[name]) for name in keys]
             cells += [_cell(row.figures.get(name)) for name in columns]
+            cells += [_note(row.notes.get(name, "")) for name in notes]
             lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines) + "\n"
 
@@ -97,3 +105,7 @@ def _cell(figure: Interval | None) -> str:
         return ""
     value, low, high, n = figure.to_dict().values()
     return f"{value:.3f} ({low:.3f} to {high:.3f}), {n:,}"
+
+
+def _note(note: str | float) -> str:
+    return f"{note:.3f}" if isinstance(note, float) else note

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.metrics import number_lesions
 from dermsim.vectors import check_labels, l2_normalize
 
 FloatArray = npt.NDArray[np.float64]
@@ -143,7 +144,7 @@ def find_duplicates(
         raise ValueError(f"k must be at least 1 and at_least in [-1, 1], got {k} and {at_least}.")
     level = _standardise(small)
     found = []
-    for a, others in _candidates(unit, _numbers(lesion_ids), k).items():
+    for a, others in _candidates(unit, number_lesions(lesion_ids), k).items():
         views = _orientations(level[a]).reshape(8, -1)
         best = (views @ level[others].reshape(len(others), -1).T).max(axis=0)
         for b, correlation in zip(others, best.tolist(), strict=True):
@@ -151,13 +152,6 @@ def find_duplicates(
                 similarity = float(np.clip(unit[a].astype(np.float64) @ unit[b], -1.0, 1.0))
                 found.append(Duplicate((a, b), min(correlation, 1.0), similarity))
     return sorted(found, key=lambda pair: (-pair.correlation, pair.rows))
-
-
-def _numbers(lesion_ids: Sequence[str | None]) -> npt.NDArray[np.int64]:
-    """Number the lesions; a row of unknown lesion is one of its own."""
-    numbers: dict[object, int] = {}
-    keys = (row if lesion is None else lesion for row, lesion in enumerate(lesion_ids))
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
 
 
 def _candidates(

@@ -9,7 +9,11 @@ from dermsim.protocols.tables import Row, Table
 @pytest.fixture
 def table():
     first = Row({"held out": "mel", "shots": 1}, {"accuracy": Interval(0.5, 0.4, 0.61234, 1200)})
-    second = Row({"held out": "mel", "shots": 5}, {"AUC": Interval(0.75, 0.7, 0.8, 30)})
+    second = Row(
+        {"held out": "mel", "shots": 5},
+        {"AUC": Interval(0.75, 0.7, 0.8, 30)},
+        {"spread": 0.0125, "inside": "yes"},
+    )
     return Table("few-shot", "What was measured.", (first, second), {"seed": 0})
 
 
@@ -17,10 +21,10 @@ def test_markdown_shows_figure_interval_and_n(table):
     assert table.markdown().splitlines() == [
         "What was measured.",
         "",
-        "| held out | shots | accuracy | AUC |",
-        "|---|---|---|---|",
-        "| mel | 1 | 0.500 (0.400 to 0.612), 1,200 |  |",
-        "| mel | 5 |  | 0.750 (0.700 to 0.800), 30 |",
+        "| held out | shots | accuracy | AUC | spread | inside |",
+        "|---|---|---|---|---|---|",
+        "| mel | 1 | 0.500 (0.400 to 0.612), 1,200 |  |  |  |",
+        "| mel | 5 |  | 0.750 (0.700 to 0.800), 30 | 0.013 | yes |",
     ]
 
 
@@ -34,6 +38,7 @@ def test_json_holds_everything(table, tmp_path):
         "shots": 1,
         "accuracy": {"value": 0.5, "low": 0.4, "high": 0.6123, "n": 1200},
     }
+    assert kept["rows"][1]["spread"] == 0.0125
 
 
 def test_find_names_one_row(table):

@@ -278,7 +278,7 @@ class VimScore:
         rows, known = _vectors(train, "pooled_features"), np.unique(labels)
         logits = _logits(train, known)
         weight, bias = _affine(rows, logits)
-        origin = -np.linalg.pinv(weight.T) @ bias
+        origin = -np.linalg.pinv(weight.T, rcond=1e-6) @ bias
         centred = rows - origin
         values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
         size = _principal_size(rows.shape[1])

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from dermsim.engine import DermSim
     from dermsim.metrics import IntArray
 
-SPLITS = ("validation", "test", "all")
-"""Parts of a data set that figures may be read on."""
+SPLITS = ("train", "validation", "test", "all")
+"""Parts of a data set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,17 +105,26 @@ def select(dataset: Dataset, codes: Collection[str], *, split: str = "all") -> D
     return rows.select(kept)
 
 
-def encode_cases(engine: DermSim, rows: Dataset, *, purpose: str) -> Cases:
-    """Run the encoder over rows that it has not learned from.
+def encode_cases(engine: DermSim, rows: Dataset, *, purpose: str, learned: bool = False) -> Cases:
+    """Run the encoder over rows, by default such as it has not learned from.
 
     Args:
         engine: The checkpoint.
         rows: Rows of the `load_ham10000` schema.
         purpose: What they are for, shown beside the progress bar.
+        learned: Whether they may be in the checkpoint's gallery.
 
     Raises:
-        ValueError: If an image or its lesion is in the checkpoint's gallery.
+        ValueError: If an image or its lesion is there and may not be.
     """
+    if not learned:
+        _refuse_learned(engine, rows)
+    pictures = tqdm(rows["image"], total=len(rows), desc=purpose, unit="picture", disable=None)
+    encoding = encode(engine.model, engine.processor, pictures)
+    return Cases(encoding, np.array(rows["dx"]), list(rows["lesion_id"]))
+
+
+def _refuse_learned(engine: DermSim, rows: Dataset) -> None:
     records = engine.gallery.records
     images = {record["image_id"] for record in records}.intersection(rows["image_id"])
     lesions = {record["lesion_id"] for record in records}.intersection(rows["lesion_id"]) - {None}
@@ -125,6 +134,3 @@ def encode_cases(engine: DermSim, rows: Dataset, *, purpose: str) -> Cases:
             f"{len(images)} images and {len(lesions)} lesions, such as {example}, are in the "
             "checkpoint's gallery: figures must be of what it has not learned from."
         )
-    pictures = tqdm(rows["image"], total=len(rows), desc=purpose, unit="picture", disable=None)
-    encoding = encode(engine.model, engine.processor, pictures)
-    return Cases(encoding, np.array(rows["dx"]), list(rows["lesion_id"]))

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.data.splits import grouped_splits
 from dermsim.labels import CODES
 from dermsim.metrics import FloatArray, IntArray, Interval, lesion_bootstrap, macro_mean
 from dermsim.protocols.cases import (
@@ -74,8 +73,7 @@ def evaluate_incremental(
         raise ValueError(f"Unknown split {split!r}; choose validation or test.")
     new = left_out_classes(engine, classes)
     old = known_classes(engine)
-    train = grouped_splits(dataset)["train"]
-    pictures = encode_cases(engine, select(train, new), purpose="new classes")
+    pictures = encode_cases(engine, select(dataset, new, split="train"), purpose="new classes")
     cases = encode_cases(engine, select(dataset, (*old, *new), split=split), purpose=split)
     bank = engine.class_bank()
     rows: list[Row] = []

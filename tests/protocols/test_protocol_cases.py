@@ -30,8 +30,8 @@ def test_select_takes_the_diagnoses_of_a_split(dataset):
     }
     assert set(rows["image_id"]) == expected and expected
     assert len(select(dataset, CODES)) == len(dataset)
-    with pytest.raises(ValueError, match="Unknown split 'train'; choose validation, test, all"):
-        select(dataset, CODES, split="train")
+    with pytest.raises(ValueError, match="Unknown split 'half'; choose train, validation, test"):
+        select(dataset, CODES, split="half")
     with pytest.raises(ValueError, match="hold no image of wart"):
         select(dataset, ("wart",))
 
@@ -55,6 +55,7 @@ def test_rows_of_the_gallery_are_refused(engine, dataset):
     learned = [row for row, dx in enumerate(train["dx"]) if CODES[dx] == "mel"][:2]
     with pytest.raises(ValueError, match=r"2 images and 1 lesions, such as SYN_\d+, are in the"):
         encode_cases(engine, train.select(learned), purpose="test")
+    assert len(encode_cases(engine, train.select(learned), purpose="test", learned=True)) == 2
     renamed = train.select(learned).map(lambda row, i: {"image_id": f"new{i}"}, with_indices=True)
     with pytest.raises(ValueError, match=r"0 images and 1 lesions, such as SYNL_\d+"):
         encode_cases(engine, renamed, purpose="test")

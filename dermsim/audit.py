@@ -258,7 +258,7 @@ def _label_errors(
     labels = np.array([LABEL2ID[str(case["dx"])] for case in cases])
     lesions = [case["lesion_id"] for case in cases]
     probabilities = engine.calibration.probabilities(encoding.logits)
-    learned = np.flatnonzero([case["learned"] for case in cases])
+    learned = np.flatnonzero(np.array([case["learned"] for case in cases], dtype=bool))
     if len(learned):
         own = [lesions[row] for row in learned]
         probabilities[learned] = out_of_fold(

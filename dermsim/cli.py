@@ -308,5 +308,5 @@ class Ensemble(Command):
 app.command(
     gallery_app, name="gallery", help="Look into galleries of past cases, build and change them."
 )
-app.command(Enroll, name="enroll")
+app.command(name="enroll")(Enroll)
 app.command(bank_app, name="bank", help="Look into files of enrolled classes, and change them.")

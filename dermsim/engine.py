@@ -382,14 +382,16 @@ class DermSim:
     def _predictions(
         self, encoding: Encoding, facts: Sequence[Facts | None] | None
     ) -> list[Prediction]:
-        told = facts is not None and self.detector.looks_at_logits
+        image_logits = None
+        if facts is not None and self.detector.looks_at_logits:
+            image_logits = encoding.logits - weigh_facts(self.model, facts)
         return read_predictions(
             encoding,
             detector=self.detector,
             calibration=self.calibration,
             calibration_facts=self.calibration_facts,
             facts=facts,
-            image_logits=encoding.logits - weigh_facts(self.model, facts) if told else None,
+            image_logits=image_logits,
         )
 
 

@@ -333,7 +333,7 @@ def _logits(outputs: Outputs, known: npt.NDArray[np.int64]) -> FloatArray:
 def _affine(features: FloatArray, logits: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return weight ``(F, K)`` and bias ``(K,)`` of the affine function nearest the logits."""
     columns = np.column_stack([features, np.ones(len(features))])
-    solution = np.linalg.lstsq(columns, logits, rcond=None)[0]
+    solution = np.linalg.lstsq(columns, logits, rcond=None)[0].astype(np.float64)
     return solution[:-1], solution[-1]
 
 

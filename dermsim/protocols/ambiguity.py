@@ -9,6 +9,7 @@ of similar cases and the strangeness of the picture tell the wrong answers from 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,10 +18,12 @@ from dermsim.labels import CODES
 from dermsim.metrics import (
     BoolArray,
     FloatArray,
+    IntArray,
     Interval,
     class_auc,
     entropy,
     lesion_bootstrap,
+    macro_mean,
 )
 from dermsim.protocols.cases import Cases, encode_cases, known_classes, select
 from dermsim.protocols.tables import Row, Table
@@ -166,17 +169,20 @@ def _warning(
         "neighbour disagreement": _disagreement(engine, cases, predicted),
         "strangeness": engine.detector.score(cases.encoding),
     }
+    everything = np.full(len(cases), True)
     rows = []
     for name, values in signs.items():
-        kept = values <= np.quantile(values, SURER)
-
-        def surer(drawn: np.ndarray, kept: BoolArray = kept) -> float:
-            return _balanced(drawn[kept[drawn]], wrong, cases.labels)
-
         figures = {
-            "AUROC": lambda drawn, v=values: class_auc(wrong[drawn], v[drawn]),
-            f"balanced accuracy, surest {SURER:.0%}": surer,
-            "balanced accuracy, all": lambda drawn: _balanced(drawn, wrong, cases.labels),
+            "AUROC": partial(_auc, wrong=wrong, values=values),
+            f"balanced accuracy, surest {SURER:.0%}": partial(
+                _balanced,
+                kept=values <= np.quantile(values, SURER),
+                wrong=wrong,
+                labels=cases.labels,
+            ),
+            "balanced accuracy, all": partial(
+                _balanced, kept=everything, wrong=wrong, labels=cases.labels
+            ),
         }
         measured = {
             column: lesion_bootstrap(figure, cases.lesion_ids, resamples=resamples, seed=seed)
@@ -186,14 +192,18 @@ def _warning(
     return rows
 
 
-def _balanced(rows: np.ndarray, wrong: BoolArray, labels: np.ndarray) -> float:
-    """Mean recall over the diagnoses that have a row."""
-    right = np.bincount(labels[rows], weights=~wrong[rows], minlength=len(CODES))
-    counts = np.bincount(labels[rows], minlength=len(CODES))
-    return float((right[counts > 0] / counts[counts > 0]).mean()) if len(rows) else float("nan")
+def _auc(rows: IntArray, *, wrong: BoolArray, values: FloatArray) -> float:
+    return class_auc(wrong[rows], values[rows])
 
 
-def _disagreement(engine: DermSim, cases: Cases, predicted: np.ndarray) -> FloatArray:
+def _balanced(rows: IntArray, *, kept: BoolArray, wrong: BoolArray, labels: IntArray) -> float:
+    """Mean recall over the diagnoses that have a row among those kept."""
+    own = rows[kept[rows]]
+    hits = (~wrong[own]).astype(np.float64)
+    return macro_mean(hits, labels[own], len(CODES)) if len(own) else float("nan")
+
+
+def _disagreement(engine: DermSim, cases: Cases, predicted: IntArray) -> FloatArray:
     """Return the share of similar cases of other lesions with another than the predicted dx."""
     found = engine.gallery.search(
         cases.encoding.embeddings, NEIGHBORS, exclude_lesion_ids=cases.lesion_ids

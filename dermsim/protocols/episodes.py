@@ -92,9 +92,9 @@ def _by_lesion(
     for row, lesion in enumerate(lesion_ids):
         lesions.setdefault(row if lesion is None else lesion, []).append(row)
     pictures: dict[int, list[list[int]]] = {}
-    for lesion, rows in lesions.items():
+    for name, rows in lesions.items():
         if len(set(true[rows].tolist())) > 1:
-            raise ValueError(f"lesion {lesion} has more than one diagnosis.")
+            raise ValueError(f"lesion {name} has more than one diagnosis.")
         pictures.setdefault(int(true[rows[0]]), []).append(rows)
     return pictures
 

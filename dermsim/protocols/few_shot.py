@@ -7,7 +7,7 @@ are of different lesions, one picture of each, and the intervals are over lesion
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,7 @@ from dermsim.labels import CODES
 from dermsim.metrics import number_lesions
 from dermsim.protocols.cases import encode_cases, known_classes, left_out_classes, select
 from dermsim.protocols.episodes import Answers, Episode, draw_episodes
-from dermsim.protocols.tables import Row, Table
+from dermsim.protocols.tables import Key, Row, Table
 from dermsim.tasks.enroll import HEADS, ClassBank, Space
 
 if TYPE_CHECKING:
@@ -70,7 +70,11 @@ def evaluate_few_shot(
             vectors = getattr(cases.encoding, space)
             for head in HEADS:
                 answers = answer(bank, vectors, cases.lesion_ids, drawn, head=head)
-                keys = {"vectors": space.replace("_", " "), "head": head, "shots": count}
+                keys: dict[str, Key] = {
+                    "vectors": space.replace("_", " "),
+                    "head": head,
+                    "shots": count,
+                }
                 rows.append(_row(keys, ALL_PAIRS, answers, resamples, seed))
                 if space == engine.class_bank().space.name and head == "mean":
                     rows += _pairs(keys, drawn, answers, resamples, seed)
@@ -120,7 +124,7 @@ def answer(
 
 
 def _pairs(
-    keys: dict[str, str | int],
+    keys: Mapping[str, Key],
     episodes: Sequence[Episode],
     answers: Answers,
     resamples: int,
@@ -136,9 +140,7 @@ def _pairs(
     return rows
 
 
-def _row(
-    keys: dict[str, str | int], classes: str, answers: Answers, resamples: int, seed: int
-) -> Row:
+def _row(keys: Mapping[str, Key], classes: str, answers: Answers, resamples: int, seed: int) -> Row:
     return Row(
         {"classes": classes, **keys},
         {

@@ -9,15 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image
 
 from dermsim.data.images import ImageSource, list_images
 from dermsim.labels import CODES
-from dermsim.metrics import FloatArray, IntArray, Interval, class_auc, fpr_at_tpr, lesion_bootstrap
+from dermsim.metrics import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Interval,
+    class_auc,
+    fpr_at_tpr,
+    lesion_bootstrap,
+)
 from dermsim.models.encode import encode
 from dermsim.protocols.cases import Cases, encode_cases, known_classes, select
 from dermsim.protocols.tables import Row, Table
@@ -62,10 +71,10 @@ class Kind:
         return np.concatenate([self.familiar[score], self.strange[score]])
 
     @property
-    def known(self) -> IntArray:
-        """1 for familiar, 0 for strange, in the order of `lesion_ids`."""
+    def known(self) -> BoolArray:
+        """Whether each picture is familiar, in the order of `lesion_ids`."""
         sizes = [len(next(iter(part.values()))) for part in (self.familiar, self.strange)]
-        return np.repeat([1, 0], sizes)
+        return np.repeat([True, False], sizes)
 
 
 def evaluate_unfamiliar(
@@ -232,33 +241,43 @@ def load_pictures(source: str | Path) -> Iterable[ImageSource]:
     return rows.cast_column("image", ImageColumn(mode="RGB"))["image"]
 
 
+class Figure(Protocol):
+    """A figure of familiar and strange pictures."""
+
+    def __call__(self, rows: IntArray, *, known: BoolArray, values: FloatArray) -> float:
+        """Measure it on some rows."""
+
+
+def _auroc(rows: IntArray, *, known: BoolArray, values: FloatArray) -> float:
+    return class_auc(~known[rows], values[rows])
+
+
+def _fpr(rows: IntArray, *, known: BoolArray, values: FloatArray) -> float:
+    return fpr_at_tpr(known[rows], -values[rows])
+
+
+FIGURES: dict[str, Figure] = {"AUROC": _auroc, "FPR@95TPR": _fpr}
+
+
+def _share(rows: IntArray, *, values: BoolArray) -> float:
+    return float(values[rows].mean())
+
+
 def _rows(kind: Kind, resamples: int, seed: int) -> list[Row]:
     """Return a row for each score; of familiar pictures only what is rejected of them."""
     rows = []
-    known = kind.known == 1
-    strange = kind.name.split(",")[0] != "familiar"
+    strange = [lesion for lesion, own in zip(kind.lesion_ids, kind.known, strict=True) if not own]
     for score in SCORES:
-        values = kind.values(score)
         figures: dict[str, Interval] = {}
-        if strange:
-            figures["AUROC"] = lesion_bootstrap(
-                lambda i, v=values: class_auc(~known[i], v[i]),
-                kind.lesion_ids,
-                resamples=resamples,
-                seed=seed,
-            )
-            figures["FPR@95TPR"] = lesion_bootstrap(
-                lambda i, v=values: fpr_at_tpr(known[i], -v[i]),
-                kind.lesion_ids,
-                resamples=resamples,
-                seed=seed,
-            )
+        if kind.name.split(",")[0] != "familiar":
+            for name, figure in FIGURES.items():
+                metric = partial(figure, known=kind.known, values=kind.values(score))
+                figures[name] = lesion_bootstrap(
+                    metric, kind.lesion_ids, resamples=resamples, seed=seed
+                )
         rejected = kind.strange[score] > kind.thresholds[score]
         figures["rejected"] = lesion_bootstrap(
-            lambda i, r=rejected: float(r[i].mean()),
-            [lesion for lesion, own in zip(kind.lesion_ids, known, strict=True) if not own],
-            resamples=resamples,
-            seed=seed,
+            partial(_share, values=rejected), strange, resamples=resamples, seed=seed
         )
         notes = {"shipped": "yes" if score == kind.shipped else ""}
         rows.append(Row({"pictures": kind.name, "score": score}, figures, notes))
@@ -268,25 +287,19 @@ def _rows(kind: Kind, resamples: int, seed: int) -> list[Row]:
 def _mean_row(near: Sequence[Kind], score: str, resamples: int, seed: int) -> Row:
     """Average over the held-out diagnoses; a lesion is drawn for all of them at once."""
     values = np.concatenate([kind.values(score) for kind in near])
-    known = np.concatenate([kind.known for kind in near]) == 1
+    known = np.concatenate([kind.known for kind in near])
     places = np.repeat(np.arange(len(near)), [len(kind.lesion_ids) for kind in near])
     lesions = [lesion for kind in near for lesion in kind.lesion_ids]
 
-    def mean(rows: IntArray, figure: str) -> float:
-        found = []
-        for place in range(len(near)):
-            own = rows[places[rows] == place]
-            if figure == "AUROC":
-                found.append(class_auc(~known[own], values[own]))
-            else:
-                found.append(fpr_at_tpr(known[own], -values[own]))
-        return float(np.mean(found))
+    def mean(rows: IntArray, *, figure: Figure) -> float:
+        groups = [rows[places[rows] == place] for place in range(len(near))]
+        return float(np.mean([figure(own, known=known, values=values) for own in groups]))
 
     figures = {
-        figure: lesion_bootstrap(
-            lambda rows, f=figure: mean(rows, f), lesions, resamples=resamples, seed=seed
+        name: lesion_bootstrap(
+            partial(mean, figure=figure), lesions, resamples=resamples, seed=seed
         )
-        for figure in ("AUROC", "FPR@95TPR")
+        for name, figure in FIGURES.items()
     }
     notes = {"shipped": "yes" if all(score == kind.shipped for kind in near) else ""}
     return Row({"pictures": MEAN, "score": score}, figures, notes)

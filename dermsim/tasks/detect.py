@@ -124,13 +124,14 @@ class OutlierDetector:
             if not np.isfinite(array).all():
                 raise ValueError(f"{name} is damaged: its {key} holds NaN or infinity.")
         threshold = facts["threshold"]
-        if type(threshold) not in (int, float) or not -np.inf < threshold < np.inf:
+        number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+        if not number or not np.isfinite(float(threshold)):  # type: ignore[arg-type]
             raise ValueError(f"{name} has threshold {threshold!r}, expected a number.")
         try:
             scorer = kind(**arrays)
         except ValueError as error:
             raise ValueError(f"{name} is not a detector: {error}") from error
-        return cls(scorer, float(threshold))
+        return cls(scorer, float(threshold))  # type: ignore[arg-type]
 
 
 def _kind(method: object) -> type[Score]:

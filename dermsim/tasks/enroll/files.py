@@ -45,7 +45,7 @@ def save_bank(bank: ClassBank, path: str | Path) -> None:
     }
     nothing = np.zeros((0, bank.dim), dtype=np.float32)
     center, scale = bank.space.center, bank.space.scale
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "prototypes": bank.old.prototypes if bank.old_names else nothing,
         # as they are: a space that leaves vectors alone has neither
         "center": np.zeros(0, np.float32) if center is None else center,

@@ -72,4 +72,6 @@ class Space:
             ValueError: If D differs, or a value is NaN.
         """
         rows = check_embeddings(vectors, dim=dim, name=self.name.replace("_", " "))
-        return l2_normalize(rows if self.center is None else (rows - self.center) / self.scale)
+        if self.center is None or self.scale is None:
+            return l2_normalize(rows)
+        return l2_normalize((rows - self.center) / self.scale)

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
+from dermsim.cli_audit import Audit, detector_app
 from dermsim.cli_enroll import Enroll, bank_app
 from dermsim.cli_gallery import gallery_app
 from dermsim.command import Command, ModelCommand, load_engine
@@ -310,3 +311,7 @@ app.command(
 )
 app.command(name="enroll")(Enroll)
 app.command(bank_app, name="bank", help="Look into files of enrolled classes, and change them.")
+app.command(name="audit")(Audit)
+app.command(
+    detector_app, name="detector", help="Look at what tells unfamiliar images, or refit it."
+)

@@ -20,6 +20,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 from dermsim.cli_audit import Audit, detector_app
 from dermsim.cli_enroll import Enroll, bank_app
 from dermsim.cli_gallery import gallery_app
+from dermsim.cli_protocols import protocol_app
 from dermsim.command import Command, ModelCommand, load_engine
 from dermsim.labels import DISCLAIMER, parse_dx
 from dermsim.terminal import (
@@ -315,3 +316,4 @@ app.command(name="audit")(Audit)
 app.command(
     detector_app, name="detector", help="Look at what tells unfamiliar images, or refit it."
 )
+app.command(protocol_app, name="protocol", help="Measure a checkpoint by one of the protocols.")

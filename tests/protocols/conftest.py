@@ -81,7 +81,7 @@ class PretendedEngine:
         return self.bank
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # and no longer, or tests elsewhere would be pretended, too
 def encoding_is_pretended(dataset):
     """Answers for pictures by looking up which row they are of."""
     everything = answers(dataset)
@@ -99,12 +99,17 @@ def encoding_is_pretended(dataset):
 
 
 @pytest.fixture(scope="session")
-def engine(dataset, encoding_is_pretended):
+def _engines(dataset):
+    return PretendedEngine(dataset, LEFT_OUT), PretendedEngine(dataset, ())
+
+
+@pytest.fixture(scope="module")
+def engine(_engines, encoding_is_pretended):
     """Trained without akiec, df and vasc."""
-    return PretendedEngine(dataset, LEFT_OUT)
+    return _engines[0]
 
 
-@pytest.fixture(scope="session")
-def whole_engine(dataset, encoding_is_pretended):
+@pytest.fixture(scope="module")
+def whole_engine(_engines, encoding_is_pretended):
     """Trained with all seven."""
-    return PretendedEngine(dataset, ())
+    return _engines[1]

@@ -593,7 +593,12 @@ class TestRealCheckpoint:
             assert painted.size == original.size
         assert run("enroll", "--name", "odd", picture, "--bank", bank, *model)[0] == 0
         (result,) = json.loads(run("classify", picture, "--bank", bank, *model)[1])["results"]
-        assert max(result["enrolled"], key=result["enrolled"].get) == "odd"
+        assert list(result["enrolled"]) == [*CODES, "odd"]
+        loaded = engine.DermSim.from_pretrained(checkpoint)
+        expected = ClassBank.load(bank, fingerprint=loaded.fingerprint).predict(
+            loaded.embed([picture], space="pooled_features")
+        )[0]
+        assert result["enrolled"] == pytest.approx(expected, rel=1e-4)
 
     def test_a_gallery_is_built_and_read_back(self, run, checkpoint, tmp_path):
         folder = tmp_path / "gallery"

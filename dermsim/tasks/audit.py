@@ -20,6 +20,10 @@ FloatArray = npt.NDArray[np.float64]
 MARGIN = 1e-6
 """A probability this close below a threshold, or below the largest, counts as reaching it."""
 
+ALIKE = 0.96
+"""Correlation of thumbnails from which on two pictures are listed. In HAM10000 one pair of pictures
+of different lesions is equal, at 0.997; below 0.95 come round moles on plain skin."""
+
 CHUNK = 512
 """Rows compared with all others at a time."""
 
@@ -114,7 +118,7 @@ def find_duplicates(
     lesion_ids: Sequence[str | None],
     *,
     k: int = 10,
-    at_least: float = 0.9,
+    at_least: float = ALIKE,
 ) -> list[Duplicate]:
     """Find nearly equal pictures of different lesions.
 

@@ -71,7 +71,13 @@ class Space:
         Raises:
             ValueError: If D differs, or a value is NaN.
         """
-        rows = check_embeddings(vectors, dim=dim, name=self.name.replace("_", " "))
+        label = self.name.replace("_", " ")
+        rows = check_embeddings(vectors, name=label)
+        if dim is not None and rows.shape[1] != dim:
+            raise ValueError(
+                f"{label} have {rows.shape[1]} dimensions, expected {dim}: a bank of this encoder "
+                f"takes what engine.embed(images, space={self.name!r}) makes."
+            )
         if self.center is None or self.scale is None:
             return l2_normalize(rows)
         return l2_normalize((rows - self.center) / self.scale)

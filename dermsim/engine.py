@@ -16,6 +16,7 @@ from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, read_image
 from dermsim.data.tables import case_records
 from dermsim.labels import CODES, LABEL2ID
+from dermsim.mapping import draw_map
 from dermsim.models import DermSimImageProcessor, Encoder
 from dermsim.models.encode import Encoding, encode, fingerprint, weigh_facts
 from dermsim.models.pretrained import load_encoder, round_to_half, save_encoder
@@ -151,12 +152,14 @@ class DermSim:
         held_out = encode(model, processor, validation["image"])
         labels, held_out_labels = np.array(train["dx"]), np.array(validation["dx"])
         unseen = held_out.logits if calibration_logits is None else calibration_logits
+        calibration = Calibration.fit(unseen, held_out_labels)
+        detector = OutlierDetector.fit(cases, labels, validation=held_out)
         return cls(
             model,
             processor,
-            calibration=Calibration.fit(unseen, held_out_labels),
+            calibration=calibration,
             calibration_facts=calibrate_with_facts(model, unseen, validation),
-            detector=OutlierDetector.fit(cases, labels, validation=held_out),
+            detector=detector,
             gallery=Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
             classes=ClassBank.fit(
                 cases.pooled_features,
@@ -166,7 +169,7 @@ class DermSim:
                 validation_labels=held_out_labels,
                 fingerprint=mark,
             ),
-            atlas=EmbeddingMap.fit(cases.embeddings, list(train["image_id"])),
+            atlas=draw_map(cases, train, calibration=calibration, detector=detector),
         )
 
     def save_pretrained(
@@ -230,11 +233,8 @@ class DermSim:
         known = None if facts is None else [facts]
         encoding = self._encode([photograph], facts=known)
         prediction = self._predictions(encoding, known)[0]
-        heatmap = (
-            self.explain(photograph, method=explain, target=target or prediction.label_name)
-            if explain
-            else None
-        )
+        goal = target or prediction.label_name
+        heatmap = self.explain(photograph, method=explain, target=goal) if explain else None
         x, y = self.atlas.transform(encoding.embeddings)[0].tolist()
         return Analysis(
             prediction=prediction,

@@ -222,8 +222,15 @@ _DTYPES = {"F32": np.float32, "F16": np.float16, "I64": np.int64, "U8": np.uint8
 """Safetensors' names of the types that are memory-mapped."""
 
 
-def load_table(path: str | Path, *, columns: Sequence[str]) -> pa.Table:
+def load_table(
+    path: str | Path, *, columns: Sequence[str], optional: Sequence[str] = ()
+) -> pa.Table:
     """Read a Parquet file that has exactly these columns, in this order.
+
+    Args:
+        path: The file.
+        columns: Columns it must have.
+        optional: Further columns it may have after them, in this order.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -237,7 +244,8 @@ def load_table(path: str | Path, *, columns: Sequence[str]) -> pa.Table:
         table = pq.read_table(source)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{source.name} is damaged or not Parquet: {error}.") from error
-    if table.column_names != list(columns):
+    besides = [name for name in optional if name in table.column_names]
+    if table.column_names != [*columns, *besides]:
         raise ValueError(
             f"{source.name} has the columns {table.column_names}, expected {list(columns)}."
         )

@@ -29,22 +29,21 @@ from transformers import get_cosine_schedule_with_warmup
 from dermsim._optional import require
 from dermsim.config import TrainConfig
 from dermsim.data.augment import draw_views, mixer, render_views
-from dermsim.data.facts import FACTS_DIM
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.sampler import BalancedSampler
-from dermsim.data.splits import grouped_splits
+from dermsim.data.splits import grouped_splits, without
 from dermsim.data.training_set import TrainingSet, draw_shown_facts
 from dermsim.engine import DermSim
-from dermsim.examine import evaluate_checkpoint
+from dermsim.examine import evaluate_checkpoint, origin_name
 from dermsim.labels import CODES
-from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
+from dermsim.models import DermSimImageProcessor, DermSimModel
 from dermsim.models.freezing import Freezing, parameter_groups
 from dermsim.models.image_processing_dermsim import shades_of_grey
 from dermsim.models.objective import Truth, class_weights, log_prior, training_loss
 from dermsim.models.probe import fit_classifier
-from dermsim.models.transfer import load_teacher, start_from
+from dermsim.models.transfer import load_teacher, new_encoder
 from dermsim.models.validation import Validation
-from dermsim.presets import PRESETS, command_line, flatten
+from dermsim.presets import PRESETS, flatten, run_record
 from dermsim.states import Progress, StateFolder
 
 
@@ -90,7 +89,7 @@ def main(config: TrainConfig) -> Path:
     # --- photographs: decoded once, kept as bytes where they are augmented --------------------
     dataset = load_ham10000(config.data)
     splits = grouped_splits(dataset)
-    rows, held_out = splits["train"], splits["validation"]
+    rows, held_out = (without(splits[s], config.leave_out) for s in ("train", "validation"))
     more = [load_ham10000(source) for source in config.unlabelled]
     size, side = encoder.image_size, encoder.test_image_size
     train = TrainingSet.load(
@@ -117,19 +116,7 @@ def main(config: TrainConfig) -> Path:
     validation_loader = DataLoader(range(len(validation)), 4 * optim.batch_size)
 
     # --- the encoder and what moves it --------------------------------------------------------
-    model = DermSimModel(
-        DermSimConfig(
-            backbone=encoder.backbone,
-            embed_dim=encoder.embed_dim,
-            drop_rate=encoder.drop_rate,
-            image_size=size,
-            facts_dim=FACTS_DIM if encoder.facts else 0,
-            malignancy_head=encoder.malignancy_head,
-        ),
-        pretrained_backbone=encoder.pretrained,
-    ).to(memory_format=torch.channels_last)
-    if encoder.start:
-        start_from(model, encoder.start)
+    model = new_encoder(encoder).to(memory_format=torch.channels_last)
     teacher = load_teacher(config.teacher, processor).to(device) if config.teacher else None
     states.check_room(model)
     blank = not (encoder.start or encoder.pretrained)
@@ -161,6 +148,8 @@ def main(config: TrainConfig) -> Path:
     drawn = sampler.class_counts(len(CODES))
     class_weight = class_weights(drawn, loss.class_weighting).to(device)
     prior = log_prior(drawn * class_weight.cpu())
+    # What was drawn more often is also expected more often: that is no evidence.
+    unearned = loss.prior_correction * prior
     class_bias = prior.to(device) * loss.logit_adjustment
 
     if config.resume:
@@ -178,7 +167,8 @@ def main(config: TrainConfig) -> Path:
         for batch in validation_loader:
             with torch.inference_mode(), accelerator.autocast():
                 output = average.module(validation.pixel_values[batch.cpu()].to(device))
-            found.append(accelerator.gather_for_metrics((output.logits, output.embeddings)))
+            answers = (output.logits - unearned.to(device), output.embeddings)
+            found.append(accelerator.gather_for_metrics(answers))
         return validation.score(*(torch.cat(part) for part in zip(*found, strict=True)))
 
     # --- training -----------------------------------------------------------------------------
@@ -196,7 +186,8 @@ def main(config: TrainConfig) -> Path:
         bar = tqdm(loader, f"epoch {epoch + 1}/{optim.epochs}", disable=not sys.stderr.isatty())
         running = torch.zeros((), device=device)
         for images in bar:
-            chosen = images.repeat(augment.views)
+            # An image's views lie side by side, so that it meets the same ones on any process.
+            chosen = images.repeat_interleave(augment.views)
             # All processes draw for the whole batch and keep their share, so that the number of
             # processes changes nothing.
             everyone = world * len(chosen)
@@ -212,7 +203,8 @@ def main(config: TrainConfig) -> Path:
                 shown = draw_shown_facts(everyone, encoder.facts_drop, generator=generator)
                 facts = train.facts[chosen] * shown[share].to(device)
             instances = torch.arange(len(images), device=device) + rank * len(images)
-            truth = Truth(labels, instances.repeat(augment.views), train.lesions[chosen], shares)
+            instances = instances.repeat_interleave(augment.views)
+            truth = Truth(labels, instances, train.lesions[chosen], shares)
             with accelerator.accumulate(model):
                 with accelerator.autocast():
                     output = model(batch, facts=facts)
@@ -263,21 +255,18 @@ def main(config: TrainConfig) -> Path:
         trained.load_state_dict(average.module.state_dict())
         if loss.cross_entropy_weight == 0:
             fit_classifier(trained.eval(), processor, rows)
-        else:  # what was drawn more often is also expected more often: that is no evidence
-            trained.classifier.bias.data -= loss.prior_correction * prior
+        else:
+            trained.classifier.bias.data -= unearned
         engine = DermSim.fit(trained, processor, train=rows, validation=held_out)
-        record = {
-            "command": command_line(config),
-            "minutes": round(progress.seconds / 60),
-            "hardware": where,
-            "parameters": parameters,
-        }
+        record = run_record(config, seconds=progress.seconds, hardware=where, parameters=parameters)
         report = evaluate_checkpoint(
             engine,
             dataset,
+            split=config.split,
             name="synthetic" if config.data == "synthetic" else "HAM10000",
             corruptions=config.corruptions,
             shift=load_ham10000(config.shift) if config.shift else None,
+            shift_name=origin_name(config.shift),
         )
         engine.save_pretrained(folder, report=report, training=record)
         accelerator.print(f"\n{(folder / 'README.md').read_text()}\nwritten to {folder}")

@@ -1,9 +1,10 @@
-"""How much of the device's training speed survives feeding it: images/s over random tensors.
+"""How much of the device's training speed survives feeding it.
 
-Steps of the real loop (sampler, loader, gathering pixels, augmentation, loss, update) and steps of
-the same loop on one random batch that already lies on the device are timed in turns.
+Steps of the real loop (sampler, loader, gathering pixels, augmentation, loss, update), steps of the
+same loop on one random batch that already lies on the device, and steps fed by timm's own training
+loader (JPEG files, its random crop, flip and colour jitter, a worker per core) are timed in turns.
 
-    python benchmarks/bench_train.py [--backbone regnety_004] [--repetitions 20]
+    python benchmarks/bench_train.py [--backbone regnety_004] [--repetitions 5]
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from PIL import Image
+from timm.data import ImageDataset, create_loader
 from torch.utils.data import DataLoader
 
 from dermsim.config import TrainConfig
@@ -27,7 +33,7 @@ from dermsim.models import DermSimConfig, DermSimModel
 from dermsim.models.objective import Truth, training_loss
 from dermsim.presets import PRESETS
 
-IMAGES = 2048
+IMAGES = 1024
 VIEWS = 2
 AIM = 0.9
 
@@ -37,25 +43,40 @@ def main() -> None:
     config = PRESETS["release"]
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--backbone", default=config.encoder.backbone, help="any timm backbone")
-    parser.add_argument("--repetitions", type=int, default=20, help="timings of each side")
+    parser.add_argument("--repetitions", type=int, default=5, help="epochs of each kind")
     options = parser.parse_args()
-    ratios, rate, device = measure(
-        config, backbone=options.backbone, repetitions=options.repetitions
-    )
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    print(f"| backbone, device | views/s over random tensors (aim at least {AIM}) | quartiles |")
-    print("|---|---|---|")
-    print(f"| {options.backbone}, {device} | {middle:.2f} | {low:.2f} to {high:.2f} |")
+    with tempfile.TemporaryDirectory() as folder:
+        write_photographs(Path(folder))
+        taken, device = measure(config, Path(folder), options.backbone, options.repetitions)
+    print("| backbone, device | views/s over | aim | median | quartiles |")
+    print("|---|---|---|---|---|")
+    for name, aim in (("random tensors", f"at least {AIM}"), ("timm's loader", "above 1")):
+        ratios = [other / real for other, real in zip(taken[name], taken["real"], strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        cells = (f"{options.backbone}, {device}", name, aim, f"{middle:.2f}")
+        print(f"| {' | '.join(cells)} | {low:.2f} to {high:.2f} |")
+    rate = VIEWS * config.optim.batch_size / statistics.median(taken["real"])
     print(f"\n{rate:.0f} views/s in the real loop, which says more about this machine than of us.")
 
 
+def write_photographs(folder: Path) -> None:
+    """Write as many JPEGs of HAM10000's small size as the loops have images."""
+    (folder / "class").mkdir()
+    generator = np.random.default_rng(0)
+    for name in range(IMAGES):
+        coarse = generator.integers(0, 256, (15, 20, 3), dtype=np.uint8)
+        picture = Image.fromarray(coarse).resize((200, 150), Image.Resampling.BICUBIC)
+        picture.save(folder / "class" / f"{name}.jpg", quality=90)
+
+
 def measure(
-    config: TrainConfig, *, backbone: str, repetitions: int
-) -> tuple[list[float], float, str]:
-    """Time real and bare steps in turns.
+    config: TrainConfig, photographs: Path, backbone: str, repetitions: int
+) -> tuple[dict[str, list[float]], str]:
+    """Time epochs of the three kinds in turns.
 
     Returns:
-        One ratio of speeds per pair, the median views per second of the real steps, the device.
+        Seconds per step of ``"real"``, ``"random tensors"`` and ``"timm's loader"``, one of each
+        kind per repetition; and the device.
     """
     size, batch_size = config.encoder.image_size, config.optim.batch_size
     accelerator = Accelerator(mixed_precision=config.optim.mixed_precision)
@@ -82,45 +103,61 @@ def measure(
         optimizer.step()
         optimizer.zero_grad()
 
-    instances = torch.arange(batch_size, device=device).repeat(VIEWS)
+    instances = torch.arange(batch_size, device=device).repeat_interleave(VIEWS)
     ready = torch.randn(VIEWS * batch_size, 3, size, size, device=device)
     ready = ready.contiguous(memory_format=torch.channels_last)
-    ready_labels = labels[:batch_size].repeat(VIEWS)
-    batches = iter(loader)
+    ready_labels = labels[:batch_size].repeat_interleave(VIEWS)
+    timms = create_loader(
+        ImageDataset(str(photographs)),
+        input_size=(3, size, size),
+        batch_size=VIEWS * batch_size,
+        is_training=True,
+        use_prefetcher=device.type == "cuda",
+        device=device,
+        num_workers=os.cpu_count() or 1,
+        scale=(config.augment.min_scale, 1.0),
+        color_jitter=config.augment.contrast,
+        interpolation="bilinear",
+    )
 
-    def real() -> None:
-        nonlocal batches
-        rows = next(batches, None)
-        if rows is None:
-            batches = iter(loader)
-            rows = next(batches)
-        views = draw_views(VIEWS * len(rows), config.augment, generator=generator)
-        batch = render_views(
-            pixels[rows].repeat(VIEWS, 1, 1, 1),
-            views,
-            size=size,
-            mean=(0.76, 0.55, 0.57),
-            std=(0.14, 0.15, 0.17),
-        ).contiguous(memory_format=torch.channels_last)
-        learn(batch, labels[rows].repeat(VIEWS), instances)
+    def real() -> int:
+        for images in loader:
+            chosen = images.repeat_interleave(VIEWS)
+            views = draw_views(len(chosen), config.augment, generator=generator)
+            batch = render_views(
+                pixels[chosen], views, size=size, mean=(0.76, 0.55, 0.57), std=(0.14, 0.15, 0.17)
+            ).contiguous(memory_format=torch.channels_last)
+            learn(batch, labels[chosen], instances)
+        return len(loader)
 
-    def bare() -> None:
-        learn(ready, ready_labels, instances)
+    def bare() -> int:
+        for _ in range(len(loader)):
+            learn(ready, ready_labels, instances)
+        return len(loader)
 
-    for work in (real, bare, real, bare):
-        seconds(work, device)
-    pairs = [(seconds(bare, device), seconds(real, device)) for _ in range(repetitions)]
-    rate = VIEWS * batch_size / statistics.median(taken for _, taken in pairs)
-    return [bare_s / real_s for bare_s, real_s in pairs], rate, device.type
+    def by_timm() -> int:
+        for batch, _ in timms:
+            learn(batch.contiguous(memory_format=torch.channels_last), ready_labels, instances)
+        return len(timms)
+
+    # Whole epochs: between two of them timm's workers have nothing to prefetch, so that none of
+    # their work is done while the others are timed.
+    works = {"real": real, "random tensors": bare, "timm's loader": by_timm}
+    for work in works.values():
+        work()
+    turns = [
+        {name: seconds(work, device) for name, work in works.items()} for _ in range(repetitions)
+    ]
+    return {name: [turn[name] for turn in turns] for name in works}, device.type
 
 
-def seconds(work: Callable[[], None], device: torch.device) -> float:
-    """Return how long one call takes, waiting for an accelerator to finish."""
+def seconds(work: Callable[[], int], device: torch.device) -> float:
+    """Return how long one step of an epoch takes, waiting for an accelerator to finish."""
     started = time.perf_counter()
-    work()
+    steps = work()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return (time.perf_counter() - started) / steps
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ input goes to stderr and makes the exit status 2.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -244,7 +243,7 @@ class Evaluate(Command):
     def run(self) -> int:
         """Evaluate, print, and write the figures if asked to."""
         from dermsim.data.ham10000 import load_ham10000
-        from dermsim.examine import evaluate_checkpoint
+        from dermsim.examine import evaluate_checkpoint, origin_name
 
         if self.output is not None:
             check_output(self.output)
@@ -257,18 +256,12 @@ class Evaluate(Command):
             name="HAM10000" if ours else Path(self.data).name,
             corruptions=self.corruptions,
             shift=load_ham10000(self.shift) if self.shift else None,
-            shift_name=_origin(self.shift or ""),
+            shift_name=origin_name(self.shift or ""),
         )
         if self.output is not None:
             report.save(self.output)
         show(report.to_dict(), report.markdown(), as_json=self.json)
         return 0
-
-
-def _origin(source: str) -> str:
-    """Return a name for reports: the challenge's own, or that of the folder, file or Hub id."""
-    name = Path(source).name
-    return "ISIC 2017" if re.match("isic[-_ ]?2017", name.lower()) else name
 
 
 @app.command(name="ensemble")
@@ -282,9 +275,11 @@ class Ensemble(Command):
     """Those data: a Hub id, a folder in any known layout, or "synthetic"."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """New folder to write the checkpoint to."""
+    split: Literal["test", "validation"] = "test"
+    """What to measure it on; the meta-learner has seen validation."""
 
     def run(self) -> int:
-        """Build, evaluate on the test split, and write the folder with its card."""
+        """Build, evaluate, and write the folder with its card."""
         from dermsim.data.ham10000 import load_ham10000
         from dermsim.data.splits import grouped_splits
         from dermsim.ensemble import build_ensemble, training_record
@@ -298,7 +293,7 @@ class Ensemble(Command):
             self.members, train=splits["train"], validation=splits["validation"]
         )
         name = "synthetic" if self.data == "synthetic" else "HAM10000"
-        report = evaluate_checkpoint(engine, dataset, name=name)
+        report = evaluate_checkpoint(engine, dataset, split=self.split, name=name)
         record = training_record(engine, self.members)
         engine.save_pretrained(self.output, report=report, training=record)
         answer = {"output": str(self.output), "members": list(self.members), **report.to_dict()}

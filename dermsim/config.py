@@ -78,6 +78,8 @@ class AugmentConfig:
     """Rotation of the colours around the grey axis, in turns."""
     white_balance: float = 0.05
     """Gain of each channel on its own: another lamp, another camera."""
+    marks: float = 0.0
+    """Share of views with hairs drawn over them, and, independently, with a ruler's scale."""
     cooldown: float = 0.2
     """Share of the run, at its end, in which a quarter of these strengths is used."""
     mixup: float = 0.0
@@ -97,6 +99,7 @@ class AugmentConfig:
             saturation=self.saturation / 4,
             hue=self.hue / 4,
             white_balance=self.white_balance / 4,
+            marks=self.marks / 4,
             mixup=0.0,
             cutmix=0.0,
         )
@@ -108,7 +111,8 @@ class AugmentConfig:
         _require(self, "min_scale", 0 < self.min_scale <= 1, "in (0, 1]")
         for name in ("max_scale", "max_aspect"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("brightness", "contrast", "saturation", "hue", "white_balance", "cooldown"):
+        colors = ("brightness", "contrast", "saturation", "hue", "white_balance")
+        for name in (*colors, "marks", "cooldown"):
             _require(self, name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
 
 
@@ -220,11 +224,15 @@ class TrainConfig:
 
     data: str = "marmal88/skin_cancer"
     """HAM10000: a Hub id, a folder in any of its layouts, or "synthetic"."""
+    leave_out: tuple[str, ...] = ()
+    """Diagnoses to train and measure without, such as akiec vasc df, to be met later as new."""
     unlabelled: tuple[str, ...] = ()
     """More sources whose pictures alone are used: contrasted with each other (SimCLR), and shown
     to the teacher where there is one."""
     teacher: str = ""
     """Checkpoint folder or Hub id to learn from beside the labels (distillation)."""
+    split: Literal["test", "validation"] = "test"
+    """What is measured at the end: the held-out lesions, or validation while still searching."""
     corruptions: bool = True
     """Measure at the end how much the answers suffer from blur, noise, hair and the like."""
     shift: str = ""
@@ -260,10 +268,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         mixes = self.augment.mixup > 0 or self.augment.cutmix > 0
         contrasts = self.loss.contrastive_weight > 0
-        if mixes and (contrasts or self.teacher):
+        by_share = self.loss.contrastive == "supcon" and self.loss.positives == "diagnosis"
+        if mixes and contrasts and not by_share:
             raise ValueError(
-                "A mixed image has no single diagnosis to contrast: with augment.mixup or "
-                "augment.cutmix set loss.contrastive_weight to 0, and no teacher."
+                "A mixed image shows several diagnoses in part: augment.mixup and augment.cutmix "
+                "go with loss.contrastive supcon by diagnosis, or with no contrast."
+            )
+        if mixes and self.unlabelled and not self.teacher:
+            raise ValueError(
+                "Of mixed pictures without a diagnosis only a teacher has something to say: name "
+                "one, or leave out unlabelled, augment.mixup and augment.cutmix."
             )
         if contrasts and self.augment.views == 1 and self.loss.contrastive == "ntxent":
             raise ValueError("NT-Xent contrasts two views of an image: set augment.views to 2.")

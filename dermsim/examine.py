@@ -7,12 +7,14 @@ encoder that takes facts, a third asks what it is worth to know the patient.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +24,7 @@ from tqdm import tqdm
 
 from dermsim.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from dermsim.data.facts import facts_of
-from dermsim.data.splits import grouped_splits
+from dermsim.data.splits import grouped_splits, without
 from dermsim.evaluate import evaluate, evaluate_classification
 from dermsim.labels import CODES, LABEL2ID
 from dermsim.metrics import (
@@ -70,9 +72,11 @@ def evaluate_checkpoint(
     name: str = "HAM10000",
     corruptions: bool = False,
     shift: Dataset | None = None,
-    shift_name: str = "ISIC 2017",
+    shift_name: str = "another origin",
 ) -> Report:
     """Measure a checkpoint on rows it has not learned from.
+
+    Diagnoses that it was trained without are left out: it can give none of them.
 
     An encoder that takes facts is measured without them, as any other, and then with those of the
     rows.
@@ -95,6 +99,7 @@ def evaluate_checkpoint(
     if shift is not None:
         _refuse_known_cases(engine, shift, shift_name)
     rows = dataset if split == "all" else grouped_splits(dataset)[split]
+    rows = without(rows, set(CODES).difference(engine.class_bank().names))
     encoding = encode(engine.model, engine.processor, rows["image"])
     probabilities = engine.calibration.probabilities(encoding.logits)
     labels, lesion_ids = np.array(rows["dx"]), list(rows["lesion_id"])
@@ -121,6 +126,12 @@ def evaluate_checkpoint(
         )
         report = replace(report, metrics=report.metrics | found)
     return report if shift is None else _with_shift(report, engine, shift, shift_name)
+
+
+def origin_name(source: str) -> str:
+    """Name a source for reports: by its challenge, or by the folder, file or Hub id."""
+    name = Path(source).name
+    return "ISIC 2017" if re.match("isic[-_ ]?2017", name.lower()) else name
 
 
 # -- the same photographs, corrupted --------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -101,7 +102,7 @@ PRESETS: Mapping[str, TrainConfig] = types.MappingProxyType(
 
 
 def flatten(config: TrainConfig) -> dict[str, Any]:
-    """Join nested names by dots and write lists as text: what every tracker accepts.
+    """Join nested names by dots and lists by spaces: what every tracker accepts.
 
     Returns:
         Option by its name, such as ``"optim.epochs"``; numbers, booleans and text only.
@@ -132,11 +133,45 @@ def command_line(config: TrainConfig) -> str:
             continue
         option = name.replace("_", "-")
         if isinstance(value, bool):
-            group, _, flag = option.rpartition(".")
-            words.append(f"--{option}" if value else f"--{group}.no-{flag}")
+            group, dot, flag = option.rpartition(".")
+            words.append(f"--{option}" if value else f"--{group}{dot}no-{flag}")
         else:
-            words.append(f"--{option} {value}")
+            words.append(" ".join([f"--{option}", *map(_anywhere, str(value).split())]))
     return " ".join(words)
+
+
+def run_record(
+    config: TrainConfig, *, seconds: float, hardware: str, parameters: int
+) -> dict[str, Any]:
+    """State how an encoder was made, for its folder's ``training.json`` and its card.
+
+    Args:
+        config: Of the run.
+        seconds: How long it trained.
+        hardware: On what.
+        parameters: Of the encoder.
+
+    Returns:
+        ``"command"``, ``"minutes"``, ``"hardware"``, ``"parameters"``; and for a run that began
+        with another encoder of a local folder ``"started from"``: that one's command and minutes.
+    """
+    record: dict[str, Any] = {
+        "command": command_line(config),
+        "minutes": round(seconds / 60),
+        "hardware": hardware,
+        "parameters": parameters,
+    }
+    earlier = Path(config.encoder.start) / "training.json"
+    if config.encoder.start and earlier.is_file():
+        made = json.loads(earlier.read_text(encoding="utf-8"))
+        record["started from"] = f"`{made['command']}`, {made['minutes']} minutes"
+    return record
+
+
+def _anywhere(value: str) -> str:
+    """Write a value as it is, but of a place outside the working folder only the name."""
+    path = Path(value)
+    return f"<{path.name}>" if path.is_absolute() or ".." in path.parts else value
 
 
 def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -145,5 +180,5 @@ def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}.")
         else:
-            flat[prefix + name] = str(value) if isinstance(value, list) else value
+            flat[prefix + name] = " ".join(map(str, value)) if isinstance(value, list) else value
     return flat

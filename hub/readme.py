@@ -32,11 +32,15 @@ def with_figures(readme: str, checkpoint: Path) -> str:
         raise ValueError(f"The README lacks the marks {START} and {END}.")
     training = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
     table = Report.load(checkpoint / "evaluation.json").markdown().strip()
+    begun = training.get("started from")
     made = (
-        f"{training['parameters'] / 1e6:.1f} million parameters from random weights, trained in "
+        f"{training['parameters'] / 1e6:.1f} million parameters from "
+        f"{'an encoder of our own' if begun else 'random weights'}, trained in "
         f"{training['minutes']} minutes on {training['hardware']} by\n\n"
         f"```bash\n{training['command']}\n```\n"
     )
+    if begun:
+        made += f"\nThe encoder it began with came of {begun}.\n"
     return f"{before}{START}\n\n{made}\n{table}\n\n{END}{after}"
 
 

@@ -62,17 +62,22 @@ def test_something_must_be_minimised():
         LossConfig(contrastive_weight=0, cross_entropy_weight=0)
 
 
-NO_CONTRAST = LossConfig(contrastive_weight=0)
 BY_LESION = LossConfig(positives="lesion", cross_entropy_weight=0)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"augment": AugmentConfig(mixup=1)}, "A mixed image has no single diagnosis to contrast"),
+        *(
+            ({"augment": AugmentConfig(mixup=1), **values}, "A mixed image shows several diagnoses")
+            for values in (
+                {"loss": LossConfig(contrastive="triplet")},
+                {"loss": LossConfig(positives="lesion")},
+            )
+        ),
         (
-            {"augment": AugmentConfig(cutmix=1), "loss": NO_CONTRAST, "teacher": "there"},
-            "and no teacher",
+            {"augment": AugmentConfig(cutmix=1), "unlabelled": ("there",)},
+            "only a teacher has something to say",
         ),
         (
             {"augment": AugmentConfig(views=1), "loss": LossConfig(contrastive="ntxent")},

@@ -218,16 +218,38 @@ def test_without_diagnoses_more_pictures_help_and_a_classifier_is_fitted(tmp_pat
     assert engine.model.classifier.weight.abs().max() > 1e-3
 
 
-def test_a_teacher_and_facts_train_too(run, tmp_path):
+def test_a_teacher_facts_marks_and_mixed_pictures_train_too(run, tmp_path):
     config = replace(
         SMALL,
         output=tmp_path,
         teacher=str(run / "checkpoint"),
+        unlabelled=("synthetic",),
+        augment=replace(SMALL.augment, mixup=0.4, cutmix=1.0, marks=0.2, cooldown=0.0),
         encoder=replace(SMALL.encoder, facts=True),
         optim=replace(SMALL.optim, epochs=1),
     )
     engine = DermSim.from_pretrained(train_accelerate.main(config))
     assert engine.model.config.facts_dim > 0
+
+
+def test_diagnoses_left_out_stay_unknown(tmp_path):
+    config = replace(
+        SMALL,
+        output=tmp_path,
+        leave_out=("akiec", "vasc", "df"),
+        split="validation",
+        encoder=replace(SMALL.encoder, color_constancy=True),
+        optim=replace(SMALL.optim, epochs=1),
+    )
+    folder = train_accelerate.main(config)
+    engine, report = DermSim.from_pretrained(folder), Report.load(folder / "evaluation.json")
+    assert engine.class_bank().names == ("bcc", "bkl", "mel", "nv")
+    assert {record["dx"] for record in engine.gallery.records} == {"bcc", "bkl", "mel", "nv"}
+    assert engine.processor.do_color_constancy
+    assert report.split == "validation"
+    assert {code for code, count in report.class_counts.items() if count} == {
+        *("bcc", "bkl", "mel", "nv")
+    }
 
 
 def test_a_backbone_that_knows_nothing_and_never_learns_is_refused(tmp_path):
@@ -292,18 +314,32 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_model(tmp_path, free_port):
-    command = ["torchrun", "--nproc_per_node=2", f"--master_port={free_port}", SCRIPT, *ARGUMENTS]
-    done = subprocess.run(
-        [*command, "--output", tmp_path / "two", "--optim.epochs", "1"],
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        },
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    record = json.loads((tmp_path / "two" / "checkpoint" / "training.json").read_text())
+def test_two_processes_train_as_one_does(tmp_path, free_port):
+    """Batch norm and dropout, which each process has of its own, are left out."""
+    still = ("--encoder.backbone", "test_vit", "--encoder.drop-rate", "0", "--optim.epochs", "1")
+
+    def train(processes: int, seed: int) -> Path:
+        output = tmp_path / f"{processes}-{seed}"
+        where = (f"--nproc_per_node={processes}", f"--master_port={free_port}")
+        batch = ("--optim.batch-size", str(32 // processes), "--seed", str(seed))
+        done = subprocess.run(
+            ["torchrun", *where, SCRIPT, *ARGUMENTS, *still, *batch, "--output", output],
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": "1",
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            },
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return output
+
+    def distance(first: Path, second: Path) -> float:
+        ours, theirs = weights(first), weights(second)
+        return max((ours[name] - theirs[name]).float().abs().mean().item() for name in ours)
+
+    one, two, other = train(1, 0), train(2, 0), train(2, 1)
+    record = json.loads((two / "checkpoint" / "training.json").read_text())
     assert record["hardware"] == "2 x cpu"
+    assert distance(one, two) < 2e-4 < 2e-2 < distance(two, other)

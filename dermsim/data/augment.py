@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torchvision.transforms import v2
 
 from dermsim.config import AugmentConfig
+from dermsim.data.marks import Marks, draw_marks, render_marks
 
 _LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
 
@@ -30,16 +31,24 @@ class Views:
         color: ``(N, 3, 3)`` float32, saturation, hue and white balance as one matrix on RGB.
         contrast: ``(N,)`` float32, spread around the view's own mean.
         shift: ``(N,)`` float32, added to all channels in [0, 1].
+        marks: Hairs and rulers over the views; None for none.
     """
 
     geometry: torch.Tensor
     color: torch.Tensor
     contrast: torch.Tensor
     shift: torch.Tensor
+    marks: Marks | None = None
 
     def __getitem__(self, rows: slice) -> Views:
         """The views of some rows only."""
-        return Views(self.geometry[rows], self.color[rows], self.contrast[rows], self.shift[rows])
+        return Views(
+            self.geometry[rows],
+            self.color[rows],
+            self.contrast[rows],
+            self.shift[rows],
+            None if self.marks is None else self.marks[rows],
+        )
 
 
 def draw_views(n: int, config: AugmentConfig, *, generator: torch.Generator) -> Views:
@@ -76,7 +85,8 @@ def draw_views(n: int, config: AugmentConfig, *, generator: torch.Generator) -> 
     saturate = saturation[:, None, None] * (torch.eye(3) - grey) + grey
     color = gains[:, :, None] * (hue @ saturate)
     shift = uniform(-config.brightness, config.brightness)
-    return Views(geometry, color, contrast, shift)
+    marks = draw_marks(n, config.marks, generator=generator) if config.marks > 0 else None
+    return Views(geometry, color, contrast, shift, marks)
 
 
 def render_views(
@@ -110,6 +120,8 @@ def render_views(
     shift = views.shift.to(device)[:, None, None]
     bias = color @ ((1 - contrast) * average) + shift
     image = torch.baddbmm(bias, contrast * color, image).clamp_(0, 1)
+    if views.marks is not None:
+        render_marks(image.unflatten(2, (size, size)), views.marks)
     offset = torch.tensor(mean, device=device)[:, None]
     spread = torch.tensor(std, device=device)[:, None]
     return image.sub_(offset).div_(spread).unflatten(2, (size, size))
@@ -123,18 +135,37 @@ def mixer(
     MixUp (Zhang 2018, https://arxiv.org/abs/1710.09412) blends two images, CutMix (Yun 2019,
     https://arxiv.org/abs/1905.04899) pastes a rectangle of one into the other; with both, each
     batch gets one of them. They draw from torch's global generator, which training states keep.
+    Labelled images are mixed with each other, and so are unlabelled ones.
 
     Args:
         config: `mixup` and `cutmix`.
         classes: C, how many labels there are.
 
     Returns:
-        A function of ``(N, 3, S, S)`` images and ``(N,)`` int64 labels that returns images and
-        ``(N, C)`` float32 shares; None when nothing is to be mixed.
+        A function of ``(N, 3, S, S)`` images, in which an image's views follow each other, and
+        ``(N,)`` int64 labels, C and more for none, that returns images and ``(N, C)`` float32
+        shares, zero where there is no label; None when nothing is to be mixed.
     """
     kinds = ((v2.MixUp, config.mixup), (v2.CutMix, config.cutmix))
     chosen = [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha > 0]
-    return v2.RandomChoice(chosen) if chosen else None
+    if not chosen:
+        return None
+    one_of_them = v2.RandomChoice(chosen)
+
+    def mix(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mixed = torch.empty_like(images, memory_format=torch.channels_last)
+        shares = images.new_zeros(len(images), classes)
+        # torchvision mixes each row with the one before, which would be a view of the same image.
+        apart = torch.arange(len(images)).unflatten(0, (-1, config.views)).T.flatten()
+        apart = apart.to(images.device)
+        known = labels[apart] < classes
+        for rows in (apart[known], apart[~known]):
+            if len(rows):
+                mixed[rows], found = one_of_them(images[rows], labels[rows].clamp(max=classes - 1))
+                shares[rows] = found * (labels[rows] < classes).float()[:, None]
+        return mixed, shares
+
+    return mix
 
 
 def _hue_rotation(angle: torch.Tensor) -> torch.Tensor:

@@ -4,11 +4,37 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dermsim.labels import CODES
+
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
+
+
+def without(rows: Dataset, codes: Collection[str]) -> Dataset:
+    """Leave diagnoses out, so that an encoder can be examined on what it has never seen.
+
+    Split first: without them the lesions of the other diagnoses would be shared out differently.
+
+    Args:
+        rows: With ``dx``.
+        codes: Diagnoses of `CODES` to leave out; none leaves the rows as they are.
+
+    Raises:
+        ValueError: If a code is unknown, or nothing is left.
+    """
+    if unknown := sorted(set(codes) - set(CODES)):
+        raise ValueError(f"{unknown[0]!r} is no diagnosis; choose of {', '.join(CODES)}.")
+    if not codes:
+        return rows
+    out = {CODES.index(code) for code in codes}
+    kept = [row for row, dx in enumerate(rows["dx"]) if dx not in out]
+    if not kept:
+        raise ValueError(f"Without {', '.join(sorted(codes))} no image is left.")
+    return rows.select(kept)
 
 
 @dataclass(frozen=True)

@@ -52,11 +52,14 @@ def supervised_contrastive_loss(
     """SupCon: pull every pair of one label together against all others (L_out of the paper).
 
     Khosla et al. 2020, "Supervised Contrastive Learning", https://arxiv.org/abs/2004.11362, eq. 2,
-    averaged over the anchors that have at least one positive.
+    averaged over the anchors that have at least one positive. Of mixed images, which show several
+    labels in part, two are positives to the extent that a label drawn from the one is the label
+    drawn from the other; where nothing is mixed that is the paper's loss.
 
     Args:
         embeddings: ``(N, D)``, any float dtype; rows are normalised here.
-        labels: ``(N,)`` int; rows with equal labels are positives.
+        labels: ``(N,)`` int; rows with equal labels are positives. Or ``(N, C)`` float, shares of
+            C labels, rows summing to 1.
         temperature: τ > 0; smaller looks harder at the closest pairs.
 
     Returns:
@@ -71,10 +74,12 @@ def supervised_contrastive_loss(
     log_probability = similarity - torch.logsumexp(
         similarity.masked_fill(itself, torch.finfo(similarity.dtype).min), dim=1, keepdim=True
     )
-    positive = (labels[:, None] == labels[None, :]) & ~itself
+    mixed = labels.ndim == 2
+    alike = labels.float() @ labels.float().T if mixed else labels[:, None] == labels[None, :]
+    positive = alike.float().masked_fill(itself, 0)
     positives = positive.sum(dim=1)
     anchors = positives > 0
-    per_anchor = -(log_probability * positive).sum(dim=1) / positives.clamp(min=1)
+    per_anchor = -(log_probability * positive).sum(dim=1) / positives.where(anchors, 1)
     return (per_anchor * anchors).sum() / anchors.sum().clamp(min=1)
 
 
@@ -235,8 +240,8 @@ def _cosine(embeddings: torch.Tensor) -> torch.Tensor:
 
 
 def _check_batch(embeddings: torch.Tensor, labels: torch.Tensor) -> None:
-    if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1]:
+    if embeddings.ndim != 2 or labels.shape[:1] != embeddings.shape[:1] or labels.ndim > 2:
         raise ValueError(
             f"Embeddings {tuple(embeddings.shape)} and labels {tuple(labels.shape)} do not fit: "
-            "expected (N, D) and (N,)."
+            "expected (N, D) and (N,), or (N, C) of mixed images."
         )

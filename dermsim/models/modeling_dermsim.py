@@ -5,6 +5,7 @@ Ships beside the weights, so it imports nothing of dermsim but its sibling confi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,7 +155,10 @@ class DermSimModel(PreTrainedModel):
         if features.ndim == 3:
             tokens = features[:, getattr(self.backbone, "num_prefix_tokens", 0) :]
             grid = getattr(getattr(self.backbone, "patch_embed", None), "grid_size", None)
-            height = grid[0] if grid else int(tokens.shape[1] ** 0.5)
+            # A backbone that takes other sizes than it was made for says only the latter's grid.
+            height = math.isqrt(tokens.shape[1])
+            if grid and math.prod(grid) == tokens.shape[1]:
+                height = grid[0]
             return tokens.unflatten(1, (height, -1)).permute(0, 3, 1, 2)
         if getattr(self.backbone, "output_fmt", "NCHW") == "NHWC":
             return features.permute(0, 3, 1, 2)

@@ -33,7 +33,8 @@ class Truth:
         labels: ``(N,)`` int64 diagnoses, `UNLABELLED` where there is none.
         instances: ``(N,)`` int64, which image each row is a view of.
         lesions: ``(N,)`` int64, which lesion it shows.
-        shares: ``(N, 7)`` float32, how much of each diagnosis a mixed view shows, or None.
+        shares: ``(N, 7)`` float32, how much of each diagnosis a mixed view shows, or None. Views
+            without a diagnosis are mixed with each other only.
     """
 
     labels: torch.Tensor
@@ -59,8 +60,12 @@ def class_weights(counts: torch.Tensor, power: float) -> torch.Tensor:
 
 
 def log_prior(counts: torch.Tensor) -> torch.Tensor:
-    """Log share of each class, ``(C,)`` float32; classes without any count as having one."""
-    return (counts.clamp(min=1) / counts.sum()).log().float()
+    """Log share of each class, ``(C,)`` float32; a class that never comes as the commonest.
+
+    Its share is not known to be small: nothing is known, so nothing must be made up for.
+    """
+    known = torch.where(counts > 0, counts, counts.max())
+    return (known / counts.sum()).log().float()
 
 
 def training_loss(
@@ -137,6 +142,9 @@ def _contrastive(output: DermSimOutput, truth: Truth, config: LossConfig) -> tor
     # Those without a diagnosis are contrasted with each other only: among the others there are
     # some of their own diagnosis, from which they must not be pushed away.
     known = groups != UNLABELLED
+    if truth.shares is not None:  # a mixture of two lesions is a view of neither
+        embeddings, shares = embeddings[known], gather_batch(truth.shares)[known]
+        return supervised_contrastive_loss(embeddings, shares, temperature=config.temperature)
     lesions = gather_batch(truth.lesions)
     loss = embeddings.new_zeros((), dtype=torch.float32)
     for rows, names in ((known, groups), (~known, lesions)):

@@ -7,9 +7,40 @@ from pathlib import Path
 import torch
 
 from dermsim.checkpoint import local_folder
+from dermsim.config import EncoderConfig
+from dermsim.data.facts import FACTS_DIM
+from dermsim.models.configuration_dermsim import DermSimConfig
 from dermsim.models.image_processing_dermsim import DermSimImageProcessor
 from dermsim.models.modeling_dermsim import DermSimModel
 from dermsim.models.pretrained import load_encoder
+
+
+def new_encoder(config: EncoderConfig) -> DermSimModel:
+    """Make the encoder that a run begins with, as the configuration describes it.
+
+    Args:
+        config: Its shape, and where its first weights come from: torch's global generator, timm's
+            on the Hub, or another dermsim encoder.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint to start from.
+        ConnectionError: If the Hub cannot be reached.
+        ValueError: If timm has no such backbone, or the checkpoint has another.
+    """
+    model = DermSimModel(
+        DermSimConfig(
+            backbone=config.backbone,
+            embed_dim=config.embed_dim,
+            drop_rate=config.drop_rate,
+            image_size=config.image_size,
+            facts_dim=FACTS_DIM if config.facts else 0,
+            malignancy_head=config.malignancy_head,
+        ),
+        pretrained_backbone=config.pretrained,
+    )
+    if config.start:
+        start_from(model, config.start)
+    return model
 
 
 def start_from(model: DermSimModel, name_or_path: str | Path) -> None:

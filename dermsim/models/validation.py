@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from dermsim.labels import CODES
-from dermsim.metrics import balanced_accuracy
+from dermsim.metrics import balanced_accuracy, mean_auc
 from dermsim.models.image_processing_dermsim import DermSimImageProcessor
 from dermsim.vectors import neighbor_vote
 
@@ -51,7 +51,8 @@ class Validation:
 
         Returns:
             Balanced accuracy of the classifier (argmax), and of a vote among the most similar
-            images of other lesions, which needs no classifier.
+            images of other lesions, which needs no classifier; and the classifier's mean AUC, one
+            diagnosis against the rest, which rests on no threshold and is the steadiest of them.
         """
         voted = neighbor_vote(
             embeddings.float().cpu().numpy(), self.labels, self.lesion_ids, num_classes=len(CODES)
@@ -60,7 +61,9 @@ class Validation:
             "balanced_accuracy": logits.argmax(dim=1).cpu().numpy(),
             "knn_balanced_accuracy": voted,
         }
-        return {
+        figures = {
             f"validation/{name}": balanced_accuracy(self.labels, predicted, len(CODES))
             for name, predicted in answers.items()
         }
+        probabilities = logits.float().softmax(dim=1).cpu().numpy()
+        return figures | {"validation/mean_auc": mean_auc(self.labels, probabilities)}

@@ -4,6 +4,7 @@ import torch
 
 from dermsim.config import AugmentConfig
 from dermsim.data.augment import Views, draw_views, mixer, render_views
+from dermsim.data.marks import render_marks
 
 STILL = AugmentConfig(
     min_scale=1, max_aspect=1, brightness=0, contrast=0, saturation=0, hue=0, white_balance=0
@@ -96,10 +97,12 @@ def test_a_crop_larger_than_the_square_stays_centred():
 
 
 def test_the_same_generator_state_draws_the_same_views_for_any_share():
-    whole = draw_views(8, AugmentConfig(), generator=generator())
-    share = draw_views(8, AugmentConfig(), generator=generator())[2:5]
-    for name in vars(share):
+    whole = draw_views(8, AugmentConfig(marks=0.5), generator=generator())
+    share = draw_views(8, AugmentConfig(marks=0.5), generator=generator())[2:5]
+    for name in ("geometry", "color", "contrast", "shift"):
         torch.testing.assert_close(getattr(share, name), getattr(whole, name)[2:5])
+    for name, marks in vars(share.marks).items():
+        torch.testing.assert_close(marks, getattr(whole.marks, name)[2:5])
 
 
 def test_a_batch_of_one_is_a_row_of_many():
@@ -146,7 +149,7 @@ def test_nothing_is_mixed_by_default():
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 def test_labels_are_shared_as_the_pixels_are(kind):
-    mix = mixer(AugmentConfig(**{kind: 1.0}), classes=6)
+    mix = mixer(AugmentConfig(**{kind: 1.0}, views=1), classes=6)
     with torch.random.fork_rng():
         torch.random.manual_seed(1)
         images, shares = mix(constant_images(6), torch.arange(6))
@@ -154,6 +157,46 @@ def test_labels_are_shared_as_the_pixels_are(kind):
     assert ((shares > 0) & (shares < 1)).any()
     # Image i shows i: its mean is the mean of the labels it is said to show.
     torch.testing.assert_close(images.mean(dim=(1, 2, 3)), shares @ torch.arange(6.0))
+
+
+def test_a_view_is_not_mixed_with_another_of_its_image():
+    mix = mixer(AugmentConfig(mixup=1.0, views=2), classes=6)
+    labels = torch.arange(6).repeat_interleave(2)
+    with torch.random.fork_rng():
+        torch.random.manual_seed(1)
+        images, shares = mix(constant_images(6).repeat_interleave(2, dim=0), labels)
+    assert ((shares > 0).sum(dim=1) == 2).all()
+    assert (shares[torch.arange(12), labels] > 0).all()
+    torch.testing.assert_close(images.mean(dim=(1, 2, 3)), shares @ torch.arange(6.0))
+
+
+def test_marks_lie_over_the_view_before_it_is_normalised():
+    config = AugmentConfig(marks=1.0)
+    views = draw_views(4, config, generator=generator())
+    plain = Views(views.geometry, views.color, views.contrast, views.shift)
+    bare, marked = (render(v, pixels(), 16) for v in (plain, views))
+    torch.testing.assert_close(marked, render_marks(bare.clone(), views.marks))
+    assert not torch.equal(marked, bare)
+    torch.testing.assert_close(render(views[1:3], pixels()[1:3], 16), marked[1:3])
+    still = draw_views(4, AugmentConfig(), generator=generator())
+    assert still.marks is None
+    assert torch.equal(still.geometry, views.geometry)
+
+
+def test_what_has_no_label_is_mixed_with_its_like():
+    mix = mixer(AugmentConfig(mixup=1.0, views=2), classes=6)
+    labels = torch.tensor([1, 6, 3, 6, 6]).repeat_interleave(2)
+    images = constant_images(5).repeat_interleave(2, dim=0)
+    with torch.random.fork_rng():
+        torch.random.manual_seed(1)
+        mixed, shares = mix(images, labels)
+    known = labels < 6
+    assert not shares[~known].any()
+    assert not shares[known][:, [0, 2, 4, 5]].any()
+    # Images 0 and 2 are the labelled ones, 1, 3 and 4 the others.
+    brightness = mixed.mean(dim=(1, 2, 3))
+    torch.testing.assert_close(brightness[known], 2 * shares[known, 3])
+    assert ((brightness[~known] > 1) & (brightness[~known] < 4)).all()
 
 
 def test_with_both_each_batch_gets_one():

@@ -6,7 +6,7 @@ import pytest
 from datasets import ClassLabel, Dataset
 
 from dermsim.data.ham10000 import load_ham10000
-from dermsim.data.splits import grouped_splits
+from dermsim.data.splits import grouped_splits, without
 from dermsim.labels import CODES
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "ham10000"
@@ -142,3 +142,20 @@ def test_the_real_data():
     total = np.bincount(dataset["dx"])
     for name, share in (("train", 0.75), ("validation", 0.125), ("test", 0.125)):
         np.testing.assert_allclose(np.bincount(splits[name]["dx"]) / total, share, atol=0.01)
+
+
+def test_diagnoses_are_left_out_and_the_rest_stays_in_its_split():
+    splits = grouped_splits(table(np.random.default_rng(0)))
+    for name, rows in splits.items():
+        kept = without(rows, ["nv", "df"])
+        assert {CODES[dx] for dx in kept["dx"]} == set(CODES) - {"nv", "df"}, name
+        assert set(kept["image_id"]) < set(rows["image_id"])
+    assert without(rows, []) is rows
+
+
+def test_what_is_no_diagnosis_cannot_be_left_out():
+    rows = table(np.random.default_rng(0))
+    with pytest.raises(ValueError, match="'wart' is no diagnosis; choose of akiec"):
+        without(rows, ["nv", "wart"])
+    with pytest.raises(ValueError, match="no image is left"):
+        without(rows, CODES)

@@ -151,6 +151,33 @@ def test_shapes_that_do_not_fit_are_refused(loss):
         loss(torch.ones(3, 4), torch.zeros(2, dtype=torch.long))
 
 
+def test_supcon_of_unmixed_shares_is_supcon_of_labels():
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(12, 5, generator=generator)
+    labels = torch.randint(0, 4, (12,), generator=generator)
+    shares = torch.nn.functional.one_hot(labels, 4).float()
+    torch.testing.assert_close(
+        supervised_contrastive_loss(embeddings, shares),
+        supervised_contrastive_loss(embeddings, labels),
+    )
+
+
+def test_mixed_rows_are_positives_to_the_extent_they_share_labels():
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(6, 5, generator=generator)
+    shares = torch.rand(6, 3, generator=generator).softmax(dim=1)
+    shares[5] = 0  # alike to nothing, so no anchor
+    found = supervised_contrastive_loss(embeddings, shares, temperature=0.5)
+    unit = torch.nn.functional.normalize(embeddings)
+    terms = []
+    for i in range(5):
+        others = [j for j in range(6) if j != i]
+        log_p = torch.log_softmax(unit[others] @ unit[i] / 0.5, dim=0)
+        alike = torch.stack([shares[i] @ shares[j] for j in others])
+        terms.append(-(alike * log_p).sum() / alike.sum())
+    torch.testing.assert_close(found, torch.stack(terms).mean())
+
+
 def test_nt_xent_needs_two_views_of_each():
     with pytest.raises(ValueError, match="exactly two views"):
         nt_xent_loss(torch.ones(3, 4), torch.tensor([0, 0, 1]))

@@ -311,3 +311,10 @@ def test_the_malignancy_head_reads_the_pooled_features(images, tmp_path):
     assert torch.equal(again.malignancy_logits, output.malignancy_logits)
     # last, so that no other field of the tuple moves
     assert torch.equal(model(images, return_dict=False)[-1], output.malignancy_logits)
+
+
+@pytest.mark.parametrize("side", [32, 64, 160])
+def test_a_transformer_that_takes_any_size_has_a_map_at_any_size(side):
+    model = DermSimModel(DermSimConfig(backbone="test_vit", embed_dim=8, image_size=side)).eval()
+    output = model(torch.zeros(1, 3, side, side))
+    assert output.features.shape == (1, 64, side // 16, side // 16)

@@ -1,5 +1,7 @@
 """What a step minimises: the parts, their weights, and what each part looks at."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +11,7 @@ from dermsim.data.training_set import UNLABELLED
 from dermsim.models.losses import (
     batch_hard_triplet_loss,
     distillation_loss,
+    focal_loss,
     similarity_distillation_loss,
     supervised_contrastive_loss,
 )
@@ -118,6 +121,14 @@ def test_a_teacher_adds_both_likenesses():
     torch.testing.assert_close(losses["loss"], losses["cross_entropy"] + 0.4 * expected)
 
 
+def test_mixed_views_are_contrasted_by_what_they_share():
+    shares = torch.rand(8, 7, generator=torch.Generator().manual_seed(3)).softmax(dim=1)
+    config = LossConfig(cross_entropy_weight=0)
+    mixed = Truth(LABELS, torch.arange(4).repeat(2), LESIONS, shares)
+    found = training_loss(output(), mixed, config)["supcon"]
+    torch.testing.assert_close(found, supervised_contrastive_loss(output().embeddings, shares))
+
+
 class TestViewsWithoutADiagnosis:
     KNOWN = torch.tensor([True, True, False, False] * 2)
     TRUTH = Truth(
@@ -145,6 +156,16 @@ class TestViewsWithoutADiagnosis:
         )
         few = Truth(LABELS[self.KNOWN], torch.arange(4), torch.arange(4))
         torch.testing.assert_close(found, training_loss(rows, few, config)[kind])
+
+    def test_mixed_they_are_left_out_of_the_contrast(self):
+        shares = torch.rand(8, 7, generator=torch.Generator().manual_seed(3)).softmax(dim=1)
+        shares[~self.KNOWN] = 0
+        truth = replace(self.TRUTH, shares=shares)
+        losses = training_loss(output(), truth, LossConfig())
+        rows, shares = output().embeddings[self.KNOWN], shares[self.KNOWN]
+        torch.testing.assert_close(losses["supcon"], supervised_contrastive_loss(rows, shares))
+        plain = focal_loss(output().logits[self.KNOWN], shares, label_smoothing=0.05)
+        torch.testing.assert_close(losses["cross_entropy"], plain)
 
     def test_a_batch_of_nothing_else_teaches_the_classifiers_nothing(self):
         config = LossConfig(malignancy_weight=1)

@@ -1,7 +1,9 @@
 """The figures a run is steered by."""
 
 import numpy as np
+import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from dermsim.metrics import balanced_accuracy
 from dermsim.models import DermSimImageProcessor
@@ -22,5 +24,7 @@ def test_it_scores_classifier_and_neighbours(synthetic):
     figures = validation.score(logits, truth)
     by_hand = balanced_accuracy(np.array(rows["dx"]), logits.argmax(dim=1).numpy(), 7)
     assert figures["validation/balanced_accuracy"] == by_hand
+    by_reference = roc_auc_score(rows["dx"], logits.softmax(dim=1).numpy(), multi_class="ovr")
+    assert figures["validation/mean_auc"] == pytest.approx(by_reference)
     # By their diagnosis the images are perfectly told apart, where a class has two lesions.
     assert figures["validation/knn_balanced_accuracy"] > 0.8

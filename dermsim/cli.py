@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
+from dermsim.cli_atlas import atlas_app
 from dermsim.cli_audit import Audit, detector_app
 from dermsim.cli_enroll import Enroll, bank_app
 from dermsim.cli_gallery import gallery_app
@@ -307,6 +308,9 @@ app.command(
 )
 app.command(name="enroll")(Enroll)
 app.command(bank_app, name="bank", help="Look into files of enrolled classes, and change them.")
+app.command(
+    atlas_app, name="atlas", help="Look at the map of cases: clusters, outliers, export; redraw it."
+)
 app.command(name="audit")(Audit)
 app.command(
     detector_app, name="detector", help="Look at what tells unfamiliar images, or refit it."

@@ -119,13 +119,13 @@ def _in_words(answer: dict[str, Any]) -> str:
         ],
     )
     columns = ("image_id", "lesion_id", "dx", "neighbor_dx")
-    lists = [
-        f"{title}\n\n{table([*columns, measure], [[*map(c.get, columns), c[measure]] for c in found])}"
-        for title, measure, found in (
-            ("Least like their nearest cases of other lesions", "isolation", answer["outliers"]),
-            ("Nearest to a border between diagnoses", "margin", answer["borderline"]),
-        )
-    ]
+    lists = []
+    for title, measure, found in (
+        ("Least like their nearest cases of other lesions", "isolation", answer["outliers"]),
+        ("Nearest to a border between diagnoses", "margin", answer["borderline"]),
+    ):
+        rows = [[*map(case.get, columns), case[measure]] for case in found]
+        lists.append(f"{title}\n\n{table([*columns, measure], rows)}")
     head = f"{answer['cases']} cases; silhouette of the diagnoses {answer['silhouette_of_dx']:.3f}"
     return "\n\n".join([head, scores, each, *lists])
 

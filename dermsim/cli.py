@@ -20,6 +20,7 @@ from dermsim.cli_atlas import atlas_app
 from dermsim.cli_audit import Audit, detector_app
 from dermsim.cli_enroll import Enroll, bank_app
 from dermsim.cli_gallery import gallery_app
+from dermsim.cli_hub import Push, PushDataset
 from dermsim.cli_protocols import protocol_app
 from dermsim.command import Command, ModelCommand, load_engine
 from dermsim.labels import DISCLAIMER, parse_dx
@@ -53,7 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="dermsim",
         description=f"Look into dermatoscopic photographs. {DISCLAIMER}",
         args=argv,
-        config=(FlagCreatePairsOff,),
     )
     try:
         return command.run()
@@ -234,7 +234,7 @@ class Evaluate(Command):
     """The photographs: a Hub id, a folder in any known layout, or "synthetic"."""
     split: Literal["test", "validation", "all"] = "test"
     """Held-out lesions of the training source, or every photograph of another source."""
-    corruptions: bool = False
+    corruptions: FlagCreatePairsOff[bool] = False
     """Measure the same photographs blurred, badly lit, covered with hair and the like, too."""
     shift: str | None = None
     """Photographs of another origin to measure as well, such as ISIC 2017, given as the data."""
@@ -316,3 +316,5 @@ app.command(
     detector_app, name="detector", help="Look at what tells unfamiliar images, or refit it."
 )
 app.command(protocol_app, name="protocol", help="Measure a checkpoint by one of the protocols.")
+app.command(name="push")(Push)
+app.command(name="push-dataset")(PushDataset)

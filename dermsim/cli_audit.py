@@ -140,6 +140,7 @@ class DetectorFit(Command):
             validation=validation.encoding,
             method=self.method,
             accept=self.accept,
+            fingerprint=engine.fingerprint,
         )
         before = engine.detector.method
         detector.save(self.model / "detector.safetensors")

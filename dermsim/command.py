@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tyro.conf import FlagCreatePairsOff
+
 if TYPE_CHECKING:  # it brings torch, and `--help` must not wait for that
     from dermsim.engine import DermSim
 
@@ -24,7 +26,7 @@ def default_model() -> str:
 class Command(ABC):
     """What every command has."""
 
-    json: bool = False
+    json: FlagCreatePairsOff[bool] = False
     """Print one JSON document instead of a table."""
 
     @abstractmethod

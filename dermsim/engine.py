@@ -16,10 +16,11 @@ from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, read_image
 from dermsim.data.tables import case_records
 from dermsim.labels import CODES, LABEL2ID
+from dermsim.loading import FACTS_CALIBRATION, load_parts
 from dermsim.mapping import draw_map
 from dermsim.models import DermSimImageProcessor, Encoder
 from dermsim.models.encode import Encoding, encode, fingerprint, weigh_facts
-from dermsim.models.pretrained import load_encoder, round_to_half, save_encoder
+from dermsim.models.pretrained import round_to_half, save_encoder
 from dermsim.reading import calibrate_with_facts, place_heatmap, read_predictions
 from dermsim.results import Analysis, Prediction
 from dermsim.storage import atomic_path, save_json
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from dermsim.report import Report
-
-FACTS_CALIBRATION = "calibration_facts.json"
-"""The part that only the folder of an encoder that takes facts has."""
 
 
 class DermSim:
@@ -85,7 +83,13 @@ class DermSim:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, *, revision: str | None = None, device: str | None = None
+        cls,
+        name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        device: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
     ) -> DermSim:
         """Load a checkpoint folder.
 
@@ -93,28 +97,19 @@ class DermSim:
             name_or_path: A local folder, or the id of a model on the Hub.
             revision: Branch, tag or commit on the Hub.
             device: Where the encoder runs, such as ``"cuda"``; by default an accelerator if any.
+            cache_dir: Where downloads are kept, as for `local_folder`.
+            token: Token for the Hub, as for `local_folder`.
 
         Raises:
-            FileNotFoundError: If there is no such folder or model, or it lacks a part.
-            ConnectionError: If the Hub cannot be reached and the model is not in the cache.
-            ValueError: If a part is damaged or was made by another encoder.
+            OSError: If there is no such folder or model, it lacks a part, the Hub cannot be asked
+                or refuses; see `local_folder` for its kinds.
+            ValueError: If a part is damaged or was made by another encoder or a later dermsim.
         """
-        folder = local_folder(name_or_path, revision=revision)
-        model, processor = load_encoder(folder)
-        mark = fingerprint(model, processor)
+        folder = local_folder(name_or_path, revision=revision, cache_dir=cache_dir, token=token)
+        engine = cls(**load_parts(folder))
         where: Any = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(
-            model.to(where),
-            processor,
-            calibration=Calibration.load(folder / "calibration.json"),
-            calibration_facts=(
-                Calibration.load(folder / FACTS_CALIBRATION) if model.config.facts_dim else None
-            ),
-            detector=OutlierDetector.load(folder / "detector.safetensors"),
-            gallery=Gallery.load(folder / "gallery", fingerprint=mark),
-            classes=ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
-            atlas=EmbeddingMap.load(folder / "atlas.parquet"),
-        )
+        engine.model.to(where)
+        return engine
 
     @classmethod
     def fit(
@@ -153,7 +148,7 @@ class DermSim:
         labels, held_out_labels = np.array(train["dx"]), np.array(validation["dx"])
         unseen = held_out.logits if calibration_logits is None else calibration_logits
         calibration = Calibration.fit(unseen, held_out_labels)
-        detector = OutlierDetector.fit(cases, labels, validation=held_out)
+        detector = OutlierDetector.fit(cases, labels, validation=held_out, fingerprint=mark)
         return cls(
             model,
             processor,
@@ -186,7 +181,7 @@ class DermSim:
             report: Becomes ``evaluation.json`` and, with `training`, the card ``README.md``.
             training: The facts of the training run, kept as ``training.json``.
         """
-        from dermsim.report import model_card
+        from dermsim.card import model_card
 
         with atomic_path(folder) as fresh:
             save_encoder(self.model, self.processor, fresh)
@@ -201,7 +196,7 @@ class DermSim:
                 save_json(fresh / "training.json", training)
             if report is not None:
                 report.save(fresh / "evaluation.json")
-                card = model_card(report, training=training or {})
+                card = model_card(report, training=training or {}, calibration=self.calibration)
                 (fresh / "README.md").write_text(card, encoding="utf-8")
 
     def analyze(

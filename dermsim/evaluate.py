@@ -31,12 +31,12 @@ from dermsim.metrics import (
     score_ranks,
 )
 from dermsim.ranking import rank_gallery
-from dermsim.report import DECISION_RULE, Report, model_card
+from dermsim.report import DECISION_RULE, Report
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.retrieve import Gallery
 from dermsim.vectors import check_labels
 
-__all__ = ["Report", "evaluate", "evaluate_classification", "evaluate_retrieval", "model_card"]
+__all__ = ["Report", "evaluate", "evaluate_classification", "evaluate_retrieval"]
 
 
 @dataclass(frozen=True)

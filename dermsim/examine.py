@@ -39,6 +39,7 @@ from dermsim.metrics import (
 )
 from dermsim.models.encode import encode, weigh_facts
 from dermsim.report import Shift
+from dermsim.subgroups import evaluate_subgroups, groups_of
 from dermsim.vectors import check_labels
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ def evaluate_checkpoint(
 ) -> Report:
     """Measure a checkpoint on rows it has not learned from.
 
-    Diagnoses that it was trained without are left out: it can give none of them.
-
-    An encoder that takes facts is measured without them, as any other, and then with those of the
+    Diagnoses that it was trained without are left out: it can give none of them. All are measured
+    together and by sex, age band and site, as far as the rows know them. An encoder that takes
+    facts is measured without them, as any other, and then with those of the
     rows.
 
     Args:
@@ -113,6 +114,16 @@ def evaluate_checkpoint(
         dataset=name,
         split=split,
     )
+    groups = evaluate_subgroups(
+        probabilities,
+        labels,
+        lesion_ids,
+        groups=groups_of(rows),
+        calibration=engine.calibration,
+        resamples=report.resamples,
+        seed=report.seed,
+    )
+    report = replace(report, subgroups=groups)
     if engine.calibration_facts is not None:
         report = _with_facts(report, engine, rows, encoding.logits)
     if corruptions:

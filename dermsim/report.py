@@ -1,7 +1,8 @@
-"""What was measured, in the forms in which it is read: JSON, a table, the model's card.
+"""What was measured, in the forms in which it is read: JSON and tables.
 
-`dermsim.evaluate` fills a `Report`. Figures are kept to four decimals, so that a rerun can be
-compared to the last digit, and no figure in the README or on the card is written by hand.
+`dermsim.evaluate` fills a `Report`; `dermsim.card` makes the model's card of it. Figures are kept
+to four decimals, so that a rerun can be compared to the last digit, and no figure in the README or
+on the card is written by hand.
 """
 
 from __future__ import annotations
@@ -10,18 +11,24 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from dermsim.labels import DISCLAIMER, LABELS, MALIGNANT
+from dermsim.labels import LABELS, MALIGNANT
 from dermsim.metrics import Interval
 from dermsim.storage import check_keys, load_json, save_json
-
-if TYPE_CHECKING:
-    from huggingface_hub import EvalResult
 
 DECISION_RULE = "argmax"
 """How a label is chosen: the most probable of the seven diagnoses, with no offset by class."""
 
+FACTS = {"sex": "sex", "age": "age in years", "localization": "site"}
+"""What photographs are grouped by, and what that is called in a table."""
+
+SUBGROUP_FIGURES = {
+    "malignancy_auc": "AUC, malignant against benign",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "balanced_accuracy": "balanced accuracy",
+}
+"""Figures of a subgroup in the order of their columns, and what those are called."""
 
 _CELL = re.compile(r"corrupted_(?P<kind>\w+)_(?P<strength>\d)")
 """Name of a figure on one corruption at one strength, such as ``corrupted_blur_2``."""
@@ -45,6 +52,62 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class Subgroup:
+    """What a model achieved on the photographs that share one fact.
+
+    Attributes:
+        fact: ``"sex"``, ``"age"`` or ``"localization"``.
+        name: The group, such as ``"female"``, ``"45 to 59"`` or ``"not known"``.
+        n_images: Number of images.
+        n_lesions: Number of lesions.
+        class_counts: Images of each diagnosis code.
+        diagnoses: Codes that the balanced accuracy is a mean over.
+        metrics: Figures by name, as `dermsim.subgroups.evaluate_subgroups` gives them; those that
+            would rest on too few lesions are left out.
+    """
+
+    fact: str
+    name: str
+    n_images: int
+    n_lesions: int
+    class_counts: dict[str, int]
+    diagnoses: tuple[str, ...]
+    metrics: dict[str, Interval]
+
+    def __post_init__(self) -> None:
+        """Refuse what no evaluation writes, as a damaged file may hold."""
+        if self.fact not in FACTS:
+            raise ValueError(f"a subgroup has the fact {self.fact!r}, not one of {[*FACTS]}.")
+        check_keys(self.class_counts, {d.code for d in LABELS}, name="subgroup class_counts")
+
+    @property
+    def n_malignant(self) -> int:
+        """Images of a malignant diagnosis."""
+        return sum(self.class_counts[code] for code in MALIGNANT)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields as plain Python values, figures rounded to 4 decimals."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain["diagnoses"] = list(self.diagnoses)
+        plain["metrics"] = {name: m.to_dict() for name, m in self.metrics.items()}
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: object) -> Subgroup:
+        """Return what `to_dict` was made of.
+
+        Raises:
+            ValueError: If `values` is something else.
+        """
+        given = check_keys(values, {field.name for field in fields(cls)}, name="a subgroup")
+        diagnoses = given["diagnoses"]
+        if not isinstance(diagnoses, list):
+            raise ValueError(f"the diagnoses of a subgroup must be a list, got {diagnoses!r}.")
+        metrics = _intervals(given["metrics"], name="a subgroup's metrics")
+        return cls(**{**given, "diagnoses": tuple(diagnoses), "metrics": metrics})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
 class Report:
     """What a model achieved on a test set.
 
@@ -64,6 +127,7 @@ class Report:
         fingerprint: Names the encoder.
         versions: Of Python and the packages that matter.
         shift: The data of another origin, or None when there were none.
+        subgroups: The same figures within each sex, age band and site; none in older files.
     """
 
     dataset: str
@@ -79,6 +143,7 @@ class Report:
     fingerprint: str
     versions: dict[str, str]
     shift: Shift | None = None
+    subgroups: tuple[Subgroup, ...] = ()
 
     @property
     def missing_classes(self) -> tuple[str, ...]:
@@ -93,6 +158,9 @@ class Report:
             del plain["shift"]
         else:
             plain["shift"] = asdict(self.shift)
+        del plain["subgroups"]
+        if self.subgroups:
+            plain["subgroups"] = [group.to_dict() for group in self.subgroups]
         return plain
 
     def save(self, path: str | Path) -> None:
@@ -107,21 +175,21 @@ class Report:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not JSON, or does not hold exactly a report.
         """
-        values = load_json(
-            path, keys={field.name for field in fields(cls)} - {"shift"}, optional={"shift"}
+        optional = {"shift", "subgroups"}
+        names = {field.name for field in fields(cls)}
+        values = load_json(path, keys=names - optional, optional=optional)
+        values["metrics"] = _intervals(
+            values["metrics"], name=f"{Path(path).name} is not a report: its metrics"
         )
-        if not isinstance(values["metrics"], dict):
-            raise ValueError(f"{Path(path).name} is not a report: its metrics are not an object.")
-        names = {field.name for field in fields(Interval)}
-        metrics = {
-            name: Interval(**check_keys(figure, names, name=f"metric {name}"))  # type: ignore[arg-type]
-            for name, figure in values["metrics"].items()
-        }
-        shift = None
         if "shift" in values:
             names = {field.name for field in fields(Shift)}
-            shift = Shift(**check_keys(values["shift"], names, name="shift"))  # type: ignore[arg-type]
-        return cls(**{**values, "metrics": metrics, "shift": shift})  # type: ignore[arg-type]
+            shift = check_keys(values["shift"], names, name="shift")
+            values["shift"] = Shift(**shift)  # type: ignore[arg-type]
+        groups = values.get("subgroups", [])
+        if not isinstance(groups, list):
+            raise ValueError(f"the subgroups of a report must be a list, got {groups!r}.")
+        values["subgroups"] = tuple(Subgroup.from_dict(group) for group in groups)
+        return cls(**values)  # type: ignore[arg-type]
 
     def markdown(self) -> str:
         """Return a paragraph saying what was measured, and the tables of figures."""
@@ -146,7 +214,8 @@ class Report:
             # as kept in the file, so that a loaded report prints the same table
             value, low, high, n = self.metrics[name].to_dict().values()
             lines.append(f"| {self.title(name)} | {value:.3f} | {low:.3f} to {high:.3f} | {n:,} |")
-        return "\n".join([*lines, *self._robustness()]) + "\n"
+        lines += [*self._robustness(), *self._subgroup_tables()]
+        return "\n".join(lines) + "\n"
 
     @property
     def main_metrics(self) -> tuple[str, ...]:
@@ -178,6 +247,25 @@ class Report:
             ),
         ]
 
+    def _subgroup_tables(self) -> list[str]:
+        """Return the lines of one table for each fact, a row for each group."""
+        if not self.subgroups:
+            return []
+        lines = [
+            "",
+            "**For whom.** The same images by what is known of the patient. Sensitivity and "
+            "specificity are for malignancy at the point `balanced`. Balanced accuracy is the mean "
+            f"recall ({self.decision_rule}) over the diagnoses counted beside it. A dash stands "
+            "where too few lesions are left to say.",
+        ]
+        for fact, words in FACTS.items():
+            groups = [group for group in self.subgroups if group.fact == fact]
+            if groups:
+                header = [words, "images", "lesions", "malignant", *SUBGROUP_FIGURES.values()]
+                lines += ["", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+                lines += [f"| {' | '.join(_subgroup_row(group))} |" for group in groups]
+        return lines
+
     def title(self, name: str) -> str:
         """Say in words what the figure `name` is."""
         if name in _TITLES:
@@ -194,6 +282,30 @@ class Report:
             if name.startswith(prefix):
                 return words.format(name.removeprefix(prefix), target=self.coverage_target)
         raise ValueError(f"there is no figure called {name!r}.")
+
+
+def _intervals(values: object, *, name: str) -> dict[str, Interval]:
+    """Read figures by name, or refuse them."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{name} are not an object.")
+    keys = {field.name for field in fields(Interval)}
+    return {
+        figure: Interval(**check_keys(value, keys, name=f"metric {figure}"))  # type: ignore[arg-type]
+        for figure, value in values.items()
+    }
+
+
+def _subgroup_row(group: Subgroup) -> list[str]:
+    counts = (group.n_images, group.n_lesions, group.n_malignant)
+    cells = [group.name, *(f"{count:,}" for count in counts)]
+    for figure in SUBGROUP_FIGURES:
+        if figure not in group.metrics:
+            cells.append("–")
+            continue
+        value, low, high, _ = group.metrics[figure].to_dict().values()
+        over = f", {len(group.diagnoses)} dx" if figure == "balanced_accuracy" else ""
+        cells.append(f"{value:.3f} ({low:.3f} to {high:.3f}{over})")
+    return cells
 
 
 def _present(class_counts: Mapping[str, int]) -> str:
@@ -241,149 +353,3 @@ _PREFIXES = {
     "specificity_at_": "Specificity at the point `{}` fitted on validation",
     "precision_at_": "Retrieval: precision at {}, macro over classes",
 }
-
-
-def model_card(report: Report, *, training: Mapping[str, object]) -> str:
-    """Write the card of a checkpoint folder (its README.md).
-
-    The front matter carries the figures as a ``model-index`` that the Hub shows, each with its
-    interval and n in ``metric_args``.
-
-    Args:
-        report: What the model achieved on the test split.
-        training: Facts about the run, by name, listed as they are; ``"command"`` is shown as a
-            code block.
-
-    Returns:
-        Markdown with YAML front matter.
-    """
-    from huggingface_hub import ModelCard, ModelCardData
-
-    drawn = report.dataset == "synthetic"
-    data = ModelCardData(
-        language="en",
-        license="apache-2.0" if drawn else "cc-by-nc-4.0",
-        library_name="transformers",
-        pipeline_tag="image-classification",
-        tags=["dermatoscopy", "ham10000", "contrastive-learning", "image-retrieval", "custom_code"],
-        model_name="dermsim",
-        eval_results=[_eval_result(report, name) for name in report.main_metrics],
-    )
-    facts = dict(training)
-    command = facts.pop("command", None)
-    lines = [f"- {name}: {value}" for name, value in facts.items()]
-    if command is not None:
-        lines += ["", "```bash", str(command), "```"]
-    body = _CARD.format(
-        disclaimer=DISCLAIMER,
-        diagnoses="\n".join(f"- `{d.code}` {d.name}" for d in LABELS),
-        training="\n".join(lines),
-        origin=_DRAWN if drawn else _HAM10000,
-        results=report.markdown(),
-    )
-    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n{body}"))
-
-
-def _eval_result(report: Report, name: str) -> EvalResult:
-    from huggingface_hub import EvalResult
-
-    figure = report.metrics[name].to_dict()
-    value = figure.pop("value")
-    kind, dataset, split = "ham10000", report.dataset, report.split
-    if report.shift is not None and name.startswith("shift_"):
-        dataset, split = report.shift.dataset, "all"
-        kind = dataset.lower().replace(" ", "")
-    return EvalResult(
-        task_type="image-classification",
-        dataset_type=kind,
-        dataset_name=dataset,
-        dataset_split=split,
-        metric_type=name,
-        metric_name=report.title(name),
-        metric_value=value,
-        metric_args={**figure, "interval": "95 % bootstrap over lesions"},
-    )
-
-
-_HAM10000 = """\
-The photographs are HAM10000: Tschandl, Rosendahl and Kittler, *The HAM10000 dataset, a large
-collection of multi-source dermatoscopic images of common pigmented skin lesions*, Scientific Data
-5:180161 (2018), doi 10.1038/sdata.2018.161, licensed CC BY-NC 4.0. These weights are made from
-them and carry the same licence: credit the authors, no commercial use."""
-
-_DRAWN = """\
-**The pictures are drawings made by a program**, to try the training with. These weights know
-nothing of skin."""
-
-_CARD = """
-# dermsim
-
-{disclaimer}
-
-## What it is
-
-One encoder for dermatoscopic photographs, trained so that lesions of the same diagnosis come to
-lie close together. A photograph becomes an embedding of length 1; from it come a diagnosis among
-seven, a map of where the encoder looked, the most similar past cases, and new classes learnt from
-a few pictures. This folder holds the weights and all that makes them safe to use: calibration,
-prediction sets, a detector of unfamiliar images, and the gallery of training cases (embeddings and
-facts, no photographs).
-
-{diagnoses}
-
-## How to use
-
-With the `dermsim` package, from a local copy of this folder:
-
-```python
-from dermsim import DermSim
-
-engine = DermSim.from_pretrained("path/to/this/folder")
-prediction = engine.predict(["photo.jpg"])[0]
-print(prediction.label_name, prediction.prediction_set, prediction.is_outlier)
-for case in engine.search(["photo.jpg"], k=5)[0]:
-    print(case.image_id, case.dx, round(case.similarity, 3))
-```
-
-With 🤗 transformers alone, running the model code in this folder:
-
-```python
-from PIL import Image
-from transformers import AutoImageProcessor, AutoModel
-
-folder = "path/to/this/folder"
-processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
-model = AutoModel.from_pretrained(folder, trust_remote_code=True)
-pixels = processor(Image.open("photo.jpg").convert("RGB"), return_tensors="pt").pixel_values
-print(model(pixels).embeddings.shape)
-```
-
-## Intended use
-
-Research and teaching: how embeddings of skin lesions behave, how calibration and retrieval can be
-measured, how explanations look. It is **not a medical device**. Do not use it to diagnose, to
-triage, to reassure anyone, or to put off seeing a doctor.
-
-## Training
-
-{training}
-
-{origin} Splits keep all photographs
-of a lesion together; temperature, thresholds and operating points were fitted on validation.
-
-## Results
-
-{results}
-Probabilities are calibrated. Coverage is given for each diagnosis, since a set that covers most
-images may still miss one disease. Retrieval leaves out cases of the query's own lesion.
-
-## Limits
-
-- It knows seven diagnoses and gives one of them to any picture. Heed `is_outlier` first.
-- The photographs come from clinics in Austria and Australia and show mostly light skin; on darker
-  skin the figures above promise nothing.
-- All are dermatoscopic. A telephone's snapshot of skin is another kind of image.
-- Where other clinics and devices differ from these, expect it to do worse.
-- Rare diagnoses rest on few lesions: read their intervals, not their values.
-- A heatmap shows what moved the answer, not where the disease is.
-"""

@@ -81,7 +81,7 @@ def load_json(
     source = _existing(path)
     try:
         values = json.loads(source.read_text(encoding="utf-8"))
-    except ValueError as error:  # bad JSON and bad UTF-8 alike
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
         raise ValueError(f"{source.name} is not valid JSON: {error}.") from error
     besides = optional & values.keys() if isinstance(values, Mapping) else set()
     return check_keys(values, keys | besides, name=source.name)

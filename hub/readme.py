@@ -1,4 +1,4 @@
-"""Write how the released checkpoint was made, and what it reaches, into the project's README.
+"""Write what the released checkpoint's own files say: its card, and its part of the README.
 
 python hub/readme.py
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from dermsim.command import HUB_MODEL
+from dermsim.hub.release import Names, card_of
 from dermsim.report import Report
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +46,17 @@ def with_figures(readme: str, checkpoint: Path) -> str:
     return f"{before}{START}\n\n{made}\n{table}\n\n{END}{after}"
 
 
+def hub_card(checkpoint: Path) -> str:
+    """Return the card that the checkpoint has on the Hub, where its gallery lies beside it.
+
+    Args:
+        checkpoint: A finished checkpoint folder.
+    """
+    names = Names(HUB_MODEL, gallery=f"{HUB_MODEL}-gallery")
+    return card_of(checkpoint, Report.load(checkpoint / "evaluation.json"), names)
+
+
 if __name__ == "__main__":
+    (CHECKPOINT / "README.md").write_text(hub_card(CHECKPOINT), encoding="utf-8")
     path = ROOT / "README.md"
     path.write_text(with_figures(path.read_text(encoding="utf-8"), CHECKPOINT), encoding="utf-8")

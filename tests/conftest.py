@@ -114,3 +114,49 @@ def informed_engine(informed_checkpoint):
     from dermsim.engine import DermSim
 
     return DermSim.from_pretrained(informed_checkpoint)
+
+
+# --- a Hub on this machine; see tests/loopback_hub -----------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _hub(tmp_path_factory):
+    from loopback_hub import LoopbackHub
+
+    with LoopbackHub(tmp_path_factory.mktemp("hub")) as server:
+        yield server
+
+
+@pytest.fixture
+def hub(_hub):
+    """An empty Hub on 127.0.0.1; the test fails if it asks for what no endpoint answers."""
+    _hub.reset()
+    yield _hub
+    assert not _hub.crashes, "\n".join(_hub.crashes)
+    assert not _hub.unknown, "unknown endpoints: " + ", ".join(map(str, _hub.unknown))
+
+
+@pytest.fixture
+def hub_token(hub) -> str:
+    """The token of alice, who may write what is hers."""
+    return hub.add_account("alice")
+
+
+@pytest.fixture(scope="session")
+def online(_hub, tmp_path_factory):
+    """Another process, in which the clients of the Hub ask `hub`."""
+    from loopback_hub import ClientProcess
+
+    process = ClientProcess(_hub.url, tmp_path_factory.mktemp("online"))
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def stranger(_hub, tmp_path_factory):
+    """The same where dermsim is not installed."""
+    from loopback_hub import ClientProcess
+
+    process = ClientProcess(_hub.url, tmp_path_factory.mktemp("stranger"), without=("dermsim",))
+    yield process
+    process.close()

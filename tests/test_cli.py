@@ -139,7 +139,10 @@ class TestStart:
 
     @pytest.mark.parametrize(
         "command",
-        ["classify", "similar", "explain", "enroll", "bank", "evaluate", "ensemble", "gallery"],
+        [
+            *("classify", "similar", "explain", "enroll", "bank", "evaluate", "ensemble"),
+            *("gallery", "atlas", "audit", "detector", "protocol", "push", "push-dataset"),
+        ],
     )
     def test_help_lists_every_command(self, command, capsys):
         with pytest.raises(SystemExit) as stop:

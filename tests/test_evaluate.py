@@ -3,7 +3,6 @@ import warnings
 
 import numpy as np
 import pytest
-import yaml
 from sklearn import metrics as sk
 
 from dermsim.evaluate import (
@@ -11,9 +10,8 @@ from dermsim.evaluate import (
     evaluate,
     evaluate_classification,
     evaluate_retrieval,
-    model_card,
 )
-from dermsim.labels import CODES, DISCLAIMER, MALIGNANT
+from dermsim.labels import CODES, MALIGNANT
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.retrieve import Gallery
 
@@ -231,37 +229,6 @@ def test_the_table_has_a_row_for_every_figure(report):
     assert f"| Balanced accuracy (argmax) {row}" in text
     assert "Coverage of prediction sets, mel (aim 90%)" in text
     assert "Retrieval: precision by chance" in text
-
-
-def test_the_card_reads_on_the_hub_and_off(report):
-    from huggingface_hub import ModelCard
-
-    text = model_card(
-        report, training={"command": "accelerate launch train_accelerate.py", "epochs": 9}
-    )
-    card = ModelCard(text)
-    assert card.data.license == "cc-by-nc-4.0"
-    assert card.data.library_name == "transformers"
-    assert card.data.model_name == "dermsim"
-    [index] = yaml.safe_load(text.split("---\n")[1])["model-index"]
-    figures = {m["type"]: m for result in index["results"] for m in result["metrics"]}
-    assert set(figures) == set(report.metrics)
-    expected = report.metrics["melanoma_auc"].to_dict()
-    figure = figures["melanoma_auc"]
-    assert figure["value"] == expected["value"]
-    assert {k: figure["args"][k] for k in ("low", "high", "n")} == {
-        k: expected[k] for k in ("low", "high", "n")
-    }
-    for words in (DISCLAIMER, "- epochs: 9", "```bash\naccelerate", "Tschandl", report.markdown()):
-        assert words in text
-    assert "{" not in card.text.split("## Results")[1]
-
-
-def test_the_card_s_python_compiles(report):
-    blocks = model_card(report, training={}).split("```python\n")[1:]
-    assert len(blocks) == 2
-    for block in blocks:
-        compile(block.split("```")[0], "card", "exec")
 
 
 def test_evaluate_refuses(calibration, gallery):

@@ -8,6 +8,7 @@ import pytest
 from sklearn import metrics as sk
 
 from dermsim import examine
+from dermsim.card import model_card
 from dermsim.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from dermsim.data.facts import facts_of
 from dermsim.examine import (
@@ -20,7 +21,7 @@ from dermsim.examine import (
 )
 from dermsim.labels import CODES, LABEL2ID
 from dermsim.metrics import balanced_accuracy, lesion_bootstrap
-from dermsim.report import Report, model_card
+from dermsim.report import Report
 from dermsim.tasks.classify import Calibration
 
 
@@ -333,7 +334,8 @@ def test_a_checkpoint_that_takes_facts_is_measured_with_and_without(
     report.save(tmp_path / "evaluation.json")
     table = Report.load(tmp_path / "evaluation.json").markdown()
     assert table.count("age, sex and site") == len(FACTS_METRICS)
-    assert "with_facts" in model_card(report, training={})
+    card = model_card(report, training={}, calibration=informed_engine.calibration)
+    assert "with_facts" in card
 
 
 def test_one_that_takes_none_has_no_such_figures(report):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from readme import END, START, with_figures
+from readme import END, START, hub_card, with_figures
 
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES
@@ -75,6 +75,10 @@ def test_the_figures_are_the_checkpoints_own():
     table = Report.load(CHECKPOINT / "evaluation.json").markdown().strip()
     assert table in README
     assert table in (CHECKPOINT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_card_is_the_one_that_a_push_would_send():
+    assert (CHECKPOINT / "README.md").read_text(encoding="utf-8") == hub_card(CHECKPOINT)
 
 
 @pytest.mark.parametrize("mark", [START, END])

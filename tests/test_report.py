@@ -3,11 +3,10 @@
 import json
 
 import pytest
-import yaml
 
 from dermsim.labels import CODES
 from dermsim.metrics import Interval
-from dermsim.report import Report, Shift, model_card
+from dermsim.report import Report, Shift, Subgroup
 
 COUNTS = {**dict.fromkeys(CODES, 0), "bkl": 254, "mel": 374, "nv": 1372}
 
@@ -138,15 +137,71 @@ def test_every_figure_has_a_title(robust):
         robust.title("charm")
 
 
-def test_the_card_indexes_the_main_figures_by_their_data(robust):
-    text = model_card(robust, training={})
-    [index] = yaml.safe_load(text.split("---\n")[1])["model-index"]
-    found = {
-        metric["type"]: result["dataset"]
-        for result in index["results"]
-        for metric in result["metrics"]
-    }
-    assert set(found) == {name for name in ROBUST if name[-2:] not in ("_1", "_2", "_3")}
-    assert found["corruption_drop"] == {"name": "HAM10000", "type": "ham10000", "split": "test"}
-    assert found["shift_melanoma_auc"] == {"name": "ISIC 2017", "type": "isic2017", "split": "all"}
-    assert robust.markdown() in text
+# --- by sex, age and site -----------------------------------------------------------------------
+
+
+def group(fact="sex", name="female", **metrics) -> Subgroup:
+    return Subgroup(
+        fact=fact,
+        name=name,
+        n_images=60,
+        n_lesions=41,
+        class_counts={**dict.fromkeys(CODES, 0), "mel": 20, "bcc": 5, "nv": 35},
+        diagnoses=("mel", "nv"),
+        metrics=metrics,
+    )
+
+
+GROUPS = (
+    group(malignancy_auc=figure(0.8, 60), sensitivity=figure(0.6, 25)),
+    group(name="male"),
+    group("age", "45 to 59", balanced_accuracy=figure(0.55, 55)),
+)
+
+
+def test_subgroups_come_back_whole(tmp_path):
+    report = make_report(PLAIN, subgroups=GROUPS)
+    report.save(tmp_path / "evaluation.json")
+    loaded = Report.load(tmp_path / "evaluation.json")
+    assert loaded.to_dict() == report.to_dict()
+    assert loaded.markdown() == report.markdown()
+    assert [(g.fact, g.name, g.diagnoses) for g in loaded.subgroups] == [
+        ("sex", "female", ("mel", "nv")),
+        ("sex", "male", ("mel", "nv")),
+        ("age", "45 to 59", ("mel", "nv")),
+    ]
+
+
+def test_subgroups_are_printed_a_table_for_each_fact():
+    main, tables = make_report(PLAIN, subgroups=GROUPS).markdown().split("**For whom.**")
+    assert main == make_report(PLAIN).markdown() + "\n"
+    figures = "AUC, malignant against benign | sensitivity | specificity | balanced accuracy |"
+    assert [line for line in tables.splitlines() if line.startswith("|")] == [
+        f"| sex | images | lesions | malignant | {figures}",
+        "|---|---|---|---|---|---|---|---|",
+        "| female | 60 | 41 | 25 | 0.800 (0.700 to 0.900) | 0.600 (0.500 to 0.700) | – | – |",
+        "| male | 60 | 41 | 25 | – | – | – | – |",
+        f"| age in years | images | lesions | malignant | {figures}",
+        "|---|---|---|---|---|---|---|---|",
+        "| 45 to 59 | 60 | 41 | 25 | – | – | – | 0.550 (0.450 to 0.650, 2 dx) |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ({}, "the subgroups of a report must be a list"),
+        ([3], "a subgroup must be an object, got int"),
+        ([{"fact": "sex"}], "a subgroup has the keys"),
+        ([{**GROUPS[0].to_dict(), "fact": "dx_type"}], "has the fact 'dx_type', not one of"),
+        ([{**GROUPS[0].to_dict(), "class_counts": {"mel": 3}}], "subgroup class_counts has the"),
+        ([{**GROUPS[0].to_dict(), "diagnoses": "mel"}], "diagnoses of a subgroup must be a list"),
+        ([{**GROUPS[0].to_dict(), "metrics": None}], "a subgroup's metrics are not an object"),
+        ([{**GROUPS[0].to_dict(), "metrics": {"x": {"n": 1}}}], "metric x has the keys"),
+    ],
+)
+def test_damaged_subgroups_are_refused(tmp_path, groups, words):
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps({**make_report(PLAIN).to_dict(), "subgroups": groups}))
+    with pytest.raises(ValueError, match=words):
+        Report.load(path)

@@ -131,11 +131,14 @@ def _load_with_datasets(source: str | Path) -> Dataset:
     """Read a Hub id or a local copy of it through 🤗 datasets, one split after another."""
     from datasets import concatenate_datasets, load_dataset
     from datasets.exceptions import DatasetsError
+    from huggingface_hub.errors import HTTPError
+
+    from dermsim.downloads import persist
 
     try:
-        splits = load_dataset(str(source))
-    except (OSError, ValueError, DatasetsError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        splits = persist(lambda: load_dataset(str(source)))
+    except (HTTPError, OSError, ValueError, DatasetsError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if Path(source).is_dir():
             raise ValueError(f"{source} cannot be read as Parquet: {reason}") from error
         raise ConnectionError(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from dermsim.checkpoint import FORMAT
 from dermsim.models import (
     DermSimConfig,
     DermSimEnsembleConfig,
@@ -55,6 +56,7 @@ def save_encoder(model: Encoder, processor: DermSimImageProcessor, folder: Path)
     kind = type(model)
     name = f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
     model.config.auto_map = {"AutoModelForImageClassification": name}
+    model.config.checkpoint_format = FORMAT
     with _quiet_transformers():
         state = {name: _compact(tensor) for name, tensor in model.state_dict().items()}
         model.save_pretrained(folder, state_dict=state)
@@ -73,19 +75,31 @@ def load_encoder(folder: Path) -> tuple[Encoder, DermSimImageProcessor]:
     """
     with _quiet_transformers():
         try:
+            # a shape that does not fit is told here below; transformers would only log it
             loaded: Any = _model_class(folder).from_pretrained(
-                folder, dtype=torch.float32, output_loading_info=True
+                folder,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
             )
             processor = DermSimImageProcessor.from_pretrained(folder)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ValueError(f"The encoder in {folder} cannot be read: {reason}") from error
+            reason = str(error).strip().splitlines()[0].split(". ")[0].rstrip(".")
+            raise ValueError(f"The encoder in {folder} cannot be read: {reason}.") from error
+        except (TypeError, AttributeError, KeyError) as error:  # transformers and timm check little
+            raise ValueError(
+                f"The encoder in {folder} cannot be read: a value in config.json or "
+                f"preprocessor_config.json is not of the kind it must be ({error})."
+            ) from error
     model, loading = loaded
     for kind, names in loading.items():
         if names:
+            found = sorted(names)[0]
+            if not isinstance(found, str):  # a name and the two shapes
+                found = f"{found[0]} of shape {list(found[1])} in place of {list(found[2])}"
             raise ValueError(
                 f"The weights in {folder} do not fit its config.json: "
-                f"{kind.replace('_', ' ')}, such as {sorted(names)[0]}."
+                f"{kind.replace('_', ' ')}, such as {found}."
             )
     return model.eval(), processor
 

@@ -27,10 +27,12 @@ class OutlierDetector:
     Attributes:
         scorer: One of the scores in `dermsim.scores.SCORES`, fitted to the training images.
         threshold: Scores above it are outliers.
+        fingerprint: Names the encoder whose answers it scores; empty when not known.
     """
 
     scorer: Score
     threshold: float
+    fingerprint: str = ""
 
     @classmethod
     def fit(
@@ -41,6 +43,7 @@ class OutlierDetector:
         validation: Outputs,
         method: str = DEFAULT_METHOD,
         accept: float = 0.95,
+        fingerprint: str = "",
     ) -> OutlierDetector:
         """Learn what is familiar, and the threshold that accepts most of validation.
 
@@ -51,6 +54,7 @@ class OutlierDetector:
                 themselves lie closer than any new image will.
             method: Name of a score in `dermsim.scores.SCORES`.
             accept: Share of the validation images that must not be outliers.
+            fingerprint: Names the encoder.
 
         Raises:
             ValueError: If shapes or labels are wrong, there are too few images, `accept` is not
@@ -67,7 +71,7 @@ class OutlierDetector:
             )
         scorer = kind.fit(train, check_labels(labels, rows=rows, num_classes=_columns(train)))
         threshold = float(np.quantile(scorer(validation), accept, method="higher"))
-        return cls(scorer, threshold)
+        return cls(scorer, threshold, fingerprint)
 
     @property
     def method(self) -> str:
@@ -78,6 +82,15 @@ class OutlierDetector:
     def looks_at_logits(self) -> bool:
         """Whether `score` depends on the logits, which must then be those of the image alone."""
         return self.scorer.LOGITS
+
+    @property
+    def measures(self) -> tuple[str, int] | None:
+        """Which of the encoder's vectors `score` looks at and their dimensions; None for none."""
+        for name, axis in (("whitening", 0), ("cases", 1), ("origin", 0)):
+            if name in self.scorer.ARRAYS:
+                space = getattr(self.scorer, "SPACE", "pooled_features")
+                return space, getattr(self.scorer, name).shape[axis]
+        return None
 
     def score(self, outputs: Outputs) -> npt.NDArray[np.float64]:
         """Return ``(N,)`` scores; higher means stranger.
@@ -97,22 +110,39 @@ class OutlierDetector:
     def save(self, path: str | Path) -> None:
         """Write the detector into one ``.safetensors`` file, atomically."""
         arrays = {name: getattr(self.scorer, name) for name in self.scorer.ARRAYS}
-        save_arrays(path, arrays, facts={"method": self.method, "threshold": self.threshold})
+        facts = {
+            "method": self.method,
+            "threshold": self.threshold,
+            "fingerprint": self.fingerprint,
+        }
+        save_arrays(path, arrays, facts=facts)
 
     @classmethod
-    def load(cls, path: str | Path) -> OutlierDetector:
+    def load(cls, path: str | Path, *, fingerprint: str | None = None) -> OutlierDetector:
         """Read what `save` wrote, or an older file, which holds Mahalanobis distances.
+
+        Args:
+            path: The file.
+            fingerprint: The encoder in use, or None to skip the comparison. A file that does not
+                say whose it is is taken.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is damaged, does not hold a detector, or holds a method that
-                this version does not know.
+            ValueError: If the file is damaged, does not hold a detector, holds a method that this
+                version does not know, or was made by another encoder.
         """
         name = Path(path).name
         arrays, facts = read_arrays(path)
         if set(facts) == {"threshold"}:
             facts["method"] = "mahalanobis"
-        check_keys(facts, {"method", "threshold"}, name=f"the header of {name}")
+        facts.setdefault("fingerprint", "")
+        keys = {"method", "threshold", "fingerprint"}
+        check_keys(facts, keys, name=f"the header of {name}")
+        own = facts["fingerprint"]
+        if fingerprint is not None and own not in ("", fingerprint):
+            raise ValueError(
+                f"{name} was made by another encoder: by {own!r}, and the model is {fingerprint!r}."
+            )
         kind = _kind(facts["method"])
         check_keys(arrays, set(kind.ARRAYS), name=name)
         for key, (letter, ndim) in kind.ARRAYS.items():
@@ -131,7 +161,7 @@ class OutlierDetector:
             scorer = kind(**arrays)
         except ValueError as error:
             raise ValueError(f"{name} is not a detector: {error}") from error
-        return cls(scorer, float(threshold))  # type: ignore[arg-type]
+        return cls(scorer, float(threshold), str(own))  # type: ignore[arg-type]
 
 
 def _kind(method: object) -> type[Score]:

@@ -49,7 +49,10 @@ _STONE = gr.themes.Color(
 
 
 def build_app(
-    engine: Callable[[], DermSim], *, pictures: render.Pictures | None = None
+    engine: Callable[[], DermSim],
+    *,
+    pictures: render.Pictures | None = None,
+    note: Callable[[], str] | None = None,
 ) -> gr.Blocks:
     """Build the page around a checkpoint, which may still be loading.
 
@@ -58,6 +61,8 @@ def build_app(
             the model, never while the page is built, and may wait.
         pictures: Picture of a past case by its image_id, from a data set at hand; None when there
             is none.
+        note: Returns a sentence to show above the page, or an empty string; it may wait. None for
+            never any.
 
     Returns:
         The page; pass it to `launch`.
@@ -74,6 +79,9 @@ def build_app(
             api_visibility="private",
             show_progress="hidden",
         )
+        if note is not None:
+            told = gr.HTML(elem_id="note")
+            app.load(lambda: render.note(note()), outputs=told, api_name="note")
         bank = gr.State(None)
         with gr.Row(equal_height=False, elem_id="bench"):
             with gr.Column(scale=4, min_width=280, elem_id="tray"):

@@ -62,6 +62,11 @@ def masthead(facts: Iterable[str]) -> str:
     )
 
 
+def note(text: str) -> str:
+    """Return a sentence about the page itself, such as what it does without; nothing for none."""
+    return f'<div class="ds ds-note" role="status"><p>{escape(text)}</p></div>' if text else ""
+
+
 def disclaimer() -> str:
     """Return the line that stays on screen whatever the visitor does."""
     return f'<div class="ds ds-disclaimer" role="note"><p>{escape(DISCLAIMER)}</p></div>'

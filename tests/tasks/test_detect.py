@@ -142,3 +142,11 @@ def test_fit_refuses():
         fit(replace(train, labels=train.labels + 1))
     with pytest.raises(ValueError, match="unknown detector 'oracle'; choose one of softmax, "):
         fit(method="oracle")
+
+
+def test_a_detector_of_another_encoder_is_refused(tmp_path):
+    path = tmp_path / "detector.safetensors"
+    fit(fingerprint="one").save(path)
+    assert OutlierDetector.load(path, fingerprint="one").fingerprint == "one"
+    with pytest.raises(ValueError, match="was made by another encoder: by 'one'"):
+        OutlierDetector.load(path, fingerprint="two")

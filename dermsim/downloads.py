@@ -1,0 +1,229 @@
+"""Downloads from the Hub: taken up again where they broke off, checked, and explained if they fail.
+
+huggingface_hub fetches and caches; what is added here is what it leaves to its callers. It asks
+again after some failures and not after others, compares the size of what came and not the content,
+and raises errors of many kinds and lines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+ATTEMPTS = 4
+"""How often something is tried with the Hub before it is given up."""
+
+WAIT = 1.0
+"""Seconds before the second attempt; each further wait is twice as long."""
+
+TRANSIENT = (408, 429, 500, 502, 503, 504)
+"""HTTP statuses of a Hub that may answer in a moment."""
+
+FINAL = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ReadTimeout", "WriteTimeout")
+"""What makes huggingface_hub look into the cache instead: when nothing is found there, there is no
+network to wait for. The names are of the HTTP client, whose package changes with its versions."""
+
+
+class DamagedError(OSError):
+    """A file came with another content than the Hub says it has."""
+
+
+def download(name: str, *, revision: str | None = None, **options: Any) -> Path:
+    """Fetch a snapshot into the cache, taking it up again where it broke off, and check it.
+
+    Args:
+        name: A repository on the Hub.
+        revision: Branch, tag or commit.
+        options: As for `huggingface_hub.snapshot_download`; ``repo_type="dataset"`` for a data set.
+
+    Returns:
+        Its folder in the cache.
+
+    Raises:
+        FileNotFoundError: If there is no such repository or revision that may be read.
+        PermissionError: If the Hub refuses the token, or the repository is open to few.
+        ConnectionError: If the Hub cannot be reached and the cache does not hold everything, or
+            what the Hub sends is damaged.
+        OSError: If the cache cannot be written.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HTTPError
+
+    removed: list[str] = []
+
+    def fetch() -> Path:
+        folder = Path(snapshot_download(name, revision=revision, **options))
+        damaged = damaged_files(folder)
+        removed[:] = [path.relative_to(folder).as_posix() for path in damaged]
+        for path in damaged:  # of no use to anyone, and the next attempt fetches what is missing
+            path.resolve().unlink(missing_ok=True)
+            path.unlink()
+        if damaged:
+            raise DamagedError(f"{', '.join(removed)} is damaged")
+        return folder
+
+    try:
+        return persist(fetch)
+    except (HTTPError, OSError, ValueError) as error:
+        kind = "data set" if options.get("repo_type") == "dataset" else "model"
+        raise (
+            _damage(error, name, ", ".join(removed))
+            or _refusal(error, name, kind, revision)
+            or _failure(error, name, kind)
+        ) from error
+
+
+def persist(action: Callable[[], T]) -> T:
+    """Do something with the Hub, and again when that may help.
+
+    Args:
+        action: What to do; its errors are those of huggingface_hub or of what is built on it.
+
+    Returns:
+        What the first attempt that succeeded returned; the last attempt's error is raised.
+    """
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return action()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+        time.sleep(WAIT * 2 ** (attempt - 1))
+    return action()
+
+
+def is_transient(error: BaseException | None) -> bool:
+    """Say whether trying again may help: an answer broke off or is damaged, or the Hub is busy."""
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+    raised = error
+    while error is not None:
+        if isinstance(error, HfHubHTTPError):
+            return error.response.status_code in TRANSIENT
+        if isinstance(error, HTTPError):
+            return error is raised or type(error).__name__ not in FINAL
+        if isinstance(error, DamagedError | json.JSONDecodeError):
+            return True
+        if type(error) is OSError and "Consistency check failed" in str(error):  # a wrong size
+            return True
+        error = error.__cause__  # "it is not in the cache" hides what the Hub answered
+    return False
+
+
+def damaged_files(snapshot: Path) -> list[Path]:
+    """Find files of a snapshot in the cache that do not hold what the Hub said they do.
+
+    The cache keeps each file under the hash that the Hub gave for it, and a snapshot links there:
+    SHA-256 for files that went through git-lfs, git's SHA-1 for others. What is no such link, as
+    where the file system has none, is not looked at.
+
+    Args:
+        snapshot: Folder of one commit in the cache.
+    """
+    linked = [path for path in sorted(snapshot.rglob("*")) if path.is_symlink()]
+    return [path for path in linked if not _holds(path, Path(os.readlink(path)).name)]
+
+
+def _holds(path: Path, name: str) -> bool:
+    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", name):
+        return True
+    with path.open("rb") as file:
+        if len(name) == 64:
+            return hashlib.file_digest(file, "sha256").hexdigest() == name
+        data = file.read()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == name
+
+
+def _damage(error: Exception, name: str, files: str) -> OSError | None:
+    """Explain files that were found damaged, and stay so."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if isinstance(error, DamagedError):
+        return ConnectionError(
+            f"{files} of {name} came {ATTEMPTS} times with another content than the Hub says it "
+            "has: try another network."
+        )
+    if files and isinstance(error, LocalEntryNotFoundError):
+        return ConnectionError(
+            f"{files} of {name} was damaged in the cache, and removed: go online to fetch it again."
+        )
+    return None
+
+
+def _refusal(error: Exception, name: str, kind: str, revision: str | None) -> OSError | None:
+    """Explain an error that says no: there is no such thing, or it is not for this user."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        LocalTokenNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, HfHubHTTPError):
+        error = error.__cause__  # what the Hub answered, before the cache was looked into in vain
+    nowhere = f"There is no folder {name}, and"
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if isinstance(error, HFValidationError):
+        return FileNotFoundError(f"{nowhere} it cannot be the name of a {kind} on the Hub.")
+    if isinstance(error, RevisionNotFoundError):
+        return FileNotFoundError(f"The {kind} {name} on the Hub has no revision {revision!r}.")
+    if isinstance(error, GatedRepoError):
+        return PermissionError(
+            f"The {kind} {name} is open only to those its owners admit: ask for access on its page "
+            "on the Hub, and give a token of yours."
+        )
+    if isinstance(error, LocalTokenNotFoundError):
+        return PermissionError(
+            f"A token is to be sent for {name}, and none is stored: log in with hf auth login, or "
+            "set HF_TOKEN."
+        )
+    if status == 401 and "Invalid credentials" in str(error):
+        return PermissionError(
+            f"The Hub does not accept the token that was sent for {name}: log in again with "
+            "hf auth login, or correct HF_TOKEN."
+        )
+    if isinstance(error, RepositoryNotFoundError) or status == 401:
+        return FileNotFoundError(
+            f"{nowhere} no such {kind} on the Hub that you may read; if it is private, give a "
+            "token."
+        )
+    if status == 403:
+        return PermissionError(f"The Hub does not let you read {name}: {_first_sentence(error)}.")
+    return None
+
+
+def _failure(error: Exception, name: str, kind: str) -> OSError:
+    """Explain an error of the network, the Hub or the disk."""
+    from huggingface_hub.errors import HfHubHTTPError, IncompleteSnapshotError
+
+    answered = isinstance(error, HfHubHTTPError | ConnectionError)
+    if isinstance(error, OSError) and error.strerror and not answered:
+        return OSError(f"{name} could not be kept in the cache: {error.strerror}.")
+    if isinstance(error, IncompleteSnapshotError):
+        return ConnectionError(
+            f"The copy of {name} in the cache is incomplete, and the Hub could not be asked for "
+            "the rest: go online."
+        )
+    reason = _first_sentence(error)
+    if isinstance(error, json.JSONDecodeError):
+        reason = "what answered is not the Hub, or sent half an answer"
+    return ConnectionError(
+        f"There is no folder {name}, and the Hub could not be asked for a {kind} of that name: "
+        f"{reason}."
+    )
+
+
+def _first_sentence(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].split(". ")[0].rstrip(".")

@@ -1,0 +1,82 @@
+"""What the Hub refuses or fails to answer, said in one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TypeVar
+
+from dermsim.downloads import persist
+
+T = TypeVar("T")
+
+
+def ask(what: str, action: Callable[[], T]) -> T:
+    """Ask the Hub for something that may be asked for twice, again when it is busy for a moment.
+
+    Args:
+        what: What is being done, to follow "The Hub", such as ``"take the files of alice/demo"``.
+        action: Does it through huggingface_hub.
+
+    Returns:
+        What `action` returned.
+
+    Raises:
+        FileNotFoundError: If what is asked for is not there.
+        PermissionError: If there is no token, or it has not the right.
+        ConnectionError: If the Hub cannot be reached, or fails.
+        ValueError: If the Hub finds a card invalid.
+    """
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        return persist(action)
+    except (HTTPError, OSError, RuntimeError, ValueError) as error:
+        raise explained(error, what) from error
+
+
+def status_of(error: BaseException | None) -> int | None:
+    """Return the HTTP status behind an error, if the Hub sent one."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    while error is not None:
+        if isinstance(error, HfHubHTTPError):
+            return error.response.status_code
+        error = error.__cause__
+    return None
+
+
+def explained(error: Exception, what: str) -> Exception:
+    """Return what is raised in place of an error of huggingface_hub: one sentence.
+
+    Args:
+        error: What the library raised.
+        what: What was being done, to follow "The Hub".
+    """
+    from huggingface_hub.errors import LocalTokenNotFoundError, OfflineModeIsEnabled
+
+    # a failed upload only says so, and why is behind it
+    told = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+    reason = " ".join(str(told).split()) or type(told).__name__
+    if isinstance(error, LocalTokenNotFoundError):
+        return PermissionError(
+            "There is no token for the Hub: log in with `hf auth login`, or set HF_TOKEN to a "
+            "token that may write."
+        )
+    if isinstance(error, OfflineModeIsEnabled):
+        return ConnectionError(f"The Hub could not {what}, for HF_HUB_OFFLINE is set: unset it.")
+    status = status_of(error)
+    if status in (401, 403):
+        return PermissionError(f"The Hub would not {what}: the token has not the right ({reason})")
+    if status in (409, 412):
+        return ConnectionError(
+            f"The Hub would not {what}, which has changed since it was compared: begin again "
+            f"({reason})"
+        )
+    if status == 404:
+        return FileNotFoundError(f"The Hub could not {what}: it is not there ({reason})")
+    if isinstance(error, json.JSONDecodeError):
+        reason = "what answered is not the Hub, or sent half an answer"
+    elif isinstance(error, ValueError) and status in (None, 400):
+        return ValueError(f"The Hub would not {what}: {reason}")
+    return ConnectionError(f"The Hub could not {what}: {reason}")

@@ -1,0 +1,211 @@
+"""The gallery as a data set of its own: embeddings and facts as Parquet, pictures where allowed.
+
+``load_dataset(id)`` reads it, and so does `load_gallery`, which compares the encoder first and
+needs no 🤗 datasets, so that a page is up sooner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from dermsim.hub.data_card import data_card
+from dermsim.hub.parquet import write_parquet
+from dermsim.labels import CODES, LABEL2ID
+from dermsim.storage import load_json, save_json
+from dermsim.tasks.retrieve import COLUMNS, HEADER, CaseTable, Gallery
+from dermsim.tasks.retrieve.parts import Part
+from dermsim.vectors import check_embeddings
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+DATA = "data"
+"""Folder of the Parquet files."""
+
+FILES = (HEADER, f"{DATA}/*.parquet")
+"""What a reader needs of the data set's repository."""
+
+UNIT = 1e-3
+"""How far from 1 the length of an embedding may be."""
+
+
+def write_gallery(
+    folder: Path,
+    gallery: Gallery,
+    *,
+    licence: str,
+    repo_id: str,
+    model_id: str,
+    pictures: Dataset | None = None,
+) -> None:
+    """Write a gallery as the folder of a data set, with its card.
+
+    Args:
+        folder: Where to; it is made.
+        gallery: What to write.
+        licence: As the Hub spells it.
+        repo_id: The data set's name on the Hub.
+        model_id: The model that made the embeddings.
+        pictures: Rows of the `load_ham10000` schema, all cases among them, whose pictures go
+            along; None for embeddings and facts alone.
+
+    Raises:
+        ValueError: If a case has no picture there.
+    """
+    from datasets import Dataset, Features, List, Value, concatenate_datasets
+
+    from dermsim.data.tables import schema
+
+    known = schema()
+    facts = Features({column: known[column] for column in COLUMNS})
+    values = {column: [record[column] for record in gallery.records] for column in COLUMNS}
+    values["dx"] = [LABEL2ID[str(dx)] for dx in values["dx"]]
+    width = gallery.embeddings.shape[1]
+    kept = Features({"embedding": List(Value("float32"), length=width)})
+    parts = [
+        Dataset.from_dict(values, features=facts),
+        Dataset.from_dict({"embedding": list(gallery.embeddings)}, features=kept),
+    ]
+    if pictures is not None:
+        rows = {image_id: row for row, image_id in enumerate(pictures["image_id"])}
+        if missing := [name for name in values["image_id"] if name not in rows]:
+            raise ValueError(f"{len(missing)} past cases, such as {missing[0]}, have no picture.")
+        chosen = pictures.select_columns(["image"]).select([rows[i] for i in values["image_id"]])
+        parts.insert(0, chosen)
+    table = concatenate_datasets(parts, axis=1)
+    sizes = {"train": write_parquet(table, folder / DATA, split="train")}
+    header = {"fingerprint": gallery.fingerprint, "rows": len(gallery), "dim": width}
+    save_json(folder / HEADER, header)
+    what = "embeddings, facts and pictures" if pictures is not None else "embeddings and facts"
+    card = data_card(
+        title="dermsim gallery",
+        licence=licence,
+        features=table.features,
+        rows={"train": len(table)},
+        sizes=sizes,
+        body=_CARD.format(
+            what=what, model=model_id, repo=repo_id, fingerprint=gallery.fingerprint, dim=width
+        ),
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def load_gallery(folder: Path, *, fingerprint: str) -> Gallery:
+    """Read what `write_gallery` wrote.
+
+    Args:
+        folder: The data set's files.
+        fingerprint: The encoder in use.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is damaged, or the gallery was made by another encoder.
+    """
+    header = load_json(folder / HEADER, keys={"fingerprint", "rows", "dim"})
+    if header["fingerprint"] != fingerprint:
+        raise ValueError(
+            f"the gallery in {folder.name} was made by encoder {header['fingerprint']!r}, the "
+            f"model is {fingerprint!r}."
+        )
+    embeddings = []
+    records: list[dict[str, Any]] = []
+    for table in _tables(folder, [*COLUMNS, "embedding"]):
+        values = table.column("embedding").combine_chunks().flatten()
+        embeddings.append(values.to_numpy(zero_copy_only=False).reshape(len(table), -1))
+        records += table.select(COLUMNS).to_pylist()
+    for record in records:
+        record["dx"] = CODES[record["dx"]]
+    stacked = np.concatenate(embeddings)
+    if stacked.shape != (header["rows"], header["dim"]):
+        raise ValueError(
+            f"the gallery holds embeddings {stacked.shape}, and {HEADER} says "
+            f"{(header['rows'], header['dim'])}."
+        )
+    if np.abs(np.linalg.norm(check_embeddings(stacked), axis=1) - 1).max(initial=0) > UNIT:
+        raise ValueError("the gallery holds embeddings that are not of length 1.")
+    # the rows as they are: making them of length 1 again could change their last bits
+    return Gallery((Part(stacked),), CaseTable.build(records), fingerprint)
+
+
+class GalleryPictures:
+    """The pictures of a gallery data set, read one at a time.
+
+    Args:
+        folder: The data set's files.
+
+    Raises:
+        FileNotFoundError: If there are no Parquet files.
+        ValueError: If one is damaged, or has no pictures.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self._places: dict[str, tuple[Path, int, int]] = {}
+        for path in _files(folder):
+            file = pq.ParquetFile(path)
+            if "image" not in file.schema_arrow.names:
+                raise ValueError(f"{path.name} holds no pictures.")
+            for group in range(file.num_row_groups):
+                ids = file.read_row_group(group, columns=["image_id"]).column("image_id")
+                for row, image_id in enumerate(ids.to_pylist()):
+                    self._places[image_id] = (path, group, row)
+
+    def __call__(self, image_id: str) -> Image.Image | None:
+        """Return the picture of a case, or None for one that is not here."""
+        import pyarrow.parquet as pq
+
+        if image_id not in self._places:
+            return None
+        path, group, row = self._places[image_id]
+        table = pq.ParquetFile(path).read_row_group(group, columns=["image"])
+        picture = table.column("image")[row].as_py()
+        return Image.open(BytesIO(picture["bytes"])).convert("RGB")
+
+
+def has_pictures(folder: Path) -> bool:
+    """Say whether pictures lie beside the facts."""
+    import pyarrow.parquet as pq
+
+    return all("image" in pq.read_schema(path).names for path in _files(folder))
+
+
+def _files(folder: Path) -> list[Path]:
+    if not (found := sorted((folder / DATA).glob("*.parquet"))):
+        raise FileNotFoundError(f"there are no Parquet files in {folder / DATA}.")
+    return found
+
+
+def _tables(folder: Path, columns: list[str]) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in _files(folder):
+        try:
+            yield pq.read_table(path, columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{path.name} is damaged or no gallery: {error}.") from error
+
+
+_CARD = """\
+The past cases that [{model}](https://huggingface.co/{model}) compares a photograph with: {what}, a
+row for each photograph of its training split.
+
+`embedding` has {dim} numbers and length 1, so that the likeness of two cases is their inner
+product; it was made by the encoder `{fingerprint}` and fits no other. `dx` is the diagnosis,
+`dx_type` how it was confirmed (never feed that to a model: it gives the diagnosis away), `age` is
+in years, `localization` where on the body; what is not known is null.
+
+```python
+from datasets import load_dataset
+
+gallery = load_dataset("{repo}", split="train")
+print(gallery.features["dx"].names, len(gallery[0]["embedding"]))
+```
+"""

@@ -1,0 +1,108 @@
+"""A parcel: a folder that becomes one repository on the Hub, in one commit."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["model", "dataset", "space"]
+
+NOTES = {
+    "apache-2.0": "made by a program, no one's photographs: free to use",
+    "cc-by-nc-4.0": "made of HAM10000 (Tschandl, Rosendahl and Kittler 2018): credit the authors, "
+    "no commercial use",
+}
+"""What a licence asks of whoever takes a parcel, by its name on the Hub."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What goes to one repository.
+
+    Attributes:
+        kind: What the repository is.
+        repo_id: Its name on the Hub, ``owner/name``.
+        folder: What it shall hold, exactly.
+        licence: As the Hub spells it.
+    """
+
+    kind: Kind
+    repo_id: str
+    folder: Path
+    licence: str
+
+    def __post_init__(self) -> None:
+        """Refuse a name that the Hub cannot have."""
+        check_repo_id(self.repo_id)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Every file by its path in the repository, in order."""
+        found = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return {path.relative_to(self.folder).as_posix(): path for path in found}
+
+    @property
+    def note(self) -> str:
+        """What its licence asks for, in words."""
+        return NOTES.get(self.licence, "see its terms")
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Refuse what is no name of a repository.
+
+    Raises:
+        ValueError: If it is not ``owner/name``, or holds what the Hub does not allow.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    if repo_id.count("/") != 1:
+        raise ValueError(f"{repo_id!r} is no repository on the Hub: write owner/name.")
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise ValueError(f"{repo_id!r} is no repository on the Hub: {error}") from error
+
+
+def refuse_pictures(parcel: Parcel) -> None:
+    """Refuse a parcel with pictures in it, whatever they show, as the last thing before sending.
+
+    Raises:
+        ValueError: If a file is a picture, or a table has a column of them.
+    """
+    import pyarrow.parquet as pq
+
+    from dermsim.data.images import IMAGE_SUFFIXES
+
+    for name, path in parcel.files.items():
+        held = path.suffix == ".parquet" and "image" in pq.read_schema(path).names
+        if held or path.suffix.lower() in IMAGE_SUFFIXES:
+            raise ValueError(
+                f"{name} of {parcel.repo_id} holds pictures, which are sent only with "
+                "--include-images."
+            )
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def check_room(where: Path, needed: int) -> None:
+    """Refuse to begin what would fill the disk.
+
+    Args:
+        where: A folder on that disk.
+        needed: Bytes to be written.
+
+    Raises:
+        OSError: If there is less room.
+    """
+    free = shutil.disk_usage(where).free
+    if free < needed:
+        raise OSError(
+            f"The disk of {where} has {free / 2**20:,.0f} MiB left, but assembling needs "
+            f"{needed / 2**20:,.0f} MiB: free some, or set TMPDIR to a folder with room."
+        )

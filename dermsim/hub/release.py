@@ -1,0 +1,126 @@
+"""Puts together what a push sends: the model, its gallery as a data set, and the Space."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dermsim.card import licence as licence_of
+from dermsim.card import model_card
+from dermsim.hub.gallery_data import write_gallery
+from dermsim.hub.parcel import Parcel, check_repo_id, check_room, size_of
+from dermsim.hub.photographs import picture_bytes, picture_licence
+from dermsim.hub.space import Hardware, build_space
+from dermsim.hub.tidy import check_tidy
+from dermsim.report import Report
+from dermsim.tasks.classify import Calibration
+from dermsim.tasks.retrieve import Gallery
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+COPIES = 4
+"""How often a checkpoint's bytes are written at most: model, gallery, the Space's, and a spare."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """Where a release goes.
+
+    Attributes:
+        model: Of the model, ``owner/name``.
+        gallery: Of the gallery data set, or None for none.
+        space: Of the Space, or None for none.
+    """
+
+    model: str
+    gallery: str | None = None
+    space: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what are no names on the Hub."""
+        for name in (self.model, self.gallery, self.space):
+            if name is not None:
+                check_repo_id(name)
+
+
+def assemble(
+    checkpoint: Path,
+    into: Path,
+    *,
+    names: Names,
+    pictures: Dataset | None = None,
+    private: bool = False,
+    hardware: Hardware = "cpu-basic",
+) -> list[Parcel]:
+    """Write every folder of a release; the checkpoint stays as it is.
+
+    Args:
+        checkpoint: A finished checkpoint folder.
+        into: An empty folder.
+        names: Where everything goes.
+        pictures: Rows of the `load_ham10000` schema whose pictures go into the gallery data set;
+            None to keep all photographs here.
+        private: Whether the repositories will be private.
+        hardware: What the Space is to run on.
+
+    Returns:
+        What to send, in order: what others refer to comes first. The model is the last but the
+        Space.
+
+    Raises:
+        FileNotFoundError: If the checkpoint is not there or not finished.
+        ValueError: If it holds other things, or the pictures may not be passed on.
+        OSError: If the disk has no room.
+    """
+    check_tidy(checkpoint)
+    # their licence is asked for before a byte of them is written
+    licence = picture_licence(pictures) if pictures is not None and names.gallery else None
+    room = COPIES * size_of(checkpoint)
+    if licence is not None and pictures is not None:
+        room += picture_bytes(pictures)
+    check_room(into, room)
+    report = Report.load(checkpoint / "evaluation.json")
+    parcels = []
+    model = into / "model"
+    shutil.copytree(checkpoint, model)
+    (model / "README.md").write_text(card_of(checkpoint, report, names), encoding="utf-8")
+    if names.gallery is not None:
+        folder = into / "gallery"
+        terms = licence or licence_of(report.dataset)
+        write_gallery(
+            folder,
+            Gallery.load(checkpoint / "gallery", fingerprint=report.fingerprint),
+            licence=terms,
+            repo_id=names.gallery,
+            model_id=names.model,
+            pictures=pictures,
+        )
+        parcels.append(Parcel("dataset", names.gallery, folder, terms))
+    parcels.append(Parcel("model", names.model, model, licence_of(report.dataset)))
+    if names.space is not None:
+        build_space(
+            into / "space",
+            checkpoint=model,
+            model_id=names.model,
+            gallery_id=names.gallery,
+            private=private,
+            hardware=hardware,
+        )
+        parcels.append(Parcel("space", names.space, into / "space", licence_of(report.dataset)))
+    return parcels
+
+
+def card_of(checkpoint: Path, report: Report, names: Names) -> str:
+    """Return the card that a checkpoint has on the Hub."""
+    training = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
+    return model_card(
+        report,
+        training=training,
+        calibration=Calibration.load(checkpoint / "calibration.json"),
+        model_id=names.model,
+        gallery_id=names.gallery,
+    )

@@ -1,0 +1,71 @@
+"""Is a checkpoint folder finished, and does it hold nothing else? Asked before it is sent."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from dermsim.checkpoint import PARTS
+from dermsim.tasks.retrieve import OWN
+
+MADE_AT_THE_END = ("training.json", "evaluation.json", "README.md")
+"""What a run writes only when it is through."""
+
+SOMETIMES = ("calibration_facts.json",)
+"""Parts that only some encoders have."""
+
+GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")
+"""What the gallery's own folder holds as a run leaves it; one that was added to holds more."""
+
+SOURCES = re.compile(r"(configuration|modeling|image_processing)_dermsim(_ensemble)?\.py")
+"""The model's code, which travels with the weights."""
+
+
+def check_tidy(folder: Path) -> None:
+    """Refuse a checkpoint folder that is not what a finished run left.
+
+    Args:
+        folder: The checkpoint.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or a part of it is missing.
+        ValueError: If it holds anything else, an empty file or a link, or if it is under version
+            control and has changes that are not committed.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder} to push.")
+    wanted = [*PARTS, *MADE_AT_THE_END, *(f"gallery/{name}" for name in GALLERY)]
+    if missing := [name for name in wanted if not (folder / name).exists()]:
+        raise FileNotFoundError(
+            f"{folder} is not finished: it lacks {', '.join(missing)}. Push what a whole run wrote."
+        )
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise ValueError(f"{name} in {folder} is a link: put the file itself there.")
+        grown = path.parent == folder / "gallery" and OWN.fullmatch(path.name)
+        if name not in (*wanted, *SOMETIMES) and not SOURCES.fullmatch(name) and not grown:
+            raise ValueError(f"{folder} holds {name}, which is no part of a checkpoint: remove it.")
+        if path.is_file() and path.stat().st_size == 0:
+            raise ValueError(f"{name} in {folder} is empty: write the checkpoint again.")
+    _check_committed(folder)
+
+
+def _check_committed(folder: Path) -> None:
+    """Refuse changes since the last commit, where the folder is tracked by git."""
+    if not _git(folder, "ls-files", "."):
+        return
+    if changed := _git(folder, "status", "--porcelain", "."):
+        name = changed.splitlines()[0].split(maxsplit=1)[1]
+        raise ValueError(f"{name} has changes that are not committed: commit or undo them first.")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """Return what git says of a folder; nothing where there is no git, or no checkout."""
+    if shutil.which("git") is None:
+        return ""
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

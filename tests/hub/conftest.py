@@ -1,0 +1,30 @@
+"""A checkpoint that could be released: measured on the test split of photographs that lie here."""
+
+from pathlib import Path
+
+import pytest
+from datasets import concatenate_datasets
+from hub_client import write_raw
+
+
+@pytest.fixture(scope="session")
+def photographs(synthetic):
+    """All rows behind the tiny checkpoint, in the order of their ids."""
+    return concatenate_datasets(list(synthetic.values())).sort("image_id")
+
+
+@pytest.fixture(scope="session")
+def raw(photographs, tmp_path_factory) -> Path:
+    """Those rows as a raw HAM10000 folder; tests must not write to it."""
+    return write_raw(photographs, tmp_path_factory.mktemp("raw") / "ham10000")
+
+
+@pytest.fixture(scope="session")
+def released(_engine, photographs, tmp_path_factory) -> Path:
+    """A finished checkpoint folder; tests must not write to it."""
+    from dermsim.examine import evaluate_checkpoint
+
+    folder = tmp_path_factory.mktemp("released") / "checkpoint"
+    report = evaluate_checkpoint(_engine, photographs, name="synthetic")
+    _engine.save_pretrained(folder, report=report, training={"command": "python train.py"})
+    return folder

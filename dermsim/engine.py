@@ -237,6 +237,7 @@ class DermSim:
             neighbors=tuple(self.search(encoding.embeddings, k)[0]),
             position=(x, y),
             enrolled=bank.predict(getattr(encoding, bank.space.name))[0] if bank else None,
+            vote=self.gallery.vote(encoding.embeddings)[0],
         )
 
     def predict(

@@ -69,6 +69,8 @@ class Analysis:
         neighbors: The most similar past cases, most similar first.
         position: ``(x, y)`` on the atlas, or None when the checkpoint has no atlas.
         enrolled: Probability of each old and enrolled class, or None without a bank.
+        vote: Probability of each diagnosis by the vote of the nearest past cases, a second opinion
+            that rests on likeness alone.
     """
 
     prediction: Prediction
@@ -76,6 +78,7 @@ class Analysis:
     neighbors: tuple[Neighbor, ...]
     position: tuple[float, float] | None
     enrolled: dict[str, float] | None
+    vote: dict[str, float] = field(default_factory=dict)
 
     @property
     def disagreement(self) -> float | None:
@@ -94,4 +97,5 @@ class Analysis:
             "disagreement": self.disagreement,
             "position": self.position,
             "enrolled": self.enrolled,
+            "vote": self.vote,
         }

@@ -141,7 +141,7 @@ class OutlierDetector:
         own = facts["fingerprint"]
         if fingerprint is not None and own not in ("", fingerprint):
             raise ValueError(
-                f"{name} was made by another encoder: by {own!r}, and the model is {fingerprint!r}."
+                f"{name} was made by encoder {own!r}, and the model is {fingerprint!r}."
             )
         kind = _kind(facts["method"])
         check_keys(arrays, set(kind.ARRAYS), name=name)

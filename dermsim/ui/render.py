@@ -107,8 +107,14 @@ def warning(prediction: Prediction) -> str:
     )
 
 
-def verdict(prediction: Prediction, calibration: Calibration) -> str:
-    """Return the whole answer to one picture; `warning` belongs above it."""
+def verdict(prediction: Prediction, calibration: Calibration, *, besides: str = "") -> str:
+    """Return the whole answer to one picture; `warning` belongs above it.
+
+    Args:
+        prediction: The classifier's answer.
+        calibration: What it was read with.
+        besides: Sections to end with, as HTML.
+    """
     order = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     return (
         f'<div class="ds"><div class="ds-verdict">{_answer(prediction)}'
@@ -116,7 +122,7 @@ def verdict(prediction: Prediction, calibration: Calibration) -> str:
         f"{_prediction_set(prediction.prediction_set, calibration.alpha)}"
         '<section><h4>Calibrated probabilities</h4><p class="ds-muted">Of pictures given 70 %, '
         "about 70 % turned out that way on validation. Open a row to read what it means.</p>"
-        f"{bars(dict(order))}</section></div>"
+        f"{bars(dict(order))}</section>{besides}</div>"
     )
 
 
@@ -139,7 +145,7 @@ def comparison(probabilities: Mapping[str, float], enrolled: Collection[str]) ->
     name, probability = order[0]
     return (
         '<div class="ds"><h4>The current picture, against old and new classes</h4>'
-        f'<p class="ds-lead">Closest to <strong>{escape(_name(name))}</strong>, '
+        f'<p class="ds-lead">Closest to <strong>{escape(name_of(name))}</strong>, '
         f"{percent(probability)}.</p>"
         '<p class="ds-muted">Measured by likeness to each class\'s average picture, so these '
         "figures differ from those of Classify.</p>"
@@ -174,7 +180,7 @@ def explanation(heatmap: Heatmap, answer: str, strength: float) -> str:
         answer: Code of the model's own answer.
         strength: The map's peak over that of the map for `answer`, in [0, 1].
     """
-    name = escape(_name(heatmap.target))
+    name = escape(name_of(heatmap.target))
     if heatmap.peak <= 0:
         finding = f"Nothing in this picture speaks for <strong>{name}</strong>."
     elif heatmap.target == answer:
@@ -182,7 +188,7 @@ def explanation(heatmap: Heatmap, answer: str, strength: float) -> str:
     else:
         finding = (
             f"Evidence for <strong>{name}</strong>: {percent(strength)} as strong as for the "
-            f"model's own answer, {escape(_name(answer))}, and drawn that much fainter."
+            f"model's own answer, {escape(name_of(answer))}, and drawn that much fainter."
         )
     return (
         f'<div class="ds ds-caption"><p class="ds-lead">{finding}</p>'
@@ -212,15 +218,20 @@ def overlay(
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
-def neighbors(found: Sequence[Neighbor], pictures: Pictures | None, total: int) -> str:
+def neighbors(
+    found: Sequence[Neighbor], pictures: Pictures | None, total: int, *, above: str = ""
+) -> str:
     """Return the most similar past cases as cards, with a count by diagnosis above them.
 
     Args:
         found: Neighbours, most similar first.
         pictures: Where the cases' pictures come from, or None when no data set is at hand.
         total: How many past cases were searched.
+        above: HTML above the cards.
     """
-    cards = "".join(_case(neighbor, pictures) for neighbor in found)
+    if not found:
+        return empty("No past case is like that", "Loosen the filters to find some.")
+    cards = "".join(neighbor_card(neighbor, pictures) for neighbor in found)
     note = (
         ""
         if pictures
@@ -229,11 +240,12 @@ def neighbors(found: Sequence[Neighbor], pictures: Pictures | None, total: int) 
     )
     return (
         f'<div class="ds"><h3>The {len(found)} most similar of {total:,} past cases</h3>'
-        f'{_census(found)}{note}<div class="ds-cases">{cards}</div></div>'
+        f'{census(found)}{above}{note}<div class="ds-cases">{cards}</div></div>'
     )
 
 
-def _name(name: str) -> str:
+def name_of(name: str) -> str:
+    """Return the English name of a diagnosis code, and any other name as it is."""
     return diagnosis(name).name if name in CODES else name
 
 
@@ -276,7 +288,7 @@ def _risk(prediction: Prediction, calibration: Calibration) -> str:
 
 def _prediction_set(codes: Sequence[str], alpha: float) -> str:
     chips = "".join(
-        f'<li style="--tone:{diagnosis(code).color}">{escape(_name(code))}</li>' for code in codes
+        f'<li style="--tone:{diagnosis(code).color}">{escape(name_of(code))}</li>' for code in codes
     )
     return (
         f'<section><h4>Cannot be excluded</h4><ul class="ds-chips">{chips}</ul><p class="ds-muted">'
@@ -304,14 +316,14 @@ def _bar(name: str, probability: float, is_enrolled: bool) -> str:
     )
 
 
-def _census(found: Sequence[Neighbor]) -> str:
+def census(found: Sequence[Neighbor]) -> str:
     """Draw how the neighbours divide among the diagnoses, commonest first."""
     counts = Counter(neighbor.dx for neighbor in found).most_common()
     strip = "".join(
         f'<i style="flex:{count};background:{diagnosis(code).color}"></i>' for code, count in counts
     )
     words = "".join(
-        f'<li style="--tone:{diagnosis(code).color}">{count} × {escape(_name(code))}</li>'
+        f'<li style="--tone:{diagnosis(code).color}">{count} × {escape(name_of(code))}</li>'
         for code, count in counts
     )
     return (
@@ -319,23 +331,47 @@ def _census(found: Sequence[Neighbor]) -> str:
     )
 
 
-def _case(neighbor: Neighbor, pictures: Pictures | None) -> str:
-    item = diagnosis(neighbor.dx)
-    picture = pictures(neighbor.image_id) if pictures else None
+def neighbor_card(neighbor: Neighbor, pictures: Pictures | None) -> str:
+    """Return a similar case as a card."""
+    likeness = f'<p class="ds-likeness">Likeness <strong>{neighbor.similarity:.3f}</strong></p>'
+    return case_card(neighbor.image_id, neighbor.dx, neighbor.facts, pictures, above=likeness)
+
+
+def case_card(
+    image_id: str,
+    dx: str,
+    facts: Mapping[str, object],
+    pictures: Pictures | None,
+    *,
+    above: str = "",
+    more: Mapping[str, str] | None = None,
+) -> str:
+    """Return a case as a card.
+
+    Args:
+        image_id: Of its photograph.
+        dx: Its diagnosis.
+        facts: What else is known of it.
+        pictures: Where its picture comes from, or None when no data set is at hand.
+        above: HTML between its diagnosis and its facts.
+        more: Further facts in words.
+    """
+    tone = diagnosis(dx).color if dx in CODES else ENROLLED_COLOR
+    code = _code(dx) if dx in CODES else ""
+    picture = pictures(image_id) if pictures else None
     rows = "".join(
         f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>"
-        for key, value in _facts(neighbor.facts).items()
+        for key, value in {**case_facts(facts), **(more or {})}.items()
     )
     return (
-        f'<article class="ds-card ds-case" style="--tone:{item.color}">'
-        f"{_thumbnail(picture, neighbor.image_id) if picture else ''}"
-        f"<h4>{escape(item.name)}{_code(item.code)}</h4>"
-        f'<p class="ds-likeness">Likeness <strong>{neighbor.similarity:.3f}</strong></p>'
-        f"<dl>{rows}</dl>{_archive_link(neighbor.image_id)}</article>"
+        f'<article class="ds-card ds-case" style="--tone:{tone}">'
+        f"{_thumbnail(picture, image_id) if picture else ''}"
+        f"<h4>{escape(name_of(dx))}{code}</h4>{above}"
+        f"<dl>{rows}</dl>{_archive_link(image_id)}</article>"
     )
 
 
-def _facts(facts: Mapping[str, object]) -> dict[str, str]:
+def case_facts(facts: Mapping[str, object]) -> dict[str, str]:
     """Put a case's facts into words; what is unknown is left out."""
     known = {key: value for key, value in facts.items() if value not in (None, "", "unknown")}
     words = {}

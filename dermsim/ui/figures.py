@@ -93,7 +93,7 @@ def map_figure(
         ]
     if star is not None:
         traces.append(_star(star))
-    figure = {"data": traces, "layout": _layout(layout, (color, len(shown))), "config": CONFIG}
+    figure = {"data": traces, "layout": _layout(layout, len(shown)), "config": CONFIG}
     return json.dumps(figure, allow_nan=False)
 
 
@@ -108,7 +108,7 @@ CONFIG = {
 }
 
 
-def _layout(layout: str, chosen: tuple[str, int]) -> dict[str, Any]:
+def _layout(layout: str, shown: int) -> dict[str, Any]:
     axis = {"visible": False, "zeroline": False}
     return {
         "dragmode": "lasso",
@@ -124,9 +124,9 @@ def _layout(layout: str, chosen: tuple[str, int]) -> dict[str, Any]:
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": INK, "activecolor": "#23877b"},
         "newselection": {"line": {"color": "#23877b", "width": 2, "dash": "solid"}},
         "hoverlabel": {"align": "left"},
-        # who changes colours keeps his view; who changes what is shown loses what he circled
+        # a change of colours keeps the view and what was circled; one of the cases shown, the view
         "uirevision": layout,
-        "selectionrevision": "-".join(map(str, (layout, *chosen))),
+        "selectionrevision": f"{layout} {shown}",
     }
 
 

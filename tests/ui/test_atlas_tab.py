@@ -102,7 +102,10 @@ def test_the_visitors_picture_is_a_star(engine, drawn, lesion, layout):
 def test_colours_change_and_the_view_stays(engine):
     one, other = figure(engine)["layout"], figure(engine, color="cluster")["layout"]
     assert one["uirevision"] == other["uirevision"]
-    assert one["selectionrevision"] != other["selectionrevision"]
+    assert one["selectionrevision"] == other["selectionrevision"]
+    fewer = figure(engine, facts=(["mel"], [], [], [], 0, 100))["layout"]
+    assert fewer["uirevision"] == one["uirevision"]
+    assert fewer["selectionrevision"] != one["selectionrevision"]
     assert figure(engine, layout="tsne")["layout"]["uirevision"] != one["uirevision"]
 
 

@@ -85,7 +85,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     script = Path(atlas.__file__).with_name("atlas.js").read_text(encoding="utf-8")
     pointer = gr.HTML("", js_on_load=script, elem_id="atlas-pointer")
     shown = gr.HTML(NO_CASE, elem_id="atlas-case")
-    with gr.Row(equal_height=True):
+    with gr.Row(elem_id="atlas-lists"):
         which = gr.Radio(
             [(text, name) for name, text in atlas.LISTS.items()],
             value="isolation",
@@ -94,7 +94,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
             scale=4,
         )
         download = gr.DownloadButton(
-            "Save as CSV", interactive=False, min_width=120, elem_id="atlas-csv", scale=1
+            "Save as CSV", size="sm", interactive=False, min_width=120, elem_id="atlas-csv", scale=1
         )
     table = gr.Dataframe(
         interactive=False, max_height=420, elem_id="atlas-table", show_label=False, wrap=False

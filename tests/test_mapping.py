@@ -42,7 +42,7 @@ def test_the_same_seed_draws_the_same_map(engine, synthetic, cases):
 
 def test_cases_that_left_the_gallery_leave_the_map(engine):
     gone = set(engine.atlas.image_ids[:3])
-    fewer = engine.gallery.remove(sorted(gone))
+    fewer = engine.gallery.remove(image_ids=sorted(gone))
     atlas = Atlas.of(engine.atlas, fewer)
     assert atlas.map.image_ids == engine.atlas.image_ids[3:]
     assert [case["image_id"] for case in atlas.records] == list(atlas.map.image_ids)

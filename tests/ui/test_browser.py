@@ -251,7 +251,7 @@ def test_cases_that_are_circled_are_listed_and_saved(visit, engine, tmp_path):
     page.get_by_role("option", name="Strangeness").click()
     page.locator("#atlas-plot .colorbar").wait_for()
     assert page.locator("#atlas-list input:checked").get_attribute("value") == "circled"
-    left, top, right, bottom = page.evaluate(FRAME)
+    left, _, _, bottom = page.evaluate(FRAME)
     page.mouse.dblclick(left + 3, bottom - 3)
     page.locator("#atlas-list input:checked[value=isolation]").wait_for(state="attached")
 

@@ -21,11 +21,12 @@ from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES, DISCLAIMER
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import VOTERS
-from dermsim.ui import filters, opinions, render
+from dermsim.ui import cards, filters, opinions, render
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
     from dermsim.tasks.explain import Heatmap
+    from dermsim.tasks.retrieve import Neighbor
 
 Report = Callable[[float, str], object]
 """Told how far long work has come: the share done in [0, 1] and what is being done."""
@@ -157,7 +158,7 @@ def similar(
         words = "these past cases" if where else "past cases"
         vote = opinions.vote_line(engine.gallery.vote(query, where=where)[0])
         above = f"<h4>How the {min(VOTERS, total)} nearest of {words} vote</h4>{vote}"
-    return render.neighbors(found, pictures, total, above=above)
+    return cards.neighbors(found, pictures, total, above=above)
 
 
 def compare(engine: DermSim, bank: ClassBank | None, image: str | None) -> str:
@@ -336,7 +337,7 @@ def _explain(engine: DermSim, image: str, target: str | None) -> tuple[Explanati
 
 def _neighbors(
     engine: DermSim, image: str, k: int, one_per_lesion: bool, facts: Sequence[Any]
-) -> tuple[list[render.Neighbor], dict[str, object], npt.NDArray[np.float32]]:
+) -> tuple[list[Neighbor], dict[str, object], npt.NDArray[np.float32]]:
     """Return the nearest cases that match, the filter made of `facts`, and the embedding."""
     if k not in range(1, MAX_NEIGHBORS + 1):
         raise ValueError(f"Asked for {k} similar cases: choose 1 to {MAX_NEIGHBORS}.")

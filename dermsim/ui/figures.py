@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.labels import CODES, LABELS, diagnosis
-from dermsim.ui import render
+from dermsim.ui import cards, render
 
 if TYPE_CHECKING:
     from dermsim.mapping import Atlas
@@ -260,7 +260,7 @@ def _texts(atlas: Atlas) -> list[str]:
     """Put each case into a few words for when it is pointed at."""
     texts = []
     for case in atlas.records:
-        facts = render.case_facts(case)
+        facts = cards.case_facts(case)
         age = [f"{facts['Age']} years"] if "Age" in facts else []
         words = [*age, *(facts[name] for name in ("Sex", "Site") if name in facts)]
         name = render.name_of(str(case["dx"]))
@@ -292,14 +292,14 @@ def case_html(
     facts = {
         name: value for name, value in case.items() if name not in ("image_id", "lesion_id", "dx")
     }
-    own = render.case_card(
+    own = cards.case_card(
         str(case["image_id"]), str(case["dx"]), facts, pictures, more=_measured(measured, threshold)
     )
-    cards = "".join(render.neighbor_card(neighbor, pictures) for neighbor in neighbors)
+    others = "".join(cards.neighbor_card(neighbor, pictures) for neighbor in neighbors)
     return (
         f'<div class="ds"><div class="ds-atlas-case"><div>{own}</div><div>'
-        f"<h4>Most like it, of other lesions</h4>{render.census(neighbors)}"
-        f'<div class="ds-cases">{cards}</div></div></div></div>'
+        f"<h4>Most like it, of other lesions</h4>{cards.census(neighbors)}"
+        f'<div class="ds-cases">{others}</div></div></div></div>'
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dermsim.labels import CODES, diagnosis
-from dermsim.ui.render import CONFIRMED_BY
+from dermsim.ui.cards import CONFIRMED_BY
 
 if TYPE_CHECKING:
     from dermsim.tasks.retrieve import CaseTable

@@ -197,7 +197,7 @@ FRAME = """() => {
 def open_atlas(page):
     tab(page, "Atlas")
     page.locator("#atlas-plot .js-plotly-plot .legend").wait_for()
-    page.locator("#atlas-table td:visible").first.wait_for()
+    page.locator("#atlas-table [role=gridcell]").first.wait_for()
     page.locator("#atlas-plot").scroll_into_view_if_needed()
 
 
@@ -226,9 +226,9 @@ def test_a_point_of_the_atlas_shows_its_case(visit, engine):
     own = page.locator("#atlas-case .ds-case").first
     own.get_by_text(engine.atlas.image_ids[row]).wait_for()
     assert page.locator("#atlas-case .ds-case").count() == 7
-    page.locator("#atlas-table td:visible").first.click()
+    page.locator("#atlas-table [role=gridcell]").first.click()
     page.locator("#atlas-case .ds-case").first.get_by_text(
-        page.locator("#atlas-table td:visible").first.inner_text()
+        page.locator("#atlas-table [role=gridcell]").first.inner_text()
     ).wait_for()
 
 

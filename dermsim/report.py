@@ -17,7 +17,7 @@ from dermsim.metrics import Interval
 from dermsim.storage import check_keys, load_json, save_json
 
 DECISION_RULE = "argmax"
-"""How a label is chosen: the most probable of the seven diagnoses, with no offset by class."""
+"""How a label is chosen: the most probable of the seven diagnoses, with nothing added by class."""
 
 FACTS = {"sex": "sex", "age": "age in years", "localization": "site"}
 """What photographs are grouped by, and what that is called in a table."""

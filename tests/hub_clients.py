@@ -4,7 +4,6 @@ Nothing is imported here that reads its environment once; see `loopback_hub.proc
 """
 
 import hashlib
-import os
 from pathlib import Path
 
 
@@ -30,17 +29,11 @@ def by_xet(function, *args, **options):
         constants.HF_HUB_DISABLE_XET = True
 
 
-def load_dermsim(name, photograph, *, environment=None, **options):
+def load_dermsim(name, photograph, **options):
     """Load with dermsim, look at a photograph, and say what was seen."""
     from dermsim import DermSim
 
-    before = dict(os.environ)
-    os.environ.update(environment or {})
-    try:
-        engine = DermSim.from_pretrained(name, **options)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    engine = DermSim.from_pretrained(name, **options)
     return {
         "fingerprint": engine.fingerprint,
         "embedding": engine.embed(photograph).tobytes(),

@@ -123,7 +123,7 @@ def test_the_hub_library_reads_back_what_it_wrote(text, tmp_path):
         "licensed CC BY-NC 4.0",
         # decisions
         "divided by the temperature 0.8500",
-        "the most probable diagnosis (argmax), with no offset",
+        "the most probable diagnosis (argmax), and nothing is added",
         "the summed probability of `akiec`, `bcc`, `mel`",
         "| `balanced` | 0.4100 | 0.845 | 0.824 |",
         "| `sensitivity_95` | 0.1800 | 0.951 | 0.659 |",

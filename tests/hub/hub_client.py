@@ -9,16 +9,10 @@ MODEL, GALLERY = "alice/derm", "alice/derm-gallery"
 KINDS = {"model": ("models", MODEL), "gallery": ("datasets", GALLERY), "space": ("spaces", MODEL)}
 
 
-def command(token, *arguments):
-    """Run `dermsim` with a token; in the process `online` only."""
-    import os
-
+def command(*arguments):
+    """Run `dermsim` with its output kept."""
     from dermsim.cli import main
 
-    if token:
-        os.environ["HF_TOKEN"] = token
-    else:
-        os.environ.pop("HF_TOKEN", None)
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         status = main([str(argument) for argument in arguments])

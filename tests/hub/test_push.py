@@ -31,7 +31,8 @@ def push(hub, hub_token, online, released, raw):
 
     def run(*options, checkpoint=released, token=hub_token, data=raw):
         given = ["--data", data, "--sample", 20] if data else []
-        answer = online.run(command, token, "push", checkpoint, "--to", MODEL, *given, *options)
+        line = ["push", checkpoint, "--to", MODEL, *given, *options]
+        answer = online.run(command, *line, environment={"HF_TOKEN": token} if token else None)
         return answer.unwrap()
 
     return run
@@ -86,7 +87,13 @@ def test_a_dry_run_needs_neither_token_nor_photographs(hub, push):
     assert written(hub) == []
 
 
-def test_what_is_pushed_works_and_the_same_push_again_is_none(hub, online, push, engine, tmp_path):
+def test_what_is_pushed_works_and_the_same_push_again_is_none(
+    hub, hub_token, online, push, engine, tmp_path
+):
+    def ask(function, *args, **options):
+        mine = {"HF_TOKEN": hub_token}
+        return online.run(function, *args, environment=mine, **options).unwrap()
+
     status, out, err = push("--no-dry-run", "--private")
     assert (status, err) == (0, "")
     assert out.count("Sent ") == 3
@@ -97,27 +104,27 @@ def test_what_is_pushed_works_and_the_same_push_again_is_none(hub, online, push,
         assert repository.settings["private"] is True
     for part, (kind, _) in KINDS.items():
         assert check_card(text_of(hub, part, "README.md"), kind=kind[:-1]) == ([], [])
-    assert "pipeline_tag" in online.run(validate_cards, MODEL, GALLERY).unwrap()
+    assert "pipeline_tag" in ask(validate_cards, MODEL, GALLERY)
     assert "preload_from_hub" not in text_of(hub, "space", "README.md")
 
     # bit for bit the same embeddings
     pictures = [draw_lesion(code, seed=3) for code in ("mel", "nv", "bcc")]
-    there = online.run(embed, MODEL, pictures).unwrap()
+    there = ask(embed, MODEL, pictures)
     np.testing.assert_array_equal(there, engine.embed(pictures))
 
     # the card's code runs as printed
-    lines = online.run(run_card, MODEL, tmp_path).unwrap().splitlines()
+    lines = ask(run_card, MODEL, tmp_path).splitlines()
     assert len(lines) == 1 + 5 + 1
     assert lines[-1] == "torch.Size([1, 16])"
 
     # the gallery stands on its own
-    gallery, listed, names, columns = online.run(read_gallery, GALLERY).unwrap()
+    gallery, listed, names, columns = ask(read_gallery, GALLERY)
     assert gallery.records == engine.gallery.records
     np.testing.assert_array_equal(gallery.embeddings, engine.gallery.embeddings)
     np.testing.assert_array_equal(listed, engine.gallery.embeddings)
     assert names == ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]
     assert "image" not in columns
-    printed = online.run(run_card, GALLERY, tmp_path, kind="dataset").unwrap()
+    printed = ask(run_card, GALLERY, tmp_path, kind="dataset")
     assert printed == f"{names} 16\n"
 
     before = written(hub)

@@ -38,7 +38,8 @@ def push(hub, hub_token, online, raw):
 
     def run(*options, source=raw, token=hub_token):
         given = "push-dataset", source, "--to", NAME, *options
-        return online.run(command, token, *given).unwrap()
+        environment = {"HF_TOKEN": token} if token else None
+        return online.run(command, *given, environment=environment).unwrap()
 
     return run
 
@@ -51,11 +52,12 @@ def assert_refused(answer, *words):
         assert word in err
 
 
-def test_it_comes_back_identically(hub, online, push, raw):
+def test_it_comes_back_identically(hub, hub_token, online, push, raw):
+    mine = {"HF_TOKEN": hub_token}
     status, out, err = push("--no-dry-run", "--include-images", "--private")
     assert (status, err) == (0, "")
     assert f"Sent dataset {NAME}: " in out
-    features, rows, splits, regrouped = online.run(read_back, NAME).unwrap()
+    features, rows, splits, regrouped = online.run(read_back, NAME, environment=mine).unwrap()
     here = load_ham10000(raw)
     assert features == here.features.to_dict()
     known = here.cast_column("image", Image(decode=False))[:]
@@ -70,7 +72,7 @@ def test_it_comes_back_identically(hub, online, push, raw):
     lesion_of = dict(zip(rows["image_id"], rows["lesion_id"], strict=True))
     lesions = [{lesion_of[i] for i in ids} for ids in splits.values()]
     assert sum(map(len, lesions)) == len(set.union(*lesions))
-    printed = online.run(run_card, NAME, raw, kind="dataset").unwrap()
+    printed = online.run(run_card, NAME, raw, kind="dataset", environment=mine).unwrap()
     assert printed == f"{ ({name: len(ids) for name, ids in regrouped.items()}) }\n"
     repository = hub.repository(NAME, kind="datasets")
     assert repository.settings["private"] is True

@@ -1,7 +1,6 @@
 """Small parcels over real HTTP: what differs, who may send, and what is left when it goes wrong."""
 
 import base64
-import os
 import re
 
 import pytest
@@ -24,8 +23,6 @@ WEIGHTS = bytes(range(256)) * 40
 def api(token):
     from huggingface_hub import HfApi
 
-    # what a client sends when it has none is another's: nobody's
-    os.environ.pop("HF_TOKEN", None)
     return HfApi(token=token)
 
 

@@ -77,16 +77,24 @@ class ClientProcess:
             initargs=(environment, without),
         )
 
-    def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Outcome:
+    def run(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        environment: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Outcome:
         """Call a function there.
 
         Args:
             function: Defined at the top of a module. It must import what it needs of the Hub's
                 clients itself.
             args: Its arguments; they must survive a copy between processes.
+            environment: Variables that are set for this call alone, such as a token.
             options: Its keyword arguments.
         """
-        return self._pool.submit(_call, function, args, options).result(timeout=300)
+        call = self._pool.submit(_call, function, args, options, environment or {})
+        return call.result(timeout=300)
 
     def close(self) -> None:
         """End the process."""
@@ -103,11 +111,21 @@ def _prepare(environment: Mapping[str, str], without: tuple[str, ...]) -> None:
     time.sleep = lambda seconds: sleep(min(seconds, 0.01))
 
 
-def _call(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Outcome:
+def _call(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+    environment: Mapping[str, str],
+) -> Outcome:
     if remembers := sys.modules.get("huggingface_hub.hf_file_system"):
         remembers.HfFileSystem.clear_instance_cache()  # a fresh process has listed no folder yet
+    before = dict(os.environ)
+    os.environ.update(environment)
     try:
         return Outcome(function(*args, **options))
     except Exception as error:  # whatever it is, the test is to see it
         kinds = tuple(kind.__name__ for kind in type(error).__mro__)
         return Outcome(None, kinds, str(error), traceback.format_exc())
+    finally:
+        os.environ.clear()  # a token that one call was given is not the next one's
+        os.environ.update(before)

@@ -32,6 +32,18 @@ def source(synthetic, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def other(synthetic, tmp_path_factory):
+    """A few of them under other names."""
+    folder = tmp_path_factory.mktemp("other") / "drawn"
+    (folder / "data").mkdir(parents=True)
+    rows = synthetic["train"].select(range(4))
+    names = [f"NEW_{name}" for name in rows["image_id"]]
+    rows = rows.remove_columns("image_id").add_column("image_id", names)
+    rows.to_parquet(folder / "data" / "train-00000-of-00001.parquet")
+    return folder
+
+
 def test_info_scores_clusters_and_lists_what_stands_out(run, checkpoint, engine):
     status, answer, _ = run("atlas", "info", "--model", checkpoint, "--count", 3)
     assert status == 0
@@ -84,23 +96,24 @@ def test_draw_replaces_the_map_of_a_folder(run, checkpoint, engine, source, tmp_
     [
         (["info", "--count", "0"], "--count must be at least 1, got 0"),
         (["export", "-o", "FOLDER"], "is a folder: name the file to write"),
-        (["export", "-o", "FOLDER/x.parquet", "--pictures", "synthetic"], "of the pictures"),
+        (["export", "-o", "OUT", "--pictures", "OTHER"], "of the pictures, such as"),
     ],
 )
 def test_bad_input_is_one_sentence_and_writes_nothing(
-    run, checkpoint, tmp_path, arguments, sentence
+    run, checkpoint, other, tmp_path, arguments, sentence
 ):
-    filled = [word.replace("FOLDER", str(tmp_path)) for word in arguments]
+    words = {"FOLDER": tmp_path, "OUT": tmp_path / "x.parquet", "OTHER": other}
+    filled = [str(words.get(word, word)) for word in arguments]
     status, answer, error = run("atlas", filled[0], "--model", checkpoint, *filled[1:])
     assert (status, answer) == (2, None)
     assert sentence in error and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_map_is_not_drawn_from_other_data(run, checkpoint, tmp_path):
+def test_a_map_is_not_drawn_from_other_data(run, checkpoint, other, tmp_path):
     folder = shutil.copytree(checkpoint, tmp_path / "copy")
     before = (folder / "atlas.parquet").read_bytes()
-    status, _, error = run("atlas", "draw", folder, "--data", "synthetic")
+    status, _, error = run("atlas", "draw", folder, "--data", other)
     assert status == 2 and "of the gallery's" in error
     assert (folder / "atlas.parquet").read_bytes() == before
     status, _, error = run("atlas", "draw", tmp_path / "nowhere", "--data", "synthetic")

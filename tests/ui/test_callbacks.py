@@ -8,7 +8,7 @@ from PIL import Image
 
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES, LABELS, diagnosis
-from dermsim.ui import callbacks
+from dermsim.ui import callbacks, opinions
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,11 @@ def test_classify_shows_the_engines_answer(engine, lesion):
     notice, page = callbacks.classify(engine, lesion)
     answer = engine.predict([lesion])[0]
     assert f"<h3>{diagnosis(answer.label_name).name}</h3>" in page
-    assert bool(notice) == answer.is_outlier
+    assert ("Unlike anything in training" in notice) == answer.is_outlier
+    vote = engine.analyze(lesion, k=1, explain=None).vote
+    if not answer.is_outlier:
+        assert notice == opinions.undecided(answer, vote)
+    assert opinions.second_opinion(answer, vote) in page
 
 
 def test_a_strange_picture_is_warned_of(engine, tmp_path):
@@ -95,9 +99,35 @@ def test_opacity_redraws_without_the_model(engine, lesion):
 
 def test_similar_cases_are_the_engines(engine, lesion):
     asked = []
-    page = callbacks.similar(engine, lesion, 4, pictures=lambda i: asked.append(i))
+    page = callbacks.similar(engine, lesion, 4, False, pictures=lambda i: asked.append(i))
     assert asked == [found.image_id for found in engine.search([lesion], k=4)[0]]
     assert "The 4 most similar" in page
+
+
+def test_similar_cases_have_the_facts_that_were_chosen(engine, lesion):
+    asked = []
+    facts = (["nv", "mel"], [], [], [], 0, 100)
+    page = callbacks.similar(engine, lesion, 4, True, *facts, pictures=lambda i: asked.append(i))
+    expected = engine.gallery.search(
+        engine.embed([lesion]), 4, where={"dx": ["nv", "mel"]}, one_per_lesion=True
+    )[0]
+    assert asked == [found.image_id for found in expected]
+    chosen = sum(case["dx"] in ("nv", "mel") for case in engine.gallery.records)
+    assert f"The 4 most similar of {chosen} past cases" in page
+    assert "nearest of these past cases vote" in page
+    cases = callbacks.similar_data(engine, lesion, 4, True, *facts)
+    assert [case["image_id"] for case in cases] == asked
+    nobody = ([], [], [], [], 99, 100)
+    assert "No past case is like that" in callbacks.similar(engine, lesion, 4, True, *nobody)
+    with pytest.raises(ValueError, match="move the age sliders"):
+        callbacks.similar(engine, lesion, 4, True, [], [], [], [], 60, 20)
+
+
+def test_a_lesion_is_shown_once_unless_asked(engine, lesion):
+    several = callbacks.similar_data(engine, lesion, 24, False)
+    once = callbacks.similar_data(engine, lesion, 24, True)
+    assert len({case["lesion_id"] for case in several}) < len(several) == 24
+    assert len({case["lesion_id"] for case in once}) == len(once) == 24
 
 
 # Enrolment.

@@ -106,7 +106,8 @@ def test_bad_input_is_one_sentence_and_writes_nothing(
     filled = [str(words.get(word, word)) for word in arguments]
     status, answer, error = run("atlas", filled[0], "--model", checkpoint, *filled[1:])
     assert (status, answer) == (2, None)
-    assert sentence in error and error.count("\n") == 1
+    # above it may stand the progress of reading the data
+    assert sentence in error.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -152,6 +152,13 @@ def rows_table(engine: DermSim, rows: Sequence[int]) -> tuple[list[str], list[li
     return columns, [[_cell(case[name]) for name in columns] for case in cases]
 
 
+def count_html(rows: Sequence[int]) -> str:
+    """Say how many cases a list has."""
+    words = "1 case" if len(rows) == 1 else f"{len(rows):,} cases"
+    more = f", of which {LISTED} are shown; the file has all" if len(rows) > LISTED else ""
+    return f'<p class="ds ds-muted">{words}{more}. Click a row to see the case.</p>'
+
+
 def save_csv(engine: DermSim, rows: Sequence[int], folder: str | Path) -> Path:
     """Write all that is known of cases into a CSV file, under the name the download gets."""
     atlas = atlas_of(engine)

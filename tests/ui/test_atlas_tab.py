@@ -149,6 +149,8 @@ def test_a_table_on_the_page_ends_and_the_file_does_not(engine, drawn, monkeypat
     monkeypatch.setattr(atlas, "LISTED", 3)
     rows = list(range(10))
     assert len(atlas.rows_table(engine, rows)[1]) == 3
+    assert "10 cases, of which 3 are shown" in atlas.count_html(rows)
+    assert "1 case." in atlas.count_html([7])
     with atlas.save_csv(engine, rows, tmp_path).open(encoding="utf-8", newline="") as stream:
         found = list(csv.DictReader(stream))
     assert [case["image_id"] for case in found] == list(drawn.map.image_ids[:10])

@@ -96,6 +96,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
         download = gr.DownloadButton(
             "Save as CSV", size="sm", interactive=False, min_width=120, elem_id="atlas-csv", scale=1
         )
+    count = gr.HTML(elem_id="atlas-count")
     table = gr.Dataframe(
         interactive=False, max_height=420, elem_id="atlas-table", show_label=False, wrap=False
     )
@@ -110,7 +111,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     def draw(seen: bool, *asked: Any) -> Any:
         return PlotData(type="plotly", plot=page.draw(*asked)) if seen else gr.skip()
 
-    def show(rows: list[int]) -> Iterator[tuple[Any, Any]]:
+    def show(rows: list[int]) -> Iterator[tuple[Any, Any, str]]:
         header, cells = page.table(rows)
         with tempfile.TemporaryDirectory() as folder:
             saved = str(page.save(rows, folder)) if rows else None
@@ -118,6 +119,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
             yield (
                 gr.Dataframe(value={"headers": header, "data": cells}),
                 gr.DownloadButton(value=saved, interactive=saved is not None),
+                atlas.count_html(rows),
             )
 
     def pointed(event: gr.EventData) -> str:
@@ -138,7 +140,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     lists: list[Any] = [sentences(page.rows), [which, circled, *facts.inputs], listed]
     first = tab.select(sentences(offer), None, [layout, color, which, opened], **ON_PAGE)
     first.success(*drawing, **ON_PAGE).success(*lists, **ON_PAGE)
-    listed.change(show, listed, [table, download], **ON_PAGE)
+    listed.change(show, listed, [table, download, count], **ON_PAGE)
     picture.accepted.success(*drawing, **ON_PAGE)
     layout.input(*drawing, **ON_PAGE)
     color.input(*drawing, **ON_PAGE)

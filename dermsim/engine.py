@@ -17,7 +17,7 @@ from dermsim.data.images import ImageSource, read_image
 from dermsim.data.tables import case_records
 from dermsim.labels import CODES, LABEL2ID
 from dermsim.loading import FACTS_CALIBRATION, load_parts
-from dermsim.models import DermSimImageProcessor, Encoder
+from dermsim.models import Encoder, Processor
 from dermsim.models.encode import Encoding, encode, fingerprint
 from dermsim.models.pretrained import round_to_half, save_encoder
 from dermsim.reading import calibrate_with_facts, place_heatmap, read_predictions
@@ -58,7 +58,7 @@ class DermSim:
     def __init__(
         self,
         model: Encoder,
-        processor: DermSimImageProcessor,
+        processor: Processor,
         *,
         calibration: Calibration,
         detector: OutlierDetector,
@@ -115,7 +115,7 @@ class DermSim:
     def fit(
         cls,
         model: Encoder,
-        processor: DermSimImageProcessor,
+        processor: Processor,
         *,
         train: Dataset,
         validation: Dataset,

@@ -1,4 +1,4 @@
-"""Takes the colour of the light off a photograph. Ships beside the weights, and needs NumPy alone."""
+"""Takes the colour of the light off a photograph. Ships beside the weights; needs NumPy alone."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """From a photograph to the encoder's input. Ships beside the weights: nobody can normalise wrongly.
 
-It imports nothing of dermsim but its sibling. Where dermsim is installed, a checkpoint that is only
-asked prepares its pictures with `dermsim.models.preparation`: the same numbers, with less to import.
+It imports nothing of dermsim but its sibling. Where dermsim is installed, what is loaded to be
+asked prepares its pictures with `dermsim.models.preparation`: the same numbers, less to import.
 """
 
 from __future__ import annotations

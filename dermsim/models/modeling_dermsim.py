@@ -15,7 +15,7 @@ from .configuration_dermsim import DermSimConfig
 from .network_dermsim import DermSimNetwork
 
 
-class DermSimModel(DermSimNetwork, PreTrainedModel):
+class DermSimModel(DermSimNetwork, PreTrainedModel):  # type: ignore[misc]
     """`DermSimNetwork` with all that transformers' models can do; the one to train.
 
     Everything it computes is written there: a timm backbone with a projection head and a linear

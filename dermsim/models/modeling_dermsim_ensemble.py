@@ -18,7 +18,7 @@ from .network_dermsim import DermSimNetwork
 from .network_dermsim_ensemble import DermSimEnsembleNetwork
 
 
-class DermSimEnsembleModel(DermSimEnsembleNetwork, PreTrainedModel):
+class DermSimEnsembleModel(DermSimEnsembleNetwork, PreTrainedModel):  # type: ignore[misc]
     """`DermSimEnsembleNetwork` with all that transformers' models can do.
 
     Everything it computes is written there: M encoders and the meta-learner that makes one answer

@@ -143,11 +143,11 @@ class ImagePreparation:
         )
 
     def _prepare(self, image: Image.Image) -> np.ndarray:
-        pixels = np.moveaxis(convert_to_rgb(image, return_numpy=True), -1, 0)
+        pixels = np.moveaxis(np.asarray(convert_to_rgb(image, return_numpy=True)), -1, 0)
         side = get_resize_output_image_size(
             pixels, self.size["shortest_edge"], default_to_square=False, input_data_format=FIRST
         )
-        layout = {"data_format": FIRST, "input_data_format": FIRST}
+        layout: dict[str, Any] = {"data_format": FIRST, "input_data_format": FIRST}
         pixels = resize(pixels, side, resample=PILImageResampling(self.resample), **layout)
         square = (self.crop_size["height"], self.crop_size["width"])
         pixels = center_crop(pixels, square, **layout)

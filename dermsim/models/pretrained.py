@@ -70,7 +70,7 @@ def save_encoder(model: Encoder, processor: Processor, folder: Path) -> None:
 
 
 def as_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
-    """Make an encoder a model of transformers, its weights copied; one that is comes back itself."""
+    """Make an encoder a model of transformers, with copies of its weights on the CPU, unless it is."""
     from dermsim.models import DermSimEnsembleModel, DermSimModel
 
     if isinstance(model, DermSimModel | DermSimEnsembleModel):
@@ -82,7 +82,8 @@ def as_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
             else DermSimModel(model.config)
         )
     whole.load_state_dict(model.state_dict())
-    return whole.to(model.device).train(model.training)
+    whole.train(model.training)
+    return whole
 
 
 def load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:

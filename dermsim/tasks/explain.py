@@ -66,7 +66,7 @@ FeaturesT = TypeVar("FeaturesT", Tensor, tuple[Tensor, ...])
 class Explainable(Protocol[FeaturesT]):
     """A model cut in two at the last features of its backbone, or of several.
 
-    `DermSimModel` is an ``Explainable[Tensor]``, `DermSimEnsembleModel` an
+    `DermSimNetwork` is an ``Explainable[Tensor]``, `DermSimEnsembleNetwork` an
     ``Explainable[tuple[Tensor, ...]]``.
     """
 
@@ -223,7 +223,7 @@ def explain(
     with frozen parameters; the model's mode, gradients and hooks stay as they were.
 
     Args:
-        model: Model in eval mode, such as `DermSimModel` or `DermSimEnsembleModel`.
+        model: Model in eval mode, such as `DermSimNetwork` or `DermSimEnsembleNetwork`.
         pixel_values: (B, 3, H, W) preprocessed images.
         target: Scalar to explain per image, for example ``ClassTarget(4)``.
         target_name: What the target is called in the result.

@@ -70,7 +70,7 @@ def save_encoder(model: Encoder, processor: Processor, folder: Path) -> None:
 
 
 def as_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
-    """Make an encoder a model of transformers, with copies of its weights on the CPU, unless it is."""
+    """Make an encoder a model of transformers, with copies of its weights, unless it is one."""
     from dermsim.models import DermSimEnsembleModel, DermSimModel
 
     if isinstance(model, DermSimModel | DermSimEnsembleModel):

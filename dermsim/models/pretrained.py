@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from dermsim.checkpoint import FORMAT
@@ -146,6 +147,12 @@ class _UndrawnWeights(TorchFunctionMode):
     are not kept with the weights are computed as ever: none of timm's is random.
     """
 
+    DRAWING = (
+        *(torch.Tensor.normal_, torch.Tensor.uniform_),
+        # torch asks about these before they come to those
+        *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_),
+    )
+
     def __torch_function__(
         self,
         func: Callable[..., Any],
@@ -154,9 +161,10 @@ class _UndrawnWeights(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Return the tensor as it is where it would be filled at random."""
-        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):
-            return args[0]
-        return func(*args, **(kwargs or {}))
+        named = kwargs or {}
+        if func in self.DRAWING:
+            return named["tensor"] if "tensor" in named else args[0]
+        return func(*args, **named)
 
 
 def _compact(tensor: torch.Tensor) -> torch.Tensor:

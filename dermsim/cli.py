@@ -11,15 +11,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
+from dermsim.cli_explain import Explain
 from dermsim.cli_gallery import gallery_app
 from dermsim.cli_hub import Push, PushDataset
 from dermsim.command import Command, ModelCommand, load_engine
 from dermsim.labels import CODES, DISCLAIMER, parse_dx
+from dermsim.methods import MethodName
 from dermsim.terminal import (
     Pictures,
     check_output,
@@ -28,11 +30,10 @@ from dermsim.terminal import (
     sentence,
     show,
     similar_table,
-    table,
 )
 
-Method = Literal["gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "eigencam"]
-"""Keys of `dermsim.tasks.explain.METHODS`, spelled out because importing them imports torch."""
+if TYPE_CHECKING:
+    from dermsim.explanations.settings import Asked
 
 app = tyro.extras.SubcommandApp()
 
@@ -159,50 +160,7 @@ def _age_range(text: str) -> tuple[float, float]:
         raise ValueError(f"--where expects age=45 or age=40-60, got {text!r}") from error
 
 
-@app.command(name="explain")
-@dataclass(frozen=True, kw_only=True)
-class Explain(ModelCommand):
-    """Paint over a picture where the model sees evidence for a diagnosis."""
-
-    picture: Positional[Path]
-    """Photograph to explain."""
-    target: str | None = None
-    """Diagnosis to look for; the predicted one when left out."""
-    method: Method = "gradcam"
-    """How evidence is measured."""
-    output: Annotated[Path, arg(aliases=["-o"])] = Path("heatmap.png")
-    """PNG file to write."""
-
-    def run(self) -> int:
-        """Write the overlay."""
-        from dermsim.data.images import read_image
-        from dermsim.storage import atomic_path
-        from dermsim.ui.render import overlay
-
-        check_output(self.output)
-        if self.output.suffix.lower() != ".png":
-            raise ValueError(f"the overlay is a PNG, so {self.output} must end in .png")
-        target = parse_dx(self.target) if self.target else None
-        image = read_image(self.picture)
-        engine = self.engine()
-        own = engine.explain(image, method=self.method)
-        heatmap = engine.explain(image, method=self.method, target=target) if target else own
-        # peaks of one picture compare with each other: weak evidence is painted faintly
-        strength = min(heatmap.peak / own.peak, 1.0) if own.peak > 0 else 1.0
-        painted = overlay(image, heatmap, opacity=0.7, strength=strength, max_side=max(image.size))
-        with atomic_path(self.output) as temporary:
-            painted.save(temporary)
-        answer = {
-            "picture": str(self.picture),
-            "target": heatmap.target,
-            "method": heatmap.method,
-            "peak": heatmap.peak,
-            "strength": strength,
-            "output": str(self.output),
-        }
-        note = "" if heatmap.peak > 0 else "\nNothing in the picture speaks for the target."
-        show(answer, table([*answer], [[*answer.values()]]) + note, as_json=self.json)
-        return 0
+app.command(name="explain")(Explain)
 
 
 @app.command(name="enroll")
@@ -252,6 +210,16 @@ class Evaluate(Command):
     """Measure the same photographs blurred, badly lit, covered with hair and the like, too."""
     shift: str | None = None
     """Photographs of another origin to measure as well, such as ISIC 2017, given as the data."""
+    explanations: bool = False
+    """Measure heatmaps, too: whether they lie on the lesion and whether the model cares. This takes
+    most of an hour on two cores; --masks says where the outlines are."""
+    masks: str | None = None
+    """Dermatologists' outlines for --explanations: a folder of Parquet files or PNGs; drawn data
+    bring their own."""
+    methods: UseAppendAction[tuple[MethodName, ...]] = ()
+    """Only this way of making heatmaps, for --explanations; may be repeated."""
+    photographs: int | None = None
+    """Of each diagnosis at most, for a quick look with --explanations."""
     output: Path | None = None
     """JSON file to write the figures to."""
 
@@ -262,6 +230,7 @@ class Evaluate(Command):
 
         if self.output is not None:
             check_output(self.output)
+        explanations = self._explanations()
         engine = load_engine(self.model)
         ours = self.split != "all" and self.data != "synthetic"
         report = evaluate_checkpoint(
@@ -272,11 +241,32 @@ class Evaluate(Command):
             corruptions=self.corruptions,
             shift=load_ham10000(self.shift) if self.shift else None,
             shift_name=origin_name(self.shift or ""),
+            explanations=explanations,
         )
         if self.output is not None:
             report.save(self.output)
         show(report.to_dict(), report.markdown(), as_json=self.json)
         return 0
+
+    def _explanations(self) -> Asked | None:
+        if not self.explanations:
+            if self.masks is not None or self.methods or self.photographs is not None:
+                raise ValueError(
+                    "--masks, --methods and --photographs are for --explanations: ask for those, "
+                    "too"
+                )
+            return None
+        source = self.masks or ("synthetic" if self.data == "synthetic" else None)
+        if source is None:
+            raise ValueError(
+                "--explanations needs --masks: the folder with the dermatologists' outlines of the "
+                "photographs"
+            )
+        from dermsim.data.masks import load_masks
+        from dermsim.explanations.settings import Asked, Sizes
+
+        sizes = Sizes() if self.photographs is None else Sizes().at_most(self.photographs)
+        return Asked(load_masks(source), self.methods or None, sizes)
 
 
 @app.command(name="ensemble")

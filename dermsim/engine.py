@@ -15,19 +15,19 @@ from dermsim.checkpoint import local_folder
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, read_image
 from dermsim.data.tables import case_records
-from dermsim.labels import CODES, LABEL2ID
+from dermsim.explaining import Explaining
+from dermsim.labels import CODES
 from dermsim.loading import FACTS_CALIBRATION, load_parts
 from dermsim.models import Encoder, Processor
 from dermsim.models.encode import Encoding, encode, fingerprint
 from dermsim.models.pretrained import round_to_half, save_encoder
-from dermsim.reading import calibrate_with_facts, place_heatmap, read_predictions
+from dermsim.reading import calibrate_with_facts, read_predictions
 from dermsim.results import Analysis, Prediction
 from dermsim.storage import atomic_path, save_json
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import ClassBank, fit_prototype_temperature
-from dermsim.tasks.explain import ClassTarget, Heatmap, SimilarityTarget, Target, explain
 from dermsim.tasks.retrieve import Gallery, Neighbor
 from dermsim.vectors import centroids
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dermsim.report import Report
 
 
-class DermSim:
+class DermSim(Explaining):
     """An encoder and all that was learned around it; safe to share between threads.
 
     Use `DermSim.from_pretrained`, or `DermSim.fit` for an encoder that was just trained.
@@ -221,7 +221,7 @@ class DermSim:
         Args:
             image: A PIL image, a path, or the bytes of a file.
             k: How many similar cases.
-            explain: A method of `dermsim.tasks.explain.METHODS`, or None for no heatmap.
+            explain: A method of `dermsim.methods.METHODS`, or None for no heatmap.
             target: Diagnosis code to explain; by default the predicted one.
             bank: Old and newly enrolled classes to compare with, or None.
             facts: What is known of the patient. Only the prediction depends on it, and with it
@@ -317,51 +317,6 @@ class DermSim:
             else self.embed(images_or_embeddings)
         )
         return self.gallery.search(queries, k, where=where, exclude_lesion_ids=exclude_lesion_ids)
-
-    def explain(
-        self,
-        image: ImageSource,
-        *,
-        method: str = "gradcam",
-        target: str | None = None,
-        like: ImageSource | None = None,
-    ) -> Heatmap:
-        """Show where an image holds evidence for a diagnosis, or for its likeness to another case.
-
-        Args:
-            image: A PIL image, a path, or the bytes of a file.
-            method: A method of `dermsim.tasks.explain.METHODS`.
-            target: Diagnosis code; by default the most probable one.
-            like: Another image: explain why the two are similar instead.
-
-        Returns:
-            A heatmap over the whole photograph, ``(H, W)``; zero where the encoder does not look.
-
-        Raises:
-            ValueError: If an image cannot be read, both `target` and `like` are given, or a name
-                is unknown.
-        """
-        if target is not None and like is not None:
-            raise ValueError("Give either a target diagnosis or a case to be like, not both.")
-        photograph = read_image(image)
-        goal: Target
-        if like is not None:
-            goal, name = SimilarityTarget(self.embed(like)[0]), "similarity"
-        else:
-            name = target or self.predict(photograph)[0].label_name
-            if name not in LABEL2ID:
-                raise ValueError(f"Unknown diagnosis {name!r}; choose one of {', '.join(CODES)}.")
-            goal = ClassTarget(LABEL2ID[name])
-        pixel_values = self.processor(photograph, return_tensors="pt").pixel_values
-        heatmap = explain(
-            self.model,
-            pixel_values.to(self.model.device),
-            target=goal,
-            target_name=name,
-            method=method,
-        )[0]
-        seen = self.processor.crop_size["height"] / self.processor.size["shortest_edge"]
-        return place_heatmap(heatmap, photograph.size, seen=seen)
 
     def class_bank(self) -> ClassBank:
         """The seven known diagnoses as a `ClassBank` to enrol new classes in."""

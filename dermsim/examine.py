@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from dermsim.engine import DermSim
+    from dermsim.explanations.settings import Asked
     from dermsim.report import Report
     from dermsim.tasks.classify import Calibration
 
@@ -74,6 +75,7 @@ def evaluate_checkpoint(
     corruptions: bool = False,
     shift: Dataset | None = None,
     shift_name: str = "another origin",
+    explanations: Asked | None = None,
 ) -> Report:
     """Measure a checkpoint on rows it has not learned from.
 
@@ -91,12 +93,20 @@ def evaluate_checkpoint(
         corruptions: Measure the same photographs under every corruption at every strength, too.
         shift: Rows of another origin whose labels were never trained on, to measure as well.
         shift_name: What those are called in the report.
+        explanations: What to measure of explanations, and against which outlines; None to leave
+            them out.
 
     Raises:
-        ValueError: If the split is unknown, or `shift` holds a case of the checkpoint's gallery.
+        ValueError: If the split is unknown, or `shift` holds a case of the checkpoint's gallery; if
+            explanations are to be measured without validation, or a photograph has no outline.
     """
     if split not in ("validation", "test", "all"):
         raise ValueError(f"Unknown split {split!r}; choose validation, test or all.")
+    if explanations is not None and split == "all":
+        raise ValueError(
+            "Explanations are measured on the split test or validation: the layer and threshold "
+            "of each method are chosen on validation."
+        )
     if shift is not None:
         _refuse_known_cases(engine, shift, shift_name)
     rows = dataset if split == "all" else grouped_splits(dataset)[split]
@@ -136,6 +146,11 @@ def evaluate_checkpoint(
             seed=report.seed,
         )
         report = replace(report, metrics=report.metrics | found)
+    if explanations is not None:
+        from dermsim.explanations.examination import with_explanations
+
+        validation = grouped_splits(dataset)["validation"]
+        report = with_explanations(report, engine, rows, validation, explanations)
     return report if shift is None else _with_shift(report, engine, shift, shift_name)
 
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from dermsim.explanation_report import ExplanationReport
+from dermsim.explanation_tables import explanation_lines
 from dermsim.labels import LABELS, MALIGNANT
 from dermsim.metrics import Interval
 from dermsim.storage import check_keys, load_json, save_json
@@ -128,6 +130,7 @@ class Report:
         versions: Of Python and the packages that matter.
         shift: The data of another origin, or None when there were none.
         subgroups: The same figures within each sex, age band and site; none in older files.
+        explanations: What was measured of heatmaps, or None when nothing was.
     """
 
     dataset: str
@@ -144,6 +147,7 @@ class Report:
     versions: dict[str, str]
     shift: Shift | None = None
     subgroups: tuple[Subgroup, ...] = ()
+    explanations: ExplanationReport | None = None
 
     @property
     def missing_classes(self) -> tuple[str, ...]:
@@ -154,14 +158,10 @@ class Report:
         """Return the fields as plain Python values, figures rounded to 4 decimals."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         plain["metrics"] = {name: m.to_dict() for name, m in self.metrics.items()}
-        if self.shift is None:
-            del plain["shift"]
-        else:
-            plain["shift"] = asdict(self.shift)
-        del plain["subgroups"]
-        if self.subgroups:
-            plain["subgroups"] = [group.to_dict() for group in self.subgroups]
-        return plain
+        plain["shift"] = asdict(self.shift) if self.shift else None
+        plain["subgroups"] = [group.to_dict() for group in self.subgroups] or None
+        plain["explanations"] = self.explanations.to_dict() if self.explanations else None
+        return {name: value for name, value in plain.items() if value is not None}
 
     def save(self, path: str | Path) -> None:
         """Write the report as JSON, atomically."""
@@ -175,7 +175,7 @@ class Report:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not JSON, or does not hold exactly a report.
         """
-        optional = {"shift", "subgroups"}
+        optional = {"shift", "subgroups", "explanations"}
         names = {field.name for field in fields(cls)}
         values = load_json(path, keys=names - optional, optional=optional)
         values["metrics"] = _intervals(
@@ -189,6 +189,8 @@ class Report:
         if not isinstance(groups, list):
             raise ValueError(f"the subgroups of a report must be a list, got {groups!r}.")
         values["subgroups"] = tuple(Subgroup.from_dict(group) for group in groups)
+        if "explanations" in values:
+            values["explanations"] = ExplanationReport.from_dict(values["explanations"])
         return cls(**values)  # type: ignore[arg-type]
 
     def markdown(self) -> str:
@@ -215,6 +217,8 @@ class Report:
             value, low, high, n = self.metrics[name].to_dict().values()
             lines.append(f"| {self.title(name)} | {value:.3f} | {low:.3f} to {high:.3f} | {n:,} |")
         lines += [*self._robustness(), *self._subgroup_tables()]
+        if self.explanations is not None:
+            lines += ["", *explanation_lines(self.explanations)]
         return "\n".join(lines) + "\n"
 
     @property

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from types import SimpleNamespace
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,10 +12,11 @@ from PIL import Image
 
 from dermsim import cli, command, engine
 from dermsim.data.facts import SITES, Facts
+from dermsim.explanations.settings import Sizes
 from dermsim.labels import CODES, DISCLAIMER
 from dermsim.results import Prediction
 from dermsim.tasks.enroll import ClassBank
-from dermsim.tasks.explain import METHODS, Heatmap
+from dermsim.tasks.explain import Heatmap
 from dermsim.tasks.retrieve import Gallery
 from dermsim.terminal import table
 
@@ -37,7 +37,8 @@ class StubEngine:
             fingerprint="stub",
         )
         self.bank = ClassBank.from_classes(CODES, directions, [5] * 7, 0.1, "stub")
-        self.peaks = {"mel": 2.0, "nv": 0.5, "df": 0.0}
+        self.peaks = {"mel": 2.0, "nv": 0.5, "df": 0.0, "malignancy": 1.0, "similarity": 0.1}
+        self.peaks["bullseye"] = 0.2
         self.told = []  # the facts that came with each call
 
     def predict(self, images, *, facts=None):
@@ -69,12 +70,19 @@ class StubEngine:
     def search(self, images, k=5, *, where=None):
         return self.gallery.search(self.embed(images), k, where=where)
 
-    def explain(self, image, *, method="gradcam", target=None):
-        target = target or "mel"
+    def explain_many(self, images, *, target, method, **options):
+        self.options = options
+        return [self._heatmap(i, t or "mel", method) for i, t in zip(images, target, strict=True)]
+
+    def explain_likeness(self, image, other, *, method, **options):
+        self.options = options
+        return tuple(self._heatmap(i, "similarity", method) for i in (image, other))
+
+    def _heatmap(self, image, target, method):
         values = np.zeros((image.height, image.width), dtype=np.float32)
         if self.peaks[target]:
             values[: image.height // 2] = 1
-        return Heatmap(values=values, peak=self.peaks[target], method=method, target=target)
+        return Heatmap(values, self.peaks[target], method, target, score=0.5)
 
     def class_bank(self):
         return self.bank
@@ -153,9 +161,6 @@ class TestStart:
         with pytest.raises(SystemExit) as stop:
             cli.main(["clasify", "a.png"])
         assert stop.value.code == 2
-
-    def test_methods_are_those_of_explain(self):
-        assert get_args(cli.Method) == tuple(METHODS)
 
     def test_default_model_is_the_checkouts_own_or_the_hubs(self, monkeypatch, tmp_path):
         module = tmp_path / "dermsim" / "command.py"
@@ -348,6 +353,7 @@ class TestExplain:
             "picture": str(folder / "a.png"),
             "target": "nv",
             "method": "layercam",
+            "score": 0.5,
             "peak": 0.5,
             "strength": 0.25,
             "output": str(output),
@@ -358,6 +364,61 @@ class TestExplain:
         _, out, _ = run("explain", folder / "a.png", "--target", "df", "-o", output)
         assert "Nothing in the picture speaks for the target." in out
         assert np.array_equal(np.asarray(Image.open(output))[0, 0], [255, 0, 0])
+
+    def test_malignancy_and_enrolled_classes_are_targets(self, run, stub, folder, tmp_path):
+        picture, bank = folder / "a.png", tmp_path / "bank.safetensors"
+        run("enroll", "--name", "bullseye", picture, "--bank", bank)
+        for target, strength in {"malignancy": 0.5, "bullseye": 0.5, "Melanoma": 1.0}.items():
+            arguments = ("--target", target, "--bank", bank, "-o", tmp_path / "out.png", "--json")
+            status, out, err = run("explain", picture, *arguments)
+            assert (status, err) == (0, "")
+            document = json.loads(out)
+            assert document["target"] == {"Melanoma": "mel"}.get(target, target)
+            assert document["strength"] == strength
+            assert stub.options["bank"].names[-1] == "bullseye"
+        answer = run("explain", picture, "--target", "bullseye", "-o", tmp_path / "out.png")
+        assert_refused(answer, "unknown dx 'bullseye'")
+
+    def test_a_likeness_is_painted_on_both_pictures(self, run, stub, folder, tmp_path):
+        output = tmp_path / "both.png"
+        arguments = ("--like", folder / "b.png", "--method", "hirescam", "-o", output, "--json")
+        status, out, err = run("explain", folder / "a.png", *arguments)
+        assert (status, err) == (0, "")
+        document = json.loads(out)
+        assert document["like"] == str(folder / "b.png")
+        assert (document["target"], document["method"]) == ("similarity", "hirescam")
+        assert (document["score"], document["peak"], document["peak_like"]) == (0.5, 0.1, 0.1)
+        assert document["strength"] == 0.5
+        with Image.open(output) as painted:
+            assert painted.size == (40 + 12 + 40, 30)
+            assert painted.getpixel((5, 28)) == (255, 0, 0)
+            assert painted.getpixel((60, 28)) == (0, 0, 255)
+            assert painted.getpixel((60, 2)) != (0, 0, 255)
+
+    @pytest.mark.parametrize(
+        ("text", "layer"), [("-2", -2), ("3", 3), ("layer3.0.conv1", "layer3.0.conv1")]
+    )
+    def test_layer_and_smoothing_reach_the_engine(self, run, stub, folder, tmp_path, text, layer):
+        arguments = (f"--layer={text}", "--smooth", "-o", tmp_path / "out.png")
+        assert run("explain", folder / "a.png", *arguments)[0] == 0
+        assert (stub.options["layer"], stub.options["smooth"]) == (layer, True)
+
+    def test_the_outline_is_drawn_when_asked_for(self, run, stub, folder, tmp_path):
+        output = tmp_path / "out.png"
+        run("explain", folder / "a.png", "-o", output)
+        plain = np.asarray(Image.open(output))
+        run("explain", folder / "a.png", "--outline", "-o", output)
+        changed = (np.asarray(Image.open(output)) != plain).any(axis=(1, 2))
+        assert changed[13:17].any() and not changed[20:].any()
+
+    def test_two_questions_at_once(self, run, stub, folder):
+        arguments = ("--target", "mel", "--like", folder / "b.png")
+        assert_refused(run("explain", folder / "a.png", *arguments), "ask one at a time")
+
+    def test_a_picture_to_be_like_that_is_none(self, run, stub, folder, tmp_path):
+        arguments = ("--like", folder / "c.jpg", "-o", tmp_path / "out.png")
+        assert_refused(run("explain", folder / "a.png", *arguments), "c.jpg is not an image")
+        assert not (tmp_path / "out.png").exists()
 
     def test_unknown_target(self, run, stub, folder):
         assert_refused(run("explain", folder / "a.png", "--target", "wart"), "unknown dx 'wart'")
@@ -459,6 +520,7 @@ class TestEvaluate:
             "corruptions": False,
             "shift": None,
             "shift_name": "",
+            "explanations": None,
         }
         assert stub.name == "some/model"
 
@@ -475,6 +537,36 @@ class TestEvaluate:
         assert run("evaluate", "some/model", "--data", "here", *further)[0] == 0
         assert evaluated["corruptions"] is True
         assert (evaluated["shift"], evaluated["shift_name"]) == (f"<{source}>", name)
+
+    @pytest.mark.parametrize("data", ["here", "synthetic"])
+    def test_explanations(self, run, evaluated, monkeypatch, data):
+        monkeypatch.setattr("dermsim.data.masks.load_masks", lambda source: f"<{source}>")
+        masks = ("--masks", "there") if data == "here" else ()
+        arguments = ("--explanations", *masks, "--methods", "gradcam", "--methods", "hirescam")
+        assert run("evaluate", "some/model", "--data", data, *arguments)[0] == 0
+        asked = evaluated["explanations"]
+        assert asked.outlines == ("<there>" if data == "here" else "<synthetic>")
+        assert asked.methods == ("gradcam", "hirescam")
+        assert asked.sizes == Sizes()
+
+    def test_a_quick_look_at_explanations(self, run, evaluated):
+        arguments = ("evaluate", "some/model", "--data", "synthetic", "--explanations")
+        assert run(*arguments, "--photographs", "3")[0] == 0
+        assert evaluated["explanations"].methods is None
+        assert evaluated["explanations"].sizes == Sizes(3, 3, 3, 3, 3)
+        answer = run(*arguments, "--photographs", "0")
+        assert_refused(answer, "asked for 0 photographs of each diagnosis: 1 is the least")
+
+    def test_explanations_need_outlines(self, run, stub, evaluated, tmp_path):
+        arguments = ("evaluate", "some/model", "--data", "here")
+        answer = run(*arguments, "--explanations")
+        assert_refused(answer, "--explanations needs --masks: the folder with the dermatologists'")
+        answer = run(*arguments, "--masks", tmp_path)
+        assert_refused(answer, "--masks, --methods and --photographs are for --explanations")
+        assert_refused(run(*arguments, "--photographs", "2"), "are for --explanations")
+        answer = run(*arguments, "--explanations", "--masks", tmp_path / "nowhere")
+        assert_refused(answer, "no folder of outlines at")
+        assert not evaluated
 
     def test_json_and_split(self, run, evaluated):
         _, out, _ = run("evaluate", "some/model", "--data", "here", "--split", "all", "--json")

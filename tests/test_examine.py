@@ -5,12 +5,15 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from datasets import concatenate_datasets
 from sklearn import metrics as sk
 
 from dermsim import examine
 from dermsim.card import model_card
 from dermsim.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from dermsim.data.facts import facts_of
+from dermsim.data.masks import Outlines
+from dermsim.data.synthetic import synthetic_outlines
 from dermsim.examine import (
     CELLS,
     evaluate_checkpoint,
@@ -19,6 +22,8 @@ from dermsim.examine import (
     evaluate_shift,
     predict_corrupted,
 )
+from dermsim.explanation_report import BASELINES
+from dermsim.explanations.settings import Asked, Sizes
 from dermsim.labels import CODES, LABEL2ID
 from dermsim.metrics import balanced_accuracy, lesion_bootstrap
 from dermsim.report import Report
@@ -51,6 +56,29 @@ def test_the_checkpoint_tells_how_it_was_measured(checkpoint, engine, synthetic)
     again = evaluate_checkpoint(engine, synthetic["test"], split="all")
     assert again.to_dict() == kept.to_dict()
     assert "balanced accuracy" in (checkpoint / "README.md").read_text().lower()
+
+
+def test_explanations_are_measured_beside_all_else(engine, synthetic, tmp_path):
+    rows = concatenate_datasets(list(synthetic.values()))
+    drawn = synthetic_outlines(len(set(rows["lesion_id"])), seed=0)
+    outlines = Outlines({name: picture.copy for name, picture in drawn.items()})
+    asked = Asked(outlines, ["gradcam"], Sizes().at_most(1))
+    report = evaluate_checkpoint(engine, rows, split="validation", explanations=asked)
+    plain = evaluate_checkpoint(engine, rows, split="validation")
+    assert report.metrics == plain.metrics and plain.explanations is None
+    maps = report.explanations.maps
+    assert list(maps) == ["gradcam", "gradcam smooth", *BASELINES]
+    assert maps["gradcam"].figures["energy"].n == maps["gradcam"].figures["road"].n == 7
+    report.save(tmp_path / "evaluation.json")
+    assert Report.load(tmp_path / "evaluation.json").markdown() == report.markdown()
+    assert "Where the maps lie" in report.markdown()
+    assert "Where the maps lie" in model_card(report, training={}, calibration=engine.calibration)
+
+
+def test_explanations_need_validation_beside_what_is_measured(engine, synthetic):
+    asked = Asked(Outlines({}))
+    with pytest.raises(ValueError, match="measured on the split test or validation: the layer"):
+        evaluate_checkpoint(engine, synthetic["test"], split="all", explanations=asked)
 
 
 def test_an_unknown_split_is_refused(engine, synthetic):

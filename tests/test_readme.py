@@ -43,13 +43,14 @@ def test_the_command_lines_run_in_order(tmp_path, capsys):
     from dermsim.cli import main
 
     draw_lesion("vasc", seed=3).save(tmp_path / "lesion.png")
+    draw_lesion("vasc", seed=4).save(tmp_path / "other.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         for command in COMMANDS:
             words = shlex.split(command)
             if words[0] == "dermsim" and "<source>" not in words:
                 assert main(words[1:]) == 0, f"{command}: {capsys.readouterr().err}"
-    assert (tmp_path / "heatmap.png").is_file()
+    assert (tmp_path / "heatmap.png").is_file() and (tmp_path / "alike.png").is_file()
     assert (tmp_path / "bank.safetensors").is_file()
 
 

@@ -39,6 +39,7 @@ class Canvas:
     Attributes:
         x: float32 array (side, side), horizontal position.
         y: float32 array (side, side), vertical position.
+        lesion: float32 array (side, side) in [0, 1], how much of each place the lesion covers.
         rng: The only source of chance.
     """
 
@@ -54,6 +55,7 @@ class Canvas:
         self._side = round(2 * EXTENT * pixels_per_unit)
         axis = np.linspace(-EXTENT, EXTENT, self._side, dtype=np.float32)
         self.x, self.y = np.meshgrid(axis, axis)
+        self.lesion = np.zeros_like(self.x)
         skin = np.array(_SKIN[rng.integers(len(_SKIN))]) + rng.normal(0, 0.02, 3)
         self._log = np.empty((3, self._side, self._side), dtype=np.float32)
         self._log[:] = np.log(skin)[:, None, None]
@@ -61,6 +63,10 @@ class Canvas:
         self.tint(self.noise(2.5), (0.98, 0.93, 0.94), rng.uniform(0.1, 0.6))
         self.tint(furrows(self, rng.uniform(9, 14)), (0.93, 0.91, 0.91), rng.uniform(0.0, 0.5))
         self._log += 0.02 * self.noise(12) + 0.018 * self.noise(28)
+
+    def outline(self) -> Image.Image:
+        """Return where the lesion is as an image of mode "L", 255 where it is."""
+        return Image.fromarray((self.lesion * 255).astype(np.uint8))
 
     def to_image(self) -> Image.Image:
         """Return the painting as an RGB image."""
@@ -141,8 +147,9 @@ def blob(
     ragged: float,
     edge: float,
     center: tuple[float, float] = (0.0, 0.0),
+    is_lesion: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Shape a lesion.
+    """Shape a lesion, or a part of one.
 
     Args:
         canvas: Where it will be painted.
@@ -150,6 +157,7 @@ def blob(
         ragged: 0 for an ellipse, 0.4 for a very irregular outline.
         edge: Width of its border as a share of the radius.
         center: Position of its middle.
+        is_lesion: Whether a dermatologist would draw the outline around it.
 
     Returns:
         The mask in [0, 1] and the distance from the middle (1 at the border), both (side, side).
@@ -161,7 +169,10 @@ def blob(
     distance = np.hypot(along, across) / radius
     distance += ragged * (0.7 * canvas.noise(1.0 / radius) + 0.35 * canvas.noise(3.0 / radius))
     distance += 0.06 * canvas.noise(8)
-    return sigmoid((1 - distance) / (0.3 * edge)), distance
+    mask = sigmoid((1 - distance) / (0.3 * edge))
+    if is_lesion:
+        canvas.lesion = np.maximum(canvas.lesion, mask)
+    return mask, distance
 
 
 def mesh(canvas: Canvas, cells: float) -> np.ndarray:
@@ -333,7 +344,7 @@ def paint_vasc(canvas: Canvas) -> None:
     radius = rng.uniform(0.2, 0.6)
     purple = rng.uniform(0, 1)
     mask, _ = blob(canvas, radius, ragged=0.10, edge=0.3)
-    halo, _ = blob(canvas, 1.4 * radius, ragged=0.1, edge=1.2)
+    halo, _ = blob(canvas, 1.4 * radius, ragged=0.1, edge=1.2, is_lesion=False)
     canvas.tint(halo, (0.97, 0.84, 0.86), rng.uniform(0.3, 1))
     canvas.tint(mask, (0.90 - 0.15 * purple, 0.42, 0.46 + 0.12 * purple), rng.uniform(0.7, 1.0))
     cells = mesh(canvas, rng.uniform(1.2, 2.4) / radius)

@@ -49,7 +49,49 @@ def draw_lesion(
     Raises:
         ValueError: If `dx` is not one of the seven codes.
     """
-    return _photograph(_paint(dx, seed, size), (seed, LABEL2ID[dx], view), size)
+    return _photograph(_paint(dx, seed, size).to_image(), (seed, LABEL2ID[dx], view), size)
+
+
+def draw_outline(
+    dx: str, *, seed: int, view: int = 0, size: tuple[int, int] = (200, 150)
+) -> Image.Image:
+    """Draw where the lesion of `draw_lesion` lies, as a dermatologist would outline it.
+
+    Args:
+        dx: As for `draw_lesion`, as are the others.
+        seed: Which lesion.
+        view: Which photograph of it.
+        size: Width and height, in pixels.
+
+    Returns:
+        A picture of mode ``"1"``, white where the lesion is.
+
+    Raises:
+        ValueError: If `dx` is not one of the seven codes.
+    """
+    return _outline(_paint(dx, seed, size).outline(), (seed, LABEL2ID[dx], view), size)
+
+
+def synthetic_outlines(
+    n_lesions: int = 240,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] = (200, 150),
+    images_per_lesion: int = 2,
+) -> dict[str, Image.Image]:
+    """Draw the outlines of the data set that `synthetic_ham10000` draws of the same arguments.
+
+    Returns:
+        By image_id a picture of mode ``"1"``, white where the lesion is.
+    """
+    outlines = {}
+    for lesion in range(n_lesions):
+        dx, lesion_seed = CODES[lesion % len(CODES)], seed * 1_000_003 + lesion
+        painted = _paint(dx, lesion_seed, size).outline()
+        for view in range(images_per_lesion):
+            image_id = f"SYN_{lesion * images_per_lesion + view:07d}"
+            outlines[image_id] = _outline(painted, (lesion_seed, LABEL2ID[dx], view), size)
+    return outlines
 
 
 def synthetic_ham10000(
@@ -83,7 +125,7 @@ def synthetic_ham10000(
     for lesion in range(n_lesions):
         dx = CODES[lesion % len(CODES)]
         lesion_seed = seed * 1_000_003 + lesion
-        painting = _paint(dx, lesion_seed, size)
+        painting = _paint(dx, lesion_seed, size).to_image()
         facts = {"lesion_id": f"SYNL_{lesion:07d}", "dx": dx, **_facts(dx, lesion_seed)}
         for view in range(images_per_lesion):
             image_id = f"SYN_{lesion * images_per_lesion + view:07d}"
@@ -94,14 +136,14 @@ def synthetic_ham10000(
     return Dataset.from_dict(columns, features=schema())
 
 
-def _paint(dx: str, seed: int, size: tuple[int, int]) -> Image.Image:
+def _paint(dx: str, seed: int, size: tuple[int, int]) -> Canvas:
     """Paint skin, lesion and hairs, larger than any view of them."""
     label = LABEL2ID[diagnosis(dx).code]
     canvas = Canvas(np.random.default_rng((seed, label)), pixels_per_unit=min(size) / 2)
     PAINTERS[dx](canvas)
     if canvas.rng.random() < 0.5:
         hairs(canvas, int(canvas.rng.integers(2, 16)))
-    return canvas.to_image()
+    return canvas
 
 
 def _photograph(
@@ -110,13 +152,7 @@ def _photograph(
     """Take a picture of a painting: turn, zoom, light, dark rim, sensor noise."""
     rng = np.random.default_rng(key)
     width, height = size
-    angle, zoom = rng.uniform(-0.6, 0.6), rng.uniform(0.98, 1.25)
-    step = 1 / zoom
-    cos, sin = step * np.cos(angle), step * np.sin(angle)
-    middle = np.array(painting.size) / 2 + rng.normal(0, 0.05, 2) * min(size)
-    corner = middle - np.array([[cos, -sin], [sin, cos]]) @ (np.array(size) / 2)
-    matrix = (cos, -sin, corner[0], sin, cos, corner[1])
-    view = painting.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
+    view = _viewed(painting, rng, size)
 
     x = np.linspace(-width / height, width / height, width, dtype=np.float32)
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
@@ -128,6 +164,23 @@ def _photograph(
     rgb = rgb * light[..., None] * rng.normal(1, 0.025, 3).astype(np.float32)
     rgb += rng.normal(0, 0.009, (height, width, 1)).astype(np.float32)
     return Image.fromarray((np.clip(rgb, 0, 1) * 255).astype(np.uint8))
+
+
+def _outline(painted: Image.Image, key: tuple[int, int, int], size: tuple[int, int]) -> Image.Image:
+    """Look at where a lesion was painted as `_photograph` looks at the painting."""
+    seen = _viewed(painted, np.random.default_rng(key), size)
+    return seen.point(lambda value: 255 * (value > 127), mode="1")
+
+
+def _viewed(painting: Image.Image, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """Look at a painting from an angle and a distance, which are the first that `rng` draws."""
+    angle, zoom = rng.uniform(-0.6, 0.6), rng.uniform(0.98, 1.25)
+    step = 1 / zoom
+    cos, sin = step * np.cos(angle), step * np.sin(angle)
+    middle = np.array(painting.size) / 2 + rng.normal(0, 0.05, 2) * min(size)
+    corner = middle - np.array([[cos, -sin], [sin, cos]]) @ (np.array(size) / 2)
+    matrix = (cos, -sin, corner[0], sin, cos, corner[1])
+    return painting.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
 
 
 def _facts(dx: str, seed: int) -> dict[str, Any]:

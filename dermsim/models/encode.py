@@ -75,6 +75,27 @@ def encode(
     return Encoding(embeddings, logits, pooled)
 
 
+def encode_pixels(
+    model: Encoder, pixel_values: npt.NDArray[np.float32], *, batch_size: int = 64
+) -> npt.NDArray[np.float32]:
+    """Run the encoder over images that are pixels already, as those made to test it are.
+
+    Args:
+        model: The encoder, in eval mode.
+        pixel_values: ``(N, 3, S, S)`` as the processor makes them.
+        batch_size: Images per forward pass.
+
+    Returns:
+        ``(N, 7)`` float32 logits.
+    """
+    parts = []
+    for start in range(0, len(pixel_values), batch_size):
+        batch = torch.from_numpy(np.ascontiguousarray(pixel_values[start : start + batch_size]))
+        with torch.inference_mode():
+            parts.append(model(batch.to(model.device)).logits.float().cpu().numpy())
+    return np.concatenate(parts)
+
+
 def weigh_facts(model: Encoder, facts: Sequence[Facts | None]) -> npt.NDArray[np.float32]:
     """Say what facts add to the logits, without looking at the images again.
 

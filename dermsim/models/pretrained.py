@@ -77,14 +77,22 @@ def as_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
     if isinstance(model, DermSimModel | DermSimEnsembleModel):
         return model
     with _UndrawnWeights():
-        whole = (
-            DermSimEnsembleModel(model.config)
-            if isinstance(model, DermSimEnsembleNetwork)
-            else DermSimModel(model.config)
-        )
+        whole = new_pretrained(model)
     whole.load_state_dict(model.state_dict())
     whole.train(model.training)
     return whole
+
+
+def new_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
+    """Make a model of transformers of the same shape, with the weights that training starts from.
+
+    They are drawn from torch's global generator.
+    """
+    from dermsim.models import DermSimEnsembleModel, DermSimModel
+
+    if isinstance(model, DermSimEnsembleNetwork):
+        return DermSimEnsembleModel(model.config)
+    return DermSimModel(model.config)
 
 
 def load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dermsim.ui import callbacks, render, tabs
+from dermsim.ui import callbacks, explaining, render, tabs
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.engine import DermSim
@@ -161,9 +161,11 @@ def _place_tabs(
     with gr.Tab("Explain", id="explain"):
         tabs.explain_tab(
             picture,
-            explain=bind(callbacks.explain),
-            blend=callbacks.blend,
-            data=bind(callbacks.explain_data),
+            bank,
+            explain=bind(explaining.explain),
+            compare=bind(explaining.compare, pictures=pictures),
+            menus=bind(explaining.menus),
+            data=bind(explaining.explain_data),
         )
     with gr.Tab("Similar cases", id="similar"):
         tabs.similar_tab(

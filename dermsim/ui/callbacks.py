@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from dermsim.data.ham10000 import load_ham10000
-from dermsim.data.images import read_image
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES, DISCLAIMER
 from dermsim.tasks.enroll import ClassBank
@@ -24,7 +22,6 @@ from dermsim.ui import render
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
-    from dermsim.tasks.explain import Heatmap
 
 Report = Callable[[float, str], object]
 """Told how far long work has come: the share done in [0, 1] and what is being done."""
@@ -33,10 +30,6 @@ MAX_NEIGHBORS = 24
 MAX_PICTURES = 50
 BANK_NAME = "dermsim-classes.safetensors"
 
-NOTHING_EXPLAINED = render.empty(
-    "Where does the model look?",
-    "Add a picture and a heatmap will show which regions raised a diagnosis's score.",
-)
 NOTHING_SIMILAR = render.empty(
     "Has this been seen before?",
     "Add a picture to find the past cases most like it, with what became known of each.",
@@ -46,24 +39,6 @@ NOTHING_COMPARED = render.empty(
     "Add a picture above, and enrol a class, to see which of them it resembles.",
 )
 """What the tabs say while there is no picture."""
-
-_SHOWN = (900, 900)  # pixels a picture needs at most on the page
-_KEPT = (300, 300)  # pixels of a heatmap kept per visitor; it comes from far fewer
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """A heatmap and what is needed to draw it again at another opacity.
-
-    Attributes:
-        image: Path of the picture explained.
-        heatmap: Where the evidence for the target lies.
-        strength: The map's peak over that of the map for the model's own answer, in [0, 1].
-    """
-
-    image: str
-    heatmap: Heatmap
-    strength: float
 
 
 def classify(engine: DermSim, image: str | None) -> tuple[str, str]:
@@ -78,46 +53,6 @@ def classify(engine: DermSim, image: str | None) -> tuple[str, str]:
         return "", render.legend()
     prediction = engine.predict([image])[0]
     return render.warning(prediction), render.verdict(prediction, engine.calibration)
-
-
-def explain(
-    engine: DermSim, image: str | None, target: str | None, opacity: float
-) -> tuple[Explanation | None, Image.Image | None, str]:
-    """Explain one diagnosis in a picture.
-
-    Args:
-        engine: The loaded checkpoint.
-        image: Path of the picture, or None while there is none.
-        target: One of `CODES`, or None for the model's own answer.
-        opacity: Of the map's strongest place, in [0, 1].
-
-    Returns:
-        What to keep for `blend`, the picture with its heatmap, and the words under it.
-
-    Raises:
-        ValueError: If the picture cannot be read or the target is not one of the seven.
-    """
-    if image is None:
-        return None, None, NOTHING_EXPLAINED
-    found, answer = _explain(engine, image, target)
-    caption = render.explanation(found.heatmap, answer, found.strength)
-    return found, blend(found, opacity), caption
-
-
-def blend(explanation: Explanation | None, opacity: float) -> Image.Image | None:
-    """Draw an explanation at another opacity in [0, 1]; the model is not asked again.
-
-    Raises:
-        ValueError: If the picture cannot be read any more.
-    """
-    if explanation is None:
-        return None
-    if not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
-        raise ValueError(f"Asked for an opacity of {opacity}: choose 0 to 1.")
-    picture = read_image(explanation.image, at_least=_SHOWN)
-    return render.overlay(
-        picture, explanation.heatmap, opacity=opacity, strength=explanation.strength
-    )
 
 
 def similar(
@@ -227,23 +162,6 @@ def classify_data(engine: DermSim, image: str | None) -> dict[str, object]:
     return {**prediction, "disclaimer": DISCLAIMER}
 
 
-def explain_data(
-    engine: DermSim, image: str | None, target: str | None, opacity: float
-) -> tuple[Image.Image, dict[str, object]]:
-    """Return the picture with its heatmap, and its facts: the ``/explain`` endpoint."""
-    found, answer = _explain(engine, _required(image), target)
-    drawn = blend(found, opacity)
-    assert drawn is not None
-    facts = {
-        "target": found.heatmap.target,
-        "method": found.heatmap.method,
-        "peak": found.heatmap.peak,
-        "strength": found.strength,
-        "answer": answer,
-    }
-    return drawn, facts
-
-
 def similar_data(engine: DermSim, image: str | None, k: int) -> list[dict[str, object]]:
     """Return the most similar past cases as JSON-able values: the ``/similar`` endpoint."""
     return [neighbor.to_dict() for neighbor in _neighbors(engine, _required(image), k)]
@@ -291,21 +209,6 @@ def _required(image: str | None) -> str:
     if image is None:
         raise ValueError("There is no picture yet: add one first.")
     return image
-
-
-def _explain(engine: DermSim, image: str, target: str | None) -> tuple[Explanation, str]:
-    """Explain a target against the model's own answer; return also that answer's code."""
-    if target is not None and target not in CODES:
-        raise ValueError(f"Unknown diagnosis {target!r}: choose one of {', '.join(CODES)}.")
-    photograph = read_image(image)
-    own = engine.explain(photograph)
-    same = target is None or target == own.target
-    heatmap = own if same else engine.explain(photograph, target=target)
-    # peaks of one picture compare with each other; on their own they have no scale
-    strength = min(heatmap.peak / own.peak, 1.0) if own.peak > 0 else float(heatmap.peak > 0)
-    small = np.asarray(ImageOps.contain(Image.fromarray(heatmap.values), _KEPT))
-    kept = replace(heatmap, values=small.clip(0, 1))
-    return Explanation(image=image, heatmap=kept, strength=strength), own.target
 
 
 def _neighbors(engine: DermSim, image: str, k: int) -> list[render.Neighbor]:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image, ImageOps
 
 from dermsim.labels import CODES, DISCLAIMER, LABELS, MALIGNANT, diagnosis
@@ -21,7 +20,6 @@ from dermsim.labels import CODES, DISCLAIMER, LABELS, MALIGNANT, diagnosis
 if TYPE_CHECKING:  # torch comes with them, and the page is served before it is needed
     from dermsim.results import Prediction
     from dermsim.tasks.classify import Calibration
-    from dermsim.tasks.explain import Heatmap
     from dermsim.tasks.retrieve import Neighbor
 
 Pictures = Callable[[str], Image.Image | None]
@@ -164,52 +162,6 @@ def bank_panel(counts: Mapping[str, int]) -> str:
         f'<ul style="--tone:{ENROLLED_COLOR}">{items}</ul><p class="ds-muted">In this browser tab '
         "only. Save them to a file to use them again with the same model.</p></div>"
     )
-
-
-def explanation(heatmap: Heatmap, answer: str, strength: float) -> str:
-    """Return the words under a heatmap: what it shows and how strong the evidence is.
-
-    Args:
-        heatmap: The map, its `target` a diagnosis code.
-        answer: Code of the model's own answer.
-        strength: The map's peak over that of the map for `answer`, in [0, 1].
-    """
-    name = escape(_name(heatmap.target))
-    if heatmap.peak <= 0:
-        finding = f"Nothing in this picture speaks for <strong>{name}</strong>."
-    elif heatmap.target == answer:
-        finding = f"Evidence for <strong>{name}</strong>, the model's own answer."
-    else:
-        finding = (
-            f"Evidence for <strong>{name}</strong>: {percent(strength)} as strong as for the "
-            f"model's own answer, {escape(_name(answer))}, and drawn that much fainter."
-        )
-    return (
-        f'<div class="ds ds-caption"><p class="ds-lead">{finding}</p>'
-        '<p class="ds-ramp" aria-hidden="true"><span>some</span><i></i><span>most evidence</span>'
-        '</p><p class="ds-muted">Grad-CAM is coarse: it shows which regions raised this class\'s '
-        "score, not where a lesion ends. The model sees the central square only.</p></div>"
-    )
-
-
-def overlay(
-    image: Image.Image, heatmap: Heatmap, *, opacity: float, strength: float, max_side: int = 900
-) -> Image.Image:
-    """Draw a heatmap over its picture.
-
-    Args:
-        image: RGB picture as `read_image` returns it.
-        heatmap: Map over the whole picture, of any size, values in [0, 1].
-        opacity: Of the map's strongest place, in [0, 1].
-        strength: How strong the evidence is, in [0, 1]; a faint map is drawn faint.
-        max_side: Longest side of the result in pixels.
-    """
-    shown = ImageOps.contain(image, (max_side, max_side)) if max(image.size) > max_side else image
-    resized = Image.fromarray(heatmap.values).resize(shown.size, Image.Resampling.BICUBIC)
-    values = np.asarray(resized).clip(0, 1)
-    alpha = (values * opacity * strength)[..., None]  # (h, w, 1)
-    mixed = np.asarray(shown) * (1 - alpha) + _heat_colors(values) * alpha
-    return Image.fromarray(mixed.round().astype(np.uint8))
 
 
 def neighbors(found: Sequence[Neighbor], pictures: Pictures | None, total: int) -> str:
@@ -367,11 +319,3 @@ def _thumbnail(picture: Image.Image, image_id: str) -> str:
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     alt = escape(f"Photograph of case {image_id}", quote=True)
     return f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" width="320" height="240">'
-
-
-def _heat_colors(values: np.ndarray) -> np.ndarray:
-    """Colour values (h, w) in [0, 1] as (h, w, 3) in [0, 255]: violet, teal, yellow."""
-    # Light rises along the ramp, so it also reads in grey and to colour-blind eyes.
-    stops = np.array([[68, 40, 110], [33, 120, 140], [60, 190, 130], [250, 230, 60]], np.float32)
-    places = np.linspace(0, 1, len(stops))
-    return np.stack([np.interp(values, places, stops[:, c]) for c in range(3)], axis=-1)

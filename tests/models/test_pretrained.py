@@ -14,6 +14,7 @@ from dermsim.models import (
     pretrained,
 )
 from dermsim.models.pretrained import as_pretrained, load_encoder, round_to_half, save_encoder
+from dermsim.models.untrained import untrained
 
 
 @pytest.fixture
@@ -149,3 +150,12 @@ def test_the_released_folder_ships_the_packages_source():
     assert shipped.keys() == SOURCES
     for name, text in shipped.items():
         assert text == (package / name).read_text(), name
+
+
+def test_an_untrained_encoder_starts_as_training_does(model, tmp_path):
+    save_encoder(model, DermSimImageProcessor(), tmp_path)
+    network, _ = load_encoder(tmp_path)
+    fresh = untrained(network, seed=3)
+    assert same(fresh, untrained(model, seed=3))
+    assert not same(fresh, network)
+    assert not fresh.classifier.bias.any()  # as `DermSimModel` draws it, not as torch does

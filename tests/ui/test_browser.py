@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from dermsim.data.synthetic import draw_lesion
+from dermsim.explaining import Explaining
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -84,6 +85,11 @@ def classified(page, path: str) -> None:
     page.locator("#verdict .ds-verdict").wait_for()
 
 
+def chosen(page, menu: str, option: str) -> None:
+    page.locator(f"{menu} input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
 def test_one_picture_fills_all_four_tabs(visit):
     page = visit()
     assert page.locator("#verdict").get_by_role("heading", name="Seven things").is_visible()
@@ -91,8 +97,8 @@ def test_one_picture_fills_all_four_tabs(visit):
     page.locator("#verdict .ds-verdict").wait_for()
 
     tab(page, "Explain")
-    page.locator("#evidence img").wait_for()
-    page.locator("#target").get_by_text("Dermatofibroma").click()
+    page.locator("#evidence img").first.wait_for()
+    chosen(page, "#target", "Dermatofibroma")
     page.locator("#evidence-words").get_by_text("Dermatofibroma").wait_for()
 
     tab(page, "Similar cases")
@@ -104,6 +110,73 @@ def test_one_picture_fills_all_four_tabs(visit):
     tab(page, "Enrol a class")
     page.locator("#comparison .ds-bars li").nth(6).wait_for()
     assert page.locator("#disclaimer").is_visible()
+
+
+def test_evidence_is_shown_by_any_method_beside_its_picture_and_downloaded(visit, tmp_path):
+    page = visit()
+    page.locator("#examples button img").nth(4).click()
+    page.locator("#verdict .ds-verdict").wait_for()
+    tab(page, "Explain")
+    page.locator("#evidence img").nth(1).wait_for()
+    words = page.locator("#evidence-words")
+    words.get_by_text("Grad-CAM", exact=True).wait_for()
+    chosen(page, "#method", "HiResCAM")
+    words.get_by_text("HiResCAM", exact=True).wait_for()
+    chosen(page, "#target", "Malignancy, against all that is benign")
+    words.get_by_text("malignancy", exact=True).wait_for()
+    before = page.locator("#evidence img").nth(1).get_attribute("src")
+    chosen(page, "#layer", "After layer3")
+    page.locator("#smooth input").check()
+    page.wait_for_function(
+        "old => document.querySelectorAll('#evidence img')[1].src !== old", arg=before
+    )
+    # before and after are two pictures of one size, the second uncovered by a handle
+    first, second = (page.locator("#evidence img").nth(i) for i in (0, 1))
+    assert first.get_attribute("src") != second.get_attribute("src")
+    with page.expect_download() as download:
+        page.locator("#evidence").get_by_label("Download").click()
+    download.value.save_as(tmp_path / "map.png")
+    with Image.open(tmp_path / "map.png") as saved:
+        assert (saved.format, saved.size) == ("PNG", (900, 675))
+    painted = page.request.get(second.get_attribute("src")).body()
+    assert (tmp_path / "map.png").read_bytes() == painted
+
+
+def test_a_likeness_is_shown_for_a_chosen_case_and_goes_with_its_picture(visit, monkeypatch):
+    asked, explain = [], Explaining.explain
+
+    def counted(*arguments, **options):
+        asked.append(options)
+        return explain(*arguments, **options)
+
+    monkeypatch.setattr(Explaining, "explain", counted)
+    page = visit()
+    page.locator("#examples button img").nth(2).click()
+    page.locator("#verdict .ds-verdict").wait_for()
+    tab(page, "Explain")
+    page.locator("#case input").click()
+    page.get_by_role("option").first.click()
+    page.locator("#alike img").wait_for()
+    page.locator("#alike-words").get_by_text("What makes the picture like").wait_for()
+    page.locator("#evidence").click()  # the menu is left, which is no second choice
+    page.wait_for_timeout(500)
+    assert len(asked) == 1
+    page.locator("#examples button img").nth(5).click()
+    page.locator("#alike img").wait_for(state="detached")
+
+
+def test_a_class_of_ones_own_can_be_explained(visit, five):
+    page = visit()
+    classified(page, five[0])
+    tab(page, "Enrol a class")
+    page.locator("#class-name textarea, #class-name input").fill("clover")
+    page.locator("#class-pictures input[type=file]").set_input_files(five[:2])
+    page.locator("#class-pictures img").nth(1).wait_for()
+    page.locator("#enrol").click()
+    page.locator("#bank li", has_text="clover").wait_for()
+    tab(page, "Explain")
+    chosen(page, "#target", "clover (yours)")
+    page.locator("#evidence-words").get_by_text("clover").wait_for()
 
 
 def test_a_class_is_taught_saved_and_loaded_and_stays_with_its_visitor(visit, five, tmp_path):

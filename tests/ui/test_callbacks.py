@@ -7,7 +7,7 @@ from PIL import Image
 
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES, LABELS, diagnosis
-from dermsim.ui import callbacks
+from dermsim.ui import callbacks, explaining
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +33,8 @@ def test_without_a_picture_each_tab_explains_itself(engine):
     notice, page = callbacks.classify(engine, None)
     assert notice == ""
     assert all(item.name in page for item in LABELS)
-    kept, picture, words = callbacks.explain(engine, None, None, 0.6)
-    assert kept is picture is None
-    assert "heatmap" in words
     assert "past cases most like it" in callbacks.similar(engine, None, 5)
     assert "enrol a class" in callbacks.compare(engine, engine.class_bank(), None)
-    assert callbacks.blend(None, 0.5) is None
 
 
 # With one.
@@ -57,39 +53,6 @@ def test_a_strange_picture_is_warned_of(engine, tmp_path):
     Image.fromarray(np.broadcast_to(stripes, (150, 192, 3)).astype(np.uint8)).save(path)
     assert engine.predict([path])[0].is_outlier
     assert "Unlike anything in training" in callbacks.classify(engine, str(path))[0]
-
-
-@pytest.mark.parametrize("target", [None, *CODES])
-def test_any_of_the_seven_can_be_explained(engine, lesion, target):
-    kept, picture, words = callbacks.explain(engine, lesion, target, 0.6)
-    expected = target or engine.predict([lesion])[0].label_name
-    assert kept.heatmap.target == expected
-    assert 0 <= kept.strength <= 1
-    assert picture.size == (200, 150)
-    assert diagnosis(expected).name in words
-
-
-def test_strength_is_the_peak_over_the_peak_of_the_models_own_answer(engine, lesion):
-    own = engine.explain(lesion)
-    other = next(code for code in CODES if code != own.target)
-    kept, _, _ = callbacks.explain(engine, lesion, other, 0.6)
-    expected = min(engine.explain(lesion, target=other).peak / own.peak, 1) if own.peak > 0 else 0
-    assert kept.strength == pytest.approx(expected)
-    assert callbacks.explain(engine, lesion, own.target, 0.6)[0].strength == float(own.peak > 0)
-
-
-def test_little_is_kept_of_a_large_picture(engine, tmp_path):
-    path = tmp_path / "large.png"
-    draw_lesion("nv", seed=1, size=(200, 150)).resize((2000, 1500)).save(path)
-    kept, picture, _ = callbacks.explain(engine, str(path), None, 0.6)
-    assert kept.heatmap.values.shape == (225, 300)
-    assert picture.size == (900, 675)
-
-
-def test_opacity_redraws_without_the_model(engine, lesion):
-    kept, drawn, _ = callbacks.explain(engine, lesion, None, 0.6)
-    assert np.array_equal(callbacks.blend(kept, 0.6), drawn)
-    assert np.array_equal(callbacks.blend(kept, 0), Image.open(lesion).convert("RGB"))
 
 
 def test_similar_cases_are_the_engines(engine, lesion):
@@ -182,18 +145,6 @@ def test_a_number_of_cases_out_of_range_is_refused(engine, lesion, k):
         callbacks.similar(engine, lesion, k)
 
 
-@pytest.mark.parametrize("opacity", [-0.1, 1.1, "half", None, float("nan")])
-def test_an_opacity_out_of_range_is_refused(engine, lesion, opacity):
-    with pytest.raises(ValueError, match="choose 0 to 1"):
-        callbacks.explain(engine, lesion, None, opacity)
-
-
-@pytest.mark.parametrize("target", ["melanoma", "", 4])
-def test_an_unknown_target_is_refused(engine, lesion, target):
-    with pytest.raises(ValueError, match="choose one of akiec"):
-        callbacks.explain(engine, lesion, target, 0.6)
-
-
 def _damaged(folder, kind: str) -> str:
     """Write a picture that must be refused."""
     path = folder / f"{kind}.jpg"
@@ -226,7 +177,8 @@ def test_a_bad_picture_is_refused_everywhere_with_the_same_sentence(engine, tmp_
     bank = engine.class_bank()
     for act in (
         lambda: callbacks.classify(engine, path),
-        lambda: callbacks.explain(engine, path, None, 0.6),
+        lambda: explaining.explain(engine, path),
+        lambda: explaining.case_choices(engine, path),
         lambda: callbacks.similar(engine, path, 5),
         lambda: callbacks.compare(engine, bank, path),
         lambda: callbacks.enroll(engine, bank, "clover", [path]),
@@ -275,7 +227,7 @@ def test_an_unusual_picture_is_read_as_what_it_shows(engine, tmp_path, kind):
 
 def test_the_endpoints_answers_are_json(engine, lesion, five):
     bank = callbacks.enroll(engine, engine.class_bank(), "clover", five)
-    drawn, facts = callbacks.explain_data(engine, lesion, "nv", 0.6)
+    drawn, facts = explaining.explain_data(engine, lesion, "nv", 0.6)
     answers = [
         callbacks.classify_data(engine, lesion),
         facts,
@@ -293,7 +245,7 @@ def test_the_endpoints_answers_are_json(engine, lesion, five):
 def test_the_endpoints_ask_for_a_picture(engine):
     for act in (
         lambda: callbacks.classify_data(engine, None),
-        lambda: callbacks.explain_data(engine, None, None, 0.6),
+        lambda: explaining.explain_data(engine, None, "", 0.6),
         lambda: callbacks.similar_data(engine, None, 5),
         lambda: callbacks.compare_data(engine, engine.class_bank(), None),
     ):

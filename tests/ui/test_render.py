@@ -1,14 +1,12 @@
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from dermsim.labels import CODES, DISCLAIMER, LABELS
 from dermsim.results import Prediction
 from dermsim.tasks.classify import Calibration, OperatingPoint
-from dermsim.tasks.explain import Heatmap
 from dermsim.tasks.retrieve import Neighbor
 from dermsim.ui import render
 
@@ -34,12 +32,6 @@ def prediction(**changes) -> Prediction:
 def neighbor(**changes) -> Neighbor:
     facts = {"dx_type": "histo", "age": 45.0, "sex": "male", "localization": "back"}
     return replace(Neighbor("ISIC_0024306", "HAM_0000118", "nv", 0.934, facts), **changes)
-
-
-def heatmap(peak: float = 2.0, target: str = "mel") -> Heatmap:
-    values = np.zeros((60, 80), dtype=np.float32)
-    values[25:35, 35:45] = 1
-    return Heatmap(values, peak, "gradcam", target)
 
 
 @pytest.mark.parametrize(
@@ -159,40 +151,3 @@ def test_the_census_counts_each_diagnosis():
     page = render.neighbors(found, None, 3)
     assert "2 × Melanocytic naevus" in page
     assert "1 × Melanoma" in page
-
-
-def test_an_overlay_colours_where_the_evidence_is_and_nothing_else():
-    image = Image.new("RGB", (80, 60), "#c08070")
-    drawn = np.asarray(render.overlay(image, heatmap(), opacity=0.6, strength=1.0))
-    assert drawn.shape == (60, 80, 3)
-    assert (drawn[:15] == np.asarray(image)[:15]).all()
-    assert np.abs(drawn[30, 40].astype(int) - np.asarray(image)[30, 40]).max() > 40
-
-
-def test_a_faint_map_is_drawn_faint():
-    image = Image.new("RGB", (80, 60), "#c08070")
-
-    def change(strength: float, opacity: float = 0.6) -> int:
-        drawn = render.overlay(image, heatmap(), opacity=opacity, strength=strength)
-        return int(np.abs(np.asarray(drawn).astype(int) - np.asarray(image)).sum())
-
-    assert change(1.0) > 3 * change(0.2) > 0
-    assert change(0.0) == change(1.0, opacity=0.0) == 0
-
-
-def test_an_overlay_of_a_large_picture_fits_the_page():
-    drawn = render.overlay(Image.new("RGB", (2400, 1800)), heatmap(), opacity=1, strength=1)
-    assert drawn.size == (900, 675)
-
-
-@pytest.mark.parametrize(
-    ("peak", "answer", "strength", "words"),
-    [
-        (2.0, "mel", 1.0, "the model's own answer."),
-        (0.5, "nv", 0.25, "25 % as strong as for the model's own answer, Melanocytic naevus"),
-        (0.0, "nv", 0.0, "Nothing in this picture speaks for <strong>Melanoma"),
-    ],
-)
-def test_an_explanation_says_how_strong_the_evidence_is(peak, answer, strength, words):
-    page = render.explanation(heatmap(peak), answer, strength).replace("\u00a0", " ")
-    assert words in page

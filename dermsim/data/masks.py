@@ -1,0 +1,168 @@
+"""Dermatologists' outlines of the lesions in a data set: for measuring where explanations lie.
+
+Tschandl et al., "Human-computer collaboration for skin cancer recognition" (2020),
+https://doi.org/10.1038/s41591-020-0942-0, published outlines for all of HAM10000. They are never an
+input of training.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+SUFFIX = "_segmentation"
+"""What the archive's outlines are called after their image_id."""
+
+_LAYOUTS = (
+    "a folder of Parquet files with the columns image_id and mask, a folder of pictures called "
+    f"<image_id>.png or <image_id>{SUFFIX}.png, or 'synthetic'"
+)
+
+
+class Outlines(Mapping[str, npt.NDArray[np.bool_]]):
+    """Outlines by image_id, each read and checked when it is asked for.
+
+    An outline is ``(H, W)`` bool, True where the lesion is.
+    """
+
+    def __init__(self, pictures: Mapping[str, Callable[[], Image.Image]]) -> None:
+        self._pictures = dict(pictures)
+
+    def __len__(self) -> int:
+        """Return the number of outlines."""
+        return len(self._pictures)
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the image_ids."""
+        return iter(self._pictures)
+
+    def __contains__(self, image_id: object) -> bool:
+        """Say whether there is one, without reading it."""
+        return image_id in self._pictures
+
+    def __getitem__(self, image_id: str) -> npt.NDArray[np.bool_]:
+        """Read one outline.
+
+        Raises:
+            KeyError: If there is none of this image.
+            ValueError: If it cannot be read, is not black and white, or shows no lesion.
+        """
+        try:
+            picture = self._pictures[image_id]()
+            values = np.asarray(picture if picture.mode == "1" else picture.convert("L"))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise ValueError(f"the outline of {image_id} cannot be read: {error}") from error
+        if values.dtype != np.bool_ and not np.isin(values, (0, 255)).all():
+            raise ValueError(
+                f"the outline of {image_id} holds greys: it must be black and white, white = lesion"
+            )
+        if not values.any():
+            raise ValueError(f"the outline of {image_id} shows no lesion: it is all black")
+        return values.astype(np.bool_)
+
+    def of(self, image_id: str, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """Return the outline for a photograph of a certain size.
+
+        Args:
+            image_id: Of the photograph.
+            size: Its width and height; an outline in other pixels is brought to these.
+
+        Returns:
+            ``(height, width)`` bool.
+
+        Raises:
+            KeyError: If there is none of this image.
+            ValueError: As for reading it, or if it is of a picture of another shape.
+        """
+        outline = self[image_id]
+        height, width = outline.shape
+        if (width, height) == size:
+            return outline
+        if abs(width / height - size[0] / size[1]) > 0.02 * size[0] / size[1]:
+            raise ValueError(
+                f"the outline of {image_id} is {width} x {height} pixels and the photograph "
+                f"{size[0]} x {size[1]}: they are not of the same picture"
+            )
+        scaled = Image.fromarray(outline.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+        return np.asarray(scaled) >= 0.5
+
+
+def load_masks(source: str | Path) -> Outlines:
+    """Find the outlines of a data set; each is read when it is asked for.
+
+    Args:
+        source: One of
+
+            - a folder of Parquet files with the columns ``image_id`` and ``mask`` (an encoded
+              picture, as the Hub keeps them);
+            - a folder, searched to any depth, of pictures called ``<image_id>.png`` or
+              ``<image_id>_segmentation.png``, as the archive keeps them;
+            - ``"synthetic"``: those of `dermsim.data.synthetic.synthetic_ham10000`.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If the layout is not recognised, a file is damaged, or an image_id is missing or
+            comes twice.
+    """
+    if str(source) == "synthetic":
+        from dermsim.data.synthetic import synthetic_outlines
+
+        return Outlines({key: picture.copy for key, picture in synthetic_outlines().items()})
+    folder = Path(source)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder of outlines at {source}: pass {_LAYOUTS}")
+    if tables := sorted(folder.rglob("*.parquet")):
+        named = [row for table in tables for row in _table_rows(table)]
+    else:
+        named = [
+            (path.stem.removesuffix(SUFFIX), partial(_opened, path))
+            for path in sorted(folder.rglob("*.png"))
+        ]
+    if not named:
+        raise ValueError(f"{source} holds no outlines: pass {_LAYOUTS}")
+    pictures = dict(named)
+    if len(pictures) < len(named):
+        twice = next(
+            name for name, count in Counter(name for name, _ in named).items() if count > 1
+        )
+        raise ValueError(f"{source} holds two outlines of {twice}: remove one")
+    return Outlines(pictures)
+
+
+def _table_rows(path: Path) -> list[tuple[str, Callable[[], Image.Image]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        columns = set(pq.read_schema(path).names)
+        if missing := {"image_id", "mask"} - columns:
+            raise ValueError(
+                f"{path.name} lacks the column {' and '.join(sorted(missing))}: pass {_LAYOUTS}"
+            )
+        rows = pq.read_table(path, columns=["image_id", "mask"]).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path.name} is damaged or not Parquet: {error}") from error
+    found: list[tuple[str, Callable[[], Image.Image]]] = []
+    for number, row in enumerate(rows):
+        image_id, mask = row["image_id"], row["mask"]
+        encoded = mask.get("bytes") if isinstance(mask, dict) else mask
+        if not image_id or not isinstance(encoded, bytes):
+            raise ValueError(
+                f"row {number} of {path.name} (image_id {image_id}): "
+                "it needs an image_id and an encoded picture"
+            )
+        found.append((str(image_id), partial(_opened, encoded)))
+    return found
+
+
+def _opened(source: Path | bytes) -> Image.Image:
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    with Image.open(stream, formats=["PNG"]) as picture:
+        return picture.copy()

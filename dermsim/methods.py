@@ -1,0 +1,122 @@
+"""The ways of asking an encoder where it looked, by name; `dermsim.tasks.explain` goes them.
+
+Kept apart from the code, so that a menu or a command line can name them without loading torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+MethodName = Literal[
+    "gradcam",
+    "gradcam++",
+    "xgradcam",
+    "scorecam",
+    "hirescam",
+    "layercam",
+    "eigencam",
+    "rollout",
+    "gradattention",
+]
+"""What a method is called in the API, on the command line and in files."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way of making a heatmap.
+
+    Attributes:
+        name: What it is called in the API.
+        title: What its authors call it.
+        sentence: What it does, for who looks at the map.
+        paper: Where it is described.
+        needs_attention: Whether it reads the attention of a transformer, which a convolutional
+            network does not have.
+        follows_target: Whether another target makes another map.
+        is_slow: Whether it asks the encoder hundreds of times.
+    """
+
+    name: MethodName
+    title: str
+    sentence: str
+    paper: str
+    needs_attention: bool = False
+    follows_target: bool = True
+    is_slow: bool = False
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "gradcam",
+            "Grad-CAM",
+            "Adds up the channels of the feature map, each as important as its mean gradient.",
+            "https://arxiv.org/abs/1610.02391",
+        ),
+        Method(
+            "gradcam++",
+            "Grad-CAM++",
+            "As Grad-CAM, but places that raise the score weigh more within a channel.",
+            "https://arxiv.org/abs/1710.11063",
+        ),
+        Method(
+            "xgradcam",
+            "XGrad-CAM",
+            "As Grad-CAM, with gradients averaged where the channel is active.",
+            "https://arxiv.org/abs/2008.02312",
+        ),
+        Method(
+            "scorecam",
+            "Score-CAM",
+            "Hides all but what a channel responds to and asks how high the score still is; slow.",
+            "https://arxiv.org/abs/1910.01279",
+            is_slow=True,
+        ),
+        Method(
+            "hirescam",
+            "HiResCAM",
+            "Multiplies gradient and feature place by place: exactly what a linear head adds up.",
+            "https://arxiv.org/abs/2011.08891",
+        ),
+        Method(
+            "layercam",
+            "LayerCAM",
+            "As HiResCAM, keeping only gradients that raise the score.",
+            "https://doi.org/10.1109/TIP.2021.3089943",
+        ),
+        Method(
+            "eigencam",
+            "Eigen-CAM",
+            "Shows what dominates the features, whatever is asked for.",
+            "https://arxiv.org/abs/2008.00299",
+            follows_target=False,
+        ),
+        Method(
+            "rollout",
+            "Attention rollout",
+            "Follows a transformer's attention from the answer back to the picture.",
+            "https://arxiv.org/abs/2005.00928",
+            needs_attention=True,
+            follows_target=False,
+        ),
+        Method(
+            "gradattention",
+            "Gradient-weighted attention",
+            "As rollout, counting only the attention that raises the score.",
+            "https://arxiv.org/abs/2103.15679",
+            needs_attention=True,
+        ),
+    )
+}
+"""All methods by name, in the order of menus and tables."""
+
+
+def methods_for(*, has_attention: bool) -> tuple[Method, ...]:
+    """Return the methods that an encoder can be asked with.
+
+    Args:
+        has_attention: Whether every part of it is a transformer with global attention.
+    """
+    return tuple(m for m in METHODS.values() if has_attention or not m.needs_attention)

@@ -1,0 +1,57 @@
+"""What an explanation is: a map, its strength, and what it is of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+TOP = 0.5
+"""Share of its peak above which a map's top region lies."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """Evidence for one target in one image.
+
+    ``values * peak`` is the raw map: compare peaks before comparing maps, because a faint map
+    and a strong one both reach towards 1 in `values`.
+
+    Attributes:
+        values: (H, W) float32 in [0, 1]; all zero when nothing in the image speaks for the target.
+        peak: Largest raw value of the map before scaling, 0 when there is no evidence.
+        method: Key of `dermsim.methods.METHODS` that made the map.
+        target: What was explained, for example ``"mel"``.
+        score: The scalar that was explained, as the model gave it for the whole image: a logit,
+            log-odds or a cosine. None where it was not asked for.
+    """
+
+    values: npt.NDArray[np.float32]
+    peak: float
+    method: str
+    target: str
+    score: float | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields as plain Python values, `values` as nested lists."""
+        return {
+            "values": self.values.tolist(),
+            "peak": self.peak,
+            "method": self.method,
+            "target": self.target,
+            "score": self.score,
+        }
+
+    def top_region(self, level: float = TOP) -> npt.NDArray[np.bool_]:
+        """Return where the map reaches `level` of its peak, ``(H, W)``; nowhere without evidence.
+
+        Args:
+            level: Share of the peak, in (0, 1].
+
+        Raises:
+            ValueError: If `level` is out of range.
+        """
+        if not 0 < level <= 1:
+            raise ValueError(f"level is {level}, but must be in (0, 1].")
+        return (self.values >= level) & (self.values > 0)

@@ -48,5 +48,20 @@ app:  ## Serve the app with the released checkpoint
 bench:  ## Print the speed tables
 	for script in benchmarks/bench_*.py; do python $$script || exit 1; done
 
+MODEL ?= hub/dermsim-ham10000
+OUT ?= runs/protocols
+
+.PHONY: protocols
+protocols:  ## Measure MODEL by the protocols: DATA=, SHIFT=, FAR=, FOUR= (trained on four), LEFT_OUT= (one left out each)
+	mkdir -p $(OUT)
+	dermsim protocol retrieval $(MODEL) --data $(DATA) --shift $(SHIFT) --output $(OUT)/retrieval.json
+	dermsim protocol ambiguity $(MODEL) --data $(DATA) --output $(OUT)/ambiguity.json
+	dermsim protocol unfamiliar $(MODEL) --data $(DATA) $(LEFT_OUT:%=--also %) --shift $(SHIFT) \
+	    --far $(FAR) --output $(OUT)/unfamiliar.json
+	dermsim protocol few-shot $(FOUR) --data $(DATA) --output $(OUT)/few-shot.json
+	dermsim protocol incremental $(FOUR) --data $(DATA) --classes akiec vasc df \
+	    --output $(OUT)/incremental.json
+	dermsim atlas info --model $(MODEL) --data $(DATA) --split test --json > $(OUT)/atlas.json
+
 .PHONY: check
 check: lint types imports test  ## Run what CI runs

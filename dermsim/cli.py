@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
+from dermsim.cli_atlas import atlas_app
+from dermsim.cli_audit import Audit, detector_app
+from dermsim.cli_enroll import Enroll, bank_app
 from dermsim.cli_explain import Explain
 from dermsim.cli_gallery import gallery_app
 from dermsim.cli_hub import Push, PushDataset
+from dermsim.cli_protocols import protocol_app
 from dermsim.command import Command, ModelCommand, load_engine
-from dermsim.labels import CODES, DISCLAIMER, parse_dx
+from dermsim.labels import DISCLAIMER, parse_dx
 from dermsim.methods import MethodName
 from dermsim.terminal import (
     Pictures,
@@ -93,7 +97,8 @@ class Classify(ModelCommand):
         for name, image in pictures:
             result = {"picture": name, **engine.predict([image], facts=known)[0].to_dict()}
             if bank is not None:
-                result["enrolled"] = bank.predict(engine.embed([image]))[0]
+                vectors = engine.embed([image], space=bank.space.name)
+                result["enrolled"] = bank.predict(vectors)[0]
             results.append(result)
         answer = {"results": results, "errors": pictures.errors}
         show(answer, classify_table(results), as_json=self.json)
@@ -111,16 +116,29 @@ class Similar(ModelCommand):
     """How many cases."""
     where: UseAppendAction[tuple[str, ...]] = ()
     """Only cases with this fact, such as dx=mel or age=40-60; may be repeated."""
+    one_per_lesion: bool = False
+    """Of several photographs of one lesion, show the most similar only."""
+    gallery: Path | None = None
+    """Gallery to search in place of the checkpoint's own, made by `dermsim gallery build`."""
 
     def run(self) -> int:
-        """Search for each readable picture."""
+        """Search for each readable picture, and let its neighbours vote on the diagnosis."""
         where = parse_where(self.where)
         pictures = Pictures(find_pictures(self.pictures))
         engine = self.engine()
+        if self.gallery is not None:
+            from dermsim.tasks.retrieve import Gallery
+
+            engine.gallery = Gallery.load(self.gallery, fingerprint=engine.fingerprint)
         results = []
         for name, image in pictures:
-            neighbors = engine.search([image], self.k, where=where)[0]
-            results.append({"picture": name, "neighbors": [n.to_dict() for n in neighbors]})
+            query = engine.embed([image])
+            neighbors = engine.gallery.search(
+                query, self.k, where=where, one_per_lesion=self.one_per_lesion
+            )[0]
+            vote = engine.gallery.vote(query, where=where)[0]
+            found = [neighbor.to_dict() for neighbor in neighbors]
+            results.append({"picture": name, "neighbors": found, "vote": vote})
         answer = {"results": results, "errors": pictures.errors}
         show(answer, similar_table(results), as_json=self.json)
         return pictures.status
@@ -161,38 +179,6 @@ def _age_range(text: str) -> tuple[float, float]:
 
 
 app.command(name="explain")(Explain)
-
-
-@app.command(name="enroll")
-@dataclass(frozen=True, kw_only=True)
-class Enroll(ModelCommand):
-    """Teach a new class with a few pictures, and keep it in a file for `classify --bank`."""
-
-    pictures: Positional[tuple[Path, ...]]
-    """Photographs of the new class, or folders that are searched for them."""
-    name: str
-    """What the class is called."""
-    bank: Path
-    """File of enrolled classes to create or extend."""
-
-    def run(self) -> int:
-        """Extend the bank; one bad picture refuses all, so that no class is half learned."""
-        from dermsim.data.images import read_image
-        from dermsim.tasks.enroll import ClassBank
-
-        check_output(self.bank)
-        images = [read_image(path) for path in find_pictures(self.pictures)]
-        engine = self.engine()
-        if self.bank.exists():
-            bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
-        else:
-            bank = engine.class_bank()
-        bank = bank.enroll(self.name, engine.embed(images))
-        bank.save(self.bank)
-        new = ", ".join(name for name in bank.names if name not in CODES)
-        answer = {"bank": str(self.bank), "classes": list(bank.names), "pictures": len(images)}
-        show(answer, f"{self.bank} now holds {new}", as_json=self.json)
-        return 0
 
 
 @app.command(name="evaluate")
@@ -307,6 +293,18 @@ class Ensemble(Command):
         return 0
 
 
-app.command(gallery_app, name="gallery", help="Look into the gallery of past cases, or build one.")
+app.command(
+    gallery_app, name="gallery", help="Look into galleries of past cases, build and change them."
+)
+app.command(name="enroll")(Enroll)
+app.command(bank_app, name="bank", help="Look into files of enrolled classes, and change them.")
+app.command(
+    atlas_app, name="atlas", help="Look at the map of cases: clusters, outliers, export; redraw it."
+)
+app.command(name="audit")(Audit)
+app.command(
+    detector_app, name="detector", help="Look at what tells unfamiliar images, or refit it."
+)
+app.command(protocol_app, name="protocol", help="Measure a checkpoint by one of the protocols.")
 app.command(name="push")(Push)
 app.command(name="push-dataset")(PushDataset)

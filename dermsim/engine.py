@@ -18,8 +18,9 @@ from dermsim.data.tables import case_records
 from dermsim.explaining import Explaining
 from dermsim.labels import CODES
 from dermsim.loading import FACTS_CALIBRATION, load_parts
+from dermsim.mapping import draw_map
 from dermsim.models import Encoder, Processor
-from dermsim.models.encode import Encoding, encode, fingerprint
+from dermsim.models.encode import Encoding, encode, fingerprint, weigh_facts
 from dermsim.models.pretrained import round_to_half, save_encoder
 from dermsim.reading import calibrate_with_facts, read_predictions
 from dermsim.results import Analysis, Prediction
@@ -27,9 +28,8 @@ from dermsim.storage import atomic_path, save_json
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
-from dermsim.tasks.enroll import ClassBank, fit_prototype_temperature
+from dermsim.tasks.enroll import SPACES, ClassBank
 from dermsim.tasks.retrieve import Gallery, Neighbor
-from dermsim.vectors import centroids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -146,32 +146,25 @@ class DermSim(Explaining):
         cases = encode(model, processor, train["image"])
         held_out = encode(model, processor, validation["image"])
         labels, held_out_labels = np.array(train["dx"]), np.array(validation["dx"])
-        # An encoder can be trained without some diagnoses; those it knows, in the order of CODES.
-        known, positions, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        familiar = np.isin(held_out_labels, known)
         unseen = held_out.logits if calibration_logits is None else calibration_logits
-        prototypes = centroids(cases.embeddings, positions, len(known))
+        calibration = Calibration.fit(unseen, held_out_labels)
+        detector = OutlierDetector.fit(cases, labels, validation=held_out, fingerprint=mark)
         return cls(
             model,
             processor,
-            calibration=Calibration.fit(unseen, held_out_labels),
+            calibration=calibration,
             calibration_facts=calibrate_with_facts(model, unseen, validation),
-            detector=OutlierDetector.fit(
-                cases.pooled_features, labels, validation_features=held_out.pooled_features
-            ),
+            detector=detector,
             gallery=Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
-            classes=ClassBank.from_classes(
-                [CODES[label] for label in known],
-                prototypes,
-                counts.tolist(),
-                temperature=fit_prototype_temperature(
-                    held_out.embeddings[familiar],
-                    np.searchsorted(known, held_out_labels[familiar]),
-                    prototypes,
-                ),
+            classes=ClassBank.fit(
+                cases.pooled_features,
+                labels,
+                names=CODES,
+                validation=held_out.pooled_features,
+                validation_labels=held_out_labels,
                 fingerprint=mark,
             ),
-            atlas=EmbeddingMap.fit(cases.embeddings, list(train["image_id"])),
+            atlas=draw_map(cases, train, calibration=calibration, detector=detector),
         )
 
     def save_pretrained(
@@ -235,18 +228,16 @@ class DermSim(Explaining):
         known = None if facts is None else [facts]
         encoding = self._encode([photograph], facts=known)
         prediction = self._predictions(encoding, known)[0]
-        heatmap = (
-            self.explain(photograph, method=explain, target=target or prediction.label_name)
-            if explain
-            else None
-        )
+        goal = target or prediction.label_name
+        heatmap = self.explain(photograph, method=explain, target=goal) if explain else None
         x, y = self.atlas.transform(encoding.embeddings)[0].tolist()
         return Analysis(
             prediction=prediction,
             heatmap=heatmap,
             neighbors=tuple(self.search(encoding.embeddings, k)[0]),
             position=(x, y),
-            enrolled=bank.predict(encoding.embeddings)[0] if bank else None,
+            enrolled=bank.predict(getattr(encoding, bank.space.name))[0] if bank else None,
+            vote=self.gallery.vote(encoding.embeddings)[0],
         )
 
     def predict(
@@ -273,21 +264,29 @@ class DermSim(Explaining):
         return self._predictions(self._encode(_as_list(images), facts=known), known)
 
     def embed(
-        self, images: ImageSource | Sequence[ImageSource], *, batch_size: int = 32
+        self,
+        images: ImageSource | Iterable[ImageSource],
+        *,
+        batch_size: int = 32,
+        space: str = "embeddings",
     ) -> npt.NDArray[np.float32]:
         """Embed images.
 
         Args:
-            images: One image or a sequence of them: PIL images, paths or bytes.
+            images: One image or several: PIL images, paths or bytes.
             batch_size: Images per forward pass.
+            space: ``"embeddings"``, or ``"pooled_features"`` for what a `ClassBank` compares: its
+                ``space.name`` says which.
 
         Returns:
-            ``(N, D)`` float32, rows of unit length.
+            ``(N, D)`` float32; embeddings have rows of unit length.
 
         Raises:
-            ValueError: If an image cannot be read.
+            ValueError: If an image cannot be read, or the space is unknown.
         """
-        return self._encode(_as_list(images), batch_size=batch_size).embeddings
+        if space not in SPACES:
+            raise ValueError(f"Unknown space {space!r}; choose one of {', '.join(SPACES)}.")
+        return getattr(self._encode(_as_list(images), batch_size=batch_size), space)
 
     def search(
         self,
@@ -334,14 +333,18 @@ class DermSim(Explaining):
     def _predictions(
         self, encoding: Encoding, facts: Sequence[Facts | None] | None
     ) -> list[Prediction]:
+        image_logits = None
+        if facts is not None and self.detector.looks_at_logits:
+            image_logits = encoding.logits - weigh_facts(self.model, facts)
         return read_predictions(
             encoding,
             detector=self.detector,
             calibration=self.calibration,
             calibration_facts=self.calibration_facts,
             facts=facts,
+            image_logits=image_logits,
         )
 
 
-def _as_list(images: ImageSource | Sequence[ImageSource]) -> Sequence[ImageSource]:
+def _as_list(images: ImageSource | Iterable[ImageSource]) -> Iterable[ImageSource]:
     return [images] if isinstance(images, Image.Image | str | bytes | Path) else images

@@ -21,7 +21,6 @@ from dermsim.metrics import (
     FloatArray,
     IntArray,
     Interval,
-    average_precision,
     balanced_accuracy,
     class_auc,
     expected_calibration_error,
@@ -29,21 +28,15 @@ from dermsim.metrics import (
     macro_f1,
     macro_mean,
     mean_auc,
-    precision_at_k,
     score_ranks,
 )
+from dermsim.ranking import rank_gallery
 from dermsim.report import DECISION_RULE, Report
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.retrieve import Gallery
-from dermsim.vectors import check_embeddings, check_labels, l2_normalize
+from dermsim.vectors import check_labels
 
 __all__ = ["Report", "evaluate", "evaluate_classification", "evaluate_retrieval"]
-
-DEPTHS = (1, 5, 10)
-"""Depths k at which the precision of retrieval is measured."""
-
-CHUNK = 128
-"""Queries ranked at a time: bounds the memory of (queries, gallery) arrays."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +167,8 @@ def evaluate_retrieval(
 ) -> dict[str, Interval]:
     """Measure how often similar cases share the query's diagnosis.
 
-    Every query ranks the whole gallery by cosine similarity, cases of its own lesion left out; a
-    case is relevant when it has the query's diagnosis. Figures are means over the classes of the
-    queries, so that the naevi do not decide them, and stand beside what a random ranking gets.
+    See `dermsim.ranking`. Figures are means over the classes of the queries, so that the naevi do
+    not decide them, and stand beside what a random ranking gets.
 
     Args:
         query_embeddings: ``(N, D)`` of held-out images.
@@ -189,60 +181,26 @@ def evaluate_retrieval(
         seed: Their seed.
 
     Returns:
-        ``precision_at_1/5/10``, ``mean_average_precision`` and ``precision_chance``.
+        ``precision_at_1/5/10``, ``mean_average_precision``, ``majority_vote_at_5``, what the 16
+        nearest vote (``neighbor_balanced_accuracy``, the same ``_adjusted`` to how common each
+        diagnosis is, ``neighbor_malignancy_auc``), and ``precision_chance``.
 
     Raises:
         ValueError: If shapes do not match, or the gallery is too small to fill ten places.
     """
-    gallery = l2_normalize(gallery_embeddings).astype(np.float64)
-    queries = l2_normalize(check_embeddings(query_embeddings, dim=gallery.shape[1]))
-    wanted = check_labels(query_labels, rows=len(queries), num_classes=len(CODES))
-    stored = check_labels(gallery_labels, rows=len(gallery), num_classes=len(CODES))
-    _check_lesions(query_lesions, len(queries))
-    _check_lesions(gallery_lesions, len(gallery))
-    own = _same_lesion(query_lesions, gallery_lesions)
-    if own.shape[1] - own.sum(axis=1).max() < max(DEPTHS):
-        raise ValueError(f"the gallery needs at least {max(DEPTHS)} cases of other lesions.")
-    parts = [
-        _rank_gallery(
-            queries[i : i + CHUNK], wanted[i : i + CHUNK], gallery, stored, own[i : i + CHUNK]
-        )
-        for i in range(0, len(queries), CHUNK)
-    ]
+    rankings = rank_gallery(
+        query_embeddings,
+        query_labels,
+        query_lesions,
+        gallery_embeddings=gallery_embeddings,
+        gallery_labels=gallery_labels,
+        gallery_lesions=gallery_lesions,
+    )
     bootstrap = _Bootstrap(query_lesions, resamples, seed)
-    per_query = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return {name: _macro(bootstrap, scores, wanted) for name, scores in per_query.items()}
-
-
-def _macro(bootstrap: _Bootstrap, scores: FloatArray, labels: IntArray) -> Interval:
-    return bootstrap(lambda i: macro_mean(scores[i], labels[i], len(CODES)))
-
-
-def _rank_gallery(
-    queries: npt.NDArray[np.float32],
-    wanted: IntArray,
-    gallery: FloatArray,
-    stored: IntArray,
-    own: BoolArray,
-) -> dict[str, FloatArray]:
-    """Return each figure per query: arrays ``(n,)``."""
-    similarity = queries.astype(np.float64) @ gallery.T
-    similarity[own] = -np.inf  # last, and never relevant
-    relevant = (wanted[:, None] == stored[None, :]) & ~own
-    order = np.argsort(-similarity, axis=1, kind="stable")
-    ranked = np.take_along_axis(relevant, order, axis=1)
-    found = {f"precision_at_{k}": precision_at_k(ranked, k) for k in DEPTHS}
-    found["mean_average_precision"] = average_precision(ranked)
-    found["precision_chance"] = relevant.sum(axis=1) / (~own).sum(axis=1)
-    return found
-
-
-def _same_lesion(queries: Sequence[str | None], gallery: Sequence[str | None]) -> BoolArray:
-    """Return ``(N, M)`` bool; lesions that are not known match none."""
-    numbers = {lesion: i for i, lesion in enumerate(sorted({g for g in gallery if g is not None}))}
-    left = np.array([numbers.get(lesion, -1) if lesion is not None else -1 for lesion in queries])
-    right = np.array([numbers[lesion] if lesion is not None else -2 for lesion in gallery])
-    return left[:, None] == right[None, :]
+    found = {name: bootstrap(metric) for name, metric in rankings.metrics().items()}
+    labels, shares = rankings.labels, rankings.by_chance
+    chance = bootstrap(lambda i: macro_mean(shares[i], labels[i], len(CODES)))
+    return found | {"precision_chance": chance}
 
 
 def _check_lesions(lesion_ids: Sequence[str | None], rows: int) -> None:

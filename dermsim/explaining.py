@@ -18,6 +18,7 @@ from dermsim.methods import Method, methods_for
 from dermsim.reading import cut_region, place_heatmap
 from dermsim.tasks.explain import (
     ClassTarget,
+    EnrolledTarget,
     Heatmap,
     Layer,
     MalignancyTarget,
@@ -273,9 +274,10 @@ class Explaining:
         if name == MALIGNANCY:
             columns = tuple(LABEL2ID[code] for code in MALIGNANT)
             return MalignancyTarget(columns, self.calibration.temperature)
-        enrolled = bank.names if bank is not None else ()
-        if bank is not None and name in enrolled:
-            return SimilarityTarget(bank.prototypes[bank.names.index(name)])
-        own = [other for other in enrolled if other not in CODES]
+        own = [new.name for new in bank.enrolled] if bank is not None else []
+        if bank is not None and name in own:
+            head, space = bank.heads[own.index(name)], bank.space
+            directions = head.directions * bank.temperature  # cosines, where they are means
+            return EnrolledTarget(space.name, directions, head.nearest, space.center, space.scale)
         choices = ", ".join((*CODES, MALIGNANCY, *own))
         raise ValueError(f"Unknown diagnosis {name!r}: choose one of {choices}.")

@@ -49,12 +49,12 @@ def load_parts(folder: Path) -> dict[str, Any]:
             "calibration_facts": (
                 Calibration.load(folder / FACTS_CALIBRATION) if model.config.facts_dim else None
             ),
-            "detector": OutlierDetector.load(folder / "detector.safetensors"),
+            "detector": OutlierDetector.load(folder / "detector.safetensors", fingerprint=mark),
             "gallery": Gallery.load(folder / "gallery", fingerprint=mark),
             "classes": ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
             "atlas": EmbeddingMap.load(folder / "atlas.parquet"),
         }
-        _check_detector(parts["detector"], model)
+        _check_detector(parts["detector"], model, parts["gallery"])
         _check_atlas(parts["atlas"], parts["gallery"])
     except ValueError as error:
         raise ValueError(f"The checkpoint {folder} cannot be used: {error}") from error
@@ -70,29 +70,36 @@ def _check_labels(model: Encoder) -> None:
         )
 
 
-def _check_detector(detector: OutlierDetector, model: Encoder) -> None:
+def _check_detector(detector: OutlierDetector, model: Encoder, gallery: Gallery) -> None:
     members = model.members if isinstance(model, DermSimEnsembleNetwork) else [model]
-    width = sum(member.classifier.in_features for member in members)
-    if len(detector.whitening) != width:
-        raise ValueError(
-            f"detector.safetensors was made by another encoder: it takes {len(detector.whitening)} "
-            f"features, and the model has {width}."
-        )
+    widths = {
+        "pooled_features": sum(member.classifier.in_features for member in members),
+        "embeddings": gallery.dim,
+    }
+    if detector.measures is not None:
+        space, width = detector.measures
+        if width != widths[space]:
+            raise ValueError(
+                f"detector.safetensors was made by another encoder: it takes {space} of {width} "
+                f"dimensions, and the model's have {widths[space]}."
+            )
 
 
 def _check_atlas(atlas: EmbeddingMap, gallery: Gallery) -> None:
     """Refuse an atlas of other embeddings; it bears no fingerprint, but shares cases."""
-    width, expected = atlas.embeddings.shape[1], gallery.embeddings.shape[1]
+    width, expected = atlas.embeddings.shape[1], gallery.dim
     if width != expected:
         raise ValueError(
             f"atlas.parquet was made by another encoder: its embeddings have {width} dimensions, "
             f"and the gallery's {expected}."
         )
-    places = {record["image_id"]: row for row, record in enumerate(gallery.records)}
-    shared = [row for row, name in enumerate(atlas.image_ids) if name in places]
-    rows = [places[atlas.image_ids[row]] for row in shared]
+    found = gallery.records.rows_of("image_id", [{name} for name in atlas.image_ids])
+    shared = [row for row, rows in enumerate(found) if len(rows)]
+    if not shared:
+        return
     drawn = l2_normalize(atlas.embeddings[shared])
-    alike = np.einsum("nd,nd->n", drawn, gallery.embeddings[rows])
+    own = gallery.fetch(np.array([found[row][0] for row in shared]))
+    alike = np.einsum("nd,nd->n", drawn, own)
     if (alike < SAME_CASE).any():
         worst = atlas.image_ids[shared[int(alike.argmin())]]
         raise ValueError(

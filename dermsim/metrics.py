@@ -85,16 +85,24 @@ def lesion_bootstrap(
     return Interval(value, float(low), float(high), len(lesion_ids))
 
 
+def number_lesions(lesion_ids: Sequence[str | None]) -> IntArray:
+    """Number the lesions from 0 in the order in which they come.
+
+    Args:
+        lesion_ids: The lesion of each row; None means a lesion of its own.
+
+    Returns:
+        ``(N,)`` equal where the lesion is.
+    """
+    numbers: dict[object, int] = {}
+    # row numbers cannot collide with the ids, which are strings
+    keys = (row if lesion is None else lesion for row, lesion in enumerate(lesion_ids))
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
 def _resample(lesion_ids: Sequence[str | None], resamples: int, seed: int) -> list[IntArray]:
     """Return the row indices of each resample: as many lesions as there are, with replacement."""
-    # row numbers cannot collide with the ids, which are strings
-    keys: dict[object, int] = {}
-    groups = np.array(
-        [
-            keys.setdefault(i if lesion is None else lesion, len(keys))
-            for i, lesion in enumerate(lesion_ids)
-        ]
-    )
+    groups = number_lesions(lesion_ids)
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -205,6 +213,42 @@ def expected_calibration_error(
     gap = (probabilities.argmax(axis=1) == labels) - confidence
     bin_of = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     return float(np.abs(np.bincount(bin_of, weights=gap)).sum() / len(labels))
+
+
+def entropy(probabilities: npt.ArrayLike) -> FloatArray:
+    """How undecided each row is, in bits: 0 when one class has all, log2(C) when all are equal.
+
+    Args:
+        probabilities: ``(N, C)``.
+
+    Returns:
+        ``(N,)``.
+    """
+    values = np.asarray(probabilities, dtype=np.float64)
+    bits = np.log2(values, out=np.zeros_like(values), where=values > 0)
+    return np.maximum(-(values * bits).sum(axis=1), 0.0)
+
+
+def fpr_at_tpr(positive: BoolArray, scores: npt.NDArray[np.generic], tpr: float = 0.95) -> float:
+    """Share of the negative rows that pass where a share `tpr` of the positive rows does.
+
+    The false positive rate at 95 % true positives of work on unfamiliar images, where the familiar
+    are the positive ones (Liang et al., 2018, https://arxiv.org/abs/1706.02690).
+
+    Args:
+        positive: ``(N,)`` bool.
+        scores: ``(N,)`` higher means more likely positive.
+        tpr: Share of the positive rows that must pass, in (0, 1].
+
+    Returns:
+        In [0, 1]; NaN when all rows are positive or none is.
+    """
+    passing, others = np.sort(scores[positive])[::-1], scores[~positive]
+    if len(passing) == 0 or len(others) == 0:
+        return float("nan")
+    # the lowest score with which enough pass; rounded first, since 0.95 * 20 must be 19
+    lowest = passing[int(np.ceil(round(tpr * len(passing), 9))) - 1]
+    return float(np.mean(others >= lowest))
 
 
 def coverage_per_class(included: BoolArray, labels: IntArray) -> FloatArray:

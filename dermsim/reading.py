@@ -64,6 +64,7 @@ def read_predictions(
     calibration: Calibration,
     calibration_facts: Calibration | None = None,
     facts: Sequence[Facts | None] | None = None,
+    image_logits: npt.NDArray[np.float32] | None = None,
 ) -> list[Prediction]:
     """Say what logits mean, each row with the calibration that was fitted to its like.
 
@@ -73,11 +74,14 @@ def read_predictions(
         calibration: For images of whose patient nothing is known.
         calibration_facts: For the others; None when the encoder takes no facts.
         facts: What the logits already take into account, one per image; None for nothing.
+        image_logits: ``(N, 7)``, the logits of the images alone where there are facts; a detector
+            that looks at logits must not be swayed by who the patient is.
 
     Returns:
         One prediction per image.
     """
-    scores = detector.score(encoding.pooled_features)
+    seen = encoding if image_logits is None else replace(encoding, logits=image_logits)
+    scores = detector.score(seen)
     outliers = detector.is_outlier(scores)
     found = _read(encoding.logits, calibration, scores, outliers)
     if facts is None or calibration_facts is None:
@@ -96,6 +100,10 @@ def _read(
     probabilities = calibration.probabilities(logits)
     labels = probabilities.argmax(axis=1)
     sets = calibration.prediction_sets(probabilities)
+    levels = {
+        level: calibration.prediction_sets(probabilities, level=level)
+        for level in calibration.levels
+    }
     malignancy = calibration.malignancy(probabilities)
     malignant = calibration.is_malignant(probabilities)
     return [
@@ -108,6 +116,7 @@ def _read(
             is_malignant=bool(malignant[i]),
             ood_score=float(scores[i]),
             is_outlier=bool(outliers[i]),
+            prediction_sets={level: found[i] for level, found in levels.items()},
         )
         for i in range(len(probabilities))
     ]

@@ -331,6 +331,12 @@ _TITLES = {
     "expected_calibration_error": "Expected calibration error, 15 bins",
     "mean_set_size": "Diagnoses in a prediction set, mean",
     "mean_average_precision": "Retrieval: mAP, macro over classes",
+    "majority_vote_at_5": "Retrieval: majority of the 5 nearest (mMV@5), macro over classes",
+    "neighbor_balanced_accuracy": "Vote of the 16 nearest: balanced accuracy (most votes)",
+    "neighbor_balanced_accuracy_adjusted": (
+        "Vote of the 16 nearest: balanced accuracy (votes divided by class frequency)"
+    ),
+    "neighbor_malignancy_auc": "Vote of the 16 nearest: AUC, malignant against benign",
     "precision_chance": "Retrieval: precision by chance, macro over classes",
     "corrupted_balanced_accuracy": (
         f"Balanced accuracy ({DECISION_RULE}), mean over all corruptions and strengths"

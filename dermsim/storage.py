@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -117,6 +117,34 @@ def save_arrays(
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)
 
 
+def read_arrays(
+    path: str | Path,
+) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
+    """Read what `save_arrays` wrote, whatever it holds: the caller knows only then what to expect.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        The arrays and the facts, by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    source = _existing(path)
+    try:
+        with safe_open(source, framework="numpy") as file:
+            header = file.metadata() or {}
+            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        parsed = {key: json.loads(value) for key, value in header.items()}
+    except (SafetensorError, json.JSONDecodeError, OSError, TypeError, KeyError) as error:
+        raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
+    return values, parsed
+
+
 def load_arrays(
     path: str | Path, *, arrays: set[str], facts: set[str]
 ) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
@@ -134,23 +162,75 @@ def load_arrays(
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, or holds other names than expected.
     """
+    values, parsed = read_arrays(path)
+    name = Path(path).name
+    check_keys(parsed, facts, name=f"the header of {name}")
+    check_keys(values, arrays, name=name)
+    return values, parsed
+
+
+def map_arrays(
+    path: str | Path, *, arrays: set[str], facts: set[str]
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, object]]:
+    """Open what `save_arrays` wrote without reading it: each array stays on disk until it is used.
+
+    Args:
+        path: File to open. It must not be changed while the arrays are in use; replacing it is
+            harmless.
+        arrays: Names of the arrays the file must hold.
+        facts: Names of the facts the file must hold.
+
+    Returns:
+        The arrays, read-only and memory-mapped, and the facts, by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or holds other names than expected.
+    """
     from safetensors import SafetensorError, safe_open
 
     source = _existing(path)
     try:
-        with safe_open(source, framework="numpy") as file:
+        with safe_open(source, framework="numpy") as file:  # checks header and size
             header = file.metadata() or {}
-            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = set(file.keys())
         parsed = {key: json.loads(value) for key, value in header.items()}
-    except (SafetensorError, json.JSONDecodeError, OSError, TypeError, KeyError) as error:
+    except (SafetensorError, json.JSONDecodeError, OSError, TypeError) as error:
         raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
     check_keys(parsed, facts, name=f"the header of {source.name}")
-    check_keys(values, arrays, name=source.name)
-    return values, parsed
+    check_keys(dict.fromkeys(names), arrays, name=source.name)
+    with source.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        layout = json.loads(stream.read(length))
+    mapped: dict[str, npt.NDArray[Any]] = {}
+    for name in names:
+        kind = _DTYPES.get(layout[name]["dtype"])
+        if kind is None:
+            raise ValueError(
+                f"{source.name} holds {layout[name]['dtype']}, expected one of {sorted(_DTYPES)}."
+            )
+        shape = tuple(layout[name]["shape"])
+        start = 8 + length + layout[name]["data_offsets"][0]
+        if 0 in shape:  # nothing to map
+            mapped[name] = np.zeros(shape, kind)
+        else:
+            mapped[name] = np.memmap(source, dtype=kind, mode="r", offset=start, shape=shape)
+    return mapped, parsed
 
 
-def load_table(path: str | Path, *, columns: Sequence[str]) -> pa.Table:
+_DTYPES = {"F32": np.float32, "F16": np.float16, "I64": np.int64, "U8": np.uint8}
+"""Safetensors' names of the types that are memory-mapped."""
+
+
+def load_table(
+    path: str | Path, *, columns: Sequence[str], optional: Sequence[str] = ()
+) -> pa.Table:
     """Read a Parquet file that has exactly these columns, in this order.
+
+    Args:
+        path: The file.
+        columns: Columns it must have.
+        optional: Further columns it may have after them, in this order.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -164,7 +244,8 @@ def load_table(path: str | Path, *, columns: Sequence[str]) -> pa.Table:
         table = pq.read_table(source)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{source.name} is damaged or not Parquet: {error}.") from error
-    if table.column_names != list(columns):
+    besides = [name for name in optional if name in table.column_names]
+    if table.column_names != [*columns, *besides]:
         raise ValueError(
             f"{source.name} has the columns {table.column_names}, expected {list(columns)}."
         )

@@ -133,7 +133,7 @@ def classify_table(results: Sequence[dict[str, Any]]) -> str:
     rows = [
         [
             result["picture"],
-            "UNFAMILIAR" if result["is_outlier"] else "",
+            result["notice"] or "",
             result["label_name"],
             result["probabilities"][result["label_name"]],
             f"{result['malignancy']:.3f} {'malignant' if result['is_malignant'] else 'benign'}",
@@ -150,7 +150,7 @@ def classify_table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def similar_table(results: Sequence[dict[str, Any]]) -> str:
-    """Lay out what `dermsim similar` found, a row for each case."""
+    """Lay out what `dermsim similar` found: a row for each case, a line for each vote."""
     found = ("similarity", "dx", "image_id", "lesion_id")
     facts = ("age", "sex", "localization")
     rows = [
@@ -160,4 +160,9 @@ def similar_table(results: Sequence[dict[str, Any]]) -> str:
     ]
     if results and not rows:
         return "No case has all these facts."
-    return table(["picture", *found, *facts], rows)
+    votes = []
+    for result in results:
+        best = Counter(result["vote"]).most_common(3)
+        words = ", ".join(f"{name} {share:.3f}" for name, share in best)
+        votes.append(f"{result['picture']}: the nearest cases vote {words}")
+    return "\n".join([table(["picture", *found, *facts], rows), "", *votes])

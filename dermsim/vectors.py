@@ -73,11 +73,15 @@ def check_labels(labels: npt.ArrayLike, *, rows: int, num_classes: int) -> npt.N
     return array
 
 
-def l2_normalize(x: npt.ArrayLike) -> npt.NDArray[np.float32]:
+def l2_normalize(
+    x: npt.ArrayLike, *, dim: int | None = None, name: str = "embeddings"
+) -> npt.NDArray[np.float32]:
     """Scale every row to length 1.
 
     Args:
         x: ``(N, D)``.
+        dim: The D that is required, or None for any.
+        name: What to call the array in an error.
 
     Returns:
         ``(N, D)`` float32; the division is done in float64.
@@ -85,11 +89,11 @@ def l2_normalize(x: npt.ArrayLike) -> npt.NDArray[np.float32]:
     Raises:
         ValueError: If a row is zero and so has no direction, or `x` is not a valid ``(N, D)``.
     """
-    array = check_embeddings(x).astype(np.float64)
-    lengths = np.linalg.norm(array, axis=1, keepdims=True)
-    if (lengths == 0).any():
+    array = check_embeddings(x, dim=dim, name=name).astype(np.float64)
+    lengths = np.sqrt((array * array).sum(axis=1, keepdims=True))
+    if not lengths.all():
         row = int(np.flatnonzero(lengths == 0)[0])
-        raise ValueError(f"embeddings hold a zero vector in row {row}, which has no direction.")
+        raise ValueError(f"{name} hold a zero vector in row {row}, which has no direction.")
     return (array / lengths).astype(np.float32)
 
 
@@ -215,3 +219,55 @@ def neighbor_vote(
     rows = np.arange(len(unit))[:, None].repeat(nearest.shape[1], axis=1)
     np.add.at(votes, (rows, true[nearest]), worth[true[nearest]] * strength)
     return votes.argmax(axis=1)
+
+
+def spread(labels: npt.ArrayLike, size: int) -> npt.NDArray[np.int64]:
+    """Choose rows evenly over the classes, and within each evenly over its rows.
+
+    Args:
+        labels: ``(N,)`` integers.
+        size: How many rows at most. What a small class leaves of its share goes to the others.
+
+    Returns:
+        Sorted row numbers; all of them when there are no more than `size`.
+    """
+    classes, counts = np.unique(np.asarray(labels), return_counts=True)
+    quota, left = np.zeros(len(classes), dtype=np.int64), size
+    for place, c in enumerate(np.argsort(counts, kind="stable")):
+        quota[c] = min(counts[c], left // (len(classes) - place))
+        left -= quota[c]
+    chosen = [
+        np.flatnonzero(labels == c)[np.linspace(0, n - 1, q).round().astype(np.int64)]
+        for c, n, q in zip(classes, counts, quota, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def vote_shares(
+    similarity: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    *,
+    temperature: float = 0.07,
+) -> npt.NDArray[np.float64]:
+    """Turn the nearest cases of each query into probabilities of the classes.
+
+    A case counts ``exp((s - s_1) / temperature)``, where s is its similarity and s_1 that of the
+    nearest (Wu et al., 2018, https://arxiv.org/abs/1805.01978); one further vote goes to the
+    classes as they occur in the gallery, so that no few neighbours, however alike, make certain.
+
+    Args:
+        similarity: ``(N, K)`` cosines, descending.
+        labels: ``(N, K)`` integers, the neighbours' classes.
+        counts: ``(C,)``, cases of each class in the gallery.
+        temperature: How much more the nearest count; above 0.
+
+    Returns:
+        ``(N, C)`` float64, rows summing to 1.
+    """
+    prior = counts / counts.sum()
+    votes = np.tile(prior, (len(labels), 1))
+    strength = np.exp((similarity - similarity[:, :1]) / temperature)
+    rows = np.arange(len(labels))[:, None].repeat(labels.shape[1], axis=1)
+    np.add.at(votes, (rows, labels), strength)
+    return votes / votes.sum(axis=1, keepdims=True)

@@ -60,7 +60,8 @@ class StubEngine:
             is_outlier=bool(blue > 128),
         )
 
-    def embed(self, images):
+    def embed(self, images, *, space="embeddings"):
+        assert space == "embeddings"  # that is what its bank is of
         embeddings = np.zeros((len(images), 8), dtype=np.float32)
         for row, image in zip(embeddings, images, strict=True):
             row[CODES.index(self._predict(image).label_name)] = 0.8
@@ -147,8 +148,8 @@ class TestStart:
     @pytest.mark.parametrize(
         "command",
         [
-            *("classify", "similar", "explain", "enroll", "evaluate", "ensemble", "gallery"),
-            *("push", "push-dataset"),
+            *("classify", "similar", "explain", "enroll", "bank", "evaluate", "ensemble"),
+            *("gallery", "atlas", "audit", "detector", "protocol", "push", "push-dataset"),
         ],
     )
     def test_help_lists_every_command(self, command, capsys):
@@ -187,7 +188,7 @@ class TestClassify:
     def test_an_unfamiliar_picture_is_flagged_before_its_label(self, run, stub, folder):
         _, out, _ = run("classify", folder / "b.png")
         row = out.splitlines()[2]
-        assert 0 < row.index("UNFAMILIAR") < row.index("nv")
+        assert 0 < row.index("unlike anything in training") < row.index("nv")
 
     def test_json_is_one_document(self, run, stub, folder):
         status, out, err = run("classify", folder / "a.png", folder / "b.png", "--json")
@@ -195,6 +196,10 @@ class TestClassify:
         assert (status, err, document["errors"]) == (0, "", [])
         assert [result["label_name"] for result in document["results"]] == ["mel", "nv"]
         assert [result["is_outlier"] for result in document["results"]] == [False, True]
+        familiar, strange = document["results"]
+        assert (familiar["notice"], strange["notice"]) == (None, "unlike anything in training")
+        keys = list(strange)
+        assert keys.index("notice") < keys.index("label_name")
         assert document["results"][0]["picture"] == str(folder / "a.png")
         assert document["disclaimer"] == DISCLAIMER
 
@@ -683,7 +688,12 @@ class TestRealCheckpoint:
             assert painted.size == original.size
         assert run("enroll", "--name", "odd", picture, "--bank", bank, *model)[0] == 0
         (result,) = json.loads(run("classify", picture, "--bank", bank, *model)[1])["results"]
-        assert max(result["enrolled"], key=result["enrolled"].get) == "odd"
+        assert list(result["enrolled"]) == [*CODES, "odd"]
+        loaded = engine.DermSim.from_pretrained(checkpoint)
+        expected = ClassBank.load(bank, fingerprint=loaded.fingerprint).predict(
+            loaded.embed([picture], space="pooled_features")
+        )[0]
+        assert result["enrolled"] == pytest.approx(expected, rel=1e-4)
 
     def test_a_gallery_is_built_and_read_back(self, run, checkpoint, tmp_path):
         folder = tmp_path / "gallery"

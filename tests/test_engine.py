@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy as shallow_copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,8 +18,9 @@ from dermsim import DermSim, Facts
 from dermsim.data.facts import encode_facts, facts_of
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES
-from dermsim.models.encode import fingerprint
+from dermsim.models.encode import encode, fingerprint
 from dermsim.tasks.classify import Calibration
+from dermsim.tasks.detect import OutlierDetector
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,14 @@ def test_embeddings_are_unit_rows_whatever_the_batch(engine, synthetic):
     np.testing.assert_allclose(whole, pieces, atol=1e-5)
 
 
+def test_a_bank_compares_pooled_features(engine, synthetic):
+    images = list(synthetic["test"]["image"])[:3]
+    assert engine.class_bank().space.name == "pooled_features"
+    assert engine.embed(images, space="pooled_features").shape == (3, engine.class_bank().dim)
+    with pytest.raises(ValueError, match="Unknown space 'pixels'; choose one of pooled_features"):
+        engine.embed(images, space="pixels")
+
+
 def test_a_gallery_case_finds_itself_first(engine, synthetic):
     row = synthetic["train"][3]
     nearest = engine.search(row["image"], 3)[0]
@@ -83,7 +94,8 @@ def test_filters_reach_the_gallery(engine, lesion):
 
 
 def test_analyze_agrees_with_its_parts(engine, lesion):
-    bank = engine.class_bank().enroll("ulcer", engine.embed([draw_lesion("vasc", seed=1)]))
+    shots = engine.embed([draw_lesion("vasc", seed=1)], space="pooled_features")
+    bank = engine.class_bank().enroll("ulcer", shots)
     analysis = engine.analyze(lesion, k=3, target="nv", bank=bank)
     assert analysis.prediction == engine.predict(lesion)[0]
     assert list(analysis.neighbors) == engine.search(lesion, 3)[0]
@@ -91,6 +103,8 @@ def test_analyze_agrees_with_its_parts(engine, lesion):
         analysis.heatmap.values, engine.explain(lesion, target="nv").values
     )
     assert analysis.enrolled.keys() == {*CODES, "ulcer"}
+    asked = engine.embed(lesion, space=bank.space.name)
+    assert analysis.enrolled == pytest.approx(bank.predict(asked)[0])
     low, high = engine.atlas.coordinates.min(axis=0), engine.atlas.coordinates.max(axis=0)
     assert (low <= analysis.position).all()
     assert (analysis.position <= high).all()
@@ -200,6 +214,20 @@ def test_facts_change_the_prediction_and_nothing_of_the_picture(informed_engine,
     assert told.prediction.ood_score == without.prediction.ood_score
     assert (told.neighbors, told.position) == (without.neighbors, without.position)
     np.testing.assert_array_equal(told.heatmap.values, without.heatmap.values)
+
+
+@pytest.mark.parametrize("method", ["energy", "vim"])
+def test_facts_do_not_make_an_image_stranger(informed_engine, synthetic, lesion, method):
+    """Nor less strange, even where strangeness is read off the logits."""
+    images, labels = list(synthetic["train"]["image"]), synthetic["train"]["dx"]
+    seen = encode(informed_engine.model, informed_engine.processor, images)
+    seen = replace(seen, logits=seen.logits + 10)  # ViM wants some of them above 0
+    detector = OutlierDetector.fit(seen, labels, validation=seen, method=method)
+    told = shallow_copy(informed_engine)
+    told.detector = detector
+    with_facts, without = told.predict(lesion, facts=FACTS)[0], told.predict(lesion)[0]
+    assert with_facts.probabilities != without.probabilities
+    assert with_facts.ood_score == pytest.approx(without.ood_score, rel=1e-4)
 
 
 def test_facts_help_on_lesions_never_seen(informed_engine, synthetic):

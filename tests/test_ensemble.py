@@ -103,7 +103,9 @@ def test_the_gallery_is_searched_with_the_ensembles_own_embeddings(ensemble, syn
 
 
 def test_analyze_agrees_with_its_parts(ensemble, lesion):
-    bank = ensemble.class_bank().enroll("ulcer", ensemble.embed([draw_lesion("vasc", seed=1)]))
+    bank = ensemble.class_bank()
+    shots = ensemble.embed([draw_lesion("vasc", seed=1)], space=bank.space.name)
+    bank = bank.enroll("ulcer", shots)
     analysis = ensemble.analyze(lesion, k=3, target="nv", bank=bank)
     assert analysis.prediction == ensemble.predict(lesion)[0]
     assert list(analysis.neighbors) == ensemble.search(lesion, 3)[0]

@@ -121,7 +121,8 @@ def test_retrieval_against_a_slow_loop():
     def cosine(a, b):
         return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
 
-    per_query = {name: [] for name in found}
+    depths = [f"precision_at_{k}" for k in (1, 5, 10)]
+    per_query = {name: [] for name in [*depths, "mean_average_precision", "precision_chance"]}
     for query, label, lesion in zip(queries, labels, lesions, strict=True):
         others = [j for j in range(40) if owners[j] != lesion]
         others.sort(key=lambda j, q=query: -cosine(q, gallery[j]))

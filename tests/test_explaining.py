@@ -19,7 +19,8 @@ def lesion():
 @pytest.fixture(scope="module")
 def bank(engine):
     pictures = [draw_lesion("vasc", seed=s) for s in range(3)]
-    return engine.class_bank().enroll("clover", engine.embed(pictures))
+    bank = engine.class_bank()
+    return bank.enroll("clover", engine.embed(pictures, space=bank.space.name))
 
 
 def same(one, other):
@@ -52,13 +53,16 @@ def test_malignancy_is_explained_by_its_calibrated_log_odds(engine, lesion):
     assert {engine.explain(lesion, target=code).target for code in MALIGNANT} == set(MALIGNANT)
 
 
-def test_an_enrolled_class_is_explained_by_its_prototype(engine, lesion, bank):
-    heatmap = engine.explain(lesion, target="clover", bank=bank)
-    prototype = bank.prototypes[bank.names.index("clover")]
+@pytest.mark.parametrize("head", ["mean", "neighbors", "logistic"])
+def test_an_enrolled_class_is_explained_by_its_score_but_for_the_bias(engine, lesion, head):
+    bank = engine.class_bank()
+    pictures = [draw_lesion("vasc", seed=s) for s in range(3)]
+    taught = bank.enroll("clover", engine.embed(pictures, space=bank.space.name), head=head)
+    heatmap = engine.explain(lesion, target="clover", bank=taught)
     assert heatmap.target == "clover"
-    assert heatmap.score == pytest.approx(float(engine.embed(lesion)[0] @ prototype), abs=1e-5)
-    likeness = engine.explain(lesion, like=prototype)
-    assert same(heatmap, likeness) and likeness.target == "similarity"
+    score = taught.scores(engine.embed(lesion, space=bank.space.name))[0, -1]
+    expected = (score - taught.heads[0].bias) * taught.temperature
+    assert heatmap.score == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_diagnosis_is_the_classifiers_whatever_the_bank(engine, lesion, bank):

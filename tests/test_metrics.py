@@ -12,13 +12,16 @@ from dermsim.metrics import (
     class_auc,
     confusion_matrix,
     coverage_per_class,
+    entropy,
     expected_calibration_error,
     fit_temperature,
+    fpr_at_tpr,
     lesion_bootstrap,
     macro_f1,
     macro_mean,
     mean_auc,
     mean_average_precision,
+    number_lesions,
     precision_at_k,
     recall_per_class,
     score_ranks,
@@ -108,6 +111,33 @@ def test_calibration_error_by_hand():
     assert expected_calibration_error(np.array([0, 1]), sure) == pytest.approx(0.5)
 
 
+def test_entropy_agrees_with_scipy():
+    from scipy.stats import entropy as reference
+
+    probabilities = softmax(np.random.default_rng(0).normal(size=(20, 7)))
+    np.testing.assert_allclose(entropy(probabilities), reference(probabilities, base=2, axis=1))
+    np.testing.assert_array_equal(entropy([[1.0, 0.0], [0.5, 0.5]]), [0.0, 1.0])
+    assert str(entropy([[0.0, 1.0]])[0]) == "0.0"
+
+
+@pytest.mark.parametrize("tpr", [0.5, 0.8, 0.95, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_fpr_at_tpr_agrees_with_sklearns_curve(tpr, seed):
+    rng = np.random.default_rng(seed)
+    positive = rng.random(300) < 0.4
+    scores = np.round(rng.normal(size=300) + positive, 1)  # rounded, so that scores tie
+    fprs, tprs, _ = sk.roc_curve(positive, scores, drop_intermediate=False)
+    assert fpr_at_tpr(positive, scores, tpr) == pytest.approx(fprs[tprs >= tpr - 1e-12][0])
+
+
+def test_fpr_at_tpr_by_hand():
+    positive = np.arange(40) < 20
+    scores = np.r_[np.arange(20), np.repeat([0.5, 1.0], 10)]
+    assert fpr_at_tpr(positive, scores) == 0.5  # 19 of 20 pass from 1 on
+    assert np.isnan(fpr_at_tpr(positive[:20], scores[:20]))
+    assert np.isnan(fpr_at_tpr(positive[20:], scores[20:]))
+
+
 def test_coverage_per_class_by_hand():
     included = np.array([[True, False, True], [False, True, True], [True, True, False]])
     found = coverage_per_class(included, np.array([0, 0, 1]))
@@ -136,6 +166,11 @@ def test_retrieval_by_hand():
 def test_precision_at_k_refuses(k):
     with pytest.raises(ValueError, match=r"k must be within 1\.\.4"):
         precision_at_k(np.zeros((2, 4), dtype=bool), k)
+
+
+def test_lesions_are_numbered_and_unknown_ones_are_their_own():
+    assert number_lesions(["b", "a", None, "b", None, "2"]).tolist() == [0, 1, 2, 0, 3, 4]
+    assert number_lesions([]).shape == (0,)
 
 
 def test_bootstrap_agrees_with_a_slow_one():

@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 from dermsim.data.facts import Facts, facts_of
 from dermsim.models.encode import Encoding, weigh_facts
 from dermsim.reading import calibrate_with_facts, place_heatmap, read_predictions
+from dermsim.scores import EnergyScore
 from dermsim.tasks.classify import Calibration
+from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.explain import Heatmap
+from dermsim.vectors import l2_normalize
 
 NAMES = ("age", "sex", "localization")
 
@@ -58,8 +62,8 @@ def test_validation_without_any_facts_is_refused(informed_engine, synthetic):
 def test_each_row_is_read_with_the_calibration_of_its_like(informed_engine, facts, informed):
     rng = np.random.default_rng(1)
     detector = informed_engine.detector
-    pooled = rng.normal(size=(4, len(detector.whitening))).astype(np.float32)
-    encoding = Encoding(np.zeros((4, 2), np.float32), draw_logits(4), pooled)
+    embeddings = l2_normalize(rng.normal(size=(4, 16)))
+    encoding = Encoding(embeddings, draw_logits(4), np.zeros((4, 2), np.float32))
     plain, told = informed_engine.calibration, informed_engine.calibration_facts
     found = read_predictions(
         encoding, detector=detector, calibration=plain, calibration_facts=told, facts=facts
@@ -70,7 +74,23 @@ def test_each_row_is_read_with_the_calibration_of_its_like(informed_engine, fact
         assert list(found[i].probabilities.values()) == pytest.approx(probabilities.tolist())
         assert found[i].prediction_set == calibration.prediction_sets(probabilities[None])[0]
         assert found[i].is_malignant == calibration.is_malignant(probabilities[None])[0]
-        assert found[i].ood_score == pytest.approx(detector.score(pooled)[i])
+        assert found[i].ood_score == pytest.approx(detector.score(encoding)[i])
+        for level, codes in found[i].prediction_sets.items():
+            assert codes == calibration.prediction_sets(probabilities[None], level=level)[0]
+        assert list(found[i].prediction_sets) == ["0.80", "0.90", "0.95"]
+
+
+def test_a_detector_that_looks_at_logits_is_given_those_of_the_image_alone(informed_engine):
+    pooled, told, plain = np.ones((4, 8)), draw_logits(4), draw_logits(4) + 1
+    detector = OutlierDetector(EnergyScore(np.arange(7)), threshold=0.0)
+    encoding = Encoding(np.zeros((4, 2), np.float32), told, pooled.astype(np.float32))
+    calibration = informed_engine.calibration
+    found = read_predictions(
+        encoding, detector=detector, calibration=calibration, image_logits=plain
+    )
+    assert [p.ood_score for p in found] == pytest.approx((-logsumexp(plain, axis=1)).tolist())
+    found = read_predictions(encoding, detector=detector, calibration=calibration)
+    assert [p.ood_score for p in found] == pytest.approx((-logsumexp(told, axis=1)).tolist())
 
 
 def test_a_heatmap_lies_where_the_encoder_looked():

@@ -10,6 +10,7 @@ from dermsim.storage import (
     load_arrays,
     load_json,
     load_table,
+    map_arrays,
     save_arrays,
     save_json,
 )
@@ -141,3 +142,41 @@ def test_atomic_path_does_not_write_a_file_over_a_folder(tmp_path):
     ):
         fresh.write_text("a file")
     assert (tmp_path / "kept" / "inside").read_text() == "still here"
+
+
+def test_mapped_arrays_are_those_that_were_saved(tmp_path):
+    path = tmp_path / "a.safetensors"
+    arrays = {
+        "wide": np.arange(12, dtype=np.float32).reshape(3, 4),
+        "half": np.arange(5, dtype=np.float16),
+        "rows": np.arange(7, dtype=np.int64),
+        "bytes": np.arange(3, dtype=np.uint8),
+        "none": np.zeros((0, 4), np.float32),
+    }
+    save_arrays(path, arrays, facts={"kind": "test"})
+    mapped, facts = map_arrays(path, arrays=set(arrays), facts={"kind"})
+    assert facts == {"kind": "test"}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(mapped[name], array)
+        assert mapped[name].dtype == array.dtype
+    assert isinstance(mapped["wide"], np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        mapped["wide"][0, 0] = 1
+    save_arrays(path, {"other": np.ones(1, np.float32)}, facts={})  # replaces the file
+    np.testing.assert_array_equal(mapped["wide"], arrays["wide"])
+
+
+def test_mapped_arrays_are_checked(tmp_path):
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(FileNotFoundError, match="no file"):
+        map_arrays(path, arrays=set(), facts=set())
+    save_arrays(path, {"a": np.ones(3, np.float64)}, facts={})
+    with pytest.raises(ValueError, match="holds F64, expected one of"):
+        map_arrays(path, arrays={"a"}, facts=set())
+    with pytest.raises(ValueError, match=r"a\.safetensors has the keys"):
+        map_arrays(path, arrays={"b"}, facts=set())
+    with pytest.raises(ValueError, match="header of"):
+        map_arrays(path, arrays={"a"}, facts={"kind"})
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="damaged"):
+        map_arrays(path, arrays={"a"}, facts=set())

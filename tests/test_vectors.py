@@ -9,6 +9,7 @@ from dermsim.vectors import (
     l2_normalize,
     neighbor_vote,
     softmax,
+    spread,
 )
 
 
@@ -174,3 +175,17 @@ def test_neighbor_vote_weighs_rare_classes_up():
 def test_neighbor_vote_wants_a_group_for_each():
     with pytest.raises(ValueError, match="2 embeddings came with 1 groups"):
         neighbor_vote(on_circle(0, 1), [0, 1], ["a"], num_classes=2)
+
+
+@pytest.mark.parametrize("size", [1, 5, 12, 100])
+def test_spread_takes_evenly_and_no_row_twice(size):
+    labels = np.array([2, 0, 0, 5, 0, 0, 2, 0, 0, 0, 5, 2])
+    rows = spread(labels, size)
+    assert len(rows) == min(size, 12) == len(set(rows.tolist()))
+    assert (np.diff(rows) > 0).all()
+    counts = np.array([(labels[rows] == c).sum() for c in (0, 2, 5)])
+    whole = np.array([7, 3, 2])
+    # no class has two more than another that still has rows to give
+    assert all(
+        counts[a] <= counts[b] + 1 for a in range(3) for b in range(3) if counts[b] < whole[b]
+    )

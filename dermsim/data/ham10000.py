@@ -186,11 +186,22 @@ def _read_facts(dataset: Dataset) -> list[Facts]:
     if names is not None:  # a class label: negative means missing
         columns["dx"] = [names[label] if (label or 0) >= 0 else None for label in columns["dx"]]
     lines = zip(*(columns[column] for column in known), strict=True)
-    return [_normalise(row, dict(zip(known, line, strict=True))) for row, line in enumerate(lines)]
+    return [normalise(row, dict(zip(known, line, strict=True))) for row, line in enumerate(lines)]
 
 
-def _normalise(row: int, given: dict[str, Any]) -> Facts:
-    """Bring one row to the schema's values."""
+def normalise(row: int, given: dict[str, Any]) -> Facts:
+    """Bring one row to the schema's values.
+
+    Args:
+        row: Its number in the source, for errors.
+        given: What the source says, by column; ``dx`` in words.
+
+    Returns:
+        Every column but the image; ``dx`` is an index into `CODES`.
+
+    Raises:
+        ValueError: If image_id, lesion_id or dx is missing, or dx or age cannot be.
+    """
     text = {column: _text(value) for column, value in given.items()}
     image_id = text["image_id"]
     for column in ("image_id", "lesion_id", "dx"):

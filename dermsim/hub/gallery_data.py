@@ -18,7 +18,8 @@ from dermsim.hub.data_card import data_card
 from dermsim.hub.parquet import write_parquet
 from dermsim.labels import CODES, LABEL2ID
 from dermsim.storage import load_json, save_json
-from dermsim.tasks.retrieve import COLUMNS, HEADER, Gallery
+from dermsim.tasks.retrieve import COLUMNS, HEADER, CaseTable, Gallery
+from dermsim.tasks.retrieve.parts import Part
 from dermsim.vectors import check_embeddings
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ def load_gallery(folder: Path, *, fingerprint: str) -> Gallery:
             f"the gallery in {folder.name} was made by encoder {header['fingerprint']!r}, the "
             f"model is {fingerprint!r}."
         )
-    embeddings, records = [], []
+    embeddings = []
+    records: list[dict[str, Any]] = []
     for table in _tables(folder, [*COLUMNS, "embedding"]):
         values = table.column("embedding").combine_chunks().flatten()
         embeddings.append(values.to_numpy(zero_copy_only=False).reshape(len(table), -1))
@@ -127,7 +129,8 @@ def load_gallery(folder: Path, *, fingerprint: str) -> Gallery:
         )
     if np.abs(np.linalg.norm(check_embeddings(stacked), axis=1) - 1).max(initial=0) > UNIT:
         raise ValueError("the gallery holds embeddings that are not of length 1.")
-    return Gallery(stacked, tuple(records), fingerprint)
+    # the rows as they are: making them of length 1 again could change their last bits
+    return Gallery((Part(stacked),), CaseTable.build(records), fingerprint)
 
 
 class GalleryPictures:

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from dermsim.checkpoint import PARTS
+from dermsim.tasks.retrieve import OWN
 
 MADE_AT_THE_END = ("training.json", "evaluation.json", "README.md")
 """What a run writes only when it is through."""
@@ -16,7 +17,7 @@ SOMETIMES = ("calibration_facts.json",)
 """Parts that only some encoders have."""
 
 GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")
-"""What the gallery's own folder holds."""
+"""What the gallery's own folder holds as a run leaves it; one that was added to holds more."""
 
 SOURCES = re.compile(
     r"(configuration|network|modeling)_dermsim(_ensemble)?\.py"
@@ -47,7 +48,8 @@ def check_tidy(folder: Path) -> None:
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             raise ValueError(f"{name} in {folder} is a link: put the file itself there.")
-        if name not in wanted and name not in SOMETIMES and not SOURCES.fullmatch(name):
+        grown = path.parent == folder / "gallery" and OWN.fullmatch(path.name)
+        if name not in (*wanted, *SOMETIMES) and not SOURCES.fullmatch(name) and not grown:
             raise ValueError(f"{folder} holds {name}, which is no part of a checkpoint: remove it.")
         if path.is_file() and path.stat().st_size == 0:
             raise ValueError(f"{name} in {folder} is empty: write the checkpoint again.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,9 @@ __all__ = ["Calibration", "OperatingPoint", "fit_temperature", "softmax"]
 
 POINTS = {"balanced", "sensitivity_95"}
 """Names of the operating points that every calibration has."""
+
+LEVELS = ("0.80", "0.90", "0.95")
+"""Coverages that prediction sets are calibrated for beside the default one."""
 
 SENSITIVITY_TARGET = 0.95
 """Share of malignant validation images that the point ``sensitivity_95`` must catch."""
@@ -46,8 +49,8 @@ class OperatingPoint:
 
     def __post_init__(self) -> None:
         """Refuse anything outside [0, 1]."""
-        for field in fields(self):
-            _check_share(f"operating point {field.name}", getattr(self, field.name))
+        for part in fields(self):
+            _check_share(f"operating point {part.name}", getattr(self, part.name))
 
     def to_dict(self) -> dict[str, float]:
         """Return the fields as plain Python values."""
@@ -64,22 +67,28 @@ class Calibration:
         set_thresholds: By diagnosis code, the largest nonconformity ``1 - p`` with which the code
             still belongs to the prediction set; 1 means always.
         operating_points: ``"balanced"`` and ``"sensitivity_95"``, fitted on validation.
+        levels: Thresholds like `set_thresholds` for each of `LEVELS`; empty in a checkpoint that
+            was calibrated for its default coverage alone.
     """
 
     temperature: float
     alpha: float
     set_thresholds: dict[str, float]
     operating_points: dict[str, OperatingPoint]
+    levels: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse values that no fit can give."""
         if not _is_number(self.temperature) or not 0 < self.temperature < np.inf:
             raise ValueError(f"temperature must be positive, got {self.temperature!r}.")
         _check_alpha(self.alpha)
-        check_keys(self.set_thresholds, set(CODES), name="set_thresholds")
         check_keys(self.operating_points, POINTS, name="operating_points")
-        for code, value in self.set_thresholds.items():
-            _check_share(f"set threshold of {code}", value)
+        if self.levels != {}:
+            check_keys(self.levels, set(LEVELS), name="levels")
+        for thresholds in (self.set_thresholds, *self.levels.values()):
+            check_keys(thresholds, set(CODES), name="set_thresholds")
+            for code, value in thresholds.items():
+                _check_share(f"set threshold of {code}", value)
 
     @classmethod
     def fit(
@@ -106,13 +115,19 @@ class Calibration:
             alpha=alpha,
             set_thresholds=_conformal_thresholds(probabilities, targets, alpha),
             operating_points=_operating_points(_malignancy(probabilities), _is_malignant(targets)),
+            levels={
+                level: _conformal_thresholds(probabilities, targets, 1.0 - float(level))
+                for level in LEVELS
+            },
         )
 
     def probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return calibrated probabilities ``(N, 7)``, rows summing to 1, from raw logits."""
         return softmax(_check_logits(logits), self.temperature)
 
-    def included(self, probabilities: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    def included(
+        self, probabilities: npt.ArrayLike, *, level: str | None = None
+    ) -> npt.NDArray[np.bool_]:
         """Say which diagnoses cannot be excluded.
 
         A code is in the set when ``1 - p`` does not exceed its threshold; the most probable code
@@ -120,17 +135,30 @@ class Calibration:
 
         Args:
             probabilities: ``(N, 7)`` from `probabilities`.
+            level: Coverage, one of `LEVELS`; None for the default, ``1 - alpha``.
 
         Returns:
             ``(N, 7)`` bool.
+
+        Raises:
+            ValueError: If the checkpoint was not calibrated for that coverage.
         """
         values = _check_probabilities(probabilities)
-        thresholds = np.array([self.set_thresholds[code] for code in CODES])
+        if level is not None and level not in self.levels:
+            known = ", ".join(self.levels) or f"the default {1 - self.alpha:.2f} alone"
+            raise ValueError(
+                f"there are no prediction sets of coverage {level!r}: this checkpoint was "
+                f"calibrated for {known}."
+            )
+        chosen = self.set_thresholds if level is None else self.levels[level]
+        thresholds = np.array([chosen[code] for code in CODES])
         members = 1.0 - values <= thresholds
         members[np.arange(len(values)), values.argmax(axis=1)] = True
         return members
 
-    def prediction_sets(self, probabilities: npt.ArrayLike) -> list[tuple[str, ...]]:
+    def prediction_sets(
+        self, probabilities: npt.ArrayLike, *, level: str | None = None
+    ) -> list[tuple[str, ...]]:
         """Return the codes that cannot be excluded, most probable first, one tuple per row.
 
         Class-conditional split conformal prediction (Sadinle, Lei and Wasserman, 2019,
@@ -140,11 +168,15 @@ class Calibration:
 
         Args:
             probabilities: ``(N, 7)`` from `probabilities`.
+            level: Coverage, one of `LEVELS`; None for the default, ``1 - alpha``.
+
+        Raises:
+            ValueError: If the checkpoint was not calibrated for that coverage.
         """
         values = _check_probabilities(probabilities)
         return [
             tuple(CODES[c] for c in np.argsort(-row, kind="stable") if member[c])
-            for row, member in zip(values, self.included(values), strict=True)
+            for row, member in zip(values, self.included(values, level=level), strict=True)
         ]
 
     def malignancy(self, probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -176,7 +208,10 @@ class Calibration:
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields as plain Python values."""
-        return asdict(self)
+        plain = asdict(self)
+        if not self.levels:
+            del plain["levels"]
+        return plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> Calibration:
@@ -185,9 +220,10 @@ class Calibration:
         Raises:
             ValueError: If a key is unknown or missing, or a value has the wrong type or range.
         """
-        check_keys(values, {field.name for field in fields(cls)}, name="calibration")
+        keys = {part.name for part in fields(cls)}
+        check_keys({"levels": {}, **values}, keys, name="calibration")
         points = check_keys(values["operating_points"], POINTS, name="operating_points")
-        names = {field.name for field in fields(OperatingPoint)}
+        names = {part.name for part in fields(OperatingPoint)}
         rebuilt = {
             name: OperatingPoint(**check_keys(point, names, name=f"operating point {name}"))  # type: ignore[arg-type]
             for name, point in points.items()
@@ -206,7 +242,8 @@ class Calibration:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not JSON, or does not hold exactly a calibration.
         """
-        return cls.from_dict(load_json(path, keys={field.name for field in fields(cls)}))
+        keys = {part.name for part in fields(cls)}
+        return cls.from_dict(load_json(path, keys=keys - {"levels"}, optional={"levels"}))
 
 
 def _is_number(value: object) -> bool:

@@ -1,8 +1,7 @@
-"""Has the model seen this kind of image? Mahalanobis distance to the training classes.
+"""Has the model seen this kind of image? One score of strangeness, and where to draw the line.
 
-Works on the encoder's pooled features, before the projection that contrastive training squeezes
-onto a sphere: what the diagnoses do not need is lost there, and so is much of what tells a
-photograph of a cat from one of skin.
+The scores are those of `dermsim.scores`. A checkpoint folder ships one of them, fitted to its
+training images, with the threshold below which 95 % of its validation images lie.
 """
 
 from __future__ import annotations
@@ -13,95 +12,96 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.storage import load_arrays, save_arrays
-from dermsim.vectors import check_embeddings, check_labels
+from dermsim.scores import SCORES, Outputs, Score
+from dermsim.storage import check_keys, read_arrays, save_arrays
+from dermsim.vectors import check_labels
+
+DEFAULT_METHOD = "embedding-mahalanobis"
+"""The score that `DermSim.fit` ships."""
 
 
 @dataclass(frozen=True, eq=False)
 class OutlierDetector:
-    """Distance to the nearest class of the training data, and where to draw the line.
-
-    Lee et al., 2018, https://arxiv.org/abs/1807.03888: each class is a Gaussian around its own
-    mean m_c, all with one covariance S. The score is the least, over the classes, of
-    ``sqrt((x - m_c)^T S^-1 (x - m_c))``. S is shrunk as Ledoit and Wolf do (2004,
-    https://doi.org/10.1016/S0047-259X(03)00096-4), so that it can be inverted even with more
-    features than images.
+    """A score of strangeness with a threshold; `fit` makes one.
 
     Attributes:
-        whitening: ``(F, F)`` float32 W with ``W W^T = S^-1``.
-        means: ``(C, F)`` float32, class means already whitened: ``m_c W``.
+        scorer: One of the scores in `dermsim.scores.SCORES`, fitted to the training images.
         threshold: Scores above it are outliers.
+        fingerprint: Names the encoder whose answers it scores; empty when not known.
     """
 
-    whitening: npt.NDArray[np.float32]
-    means: npt.NDArray[np.float32]
+    scorer: Score
     threshold: float
+    fingerprint: str = ""
 
     @classmethod
     def fit(
         cls,
-        features: npt.ArrayLike,
+        train: Outputs,
         labels: npt.ArrayLike,
         *,
-        validation_features: npt.ArrayLike,
+        validation: Outputs,
+        method: str = DEFAULT_METHOD,
         accept: float = 0.95,
+        fingerprint: str = "",
     ) -> OutlierDetector:
-        """Learn the training data's shape, and the threshold that accepts most of validation.
+        """Learn what is familiar, and the threshold that accepts most of validation.
 
         Args:
-            features: ``(N, F)`` pooled features of the training images.
-            labels: ``(N,)`` integers, their classes.
-            validation_features: ``(V, F)`` of images the encoder was not trained on; the training
-                images themselves lie closer than any new image will.
-            accept: Share of `validation_features` that must not be outliers.
+            train: The encoder's answers for N training images.
+            labels: ``(N,)`` integers, their classes: the true columns of the logits.
+            validation: Its answers for images that it was not trained on; the training images
+                themselves lie closer than any new image will.
+            method: Name of a score in `dermsim.scores.SCORES`.
+            accept: Share of the validation images that must not be outliers.
+            fingerprint: Names the encoder.
 
         Raises:
-            ValueError: If shapes or labels are wrong, an array is empty, or `accept` is not
-                between 0 and 1.
+            ValueError: If shapes or labels are wrong, there are too few images, `accept` is not
+                between 0 and 1, or the method is unknown.
         """
-        from scipy.linalg import solve_triangular
-        from sklearn.covariance import ledoit_wolf
-
         if not 0 < accept < 1:
             raise ValueError(f"accept must be strictly between 0 and 1, got {accept}.")
-        train = check_embeddings(features, name="features").astype(np.float64)
-        held_out = check_embeddings(
-            validation_features, dim=train.shape[1], name="validation_features"
-        )
-        if len(train) < 2 or len(held_out) == 0:
+        kind = _kind(method)
+        rows, held_out = len(train.pooled_features), len(validation.pooled_features)
+        if rows < 2 or held_out == 0:
             raise ValueError(
-                f"the detector needs at least 2 training and 1 validation images, got {len(train)} "
-                f"and {len(held_out)}."
+                f"the detector needs at least 2 training and 1 validation images, got {rows} "
+                f"and {held_out}."
             )
-        targets = check_labels(labels, rows=len(train), num_classes=int(np.max(labels)) + 1)
-        _, classes = np.unique(targets, return_inverse=True)
-        means = np.stack([train[classes == c].mean(axis=0) for c in range(classes.max() + 1)])
-        covariance = ledoit_wolf(train - means[classes], assume_centered=True)[0]
-        if not np.trace(covariance) > 0:
-            raise ValueError("the features do not vary within any class, so they have no scale.")
-        # S = L L^T, hence S^-1 = L^-T L^-1 and W = L^-T
-        factor = np.linalg.cholesky(covariance)
-        whitening = solve_triangular(factor, np.eye(len(factor)), lower=True).T
-        fitted = cls(whitening.astype(np.float32), (means @ whitening).astype(np.float32), np.inf)
-        scores = fitted.score(held_out)
-        threshold = float(np.quantile(scores, accept, method="higher"))
-        return cls(fitted.whitening, fitted.means, threshold)
+        scorer = kind.fit(train, check_labels(labels, rows=rows, num_classes=_columns(train)))
+        threshold = float(np.quantile(scorer(validation), accept, method="higher"))
+        return cls(scorer, threshold, fingerprint)
 
-    def score(self, features: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return ``(N,)`` distances to the nearest class; higher means stranger.
+    @property
+    def method(self) -> str:
+        """Name of the score in `dermsim.scores.SCORES`."""
+        return next(name for name, kind in SCORES.items() if type(self.scorer) is kind)
 
-        The unit is the standard deviation of the training data within its classes.
+    @property
+    def looks_at_logits(self) -> bool:
+        """Whether `score` depends on the logits, which must then be those of the image alone."""
+        return self.scorer.LOGITS
+
+    @property
+    def measures(self) -> tuple[str, int] | None:
+        """Which of the encoder's vectors `score` looks at and their dimensions; None for none."""
+        for name, axis in (("whitening", 0), ("cases", 1), ("origin", 0)):
+            if name in self.scorer.ARRAYS:
+                space = getattr(self.scorer, "SPACE", "pooled_features")
+                return space, getattr(self.scorer, name).shape[axis]
+        return None
+
+    def score(self, outputs: Outputs) -> npt.NDArray[np.float64]:
+        """Return ``(N,)`` scores; higher means stranger.
 
         Args:
-            features: ``(N, F)`` pooled features.
+            outputs: What the encoder answers for N images, without facts.
 
         Raises:
-            ValueError: If F differs, or a value is NaN.
+            ValueError: If they were made by another encoder, or a value is NaN.
         """
-        rows = check_embeddings(features, dim=len(self.whitening), name="features")
-        white = rows.astype(np.float64) @ self.whitening.astype(np.float64)
-        distances = [np.linalg.norm(white - mean, axis=1) for mean in self.means]
-        return np.min(distances, axis=0)
+        return self.scorer(outputs)
 
     def is_outlier(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Return ``(N,)`` bool: whether each score exceeds the threshold."""
@@ -109,25 +109,66 @@ class OutlierDetector:
 
     def save(self, path: str | Path) -> None:
         """Write the detector into one ``.safetensors`` file, atomically."""
-        arrays = {"whitening": self.whitening, "means": self.means}
-        save_arrays(path, arrays, facts={"threshold": self.threshold})
+        arrays = {name: getattr(self.scorer, name) for name in self.scorer.ARRAYS}
+        facts = {
+            "method": self.method,
+            "threshold": self.threshold,
+            "fingerprint": self.fingerprint,
+        }
+        save_arrays(path, arrays, facts=facts)
 
     @classmethod
-    def load(cls, path: str | Path) -> OutlierDetector:
-        """Read what `save` wrote.
+    def load(cls, path: str | Path, *, fingerprint: str | None = None) -> OutlierDetector:
+        """Read what `save` wrote, or an older file, which holds Mahalanobis distances.
+
+        Args:
+            path: The file.
+            fingerprint: The encoder in use, or None to skip the comparison. A file that does not
+                say whose it is is taken.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is damaged or does not hold a detector.
+            ValueError: If the file is damaged, does not hold a detector, holds a method that this
+                version does not know, or was made by another encoder.
         """
-        arrays, facts = load_arrays(path, arrays={"whitening", "means"}, facts={"threshold"})
-        whitening = check_embeddings(arrays["whitening"], name="whitening")
-        means = check_embeddings(arrays["means"], dim=len(whitening), name="means")
-        threshold = facts["threshold"]
-        if whitening.shape[0] != whitening.shape[1] or len(means) == 0:
+        name = Path(path).name
+        arrays, facts = read_arrays(path)
+        if set(facts) == {"threshold"}:
+            facts["method"] = "mahalanobis"
+        facts.setdefault("fingerprint", "")
+        keys = {"method", "threshold", "fingerprint"}
+        check_keys(facts, keys, name=f"the header of {name}")
+        own = facts["fingerprint"]
+        if fingerprint is not None and own not in ("", fingerprint):
             raise ValueError(
-                f"{Path(path).name} is not a detector: its arrays do not fit together."
+                f"{name} was made by encoder {own!r}, and the model is {fingerprint!r}."
             )
-        if not isinstance(threshold, int | float) or not 0 <= threshold < np.inf:
-            raise ValueError(f"{Path(path).name} has threshold {threshold!r}, expected a number.")
-        return cls(whitening, means, float(threshold))
+        kind = _kind(facts["method"])
+        check_keys(arrays, set(kind.ARRAYS), name=name)
+        for key, (letter, ndim) in kind.ARRAYS.items():
+            array = arrays[key]
+            if array.ndim != ndim or array.size == 0 or array.dtype.kind != letter:
+                raise ValueError(
+                    f"{name} is not a detector: its {key} is {array.dtype} {array.shape}."
+                )
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} is damaged: its {key} holds NaN or infinity.")
+        threshold = facts["threshold"]
+        number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+        if not number or not np.isfinite(float(threshold)):  # type: ignore[arg-type]
+            raise ValueError(f"{name} has threshold {threshold!r}, expected a number.")
+        try:
+            scorer = kind(**arrays)
+        except ValueError as error:
+            raise ValueError(f"{name} is not a detector: {error}") from error
+        return cls(scorer, float(threshold), str(own))  # type: ignore[arg-type]
+
+
+def _kind(method: object) -> type[Score]:
+    if not isinstance(method, str) or method not in SCORES:
+        raise ValueError(f"unknown detector {method!r}; choose one of {', '.join(SCORES)}.")
+    return SCORES[method]
+
+
+def _columns(outputs: Outputs) -> int:
+    return outputs.logits.shape[1]

@@ -1,4 +1,4 @@
-"""The page: one picture, four tabs. Binds the callbacks to an engine and places the tabs."""
+"""The page: one picture, five tabs. Binds the callbacks to an engine and places the tabs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dermsim.ui import callbacks, explaining, render, tabs
+from dermsim.ui import atlas, callbacks, explaining, render, tabs
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.engine import DermSim
@@ -95,7 +95,13 @@ def build_app(
             with gr.Column(scale=9, min_width=300):
                 notice = gr.HTML(elem_id="notice")
                 with gr.Tabs():
-                    _place_tabs(engine, upload, notice, bank, pictures)
+                    menus = _place_tabs(engine, upload, notice, bank, pictures)
+        app.load(
+            tabs.sentences(lambda: tabs.fill_menus(callbacks.offers(engine())) * 2),
+            outputs=menus,
+            api_visibility="private",
+            show_progress="hidden",
+        )
         gr.HTML(render.disclaimer(), elem_id="disclaimer")
     return app
 
@@ -142,8 +148,8 @@ def _place_tabs(
     notice: gr.HTML,
     bank: gr.State,
     pictures: render.Pictures | None,
-) -> None:
-    """Bind the callbacks to the engine, one tab each."""
+) -> list[gr.Dropdown]:
+    """Bind the callbacks to the engine, one tab each; return the menus of facts to be filled."""
 
     def bind(fn: Any, **fixed: Any) -> Any:
         def bound(*values: Any, **options: Any) -> Any:
@@ -168,7 +174,7 @@ def _place_tabs(
             data=bind(explaining.explain_data),
         )
     with gr.Tab("Similar cases", id="similar"):
-        tabs.similar_tab(
+        similar = tabs.similar_tab(
             picture,
             similar=bind(callbacks.similar, pictures=pictures),
             data=bind(callbacks.similar_data),
@@ -182,6 +188,21 @@ def _place_tabs(
             load=bind(callbacks.load_bank),
             data=bind(callbacks.compare_data),
         )
+    with gr.Tab("Atlas", id="atlas") as tab:
+        mapped = tabs.atlas_tab(
+            picture,
+            tab,
+            tabs.AtlasPage(
+                choices=bind(atlas.choices),
+                draw=bind(atlas.draw),
+                case=bind(atlas.case_panel, pictures=pictures),
+                rows=bind(atlas.listed),
+                table=bind(atlas.rows_table),
+                save=bind(atlas.save_csv),
+                agreement=bind(atlas.agreement),
+            ),
+        )
+    return [*similar.menus, *mapped.menus]
 
 
 def _facts(engine: DermSim) -> list[str]:

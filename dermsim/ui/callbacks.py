@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES, DISCLAIMER
 from dermsim.tasks.enroll import ClassBank
-from dermsim.ui import render
+from dermsim.tasks.retrieve import VOTERS
+from dermsim.ui import cards, filters, opinions, render
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
+    from dermsim.tasks.retrieve import Neighbor
 
 Report = Callable[[float, str], object]
 """Told how far long work has come: the share done in [0, 1] and what is being done."""
@@ -42,7 +45,7 @@ NOTHING_COMPARED = render.empty(
 
 
 def classify(engine: DermSim, image: str | None) -> tuple[str, str]:
-    """Return what stands above all tabs, a warning or nothing, and the verdict on a picture.
+    """Return what stands above all tabs, a notice or nothing, and the verdict on a picture.
 
     While there is no picture, the verdict is the seven diagnoses in words.
 
@@ -51,27 +54,47 @@ def classify(engine: DermSim, image: str | None) -> tuple[str, str]:
     """
     if image is None:
         return "", render.legend()
-    prediction = engine.predict([image])[0]
-    return render.warning(prediction), render.verdict(prediction, engine.calibration)
+    found = engine.analyze(image, k=1, explain=None)
+    prediction = found.prediction
+    # whose answer is not to be relied on is not also called ambiguous
+    notice = render.warning(prediction) or opinions.undecided(prediction, found.vote)
+    second = opinions.second_opinion(prediction, found.vote)
+    return notice, render.verdict(prediction, engine.calibration, besides=second)
 
 
 def similar(
-    engine: DermSim, image: str | None, k: int, *, pictures: render.Pictures | None = None
+    engine: DermSim,
+    image: str | None,
+    k: int,
+    one_per_lesion: bool = True,
+    *facts: Any,
+    pictures: render.Pictures | None = None,
 ) -> str:
-    """Return the past cases most like a picture as cards.
+    """Return the past cases most like a picture as cards, and how they vote.
 
     Args:
         engine: The loaded checkpoint.
         image: Path of the picture, or None while there is none.
         k: How many cases, 1 to `MAX_NEIGHBORS`.
+        one_per_lesion: Whether to hide further photographs of a lesion that is shown.
+        facts: What cases must have: the values of `filters.MENUS`, in this order, then the lowest
+            and the highest age in years. Nothing for all cases.
         pictures: Where the cases' pictures come from, or None when no data set is at hand.
 
     Raises:
-        ValueError: If the picture cannot be read or `k` is out of range.
+        ValueError: If the picture cannot be read, `k` is out of range or the filter is bad.
     """
     if image is None:
         return NOTHING_SIMILAR
-    return render.neighbors(_neighbors(engine, image, k), pictures, len(engine.gallery))
+    found, where, query = _neighbors(engine, image, k, one_per_lesion, facts)
+    records = engine.gallery.records
+    total = len(records) if (rows := records.matching(where)) is None else len(rows)
+    above = ""
+    if found:
+        words = "these past cases" if where else "past cases"
+        vote = opinions.vote_line(engine.gallery.vote(query, where=where)[0])
+        above = f"<h4>How the {min(VOTERS, total)} nearest of {words} vote</h4>{vote}"
+    return cards.neighbors(found, pictures, total, above=above)
 
 
 def compare(engine: DermSim, bank: ClassBank | None, image: str | None) -> str:
@@ -112,13 +135,13 @@ def enroll(
         raise ValueError(f"There are no pictures of {name.strip()!r} yet: add a few, then enrol.")
     if len(pictures) > MAX_PICTURES:
         raise ValueError(f"{len(pictures)} pictures are too many: choose up to {MAX_PICTURES}.")
-    embeddings = []
+    known, vectors = _known(engine, bank), []
     # one at a time, so that an error names its file and the progress bar moves
     for done, picture in enumerate(pictures):
         if report:
             report(done / len(pictures), f"Reading picture {done + 1} of {len(pictures)}")
-        embeddings.append(engine.embed([picture]))
-    return _known(engine, bank).enroll(name.strip(), np.concatenate(embeddings))
+        vectors.append(engine.embed([picture], space=known.space.name))
+    return known.enroll(name.strip(), np.concatenate(vectors))
 
 
 def remove(bank: ClassBank | None, name: str | None) -> ClassBank:
@@ -136,8 +159,9 @@ def own_classes(bank: ClassBank | None) -> dict[str, int]:
     """Return the classes that a visitor enrolled, with the number of pictures of each."""
     if bank is None:
         return {}
+    taught = {new.name for new in bank.enrolled}
     counts = zip(bank.names, bank.counts, strict=True)
-    return {name: count for name, count in counts if name not in CODES}
+    return {name: n for name, n in counts if name in taught or name not in CODES}
 
 
 def load_bank(engine: DermSim, path: str) -> ClassBank:
@@ -162,14 +186,23 @@ def classify_data(engine: DermSim, image: str | None) -> dict[str, object]:
     return {**prediction, "disclaimer": DISCLAIMER}
 
 
-def similar_data(engine: DermSim, image: str | None, k: int) -> list[dict[str, object]]:
+def similar_data(
+    engine: DermSim, image: str | None, k: int, one_per_lesion: bool = True, *facts: Any
+) -> list[dict[str, object]]:
     """Return the most similar past cases as JSON-able values: the ``/similar`` endpoint."""
-    return [neighbor.to_dict() for neighbor in _neighbors(engine, _required(image), k)]
+    found, _, _ = _neighbors(engine, _required(image), k, one_per_lesion, facts)
+    return [neighbor.to_dict() for neighbor in found]
+
+
+def offers(engine: DermSim) -> dict[str, filters.Offer]:
+    """Return what the menus of facts offer for the past cases."""
+    return filters.offers(engine.gallery.records)
 
 
 def compare_data(engine: DermSim, bank: ClassBank | None, image: str | None) -> dict[str, float]:
     """Return probabilities against old and enrolled classes: the ``/compare`` endpoint."""
-    return _known(engine, bank).predict(engine.embed([_required(image)]))[0]
+    known = _known(engine, bank)
+    return known.predict(engine.embed([_required(image)], space=known.space.name))[0]
 
 
 def draw_examples(folder: str | Path) -> list[str]:
@@ -211,7 +244,13 @@ def _required(image: str | None) -> str:
     return image
 
 
-def _neighbors(engine: DermSim, image: str, k: int) -> list[render.Neighbor]:
+def _neighbors(
+    engine: DermSim, image: str, k: int, one_per_lesion: bool, facts: Sequence[Any]
+) -> tuple[list[Neighbor], dict[str, object], npt.NDArray[np.float32]]:
+    """Return the nearest cases that match, the filter made of `facts`, and the embedding."""
     if k not in range(1, MAX_NEIGHBORS + 1):
         raise ValueError(f"Asked for {k} similar cases: choose 1 to {MAX_NEIGHBORS}.")
-    return engine.search([image], k=int(k))[0]
+    where = filters.where(facts[:-2], *facts[-2:]) if facts else {}
+    query = engine.embed([image])
+    found = engine.gallery.search(query, int(k), where=where, one_per_lesion=bool(one_per_lesion))
+    return found[0], where, query

@@ -6,38 +6,23 @@ The classes are styled by ``style.css`` beside this file.
 
 from __future__ import annotations
 
-import base64
-import io
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from dermsim.labels import CODES, DISCLAIMER, LABELS, MALIGNANT, diagnosis
 
 if TYPE_CHECKING:  # torch comes with them, and the page is served before it is needed
     from dermsim.results import Prediction
     from dermsim.tasks.classify import Calibration
-    from dermsim.tasks.retrieve import Neighbor
 
 Pictures = Callable[[str], Image.Image | None]
 """The picture of a past case by its image_id, or None where there is none."""
 
-ARCHIVE = "https://api.isic-archive.com/images/{}/"
-"""A case's public page in the ISIC Archive, opened only when the visitor clicks."""
-
 ENROLLED_COLOR = "#5b8c85"
 """Colour of classes that the visitor taught; none of the seven has it."""
-
-CONFIRMED_BY = {
-    "histo": "histopathology",
-    "follow_up": "follow-up",
-    "consensus": "expert consensus",
-    "confocal": "confocal microscopy",
-}
-"""HAM10000's `dx_type` in words."""
 
 
 def percent(probability: float) -> str:
@@ -81,7 +66,7 @@ def empty(title: str, text: str) -> str:
 def legend() -> str:
     """Return the seven diagnoses in plain words: what Classify shows before any picture."""
     rows = "".join(
-        f'<li style="--tone:{item.color}"><h4>{escape(item.name)}{_code(item.code)}</h4>'
+        f'<li style="--tone:{item.color}"><h4>{escape(item.name)}{code_tag(item.code)}</h4>'
         f"<p>{escape(item.description)}</p></li>"
         for item in LABELS
     )
@@ -105,8 +90,14 @@ def warning(prediction: Prediction) -> str:
     )
 
 
-def verdict(prediction: Prediction, calibration: Calibration) -> str:
-    """Return the whole answer to one picture; `warning` belongs above it."""
+def verdict(prediction: Prediction, calibration: Calibration, *, besides: str = "") -> str:
+    """Return the whole answer to one picture; `warning` belongs above it.
+
+    Args:
+        prediction: The classifier's answer.
+        calibration: What it was read with.
+        besides: Sections to end with, as HTML.
+    """
     order = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     return (
         f'<div class="ds"><div class="ds-verdict">{_answer(prediction)}'
@@ -114,7 +105,7 @@ def verdict(prediction: Prediction, calibration: Calibration) -> str:
         f"{_prediction_set(prediction.prediction_set, calibration.alpha)}"
         '<section><h4>Calibrated probabilities</h4><p class="ds-muted">Of pictures given 70 %, '
         "about 70 % turned out that way on validation. Open a row to read what it means.</p>"
-        f"{bars(dict(order))}</section></div>"
+        f"{bars(dict(order))}</section>{besides}</div>"
     )
 
 
@@ -137,7 +128,7 @@ def comparison(probabilities: Mapping[str, float], enrolled: Collection[str]) ->
     name, probability = order[0]
     return (
         '<div class="ds"><h4>The current picture, against old and new classes</h4>'
-        f'<p class="ds-lead">Closest to <strong>{escape(_name(name))}</strong>, '
+        f'<p class="ds-lead">Closest to <strong>{escape(name_of(name))}</strong>, '
         f"{percent(probability)}.</p>"
         '<p class="ds-muted">Measured by likeness to each class\'s average picture, so these '
         "figures differ from those of Classify.</p>"
@@ -164,28 +155,8 @@ def bank_panel(counts: Mapping[str, int]) -> str:
     )
 
 
-def neighbors(found: Sequence[Neighbor], pictures: Pictures | None, total: int) -> str:
-    """Return the most similar past cases as cards, with a count by diagnosis above them.
-
-    Args:
-        found: Neighbours, most similar first.
-        pictures: Where the cases' pictures come from, or None when no data set is at hand.
-        total: How many past cases were searched.
-    """
-    cards = "".join(_case(neighbor, pictures) for neighbor in found)
-    note = (
-        ""
-        if pictures
-        else '<p class="ds-muted">Patient photographs are not shipped with the model: start with '
-        "<code>--dataset</code> to see them here, or open a case in the ISIC Archive.</p>"
-    )
-    return (
-        f'<div class="ds"><h3>The {len(found)} most similar of {total:,} past cases</h3>'
-        f'{_census(found)}{note}<div class="ds-cases">{cards}</div></div>'
-    )
-
-
-def _name(name: str) -> str:
+def name_of(name: str) -> str:
+    """Return the English name of a diagnosis code, and any other name as it is."""
     return diagnosis(name).name if name in CODES else name
 
 
@@ -193,7 +164,8 @@ def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _code(code: str) -> str:
+def code_tag(code: str) -> str:
+    """Return a diagnosis code as HTML, marked when it counts as malignant."""
     mark = ' <span class="ds-alert" title="counted as malignant">▲</span>'
     return f" <code>{escape(code)}</code>{mark if code in MALIGNANT else ''}"
 
@@ -228,7 +200,7 @@ def _risk(prediction: Prediction, calibration: Calibration) -> str:
 
 def _prediction_set(codes: Sequence[str], alpha: float) -> str:
     chips = "".join(
-        f'<li style="--tone:{diagnosis(code).color}">{escape(_name(code))}</li>' for code in codes
+        f'<li style="--tone:{diagnosis(code).color}">{escape(name_of(code))}</li>' for code in codes
     )
     return (
         f'<section><h4>Cannot be excluded</h4><ul class="ds-chips">{chips}</ul><p class="ds-muted">'
@@ -240,7 +212,7 @@ def _prediction_set(codes: Sequence[str], alpha: float) -> str:
 def _bar(name: str, probability: float, is_enrolled: bool) -> str:
     share = percent(probability)
     known = None if is_enrolled or name not in CODES else diagnosis(name)
-    title = f"{escape(known.name)}{_code(name)}" if known else escape(name)
+    title = f"{escape(known.name)}{code_tag(name)}" if known else escape(name)
     tag = ' <span class="ds-tag">yours</span>' if is_enrolled else ""
     label = escape(known.name if known else name, quote=True)
     meter = (
@@ -254,68 +226,3 @@ def _bar(name: str, probability: float, is_enrolled: bool) -> str:
         f'<li style="--tone:{known.color if known else ENROLLED_COLOR}"><details>'
         f"<summary>{meter}</summary><p>{escape(text)}</p></details></li>"
     )
-
-
-def _census(found: Sequence[Neighbor]) -> str:
-    """Draw how the neighbours divide among the diagnoses, commonest first."""
-    counts = Counter(neighbor.dx for neighbor in found).most_common()
-    strip = "".join(
-        f'<i style="flex:{count};background:{diagnosis(code).color}"></i>' for code, count in counts
-    )
-    words = "".join(
-        f'<li style="--tone:{diagnosis(code).color}">{count} × {escape(_name(code))}</li>'
-        for code, count in counts
-    )
-    return (
-        f'<div class="ds-strip" aria-hidden="true">{strip}</div><ul class="ds-chips">{words}</ul>'
-    )
-
-
-def _case(neighbor: Neighbor, pictures: Pictures | None) -> str:
-    item = diagnosis(neighbor.dx)
-    picture = pictures(neighbor.image_id) if pictures else None
-    rows = "".join(
-        f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>"
-        for key, value in _facts(neighbor.facts).items()
-    )
-    return (
-        f'<article class="ds-card ds-case" style="--tone:{item.color}">'
-        f"{_thumbnail(picture, neighbor.image_id) if picture else ''}"
-        f"<h4>{escape(item.name)}{_code(item.code)}</h4>"
-        f'<p class="ds-likeness">Likeness <strong>{neighbor.similarity:.3f}</strong></p>'
-        f"<dl>{rows}</dl>{_archive_link(neighbor.image_id)}</article>"
-    )
-
-
-def _facts(facts: Mapping[str, object]) -> dict[str, str]:
-    """Put a case's facts into words; what is unknown is left out."""
-    known = {key: value for key, value in facts.items() if value not in (None, "", "unknown")}
-    words = {}
-    if "dx_type" in known:
-        code = str(known["dx_type"])
-        words["Confirmed by"] = CONFIRMED_BY.get(code, code)
-    if isinstance(age := known.get("age"), int | float) and age == age:
-        words["Age"] = f"{age:.0f}"
-    for key, title in {"sex": "Sex", "localization": "Site"}.items():
-        if key in known:
-            words[title] = str(known[key])
-    return words
-
-
-def _archive_link(image_id: str) -> str:
-    name = escape(image_id, quote=True)
-    if not (image_id.startswith("ISIC_") and image_id[5:].isdigit()):
-        return f'<p class="ds-muted">{name}</p>'
-    return (
-        f'<a href="{ARCHIVE.format(name)}" target="_blank" rel="noopener noreferrer">'
-        f"{name} in the ISIC Archive ↗</a>"
-    )
-
-
-def _thumbnail(picture: Image.Image, image_id: str) -> str:
-    """Return a small picture inside the page itself, so that nothing has to be served."""
-    buffer = io.BytesIO()
-    ImageOps.fit(picture.convert("RGB"), (320, 240)).save(buffer, "JPEG", quality=82)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    alt = escape(f"Photograph of case {image_id}", quote=True)
-    return f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" width="320" height="240">'

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from dermsim.data.images import ImageSource
     from dermsim.engine import DermSim
+    from dermsim.results import Analysis
     from dermsim.tasks.explain import Heatmap
     from dermsim.tasks.retrieve import Neighbor
 
@@ -247,6 +248,10 @@ class _Lent:
     def __getattr__(self, name: str) -> Any:
         """Everything else is asked for here."""
         return getattr(self._engine, name)
+
+    def analyze(self, image: ImageSource, **options: Any) -> Analysis:
+        """Say everything as `DermSim.analyze` does."""
+        return self._answer("analyze", _read(image)[0], **options)
 
     def predict(self, images: ImageSource | Sequence[ImageSource], **options: Any) -> list[Any]:
         """Classify as `DermSim.predict` does."""

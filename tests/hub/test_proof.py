@@ -66,7 +66,7 @@ def test_a_gallery_of_other_photographs_is_refused(copy, photographs):
     gallery = Gallery.load(copy / "gallery")
     turned = np.roll(gallery.embeddings, 1, axis=0)
     shutil.rmtree(copy / "gallery")
-    Gallery(turned, gallery.records, gallery.fingerprint).save(copy / "gallery")
+    Gallery.build(turned, gallery.records, fingerprint=gallery.fingerprint).save(copy / "gallery")
     with pytest.raises(ValueError, match=r"embedding of SYN_\d{7} is not|atlas\.parquet"):
         prove(copy, dataset=photographs)
 

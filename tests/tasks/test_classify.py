@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dermsim.labels import CODES, MALIGNANT
-from dermsim.tasks.classify import Calibration, OperatingPoint, softmax
+from dermsim.tasks.classify import LEVELS, Calibration, OperatingPoint, softmax
 
 BENIGN = [c for c, code in enumerate(CODES) if code not in MALIGNANT]
 
@@ -48,6 +48,64 @@ def test_every_class_is_covered_on_new_images(calibration):
     included = calibration.included(calibration.probabilities(logits))
     for c in range(7):
         assert included[labels == c, c].mean() > 0.86  # 0.9 less what 120 images can be off
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_thresholds_of_every_level_against_a_slow_quantile(calibration, level):
+    logits, labels = draw(2000, seed=0)
+    probabilities = calibration.probabilities(logits)
+    for c, code in enumerate(CODES):
+        own = [(p, label) for p, label in zip(probabilities, labels, strict=True) if label == c]
+        scores = sorted(1 - p[c] for p, _ in own)
+        wanted = float(level) * (len(scores) + 1) - 1e-9
+        smallest = next(s for i, s in enumerate(scores, start=1) if i >= wanted)
+        assert calibration.levels[level][code] == pytest.approx(smallest, abs=1e-15)
+
+
+def test_the_level_of_the_default_is_the_default(calibration):
+    assert calibration.levels["0.90"] == calibration.set_thresholds
+    assert (
+        Calibration.fit(*draw(2000, seed=0), alpha=0.2).set_thresholds
+        == (calibration.levels["0.80"])
+    )
+
+
+def test_sets_of_a_higher_level_hold_those_of_a_lower_one(calibration):
+    probabilities = calibration.probabilities(draw(500, seed=5)[0])
+    low, middle, high = (calibration.included(probabilities, level=level) for level in LEVELS)
+    assert (low <= middle).all() and (middle <= high).all()
+    assert low.sum() < middle.sum() < high.sum()
+    np.testing.assert_array_equal(middle, calibration.included(probabilities))
+    sets = calibration.prediction_sets(probabilities, level="0.95")
+    assert [len(s) for s in sets] == high.sum(axis=1).tolist()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_level_covers_every_class_of_new_images(level):
+    """Coverage over calibration sets and test images alike: its expectation is at least nominal."""
+    covered = []
+    for seed in range(8):
+        fitted = Calibration.fit(*draw(700, seed=100 + seed))
+        logits, labels = draw(5000, seed=200 + seed)
+        included = fitted.included(fitted.probabilities(logits), level=level)
+        covered.append([included[labels == c, c].mean() for c in range(7)])
+    mean = np.mean(covered, axis=0)
+    assert (mean > float(level) - 0.035).all() and (mean < float(level) + 0.05).all()
+
+
+def test_a_checkpoint_without_levels_says_so(calibration, tmp_path):
+    """As in folders written before there were levels."""
+    values = calibration.to_dict()
+    del values["levels"]
+    older = Calibration.from_dict(values)
+    assert older.levels == {} and older.to_dict() == values
+    older.save(tmp_path / "calibration.json")
+    assert Calibration.load(tmp_path / "calibration.json") == older
+    probabilities = older.probabilities(draw(5, seed=1)[0])
+    with pytest.raises(ValueError, match=r"calibrated for the default 0\.90 alone"):
+        older.included(probabilities, level="0.80")
+    with pytest.raises(ValueError, match=r"coverage '0\.5': .* calibrated for 0\.80, 0\.90, 0\.95"):
+        calibration.prediction_sets(probabilities, level="0.5")
 
 
 def test_the_finite_sample_correction_takes_the_63rd_of_69():
@@ -140,6 +198,16 @@ def test_saves_and_loads_what_it_was(calibration, tmp_path):
         ({"set_thresholds": {"mel": 0.5}}, r"set_thresholds has the keys \['mel'\]"),
         ({"set_thresholds": dict.fromkeys(CODES, 2)}, "set threshold of akiec must be"),
         ({"set_thresholds": None}, "set_thresholds must be an object"),
+        ({"levels": {"0.80": {}}}, "levels has the keys"),
+        ({"levels": []}, "levels must be an object"),
+        (
+            {"levels": {level: {"mel": 0.5} for level in LEVELS}},
+            r"set_thresholds has the keys \['mel'\]",
+        ),
+        (
+            {"levels": {level: dict.fromkeys(CODES, 2) for level in LEVELS}},
+            "set threshold of akiec",
+        ),
         ({"operating_points": {}}, "operating_points has the keys"),
         (
             {"operating_points": {"balanced": {}, "sensitivity_95": {}}},

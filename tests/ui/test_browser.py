@@ -1,8 +1,10 @@
 """The page in a real browser with the network cut off: whatever leaves this host fails."""
 
+import csv
 import shutil
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -90,7 +92,7 @@ def chosen(page, menu: str, option: str) -> None:
     page.get_by_role("option", name=option, exact=True).click()
 
 
-def test_one_picture_fills_all_four_tabs(visit):
+def test_one_picture_fills_the_tabs(visit):
     page = visit()
     assert page.locator("#verdict").get_by_role("heading", name="Seven things").is_visible()
     page.locator("#examples button img").nth(4).click()
@@ -106,6 +108,11 @@ def test_one_picture_fills_all_four_tabs(visit):
     assert page.locator(".ds-case").count() == 6
     page.locator("#how-many input[type=number]").fill("2")
     page.get_by_role("heading", name="The 2 most similar").wait_for()
+    page.locator("#similar-facts").get_by_text("Only cases with").click()
+    page.locator("#similar-dx input").click()
+    page.get_by_role("option", name="Melanoma").click()
+    page.locator("#cases .ds-case h4", has_text="Melanoma").nth(1).wait_for()
+    assert page.locator("#cases .ds-case").count() == 2
 
     tab(page, "Enrol a class")
     page.locator("#comparison .ds-bars li").nth(6).wait_for()
@@ -233,10 +240,107 @@ def test_a_strange_picture_is_said_to_be_so_above_every_tab(visit, tmp_path):
     page = visit()
     classified(page, str(tmp_path / "stripes.png"))
     warning = page.get_by_role("heading", name="Unlike anything in training")
-    for name in ("Classify", "Explain", "Similar cases", "Enrol a class"):
+    for name in ("Classify", "Explain", "Similar cases", "Enrol a class", "Atlas"):
         tab(page, name)
         assert warning.is_visible()
         assert warning.bounding_box()["y"] < page.get_by_role("tab").first.bounding_box()["y"]
+
+
+PLACE = """row => {
+  const drawn = document.querySelector("#atlas-plot .js-plotly-plot");
+  const {xaxis, yaxis, _size} = drawn._fullLayout;
+  const frame = drawn.getBoundingClientRect();
+  for (const trace of drawn.data) {
+    const place = (trace.customdata ?? []).indexOf(row);
+    if (place >= 0) return [frame.x + _size.l + xaxis.d2p(trace.x[place]),
+                            frame.y + _size.t + yaxis.d2p(trace.y[place])];
+  }
+}"""
+"""Where on the screen a case's point lies."""
+
+
+FRAME = """() => {
+  const drawn = document.querySelector("#atlas-plot .js-plotly-plot"), {_size} = drawn._fullLayout;
+  const {x, y} = drawn.getBoundingClientRect();
+  return [x + _size.l + 1, y + _size.t + 1, x + _size.l + _size.w - 1, y + _size.t + _size.h - 1];
+}"""
+"""The map's left, top, right and bottom on the screen."""
+
+
+def open_atlas(page):
+    tab(page, "Atlas")
+    page.locator("#atlas-plot .js-plotly-plot .legend").wait_for()
+    page.locator("#atlas-table [role=gridcell]").first.wait_for()
+    page.locator("#atlas-plot").scroll_into_view_if_needed()
+
+
+def circle(page, left, top, right, bottom):
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    for corner in corners[1:]:
+        page.mouse.move(*corner, steps=5)
+    page.mouse.up()
+
+
+def drawing_in(folder):
+    draw_lesion("mel", seed=4, size=(120, 90)).save(folder / "drawing.png")
+    return folder / "drawing.png"
+
+
+def test_a_point_of_the_atlas_shows_its_case(visit, engine):
+    page = visit(height=1100)
+    open_atlas(page)
+    # where nothing lies over it
+    places = engine.atlas.coordinates
+    gaps = ((places[:, None] - places[None]) ** 2).sum(axis=2) + 1e9 * np.eye(len(places))
+    row = int(gaps.min(axis=1).argmax())
+    page.mouse.click(*page.evaluate(PLACE, row))
+    own = page.locator("#atlas-case .ds-case").first
+    own.get_by_text(engine.atlas.image_ids[row]).wait_for()
+    assert page.locator("#atlas-case .ds-case").count() == 7
+    page.locator("#atlas-table [role=gridcell]").first.click()
+    page.locator("#atlas-case .ds-case").first.get_by_text(
+        page.locator("#atlas-table [role=gridcell]").first.inner_text()
+    ).wait_for()
+
+
+def test_cases_that_are_circled_are_listed_and_saved(visit, engine, tmp_path):
+    page = visit(height=1100)
+    classified(page, str(drawing_in(tmp_path)))
+    open_atlas(page)
+    page.locator("#atlas-plot .legend").get_by_text("Your picture").wait_for()
+    circle(page, *page.evaluate(FRAME))
+    page.locator("#atlas-list input:checked[value=circled]").wait_for(state="attached")
+    page.locator("#atlas-count").get_by_text(f"{len(engine.atlas)} cases").wait_for()
+    with page.expect_download() as download:
+        page.locator("#atlas-csv").click()
+    download.value.save_as(tmp_path / "all.csv")
+    with (tmp_path / "all.csv").open(newline="", encoding="utf-8") as stream:
+        saved = [case["image_id"] for case in csv.DictReader(stream)]
+    assert sorted(saved) == sorted(engine.atlas.image_ids)
+
+    # a change of colours keeps what was circled, a double click ends it
+    page.locator("#atlas-color input").click()
+    page.get_by_role("option", name="Strangeness").click()
+    page.locator("#atlas-plot .colorbar").wait_for()
+    assert page.locator("#atlas-list input:checked").get_attribute("value") == "circled"
+    left, _, _, bottom = page.evaluate(FRAME)
+    page.mouse.dblclick(left + 3, bottom - 3)
+    page.locator("#atlas-list input:checked[value=isolation]").wait_for(state="attached")
+
+
+def test_a_filter_of_the_atlas_leaves_its_cases_in_colour(visit, engine):
+    page = visit(height=1100)
+    open_atlas(page)
+    page.locator("#atlas-facts").get_by_text("Only cases with").click()
+    page.locator("#atlas-dx input").click()
+    page.get_by_role("option", name="Melanoma").click()
+    melanomas = sum(case["dx"] == "mel" for case in engine.gallery.records)
+    page.locator("#atlas-plot .legend").get_by_text(f"Melanoma · {melanomas}").wait_for()
+    page.locator("#atlas-plot .legend .traces").nth(1).wait_for(state="detached")
+    page.locator("#atlas-layout").get_by_text("t-SNE").click()
+    page.locator("#atlas-plot .legend").get_by_text(f"Melanoma · {melanomas}").wait_for()
 
 
 def test_a_refused_class_keeps_what_was_typed(visit, five):
@@ -255,7 +359,7 @@ def test_the_page_fits_its_window(visit, width):
     page = visit(width=width, height=800)
     page.locator("#examples button img").first.click()
     page.locator("#verdict .ds-verdict").wait_for()
-    for name in ("Classify", "Explain", "Similar cases", "Enrol a class"):
+    for name in ("Classify", "Explain", "Similar cases", "Enrol a class", "Atlas"):
         tab(page, name)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.locator("#disclaimer").is_visible()

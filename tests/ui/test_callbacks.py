@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image
 
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES, LABELS, diagnosis
-from dermsim.ui import callbacks, explaining
+from dermsim.ui import callbacks, explaining, opinions
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,11 @@ def test_classify_shows_the_engines_answer(engine, lesion):
     notice, page = callbacks.classify(engine, lesion)
     answer = engine.predict([lesion])[0]
     assert f"<h3>{diagnosis(answer.label_name).name}</h3>" in page
-    assert bool(notice) == answer.is_outlier
+    assert ("Unlike anything in training" in notice) == answer.is_outlier
+    vote = engine.analyze(lesion, k=1, explain=None).vote
+    if not answer.is_outlier:
+        assert notice == opinions.undecided(answer, vote)
+    assert opinions.second_opinion(answer, vote) in page
 
 
 def test_a_strange_picture_is_warned_of(engine, tmp_path):
@@ -57,9 +62,35 @@ def test_a_strange_picture_is_warned_of(engine, tmp_path):
 
 def test_similar_cases_are_the_engines(engine, lesion):
     asked = []
-    page = callbacks.similar(engine, lesion, 4, pictures=lambda i: asked.append(i))
+    page = callbacks.similar(engine, lesion, 4, False, pictures=lambda i: asked.append(i))
     assert asked == [found.image_id for found in engine.search([lesion], k=4)[0]]
     assert "The 4 most similar" in page
+
+
+def test_similar_cases_have_the_facts_that_were_chosen(engine, lesion):
+    asked = []
+    facts = (["nv", "mel"], [], [], [], 0, 100)
+    page = callbacks.similar(engine, lesion, 4, True, *facts, pictures=lambda i: asked.append(i))
+    expected = engine.gallery.search(
+        engine.embed([lesion]), 4, where={"dx": ["nv", "mel"]}, one_per_lesion=True
+    )[0]
+    assert asked == [found.image_id for found in expected]
+    chosen = sum(case["dx"] in ("nv", "mel") for case in engine.gallery.records)
+    assert f"The 4 most similar of {chosen} past cases" in page
+    assert "nearest of these past cases vote" in page
+    cases = callbacks.similar_data(engine, lesion, 4, True, *facts)
+    assert [case["image_id"] for case in cases] == asked
+    nobody = ([], [], [], [], 99, 100)
+    assert "No past case is like that" in callbacks.similar(engine, lesion, 4, True, *nobody)
+    with pytest.raises(ValueError, match="move the age sliders"):
+        callbacks.similar(engine, lesion, 4, True, [], [], [], [], 60, 20)
+
+
+def test_a_lesion_is_shown_once_unless_asked(engine, lesion):
+    several = callbacks.similar_data(engine, lesion, 24, False)
+    once = callbacks.similar_data(engine, lesion, 24, True)
+    assert len({case["lesion_id"] for case in several}) < len(several) == 24
+    assert len({case["lesion_id"] for case in once}) == len(once) == 24
 
 
 # Enrolment.
@@ -131,7 +162,7 @@ def test_a_file_that_is_no_bank_is_refused(engine, tmp_path):
 
 def test_a_bank_of_another_model_is_refused(engine, tmp_path):
     own = engine.class_bank()
-    other = type(own)(own.names, own.prototypes, own.counts, own.temperature, "another")
+    other = replace(own, fingerprint="another")
     with pytest.raises(ValueError, match="made by encoder 'another'"):
         callbacks.load_bank(engine, str(callbacks.save_bank(other, tmp_path)))
 
@@ -239,7 +270,7 @@ def test_the_endpoints_answers_are_json(engine, lesion, five):
     assert "not a medical device" in first["disclaimer"]
     assert [case["image_id"] for case in cases]
     assert "clover" in compared
-    assert drawn.size == (200, 150)
+    assert drawn.size == (900, 675), "large enough for a smooth outline"
 
 
 def test_the_endpoints_ask_for_a_picture(engine):

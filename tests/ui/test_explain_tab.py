@@ -20,7 +20,8 @@ def lesion(tmp_path_factory) -> str:
 @pytest.fixture(scope="module")
 def bank(engine):
     shown = [draw_lesion("vasc", seed=s) for s in range(2)]
-    return engine.class_bank().enroll("clover", engine.embed(shown))
+    bank = engine.class_bank()
+    return bank.enroll("clover", engine.embed(shown, space=bank.space.name))
 
 
 def test_without_a_picture_the_tab_explains_itself(engine):

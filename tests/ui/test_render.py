@@ -8,7 +8,7 @@ from dermsim.labels import CODES, DISCLAIMER, LABELS
 from dermsim.results import Prediction
 from dermsim.tasks.classify import Calibration, OperatingPoint
 from dermsim.tasks.retrieve import Neighbor
-from dermsim.ui import render
+from dermsim.ui import cards, render
 
 NASTY = "<img src=x onerror=\"alert('1')\">"
 
@@ -99,8 +99,8 @@ def test_only_a_strange_picture_is_warned_of_and_without_a_label():
         render.comparison({NASTY: 0.9, "nv": 0.1}, [NASTY]),
         render.bank_panel({NASTY: 2}),
         render.masthead([NASTY]),
-        render.neighbors([neighbor(image_id=NASTY)], None, 1),
-        render.neighbors([neighbor(facts={"localization": NASTY, "dx_type": NASTY})], None, 1),
+        cards.neighbors([neighbor(image_id=NASTY)], None, 1),
+        cards.neighbors([neighbor(facts={"localization": NASTY, "dx_type": NASTY})], None, 1),
     ],
 )
 def test_what_a_visitor_or_a_file_wrote_is_escaped(page):
@@ -123,31 +123,31 @@ def test_the_bank_counts_pictures():
 
 
 def test_a_case_shows_its_facts_and_leaves_out_the_unknown():
-    page = render.neighbors([neighbor()], None, 8012)
+    page = cards.neighbors([neighbor()], None, 8012)
     assert "of 8,012 past cases" in page
     assert all(word in page for word in ("histopathology", "45", "male", "back", "0.934"))
     unknown = {"dx_type": None, "age": float("nan"), "sex": "unknown", "localization": ""}
-    assert "<dt>" not in render.neighbors([neighbor(facts=unknown)], None, 1)
+    assert "<dt>" not in cards.neighbors([neighbor(facts=unknown)], None, 1)
 
 
 def test_only_cases_of_the_archive_link_to_it():
     link = 'href="https://api.isic-archive.com/images/ISIC_0024306/" target="_blank" rel="noopener'
-    assert link in render.neighbors([neighbor()], None, 1)
-    assert "href" not in render.neighbors([neighbor(image_id="SYN_000001")], None, 1)
-    assert "href" not in render.neighbors([neighbor(image_id="ISIC_../../x")], None, 1)
+    assert link in cards.neighbors([neighbor()], None, 1)
+    assert "href" not in cards.neighbors([neighbor(image_id="SYN_000001")], None, 1)
+    assert "href" not in cards.neighbors([neighbor(image_id="ISIC_../../x")], None, 1)
 
 
 def test_pictures_are_shown_where_a_data_set_has_them():
     drawn = Image.new("RGB", (200, 150), "#a05040")
     known = {"ISIC_0024306": drawn}
-    page = render.neighbors([neighbor(), neighbor(image_id="ISIC_0024307")], known.get, 2)
+    page = cards.neighbors([neighbor(), neighbor(image_id="ISIC_0024307")], known.get, 2)
     assert page.count('src="data:image/jpeg;base64,') == 1
     assert "--dataset" not in page
-    assert "--dataset" in render.neighbors([neighbor()], None, 1)
+    assert "--dataset" in cards.neighbors([neighbor()], None, 1)
 
 
 def test_the_census_counts_each_diagnosis():
     found = [neighbor(), neighbor(dx="mel"), neighbor()]
-    page = render.neighbors(found, None, 3)
+    page = cards.neighbors(found, None, 3)
     assert "2 × Melanocytic naevus" in page
     assert "1 × Melanoma" in page

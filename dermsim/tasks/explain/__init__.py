@@ -19,6 +19,7 @@ from dermsim.tasks.explain.plans import Plan, explain_classes
 from dermsim.tasks.explain.regions import embed_regions
 from dermsim.tasks.explain.targets import (
     ClassTarget,
+    EnrolledTarget,
     HeadOutput,
     MalignancyTarget,
     SimilarityTarget,
@@ -28,6 +29,7 @@ from dermsim.tasks.explain.targets import (
 __all__ = [
     "METHODS",
     "ClassTarget",
+    "EnrolledTarget",
     "Explainable",
     "HeadOutput",
     "Heatmap",

@@ -23,10 +23,12 @@ class HeadOutput(Protocol):
     Attributes:
         logits: Tensor (B, classes).
         embeddings: Tensor (B, D).
+        pooled_features: Tensor (B, F).
     """
 
     logits: Any
     embeddings: Any
+    pooled_features: Any
 
 
 Target = Callable[[HeadOutput], Tensor]
@@ -99,8 +101,7 @@ class MalignancyTarget:
 class SimilarityTarget:
     """Explains the likeness to one other case: the cosine between its embedding and the image's.
 
-    The other may be a photograph, a case of the gallery, or the prototype of an enrolled class,
-    whose logit the cosine is up to a factor (`dermsim.tasks.enroll`).
+    The other may be a photograph, a case of the gallery, or any other direction.
 
     Attributes:
         embedding: (D,) floating, of any length but zero.
@@ -132,6 +133,47 @@ class SimilarityTarget:
                 f"the model's have {output.embeddings.shape[1]}"
             )
         return F.cosine_similarity(output.embeddings, other[None], dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class EnrolledTarget:
+    """Explains the likeness to a class that was enrolled: its score, but for factor and bias.
+
+    The image's vector is standardised and brought to length 1, as a bank of classes does with it,
+    and compared with the directions of the class; the likeness is the mean of the nearest.
+
+    Attributes:
+        field: What is compared, ``"pooled_features"`` or ``"embeddings"``.
+        directions: (n, D) floating.
+        nearest: How many of the n count.
+        center: (D,) subtracted from the vector; None to leave it.
+        scale: (D,) it is divided by; None with `center`.
+    """
+
+    field: str
+    directions: npt.NDArray[np.floating]
+    nearest: int = 1
+    center: npt.NDArray[np.floating] | None = None
+    scale: npt.NDArray[np.floating] | None = None
+
+    def __call__(self, output: HeadOutput) -> Tensor:
+        """Return the score of each image, (B,).
+
+        Raises:
+            ValueError: If the vectors have other dimensions than the directions.
+        """
+        vectors = getattr(output, self.field)
+        directions = torch.tensor(np.asarray(self.directions)).to(vectors)
+        if directions.shape[1] != vectors.shape[1]:
+            raise ValueError(
+                f"the class has {directions.shape[1]} dimensions, the model's "
+                f"{self.field.replace('_', ' ')} have {vectors.shape[1]}"
+            )
+        if self.center is not None and self.scale is not None:
+            center, scale = (torch.tensor(np.asarray(a)) for a in (self.center, self.scale))
+            vectors = (vectors - center.to(vectors)) / scale.to(vectors)
+        likeness = F.normalize(vectors, dim=1) @ directions.T
+        return likeness.topk(self.nearest, dim=1).values.mean(dim=1)
 
 
 def score_each(targets: Sequence[Target], output: HeadOutput, owners: Sequence[int]) -> Tensor:

@@ -8,7 +8,12 @@ import torch
 
 from dermsim.labels import CODES, LABEL2ID, MALIGNANT
 from dermsim.tasks.classify import Calibration, OperatingPoint
-from dermsim.tasks.explain import ClassTarget, MalignancyTarget, SimilarityTarget
+from dermsim.tasks.explain import (
+    ClassTarget,
+    EnrolledTarget,
+    MalignancyTarget,
+    SimilarityTarget,
+)
 from dermsim.tasks.explain.targets import score_each
 
 COLUMNS = tuple(LABEL2ID[code] for code in MALIGNANT)
@@ -20,6 +25,7 @@ def output():
     return SimpleNamespace(
         logits=4 * torch.randn(5, 7, generator=generator),
         embeddings=torch.randn(5, 3, generator=generator),
+        pooled_features=torch.randn(5, 4, generator=generator),
     )
 
 
@@ -52,6 +58,21 @@ def test_likeness_is_the_cosine(output):
     rows = output.embeddings.numpy()
     expected = rows @ case / np.linalg.norm(rows, axis=1) / np.linalg.norm(case)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+
+
+def test_an_enrolled_class_is_the_mean_likeness_to_the_nearest_of_its_directions(output):
+    rng = np.random.default_rng(0)
+    directions, center, scale = rng.normal(size=(3, 4)), rng.normal(size=4), rng.uniform(1, 2, 4)
+    target = EnrolledTarget("pooled_features", directions, 2, center, scale)
+    rows = (output.pooled_features.numpy() - center) / scale
+    likeness = rows / np.linalg.norm(rows, axis=1, keepdims=True) @ directions.T
+    expected = np.sort(likeness, axis=1)[:, -2:].mean(axis=1)
+    np.testing.assert_allclose(target(output).numpy(), expected, rtol=1e-5)
+    plain = EnrolledTarget("embeddings", np.eye(3)[:1])(output)
+    rows = output.embeddings.numpy()
+    np.testing.assert_allclose(plain, rows[:, 0] / np.linalg.norm(rows, axis=1), rtol=1e-5)
+    with pytest.raises(ValueError, match="4 dimensions, the model's embeddings have 3"):
+        EnrolledTarget("embeddings", directions)(output)
 
 
 def test_each_row_is_asked_for_its_owners_target(output):

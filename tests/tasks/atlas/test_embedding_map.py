@@ -70,6 +70,48 @@ def test_saves_and_loads_what_it_was(tmp_path):
     np.testing.assert_array_equal(loaded.transform(queries), atlas.transform(queries))
 
 
+def test_what_is_measured_of_the_points_is_kept(tmp_path):
+    plain, _ = make_map()
+    rng = np.random.default_rng(5)
+    atlas = EmbeddingMap(
+        plain.coordinates,
+        plain.image_ids,
+        plain.embeddings,
+        rng.normal(size=(60, 2)).astype(np.float32),
+        {
+            "cluster": np.arange(60) - 1,
+            "predicted": np.array(["nv", "mel"])[np.arange(60) % 2],
+            "margin": rng.random(60).astype(np.float32),
+        },
+    )
+    atlas.save(tmp_path / "atlas.parquet")
+    loaded = EmbeddingMap.load(tmp_path / "atlas.parquet")
+    assert set(loaded.measures) == set(atlas.measures)
+    for name, values in atlas.measures.items():
+        np.testing.assert_array_equal(loaded.measures[name], values)
+    np.testing.assert_array_equal(loaded.tsne, atlas.tsne)
+    assert list(loaded.layouts) == ["umap", "tsne"]
+    assert list(plain.layouts) == ["umap"]
+
+
+def test_a_new_image_is_placed_on_either_map():
+    plain, embeddings = make_map()
+    turned = plain.coordinates[:, ::-1].copy()
+    atlas = EmbeddingMap(plain.coordinates, plain.image_ids, plain.embeddings, turned)
+    queries = embeddings[:7] + 0.05
+    placed = atlas.transform(queries)
+    np.testing.assert_allclose(atlas.transform(queries, layout="tsne"), placed[:, ::-1], atol=1e-5)
+    with pytest.raises(ValueError, match="no map 'tsne'; choose umap"):
+        plain.transform(queries, layout="tsne")
+
+
+@pytest.mark.parametrize("measures", [{"colour": np.zeros(60)}, {"margin": np.zeros(59)}])
+def test_measures_of_other_points_are_refused(measures):
+    plain, _ = make_map()
+    with pytest.raises(ValueError, match="is no measure of 60 points"):
+        EmbeddingMap(plain.coordinates, plain.image_ids, plain.embeddings, measures=measures)
+
+
 def test_load_refuses(tmp_path):
     path = tmp_path / "atlas.parquet"
     with pytest.raises(FileNotFoundError, match="no file"):
@@ -91,6 +133,10 @@ def test_load_refuses(tmp_path):
         ("image_id", [None, "b"], "empty cells"),
         ("embedding", halves([np.nan, 1.0, 1.0, 0.0]), "embeddings hold NaN"),
         ("x", np.array([np.nan, 1.0], np.float32), "coordinates hold NaN"),
+        ("tsne_x", np.zeros(2, np.float32), "is not a map: its columns hold"),
+        ("margin", ["near", "far"], "is not a map: its columns hold"),
+        ("predicted", ["nv", None], "empty cells"),
+        ("colour", ["red", "blue"], "has the columns"),
     ],
 )
 def test_load_checks_the_columns(tmp_path, column, values, words):
@@ -141,13 +187,14 @@ def test_using_a_map_does_not_import_umap(tmp_path):
 
 
 @pytest.mark.slow
-def test_umap_draws_the_clusters_apart_and_the_same_every_time():
+def test_both_maps_draw_the_clusters_apart_and_the_same_every_time():
     embeddings, labels = draw(80, seed=0)
     names = [str(i) for i in range(80)]
     first, second = (EmbeddingMap.fit(embeddings, names, seed=3) for _ in range(2))
-    np.testing.assert_array_equal(first.coordinates, second.coordinates)
-    a, b = first.coordinates[labels == 0], first.coordinates[labels == 1]
-    gap = np.linalg.norm(a.mean(axis=0) - b.mean(axis=0))
-    assert gap > 2 * max(a.std(), b.std())
-    placed = first.transform(draw(20, seed=4)[0])
-    assert (np.linalg.norm(placed[::2] - a.mean(axis=0), axis=1) < gap / 2).all()
+    for layout, coordinates in first.layouts.items():
+        np.testing.assert_array_equal(coordinates, second.layouts[layout])
+        a, b = coordinates[labels == 0], coordinates[labels == 1]
+        gap = np.linalg.norm(a.mean(axis=0) - b.mean(axis=0))
+        assert gap > 2 * max(a.std(axis=0).max(), b.std(axis=0).max())
+        placed = first.transform(draw(20, seed=4)[0], layout=layout)
+        assert (np.linalg.norm(placed[::2] - a.mean(axis=0), axis=1) < gap / 2).all()

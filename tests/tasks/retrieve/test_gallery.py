@@ -1,47 +1,9 @@
-import json
-import os
-
 import numpy as np
 import pytest
 
+from dermsim.labels import CODES
 from dermsim.tasks.retrieve import COLUMNS, Gallery, exact_search
 from dermsim.vectors import l2_normalize
-
-DX = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
-
-
-def make_records(n):
-    return [
-        {
-            "image_id": f"ISIC_{i:07}",
-            "lesion_id": f"HAM_{i // 3}",
-            "dx": DX[i % 7],
-            "dx_type": "histo" if i % 2 else "follow_up",
-            "age": None if i % 10 == 0 else float(i % 90),
-            "sex": ("male", "female", None)[i % 3],
-            "localization": "back",
-        }
-        for i in range(n)
-    ]
-
-
-def make_gallery(n=300, dim=16, seed=0):
-    embeddings = np.random.default_rng(seed).normal(size=(n, dim))
-    return Gallery.build(embeddings, make_records(n), fingerprint="encoder-a")
-
-
-def ids(results):
-    return [[neighbor.image_id for neighbor in neighbors] for neighbors in results]
-
-
-@pytest.fixture(scope="module")
-def gallery():
-    return make_gallery()
-
-
-@pytest.fixture
-def queries():
-    return np.random.default_rng(1).normal(size=(40, 16)).astype(np.float32)
 
 
 def test_exact_search_against_a_slow_loop(gallery, queries):
@@ -67,14 +29,14 @@ def test_exact_search_keeps_to_the_allowed_rows(gallery, queries):
 
 
 @pytest.mark.parametrize("k", [1, 5, 290, 300, 1000])
-def test_search_finds_what_exact_search_finds(gallery, queries, k):
+def test_search_finds_what_exact_search_finds(gallery, queries, k, ids):
     similarity, rows = exact_search(l2_normalize(queries), gallery.embeddings, k)
     found = gallery.search(queries, k)
     assert ids(found) == [[f"ISIC_{row:07}" for row in line] for line in rows]
     assert [[n.similarity for n in line] for line in found] == similarity.tolist()
 
 
-def test_equal_cases_come_in_gallery_order():
+def test_equal_cases_come_in_gallery_order(ids, make_records):
     rng = np.random.default_rng(0)
     few = rng.normal(size=(4, 16))
     gallery = Gallery.build(few[np.arange(200) % 4], make_records(200), fingerprint="f")
@@ -83,7 +45,7 @@ def test_equal_cases_come_in_gallery_order():
     assert ids(found) == expected
 
 
-def test_cases_closer_than_float32_can_tell_are_ordered_exactly():
+def test_cases_closer_than_float32_can_tell_are_ordered_exactly(ids, make_records):
     rng = np.random.default_rng(0)
     query = rng.normal(size=64)
     near = query + 1e-4 * rng.normal(size=(500, 64))
@@ -98,7 +60,7 @@ def test_one_query_gets_what_it_gets_in_a_batch(gallery, queries):
         assert gallery.search(queries[i : i + 1], 7) == [batch[i]]
 
 
-def test_length_of_queries_and_order_of_gallery_do_not_matter(gallery, queries):
+def test_length_of_queries_and_order_of_gallery_do_not_matter(gallery, queries, ids):
     plain = gallery.search(queries, 5)
     assert ids(gallery.search(queries * 8.0, 5)) == ids(plain)
     order = np.random.default_rng(2).permutation(len(gallery))
@@ -128,11 +90,13 @@ def test_a_neighbor_carries_the_facts(gallery):
         ({"age": (40, 60)}, lambda r: r["age"] is not None and 40 <= r["age"] <= 60),
         ({"age": 41}, lambda r: r["age"] == 41),
         ({"sex": None}, lambda r: r["sex"] is None),
+        ({"sex": ["male", None]}, lambda r: r["sex"] != "female"),
+        ({"dx_type": "histo", "age": (0, 200)}, lambda r: r["dx_type"] == "histo" and r["age"]),
         ({"dx": "unheard of"}, lambda r: False),
         ({}, lambda r: True),
     ],
 )
-def test_where_filters_on_facts(gallery, queries, where, keep):
+def test_where_filters_on_facts(gallery, queries, where, keep, ids):
     allowed = np.array([keep(record) for record in gallery.records])
     _, rows = exact_search(l2_normalize(queries), gallery.embeddings, 8, allowed=allowed)
     found = gallery.search(queries, 8, where=where)
@@ -150,7 +114,7 @@ def test_lesions_are_excluded_per_query(gallery):
     assert first == own[0]
 
 
-def test_exclusion_and_filter_together(gallery, queries):
+def test_exclusion_and_filter_together(gallery, queries, ids):
     found = gallery.search(
         queries, 300, where={"dx": "mel"}, exclude_lesion_ids=["HAM_1"] * len(queries)
     )
@@ -172,6 +136,8 @@ def test_an_unknown_lesion_excludes_nothing():
     [
         ({"k": 0}, "k must be at least 1, got 0"),
         ({"where": {"colour": "red"}}, "no fact 'colour'"),
+        ({"where": {"age": "old"}}, "age='old' cannot be"),
+        ({"where": {"sex": 3}}, "sex=3 cannot be"),
         ({"where": {"dx": ("mel", "nv")}}, "only age takes a tuple"),
         ({"where": {"age": (60, 40)}}, "is not a range"),
         ({"where": {"age": (1, 2, 3)}}, "is not a range"),
@@ -225,110 +191,127 @@ def change(records, **values):
         (lambda r: change(r, colour="red"), r"unknown columns \['colour'\]"),
     ],
 )
-def test_build_refuses_records(edit, words):
+def test_build_refuses_records(edit, words, make_records):
     with pytest.raises(ValueError, match=words):
         Gallery.build(np.eye(3), edit(make_records(3)), fingerprint="f")
 
 
-def test_build_refuses_embeddings():
+def test_build_refuses_embeddings(make_records):
     with pytest.raises(ValueError, match="first in row 2"):
         Gallery.build([[1.0], [1.0], [np.nan]], make_records(3), fingerprint="f")
     with pytest.raises(ValueError, match="at least one case"):
         Gallery.build(np.zeros((0, 3)), [], fingerprint="f")
 
 
-def test_saves_and_loads_what_it_was(gallery, queries, tmp_path):
-    gallery.save(tmp_path / "gallery")
-    loaded = Gallery.load(tmp_path / "gallery", fingerprint="encoder-a")
-    np.testing.assert_array_equal(loaded.embeddings, gallery.embeddings)
-    assert loaded.records == gallery.records
-    assert loaded.search(queries, 5) == gallery.search(queries, 5)
-    assert len(Gallery.load(tmp_path / "gallery")) == 300
-    assert sorted(os.listdir(tmp_path / "gallery")) == [
-        "embeddings.safetensors",
-        "gallery.json",
-        "records.parquet",
-    ]
+# -- one picture of each lesion -------------------------------------------------------------------
 
 
-def test_load_refuses_another_encoder(gallery, tmp_path):
-    gallery.save(tmp_path / "gallery")
-    with pytest.raises(ValueError, match="made by encoder 'encoder-a', the model is 'encoder-b'"):
-        Gallery.load(tmp_path / "gallery", fingerprint="encoder-b")
+def test_one_per_lesion_keeps_the_most_similar_of_each(gallery, queries):
+    found = gallery.search(queries, 20, one_per_lesion=True)
+    for line, everything in zip(found, gallery.search(queries, 300), strict=True):
+        expected, seen = [], set()
+        for neighbor in everything:
+            if neighbor.lesion_id not in seen:
+                seen.add(neighbor.lesion_id)
+                expected.append(neighbor)
+        assert line == expected[:20]
 
 
-@pytest.mark.parametrize("name", ["embeddings.safetensors", "records.parquet", "gallery.json"])
-def test_load_refuses_truncated_and_missing_files(gallery, tmp_path, name):
-    gallery.save(tmp_path / "gallery")
-    path = tmp_path / "gallery" / name
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(ValueError, match=rf"{name} is (damaged|not valid JSON)"):
-        Gallery.load(tmp_path / "gallery")
-    path.unlink()
-    with pytest.raises(FileNotFoundError, match=name):
-        Gallery.load(tmp_path / "gallery")
+def test_one_per_lesion_stops_when_the_lesions_do(gallery, queries):
+    [found] = gallery.search(queries[:1], 300, one_per_lesion=True)
+    assert len(found) == len({neighbor.lesion_id for neighbor in found}) == 100
 
 
-def test_load_refuses_files_that_do_not_belong_together(gallery, tmp_path):
-    gallery.save(tmp_path / "gallery")
-    make_gallery(200).save(tmp_path / "other")
-    for name in ("embeddings.safetensors", "records.parquet", "gallery.json"):
-        gallery.save(tmp_path / "gallery")
-        (tmp_path / "gallery" / name).write_bytes((tmp_path / "other" / name).read_bytes())
-        with pytest.raises(ValueError, match="do not belong together"):
-            Gallery.load(tmp_path / "gallery")
+def test_photographs_of_unknown_lesions_are_lesions_of_their_own():
+    records = [{"image_id": str(i), "dx": "nv"} for i in range(3)]
+    gallery = Gallery.build(np.eye(3), records, fingerprint="f")
+    assert len(gallery.search(np.ones((1, 3)), 3, one_per_lesion=True)[0]) == 3
 
 
-def test_load_checks_what_the_files_say(gallery, tmp_path):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from safetensors.numpy import save_file
-
-    folder = tmp_path / "gallery"
-    gallery.save(folder)
-    for embeddings, words in [
-        (np.full((300, 16), np.nan, np.float32), "hold NaN"),
-        (np.ones((300, 16), np.float32), "not of length 1"),
-    ]:
-        save_file({"embeddings": embeddings}, folder / "embeddings.safetensors")
-        with pytest.raises(ValueError, match=words):
-            Gallery.load(folder)
-    gallery.save(folder)
-    twice = pa.Table.from_pylist([gallery.records[0]] * 300)
-    pq.write_table(twice, folder / "records.parquet")
-    with pytest.raises(ValueError, match="appears twice"):
-        Gallery.load(folder)
-    pq.write_table(twice.drop_columns("sex"), folder / "records.parquet")
-    with pytest.raises(ValueError, match=r"records\.parquet has the columns"):
-        Gallery.load(folder)
-    gallery.save(folder)
-    (folder / "gallery.json").write_text(json.dumps({"fingerprint": "encoder-a"}))
-    with pytest.raises(ValueError, match=r"gallery\.json has the keys"):
-        Gallery.load(folder)
+# -- the vote -------------------------------------------------------------------------------------
 
 
-def test_a_failed_save_leaves_the_old_gallery_whole(gallery, tmp_path, monkeypatch):
-    import pyarrow.parquet as pq
-
-    gallery.save(tmp_path / "gallery")
-
-    def fail(*args, **kwargs):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(pq, "write_table", fail)
-    with pytest.raises(OSError, match="no space left"):
-        make_gallery(20).save(tmp_path / "gallery")
-    assert os.listdir(tmp_path) == ["gallery"]
-    assert len(Gallery.load(tmp_path / "gallery")) == 300
+def test_the_vote_is_that_of_the_neighbours(gallery, queries):
+    counts = np.bincount(np.arange(300) % 7) / 300
+    for line, vote in zip(gallery.search(queries, 16), gallery.vote(queries), strict=True):
+        votes = dict(zip(CODES, counts, strict=True))
+        for neighbor in line:
+            votes[neighbor.dx] += np.exp((neighbor.similarity - line[0].similarity) / 0.07)
+        total = sum(votes.values())
+        assert vote == pytest.approx({code: share / total for code, share in votes.items()})
 
 
-def test_save_never_replaces_a_folder_of_other_things(gallery, tmp_path):
-    (tmp_path / "model.safetensors").write_text("precious")
-    with pytest.raises(FileExistsError, match="other things than a gallery"):
-        gallery.save(tmp_path)
-    with pytest.raises(FileExistsError, match="other things"):
-        gallery.save(tmp_path / "model.safetensors")
-    assert os.listdir(tmp_path) == ["model.safetensors"]
+def test_the_vote_heeds_filters_and_knows_nothing_without_neighbours(gallery, queries):
+    [vote] = gallery.vote(queries[:1], 5, where={"dx": ["mel", "nv"]})
+    blank = np.bincount(np.arange(300) % 7) / 300
+    share = dict(zip(CODES, blank, strict=True))  # of the one vote that is not a neighbour's
+    assert vote["mel"] / share["mel"] > vote["bkl"] / share["bkl"]
+    assert vote["bkl"] / share["bkl"] == pytest.approx(vote["df"] / share["df"])
+    [blank] = gallery.vote(queries[:1], where={"sex": "other"})
+    assert blank["akiec"] == pytest.approx(43 / 300)
+
+
+# -- adding and removing --------------------------------------------------------------------------
+
+
+def test_a_gallery_built_in_steps_finds_what_one_built_at_once_finds(make_gallery, queries):
+    first, second, third = make_gallery(100), make_gallery(80, seed=5, first=100), None
+    grown = first.add(second.embeddings, list(second.records))
+    third = make_gallery(30, seed=6, first=180)
+    grown = grown.join(third)
+    whole = Gallery.build(
+        np.concatenate([first.embeddings, second.embeddings, third.embeddings]),
+        [*first.records, *second.records, *third.records],
+        fingerprint="encoder-a",
+    )
+    assert len(grown) == 210
+    np.testing.assert_array_equal(grown.embeddings, whole.embeddings)
+    assert grown.search(queries, 7) == whole.search(queries, 7)
+    assert len(first) == 100, "the gallery that was added to is unchanged"
+
+
+def test_what_was_removed_is_not_found_and_the_rest_is_as_before(gallery, queries):
+    left = gallery.remove(image_ids=["ISIC_0000000"], lesion_ids=["HAM_1", "HAM_99"])
+    gone = {f"ISIC_{i:07}" for i in (0, 3, 4, 5, 297, 298, 299)}
+    assert {r["image_id"] for r in gallery.records} - {r["image_id"] for r in left.records} == gone
+    everything = gallery.search(queries, 300)
+    expected = [[n for n in line if n.image_id not in gone] for line in everything]
+    assert left.search(queries, 300) == expected
+    assert len(gallery) == 300
+    again = left.join(gallery.remove(image_ids={r["image_id"] for r in left.records}))
+    assert len(again.search(queries[:1], 400)[0]) == 300
+
+
+def test_a_part_all_of_whose_cases_are_removed_goes(make_gallery, queries):
+    grown = make_gallery(20).join(make_gallery(2, seed=9, first=20))
+    left = grown.remove(image_ids=["ISIC_0000020", "ISIC_0000021"])
+    assert left.search(queries, 3) == make_gallery(20).search(queries, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda g, r: g.add(np.eye(1, 16), r[:1]), "'ISIC_0000000' appears twice"),
+        (lambda g, r: g.add(np.eye(1, 3), r[:1]), "have 3 dimensions, expected 16"),
+        (lambda g, r: g.add(np.full((1, 16), np.nan), r[:1]), "hold NaN"),
+        (lambda g, r: g.add(np.eye(2, 16), r[:1]), "2 embeddings came with 1 records"),
+        (lambda g, r: g.remove(image_ids=["ISIC_7"]), "no case whose image_id is 'ISIC_7'"),
+        (lambda g, r: g.remove(lesion_ids=["HAM_0", "x"]), "no case whose lesion_id is 'x'"),
+        (lambda g, r: g.remove(), "no case to remove was named"),
+        (lambda g, r: g.remove(image_ids={n["image_id"] for n in r}), "would remove the last"),
+    ],
+)
+def test_changes_are_refused(make_gallery, make_records, change, words):
+    gallery = make_gallery(9)
+    with pytest.raises(ValueError, match=words):
+        change(gallery, make_records(9))
+    assert len(gallery) == 9
+
+
+def test_cases_of_another_encoder_are_refused(make_gallery, make_records):
+    stranger = Gallery.build(np.eye(1, 16), make_records(1, 900), fingerprint="encoder-b")
+    with pytest.raises(ValueError, match="embedded by encoder 'encoder-b', the gallery by"):
+        make_gallery(9).join(stranger)
 
 
 def test_columns_are_the_dataset_s_own():

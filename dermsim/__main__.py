@@ -1,0 +1,7 @@
+"""``python -m dermsim``: the command, for launchers that start modules (accelerate, torchrun)."""
+
+import sys
+
+from dermsim.cli import main
+
+sys.exit(main())

@@ -1,0 +1,396 @@
+"""Classes known by a few pictures beside those that the encoder was trained with.
+
+Old classes are nearest class means: each is one direction, the mean of its training images, its
+prototype (Snell et al., 2017, https://arxiv.org/abs/1703.05175). The probability of class c is
+
+    p(c | z) = exp(s_c(z)) / sum over k of exp(s_k(z)),    s_c(z) = cos(z, prototype_c) / T,
+
+where k runs over all classes, old and new. Snell uses squared Euclidean distance; between unit
+vectors it is ``2 - 2 cos``, so the two differ only by a factor in T, which is fitted on validation
+images with each class weighing the same. So neither the five pictures of a new class nor the
+thousands of an old one give it a head start. New classes score by one of the heads in
+`dermsim.tasks.enroll.heads`, which keep them from swallowing the old ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dermsim.labels import parse_dx
+from dermsim.tasks.enroll.heads import (
+    HEADS,
+    Head,
+    OldClasses,
+    fit_heads,
+    fit_prototype_temperature,
+    head_for,
+)
+from dermsim.tasks.enroll.space import Space
+from dermsim.vectors import (
+    centroids,
+    check_embeddings,
+    check_labels,
+    l2_normalize,
+    softmax,
+    spread,
+)
+
+DEFAULT_TEMPERATURE = 0.1
+"""Used by a bank with no old classes, which have nothing to fit one on."""
+
+MAX_NAME_LENGTH = 80
+
+REFERENCE = 600
+"""Held-out images of the old classes that a bank keeps, at most: what new ones are told from."""
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class EnrolledClass:
+    """A class known by a few pictures.
+
+    Attributes:
+        name: What it is called.
+        shots: ``(n, D)`` float32 comparable rows of its pictures.
+        head: One of `HEADS`, or ``"auto"`` to choose by the number of pictures.
+    """
+
+    name: str
+    shots: Vectors
+    head: str = "auto"
+
+
+def _no_old_classes(dim: int = 0, temperature: float = DEFAULT_TEMPERATURE) -> OldClasses:
+    nothing = np.zeros((0, dim), dtype=np.float32)
+    return OldClasses(nothing, temperature, nothing, np.zeros(0, dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class ClassBank:
+    """Old and new classes: a small value that never changes.
+
+    `enroll` and `remove` return a new bank, so a bank may be kept per visitor and shared between
+    threads; a deep copy of it is the bank itself. ``ClassBank()`` is empty and takes its dimension
+    from the first class.
+
+    Attributes:
+        old_names: Names of the old classes, in order.
+        old_counts: Number of training images behind each.
+        old: Their prototypes and the images that new classes are told from.
+        enrolled: The new classes, in order.
+        space: What vectors are compared.
+        fingerprint: Names the encoder that made the vectors; empty when not known.
+    """
+
+    old_names: tuple[str, ...] = ()
+    old_counts: tuple[int, ...] = ()
+    old: OldClasses = field(default_factory=_no_old_classes, repr=False)
+    enrolled: tuple[EnrolledClass, ...] = field(default=(), repr=False)
+    space: Space = field(default_factory=Space, repr=False)
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit together, and freeze the arrays."""
+        if not len(self.old_names) == len(self.old.prototypes) == len(self.old_counts):
+            raise ValueError(
+                f"a bank needs as many names, prototypes and counts, got {len(self.old_names)}, "
+                f"{len(self.old.prototypes)} and {len(self.old_counts)}."
+            )
+        for i, name in enumerate(self.names):
+            _check_name(name, self.names[:i])
+        if any(type(count) is not int or count < 1 for count in self.counts):
+            raise ValueError(f"every class needs at least one picture, got counts {self.counts}.")
+        temperature = self.old.temperature
+        if type(temperature) not in (int, float) or not 0 < temperature < np.inf:
+            raise ValueError(f"temperature must be positive, got {temperature!r}.")
+        widths = {part.shape[1] for part in self._parts() if len(part)}
+        if len(widths) > 1:
+            raise ValueError(f"the classes have {sorted(widths)} dimensions; they must be equal.")
+        for part in self._parts():
+            if np.abs(np.linalg.norm(part, axis=1) - 1.0).max(initial=0.0) > 1e-2:
+                raise ValueError("the vectors of a bank must be of length 1, and some are not.")
+            part.flags.writeable = False
+
+    def _parts(self) -> list[Vectors]:
+        shots = [new.shots for new in self.enrolled]
+        return [self.old.prototypes, self.old.vectors, *shots]
+
+    def __deepcopy__(self, memo: Mapping[int, object]) -> ClassBank:
+        """A value that never changes needs no copy."""
+        return self
+
+    @classmethod
+    def fit(
+        cls,
+        vectors: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        *,
+        names: Sequence[str],
+        validation: npt.ArrayLike,
+        validation_labels: npt.ArrayLike,
+        fingerprint: str,
+        space: str = "pooled_features",
+    ) -> ClassBank:
+        """Learn the old classes.
+
+        Args:
+            vectors: ``(N, D)`` of training images, as the encoder makes them.
+            labels: ``(N,)`` integers, indices into `names`. A class without a training image does
+                not become an old class.
+            names: What the classes are called.
+            validation: ``(V, D)`` of images that the encoder was not trained on.
+            validation_labels: ``(V,)`` integers, as `labels`.
+            fingerprint: Names the encoder.
+            space: What the vectors are, one of `SPACES`.
+
+        Raises:
+            ValueError: If shapes or labels are wrong, or an old class has no validation image.
+        """
+        measure = Space.standardised(space, vectors)
+        train = measure.unit(vectors)
+        true = check_labels(labels, rows=len(train), num_classes=len(names))
+        held_out = measure.unit(validation, dim=train.shape[1])
+        asked = check_labels(validation_labels, rows=len(held_out), num_classes=len(names))
+        known, positions, counts = np.unique(true, return_inverse=True, return_counts=True)
+        if missing := sorted(set(known.tolist()) - set(asked.tolist())):
+            raise ValueError(f"there is no validation image of {names[missing[0]]}.")
+        prototypes = centroids(train, positions, len(known))
+        own = np.isin(asked, known)
+        held_out, asked = held_out[own], np.searchsorted(known, asked[own])
+        kept = spread(asked, REFERENCE)
+        old = OldClasses(
+            prototypes,
+            fit_prototype_temperature(held_out, asked, prototypes),
+            # as they come back from a file, so that a saved bank answers to the last digit alike
+            held_out[kept].astype(np.float16).astype(np.float32),
+            asked[kept],
+        )
+        names_of = tuple(names[label] for label in known)
+        return cls(names_of, tuple(counts.tolist()), old, (), measure, fingerprint)
+
+    @classmethod
+    def from_classes(
+        cls,
+        names: Sequence[str],
+        prototypes: npt.ArrayLike,
+        counts: Sequence[int],
+        temperature: float,
+        fingerprint: str,
+    ) -> ClassBank:
+        """Start from old classes of which only the prototypes are known.
+
+        New classes beside them are not held back from swallowing them.
+
+        Args:
+            names: One name per class.
+            prototypes: ``(C, D)`` embeddings, for example from `dermsim.vectors.centroids`.
+            counts: Number of pictures behind each prototype.
+            temperature: From `fit_prototype_temperature`.
+            fingerprint: Names the encoder that made the embeddings.
+
+        Raises:
+            ValueError: If the parts do not fit together, or a name is empty or repeated.
+        """
+        array = l2_normalize(check_embeddings(prototypes, name="prototypes"))
+        nothing = np.zeros((0, array.shape[1]), dtype=np.float32)
+        old = OldClasses(array, temperature, nothing, np.zeros(0, dtype=np.int64))
+        return cls(tuple(names), tuple(counts), old, fingerprint=fingerprint)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All classes, the old ones first."""
+        return (*self.old_names, *(new.name for new in self.enrolled))
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many pictures each of `names` rests on."""
+        return (*self.old_counts, *(len(new.shots) for new in self.enrolled))
+
+    @property
+    def dim(self) -> int | None:
+        """D; None while the bank is empty and takes any."""
+        if self.space.center is not None:
+            return len(self.space.center)
+        return next((part.shape[1] for part in self._parts() if len(part)), None)
+
+    @property
+    def temperature(self) -> float:
+        """T of the softmax above."""
+        return self.old.temperature
+
+    def __len__(self) -> int:
+        """Return the number of classes."""
+        return len(self.names)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """By name of each new class, the head that it has: one of `HEADS`."""
+        # what has nothing to be told from cannot learn to be
+        alone = not len(self.old.vectors) and (len(self.old_names) > 0 or len(self.enrolled) < 2)
+        chosen = {
+            new.name: head_for(len(new.shots)) if new.head == "auto" else new.head
+            for new in self.enrolled
+        }
+        if alone:
+            return {n: "mean" if kind == "logistic" else kind for n, kind in chosen.items()}
+        return chosen
+
+    @cached_property
+    def heads(self) -> list[Head]:
+        """The fitted head of each new class."""
+        shots = [new.shots for new in self.enrolled]
+        old = self.old if self.old_names else _no_old_classes(self.dim or 0, self.temperature)
+        return fit_heads(shots, list(self.kinds.values()), old=old)
+
+    def enroll(self, name: str, vectors: npt.ArrayLike, *, head: str = "auto") -> ClassBank:
+        """Return a bank with one more class.
+
+        Args:
+            name: What to call it; at most 80 characters on one line.
+            vectors: ``(shots, D)`` of its pictures, at least one, as the encoder makes them: see
+                `space`.
+            head: One of `HEADS`, or ``"auto"`` to choose by the number of pictures.
+
+        Raises:
+            ValueError: If the name is empty or taken, there is no picture, D differs from the
+                bank's, or the head is unknown.
+        """
+        cleaned = name.strip()
+        _check_name(cleaned, self.names)
+        if head not in ("auto", *HEADS):
+            raise ValueError(f"unknown head {head!r}; choose auto or one of {', '.join(HEADS)}.")
+        if len(np.shape(vectors)) > 0 and len(np.asarray(vectors)) == 0:
+            raise ValueError(f"class {cleaned!r} needs at least one picture, got none.")
+        shots = self.space.unit(vectors, dim=self.dim)
+        centroids(shots, np.zeros(len(shots), dtype=np.int64), 1)  # refuses what cancels out
+        return replace(self, enrolled=(*self.enrolled, EnrolledClass(cleaned, shots, head)))
+
+    def remove(self, name: str) -> ClassBank:
+        """Return a bank without that class, as if it had never been enrolled.
+
+        Raises:
+            ValueError: If there is no such class.
+        """
+        if name not in self.names:
+            raise ValueError(f"there is no class {name!r}; the bank holds {list(self.names)}.")
+        if name not in self.old_names:
+            return replace(self, enrolled=tuple(n for n in self.enrolled if n.name != name))
+        gone = self.old_names.index(name)
+        keep = [i for i in range(len(self.old_names)) if i != gone]
+        own = self.old.labels != gone
+        old = replace(
+            self.old,
+            prototypes=self.old.prototypes[keep],
+            vectors=self.old.vectors[own],
+            labels=np.searchsorted(keep, self.old.labels[own]),
+        )
+        return replace(
+            self,
+            old_names=tuple(self.old_names[i] for i in keep),
+            old_counts=tuple(self.old_counts[i] for i in keep),
+            old=old,
+        )
+
+    def with_shots(self, name: str, shots: Vectors) -> ClassBank:
+        """Return a bank in which a new class is known by other pictures, comparable rows."""
+        enrolled = tuple(
+            replace(new, shots=shots.copy()) if new.name == name else new for new in self.enrolled
+        )
+        return replace(self, enrolled=enrolled)
+
+    def blank(self) -> ClassBank:
+        """Return a bank of the same encoder without any class."""
+        nothing = _no_old_classes(temperature=self.temperature)
+        return replace(self, old_names=(), old_counts=(), old=nothing, enrolled=())
+
+    def scores(self, vectors: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the score of every class ``(N, C)``, before the softmax.
+
+        Args:
+            vectors: ``(N, D)`` as the encoder makes them.
+
+        Raises:
+            ValueError: If the bank is empty, or D differs from the bank's.
+        """
+        if not self.names:
+            raise ValueError("the bank holds no class yet; enroll one first.")
+        return self.unit_scores(self.space.unit(vectors, dim=self.dim))
+
+    def unit_scores(self, rows: Vectors) -> npt.NDArray[np.float64]:
+        """As `scores`, of ``(N, D)`` rows that `space` has already made comparable."""
+        new = [head.scores(rows) for head in self.heads]
+        old = self.old.scores(rows) if self.old_names else np.zeros((len(rows), 0))
+        return np.column_stack([old, *new])
+
+    def predict(self, vectors: npt.ArrayLike) -> list[dict[str, float]]:
+        """Return the probability of every class, old and new, for each image.
+
+        Args:
+            vectors: ``(N, D)`` as the encoder makes them.
+
+        Returns:
+            One dict per row, in the order of `names`, summing to 1.
+
+        Raises:
+            ValueError: If the bank is empty, or D differs from the bank's.
+        """
+        probabilities = softmax(self.scores(vectors))
+        return [dict(zip(self.names, row.tolist(), strict=True)) for row in probabilities]
+
+    def save(self, path: str | Path) -> None:
+        """Write the bank into one ``.safetensors`` file, atomically.
+
+        It holds vectors and names, no pictures.
+
+        Raises:
+            ValueError: If the bank is empty.
+        """
+        from dermsim.tasks.enroll.files import save_bank
+
+        save_bank(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path, *, fingerprint: str | None = None) -> ClassBank:
+        """Read what `save` wrote.
+
+        Args:
+            path: The file.
+            fingerprint: The encoder in use, or None to skip the comparison.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is damaged, is not a bank, or was made by another encoder.
+        """
+        from dermsim.tasks.enroll.files import load_bank
+
+        return load_bank(path, fingerprint=fingerprint)
+
+
+def _check_name(name: object, taken: Sequence[str]) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError("a class needs a name, got an empty one.")
+    if len(name) > MAX_NAME_LENGTH or not name.isprintable():
+        raise ValueError(f"a class name must be one line of at most {MAX_NAME_LENGTH} characters.")
+    same = {other.casefold(): other for other in taken}.get(name.casefold())
+    if same is None and (code := _diagnosis(name)) in taken:
+        same = code
+    if same is not None:
+        known = f" (as {same!r})" if same != name else ""
+        raise ValueError(
+            f"there is already a class {name!r}{known}; choose another name or remove it."
+        )
+
+
+def _diagnosis(name: str) -> str | None:
+    """Return the diagnosis code that a name stands for: "Melanoma" is mel."""
+    try:
+        return parse_dx(name)
+    except ValueError:
+        return None

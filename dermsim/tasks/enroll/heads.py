@@ -1,0 +1,295 @@
+"""How a new class is told from the old ones by a few of its pictures: three heads.
+
+A head gives each image one score for its class, on the scale of the old classes' own scores, which
+are ``cos(z, prototype) / T``. So one softmax runs over all of them, and the old classes' scores
+are never touched: among themselves they are judged as before. Vectors z are unit rows ``(N, D)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dermsim.metrics import fit_temperature
+from dermsim.vectors import cosine_similarity, l2_normalize
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+
+HEADS = ("mean", "neighbors", "logistic")
+"""Nearest class mean, k nearest neighbours, logistic regression."""
+
+LOGISTIC_FROM = 20
+"""Pictures of a class from which on its own logistic head serves it better than its mean."""
+
+NEIGHBORS = 5
+"""Pictures of a class that its k-NN head compares with, or all when there are fewer."""
+
+STRENGTH = 1.0
+"""How strongly the logistic head of one picture is held to the class mean; that of n, an n-th."""
+
+SWALLOW = 0.1
+"""Share of any old class's held-out images that a new class may take from it."""
+
+
+def fit_prototype_temperature(
+    embeddings: npt.ArrayLike, labels: npt.ArrayLike, prototypes: npt.ArrayLike
+) -> float:
+    """Fit the temperature of a bank on validation images of its old classes.
+
+    Args:
+        embeddings: ``(N, D)`` of images that did not make the prototypes.
+        labels: ``(N,)`` integers, rows of `prototypes`.
+        prototypes: ``(C, D)``.
+
+    Returns:
+        T minimising the class-balanced negative log-likelihood.
+
+    Raises:
+        ValueError: If there are no rows, or shapes or labels are wrong.
+    """
+    return fit_temperature(cosine_similarity(embeddings, prototypes), labels, class_balanced=True)
+
+
+def head_for(shots: int) -> str:
+    """Choose a head by the number of pictures of the class.
+
+    On lesions of classes that an encoder was trained without, the mean was the best head up to
+    some twenty pictures and logistic regression beyond; k-NN was never the best of the three, and
+    is there for a class that is known to be of several kinds.
+    """
+    return "logistic" if shots >= LOGISTIC_FROM else "mean"
+
+
+@dataclass(frozen=True, eq=False)
+class OldClasses:
+    """What new classes must be told from: K old classes, and held-out images of theirs.
+
+    Attributes:
+        prototypes: ``(K, D)`` float32 unit rows; K may be 0.
+        temperature: T.
+        vectors: ``(R, D)`` float32 unit rows of the images; R may be 0.
+        labels: ``(R,)`` int64, which class each is of.
+    """
+
+    prototypes: Vectors
+    temperature: float
+    vectors: Vectors
+    labels: IntArray
+
+    def scores(self, vectors: Vectors) -> FloatArray:
+        """Return the old classes' scores ``(N, K)`` of ``(N, D)`` unit rows."""
+        return vectors.astype(np.float64) @ self.prototypes.T.astype(np.float64) / self.temperature
+
+    @property
+    def alignment(self) -> float | None:
+        """How far images point the way of their class: the mean cosine to their own mean."""
+        if not len(self.vectors):
+            return None
+        own = [self.vectors[self.labels == c] for c in np.unique(self.labels)]
+        means = [l2_normalize(rows.sum(axis=0, keepdims=True))[0] for rows in own]
+        cosines = [float((rows @ mean).mean()) for rows, mean in zip(own, means, strict=True)]
+        return float(np.mean(cosines))
+
+
+@dataclass(frozen=True, eq=False)
+class LinearHead:
+    """A score that is linear in the vector: along the class mean, or a learned direction.
+
+    Attributes:
+        weight: ``(D,)`` float64.
+        bias: Added to every score.
+    """
+
+    weight: FloatArray
+    bias: float = 0.0
+
+    @property
+    def directions(self) -> FloatArray:
+        """What an image is compared with, ``(1, D)``: its score is the product and the bias."""
+        return self.weight[None]
+
+    @property
+    def nearest(self) -> int:
+        """How many of the directions count."""
+        return 1
+
+    def scores(self, vectors: Vectors) -> FloatArray:
+        """Return ``(N,)`` scores of ``(N, D)`` unit rows."""
+        # sums along the last axis do not depend on how many rows there are, matrix products do
+        return (vectors * self.weight).sum(axis=1) + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class NeighborHead:
+    """The mean likeness to the most similar pictures of the class, over the temperature.
+
+    Attributes:
+        shots: ``(n, D)`` float32 unit rows.
+        temperature: T of the bank.
+        bias: Added to every score.
+    """
+
+    shots: Vectors
+    temperature: float
+    bias: float = 0.0
+
+    @property
+    def directions(self) -> FloatArray:
+        """What an image is compared with, ``(n, D)``: the mean of the nearest counts."""
+        return self.shots.astype(np.float64) / self.temperature
+
+    @property
+    def nearest(self) -> int:
+        """How many of the directions count, those that are most alike."""
+        return min(NEIGHBORS, len(self.shots))
+
+    def scores(self, vectors: Vectors) -> FloatArray:
+        """Return ``(N,)`` scores of ``(N, D)`` unit rows."""
+        likeness = vectors.astype(np.float64) @ self.shots.T.astype(np.float64)
+        k = self.nearest
+        best = np.partition(likeness, likeness.shape[1] - k, axis=1)[:, -k:]
+        return best.mean(axis=1) / self.temperature + self.bias
+
+
+Head = LinearHead | NeighborHead
+
+
+def fit_heads(shots: Sequence[Vectors], kinds: Sequence[str], *, old: OldClasses) -> list[Head]:
+    """Fit a head for each new class.
+
+    Each depends on its own pictures and on the old classes; logistic heads also on the pictures of
+    the other new classes, which they are told from at the same time. The order of the classes does
+    not matter.
+
+    Args:
+        shots: For each class its pictures, ``(n, D)`` float32 unit rows.
+        kinds: For each class one of `HEADS`.
+        old: What they are told from.
+
+    Returns:
+        A head for each class, its bias such that no old class loses more than `SWALLOW` of its
+        held-out images to it.
+    """
+    alignment = old.alignment
+    heads: list[Head] = []
+    for rows, kind in zip(shots, kinds, strict=True):
+        bias = 0.0 if alignment is None else few_shot_bias(alignment, len(rows)) / old.temperature
+        if kind == "neighbors":
+            heads.append(NeighborHead(rows, old.temperature, bias))
+        else:
+            mean = l2_normalize(rows.sum(axis=0, keepdims=True))[0].astype(np.float64)
+            heads.append(LinearHead(mean / old.temperature, bias))
+    if "logistic" in kinds:
+        heads = _fit_logistic(heads, kinds, shots, old)
+    return [_guard(head, old) for head in heads] if len(old.vectors) else heads
+
+
+def few_shot_bias(alignment: float, shots: int) -> float:
+    """Return how much likeness a class loses by having a mean of few pictures.
+
+    Let images of a class point the way of their mean with cosine r, independently but for that.
+    The mean of n of them has length ``sqrt(r^2 + (1 - r^2) / n)``, so a further image's cosine to
+    it is on average r^2 over that length, which is less than the r it has to a mean of thousands.
+
+    Args:
+        alignment: r, in (0, 1].
+        shots: n.
+    """
+    length = np.sqrt(alignment**2 + (1.0 - alignment**2) / shots)
+    return float(alignment * (1.0 - alignment / length))
+
+
+def _guard(head: Head, old: OldClasses) -> Head:
+    """Lower a head's bias until no old class loses more than it may.
+
+    Only images that the old classes get right can be lost.
+    """
+    scores = old.scores(old.vectors)
+    right = scores.argmax(axis=1) == old.labels
+    margins = head.scores(old.vectors) - scores.max(axis=1)
+    excess = 0.0
+    for label in np.unique(old.labels):
+        own = old.labels == label
+        allowed = int(SWALLOW * own.sum())
+        lost = np.sort(margins[own & right])[::-1]
+        if len(lost) > allowed and lost[allowed] >= excess:
+            excess = float(lost[allowed]) + 1e-6  # the image at the limit stays with its class
+    return replace(head, bias=head.bias - excess)
+
+
+@dataclass(frozen=True, eq=False)
+class _LogisticProblem:
+    """What the logistic heads of E classes are to minimise.
+
+    Multinomial logistic regression in which every class weighs the same, over columns that are
+    given and E that are learned. Each weight is drawn to that of its class mean: the maximum of a
+    posterior whose Gaussian prior is the nearest-class-mean head, on an evidence that grows with
+    the number of pictures. Convex.
+
+    Attributes:
+        vectors: ``(N, D)`` float64.
+        given: ``(N, C)`` scores of the classes that stay as they are.
+        true: ``(N,)`` columns of `given` and then of the learned.
+        start: ``(E, D)`` weights of the class means.
+        pull: ``(E,)`` how strongly each is drawn there.
+    """
+
+    vectors: FloatArray
+    given: FloatArray
+    true: IntArray
+    start: FloatArray
+    pull: FloatArray
+
+    def split(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return weights ``(E, D)`` and biases ``(E,)``."""
+        weights, biases = np.split(parameters, [self.start.size])
+        return weights.reshape(self.start.shape), biases
+
+    def loss(self, parameters: FloatArray) -> tuple[float, FloatArray]:
+        """Return the loss and its gradient."""
+        from scipy.special import log_softmax
+
+        weights, biases = self.split(parameters)
+        scores = np.column_stack([self.given, self.vectors @ weights.T + biases])
+        logs = log_softmax(scores, axis=1)
+        rows, share = np.arange(len(self.true)), 1.0 / np.bincount(self.true)[self.true]
+        errors = np.exp(logs)
+        errors[rows, self.true] -= 1.0
+        errors = (errors * share[:, None])[:, -len(self.start) :]
+        away = weights - self.start
+        value = -(share * logs[rows, self.true]).sum() + (self.pull @ away**2).sum() / 2.0
+        slope = errors.T @ self.vectors + self.pull[:, None] * away
+        return float(value), np.concatenate([slope.ravel(), errors.sum(axis=0)])
+
+
+def _fit_logistic(
+    heads: Sequence[Head], kinds: Sequence[str], shots: Sequence[Vectors], old: OldClasses
+) -> list[Head]:
+    """Learn weights and biases of the logistic heads from their class means, all else as it is."""
+    from scipy.optimize import minimize
+
+    learned = [place for place, kind in enumerate(kinds) if kind == "logistic"]
+    order = [place for place in range(len(kinds)) if place not in learned] + learned
+    vectors = np.concatenate([old.vectors, *(shots[place] for place in order)])
+    others = [heads[place].scores(vectors) for place in order[: -len(learned)]]
+    first = len(old.prototypes)
+    true = [np.full(len(shots[place]), first + column) for column, place in enumerate(order)]
+    means = [heads[place] for place in learned]
+    problem = _LogisticProblem(
+        vectors=vectors.astype(np.float64),
+        given=np.column_stack([old.scores(vectors), *others]),
+        true=np.concatenate([old.labels, *true]),
+        start=np.stack([head.weight for head in means if isinstance(head, LinearHead)]),
+        pull=STRENGTH * old.temperature**2 / np.array([len(shots[place]) for place in learned]),
+    )
+    start = np.concatenate([problem.start.ravel(), [head.bias for head in means]])
+    found = minimize(problem.loss, start, jac=True, method="L-BFGS-B").x
+    fitted = list(heads)
+    for place, weight, bias in zip(learned, *problem.split(found), strict=True):
+        fitted[place] = LinearHead(weight, float(bias))
+    return fitted

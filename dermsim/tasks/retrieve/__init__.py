@@ -1,0 +1,26 @@
+"""Similar past cases: nearest neighbours of an embedding in the gallery of training cases.
+
+`cases` holds their facts, `parts` their embeddings; `exact` compares, `approximate` proposes what
+to compare where there are too many cases, `gallery` joins these and `folder` keeps it on disk.
+"""
+
+from dermsim.tasks.retrieve.approximate import KINDS, IndexFacts, Kind, choose_kind
+from dermsim.tasks.retrieve.cases import COLUMNS, CaseTable, Neighbor
+from dermsim.tasks.retrieve.exact import exact_search
+from dermsim.tasks.retrieve.folder import HEADER, OWN
+from dermsim.tasks.retrieve.gallery import VOTERS, Gallery
+
+__all__ = [
+    "COLUMNS",
+    "HEADER",
+    "KINDS",
+    "OWN",
+    "VOTERS",
+    "CaseTable",
+    "Gallery",
+    "IndexFacts",
+    "Kind",
+    "Neighbor",
+    "choose_kind",
+    "exact_search",
+]

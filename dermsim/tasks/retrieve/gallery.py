@@ -1,0 +1,380 @@
+"""Similar past cases: the gallery, a collection of embeddings with the facts of their cases.
+
+A gallery never changes: adding and removing give another one, which shares what stays the same, so
+that searches under way are not disturbed. On disk it is a folder of parts (see `folder`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dermsim.tasks.retrieve import folder as storing
+from dermsim.tasks.retrieve.approximate import ApproximateIndex, IndexFacts, Kind, choose_kind
+from dermsim.tasks.retrieve.cases import CaseTable, Neighbor
+from dermsim.tasks.retrieve.exact import FloatArray, HalfIndex
+from dermsim.tasks.retrieve.parts import IntArray, Part, Vectors, fetch_rows
+from dermsim.tasks.retrieve.search import Found, exact_nearest, proposed_nearest
+from dermsim.vectors import check_embeddings, l2_normalize, vote_shares
+
+HALVED = 1_000_000
+"""Cases up to which a copy in half precision makes exact search faster."""
+
+SCANNED = 100_000
+"""Where a filter leaves so few cases, all of them are compared, whatever the index."""
+
+VOTERS = 16
+"""Neighbours that vote, as in Tschandl et al., 2019, https://doi.org/10.1111/bjd.18380."""
+
+Exclusions = Sequence[Collection[str] | str | None]
+"""For each query the lesion or lesions to leave out, or None."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """Embeddings of past cases with their facts.
+
+    Make one with `build` or `load`; both check what they are given.
+
+    Attributes:
+        parts: The embeddings, in pieces that follow each other.
+        records: The facts, a sequence of one dict per case with exactly the keys of `COLUMNS`.
+        fingerprint: Names the encoder that made the embeddings.
+        index: Approximate index over the first cases; None where every search looks at all.
+    """
+
+    parts: tuple[Part, ...]
+    records: CaseTable
+    fingerprint: str
+    index: ApproximateIndex | None = None
+
+    @classmethod
+    def build(
+        cls,
+        embeddings: npt.ArrayLike,
+        records: Sequence[Mapping[str, object]],
+        *,
+        fingerprint: str,
+    ) -> Gallery:
+        """Make a gallery.
+
+        Args:
+            embeddings: ``(M, D)``; rows are L2-normalised.
+            records: One mapping per row. ``image_id`` and ``dx`` are required; the other
+                `COLUMNS` may be missing or None when not known.
+            fingerprint: Names the encoder that made the embeddings.
+
+        Raises:
+            ValueError: If rows do not match, an embedding is zero or holds NaN, an image_id
+                repeats, or a record has an unknown column or a value of the wrong type.
+        """
+        unit = l2_normalize(embeddings)
+        if len(unit) == 0:
+            raise ValueError("a gallery needs at least one case, got none.")
+        if len(records) != len(unit):
+            raise ValueError(f"{len(unit)} embeddings came with {len(records)} records.")
+        return cls((Part(unit),), CaseTable.build(records), fingerprint)
+
+    def __len__(self) -> int:
+        """Return the number of cases."""
+        return len(self.records)
+
+    @property
+    def dim(self) -> int:
+        """Dimensions D of the embeddings."""
+        return self.parts[0].vectors.shape[1]
+
+    @cached_property
+    def embeddings(self) -> Vectors:
+        """All of them, ``(M, D)`` float32, rows of length 1; several parts are read into memory."""
+        wholes = [part.whole for part in self.parts]
+        return wholes[0] if len(wholes) == 1 else np.concatenate(wholes)
+
+    def fetch(self, rows: IntArray) -> Vectors:
+        """Read the embeddings ``(n, D)`` of some rows ``(n,)``."""
+        return fetch_rows(self.parts, rows)
+
+    # -- searching --------------------------------------------------------------------------------
+
+    def search(
+        self,
+        queries: npt.ArrayLike,
+        k: int = 5,
+        *,
+        where: Mapping[str, object] | None = None,
+        exclude_lesion_ids: Exclusions | None = None,
+        one_per_lesion: bool = False,
+    ) -> list[list[Neighbor]]:
+        """Find the k most similar cases to each query.
+
+        Args:
+            queries: ``(N, D)``; their length does not matter.
+            k: Cases per query; fewer come back when fewer are allowed.
+            where: Keep only cases whose facts match all of these: an exact value, a list or set
+                of values, or for ``age`` a ``(low, high)`` tuple in years, ends included. A case
+                whose age is not known is in no range.
+            exclude_lesion_ids: For each query, the lesion or lesions to leave out (its own, when
+                measuring), or None.
+            one_per_lesion: Of several photographs of one lesion, return the most similar only.
+
+        Returns:
+            For each query its neighbours, most similar first, the lower gallery row among equals:
+            those of `exact_search`, or with an index those that it proposes (its
+            ``facts.recall_at_10`` says how many it finds).
+
+        Raises:
+            ValueError: If a query is zero, holds NaN or has another D; if k < 1; if `where` names
+                an unknown column or a bad range; if `exclude_lesion_ids` has another length.
+        """
+        found = self.nearest(
+            queries,
+            k,
+            where=where,
+            exclude_lesion_ids=exclude_lesion_ids,
+            one_per_lesion=one_per_lesion,
+        )
+        return [self.records.neighbors(rows, similarity) for similarity, rows in found]
+
+    def nearest(
+        self,
+        queries: npt.ArrayLike,
+        k: int,
+        *,
+        where: Mapping[str, object] | None = None,
+        exclude_lesion_ids: Exclusions | None = None,
+        one_per_lesion: bool = False,
+    ) -> list[Found]:
+        """As `search`, but return similarities ``(k,)`` float64 and rows ``(k,)`` of each query."""
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}.")
+        unit = l2_normalize(queries, dim=self.dim, name="queries")
+        allowed = self.records.matching(where)
+        skip = self._excluded_rows(exclude_lesion_ids, len(unit))
+        if not one_per_lesion:
+            return self._nearest(unit, k, allowed, skip)
+        most, wanted = len(self) if allowed is None else len(allowed), 4 * k
+        while True:  # until each query has its k lesions, or has been shown everything
+            found = self._nearest(unit, wanted, allowed, skip)
+            thinned = [self._first_of_each_lesion(*line, k) for line in found]
+            if wanted >= most or all(len(rows) == k for _, rows in thinned):
+                return thinned
+            wanted *= 4
+
+    def vote(
+        self,
+        queries: npt.ArrayLike,
+        k: int = VOTERS,
+        *,
+        where: Mapping[str, object] | None = None,
+        exclude_lesion_ids: Exclusions | None = None,
+    ) -> list[dict[str, float]]:
+        """Let the k most similar cases vote on each query's diagnosis.
+
+        A second opinion beside the classifier's: no head, only likeness. See
+        `dermsim.vectors.vote_shares` for how votes become probabilities.
+
+        Args:
+            queries: ``(N, D)``.
+            k: How many vote.
+            where: As for `search`.
+            exclude_lesion_ids: As for `search`.
+
+        Returns:
+            For each query the probability of every diagnosis in the gallery, summing to 1.
+
+        Raises:
+            ValueError: As `search`.
+        """
+        found = self.nearest(queries, k, where=where, exclude_lesion_ids=exclude_lesion_ids)
+        names, labels = self.records.codes("dx")
+        counts = np.bincount(labels, minlength=len(names))
+        answers = []
+        for similarity, rows in found:
+            shares = vote_shares(similarity[None], labels[rows][None], counts)[0]
+            answers.append(dict(zip(names, shares.tolist(), strict=True)))
+        return answers
+
+    def _nearest(
+        self,
+        queries: Vectors,
+        k: int,
+        allowed: IntArray | None,
+        skip: Sequence[IntArray] | None,
+    ) -> list[Found]:
+        if self.index is None or (allowed is not None and len(allowed) <= SCANNED):
+            return exact_nearest(
+                queries, k, self.parts, half=self._half, allowed=allowed, skip=skip
+            )
+        return proposed_nearest(queries, k, self.parts, self.index, allowed=allowed, skip=skip)
+
+    @cached_property
+    def _half(self) -> HalfIndex | None:
+        """What makes exact search fast where all embeddings are in memory."""
+        if len(self) > HALVED or any(isinstance(part.vectors, np.memmap) for part in self.parts):
+            return None
+        return HalfIndex.build(self.embeddings)
+
+    def _first_of_each_lesion(
+        self, similarity: FloatArray, rows: IntArray, k: int
+    ) -> tuple[FloatArray, IntArray]:
+        kept: list[int] = []
+        seen: set[object] = set()
+        for place, lesion in enumerate(self.records.take(rows).values("lesion_id")):
+            if lesion is None or lesion not in seen:
+                kept.append(place)
+                seen.add(lesion)
+        return similarity[kept[:k]], rows[kept[:k]]
+
+    def _excluded_rows(self, lesions: Exclusions | None, queries: int) -> list[IntArray] | None:
+        """Return, per query, the rows of the lesions to leave out; None when none are."""
+        if lesions is None:
+            return None
+        if isinstance(lesions, str) or len(lesions) != queries:
+            raise ValueError(
+                f"exclude_lesion_ids must be a list with one entry for each of {queries} queries."
+            )
+        names = [{entry} if isinstance(entry, str) else set(entry or ()) for entry in lesions]
+        return self.records.rows_of("lesion_id", names)
+
+    # -- changing ---------------------------------------------------------------------------------
+
+    def add(self, embeddings: npt.ArrayLike, records: Sequence[Mapping[str, object]]) -> Gallery:
+        """Return a gallery with further cases at its end; nothing is embedded or indexed again.
+
+        Args:
+            embeddings: ``(m, D)`` made by the same encoder.
+            records: One mapping per row, as for `build`.
+
+        Raises:
+            ValueError: As `build`; if D differs, or a case is in the gallery already.
+        """
+        check_embeddings(embeddings, dim=self.dim)
+        return self.join(Gallery.build(embeddings, records, fingerprint=self.fingerprint))
+
+    def join(self, other: Gallery) -> Gallery:
+        """Return a gallery with the cases of another one, made by the same encoder, at its end.
+
+        Raises:
+            ValueError: If the other was made by another encoder, or shares a case.
+        """
+        if other.fingerprint != self.fingerprint:
+            raise ValueError(
+                f"these cases were embedded by encoder {other.fingerprint!r}, the gallery by "
+                f"{self.fingerprint!r}; embed them again with the gallery's."
+            )
+        records = CaseTable.join([self.records, other.records])
+        return replace(self, parts=(*self.parts, *other.parts), records=records)
+
+    def remove(
+        self, *, image_ids: Collection[str] = (), lesion_ids: Collection[str] = ()
+    ) -> Gallery:
+        """Return a gallery without some cases; an index stays in use.
+
+        Args:
+            image_ids: Photographs to remove.
+            lesion_ids: Lesions all of whose photographs to remove.
+
+        Raises:
+            ValueError: If none is named, one is not in the gallery, or none would be left.
+        """
+        gone = np.zeros(len(self), dtype=np.bool_)
+        for column, names in (("image_id", image_ids), ("lesion_id", lesion_ids)):
+            wanted = sorted(set(names))
+            for name, rows in zip(
+                wanted, self.records.rows_of(column, [{name} for name in wanted]), strict=True
+            ):
+                if len(rows) == 0:
+                    raise ValueError(f"the gallery has no case whose {column} is {name!r}.")
+                gone[rows] = True
+        if not gone.any():
+            raise ValueError("no case to remove was named: give image_ids or lesion_ids.")
+        if gone.all():
+            raise ValueError("a gallery needs at least one case, and this would remove the last.")
+        starts = np.cumsum([0, *map(len, self.parts)])
+        parts = [
+            part.without(gone[start : start + len(part)])
+            for part, start in zip(self.parts, starts[:-1], strict=True)
+        ]
+        return replace(
+            self,
+            parts=tuple(part for part in parts if len(part)),
+            records=self.records.take(np.flatnonzero(~gone)),
+            index=None if self.index is None else self.index.without(gone),
+        )
+
+    def indexed(
+        self, kind: Kind | None = None, *, seed: int = 0, probes: npt.ArrayLike | None = None
+    ) -> Gallery:
+        """Return the gallery with an index of its cases as they are now.
+
+        Args:
+            kind: ``"flat"`` for none, so that every search is exact, ``"hnsw"`` or ``"ivfpq"``;
+                None chooses by size (see `choose_kind`).
+            seed: Of the samples that an index is learned from and measured with.
+            probes: ``(n, D)`` queries like those to come, to choose the index's effort by; None
+                takes cases of the gallery.
+
+        Raises:
+            ValueError: If there are too few cases to learn an index from.
+        """
+        chosen = kind or choose_kind(len(self))
+        if chosen == "flat":
+            return replace(self, index=None)
+
+        def exact(queries: Vectors, k: int) -> IntArray:
+            return np.stack([rows for _, rows in exact_nearest(queries, k, self.parts)])
+
+        index = ApproximateIndex.build(
+            self.fetch,
+            len(self),
+            kind=chosen,
+            seed=seed,
+            probes=None if probes is None else l2_normalize(probes),
+            exact=exact,
+        )
+        return replace(self, index=index)
+
+    @property
+    def index_facts(self) -> IndexFacts | None:
+        """What the index is and what it finds; None where every search is exact."""
+        return None if self.index is None else self.index.facts
+
+    # -- keeping ----------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> None:
+        """Write the gallery; see `dermsim.tasks.retrieve.folder`.
+
+        Until the last file is in place, and if anything fails or is killed before, the folder
+        holds the gallery it held.
+
+        Args:
+            folder: The gallery's own folder.
+
+        Raises:
+            FileExistsError: If `folder` is a file, or holds anything but a gallery.
+        """
+        storing.save(self.parts, self.records, self.fingerprint, self.index, Path(folder))
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, fingerprint: str | None = None, mapped: bool | None = None
+    ) -> Gallery:
+        """Read what `save` wrote.
+
+        Args:
+            folder: The gallery's folder.
+            fingerprint: The encoder in use, or None to skip the comparison.
+            mapped: Whether embeddings stay on disk and are read as searches need them; None leaves
+                large galleries there.
+
+        Raises:
+            FileNotFoundError: If the folder or one of its files is missing.
+            ValueError: If a file is damaged, the files do not belong together, or the gallery was
+                made by another encoder.
+        """
+        return cls(*storing.load(Path(folder), fingerprint=fingerprint, mapped=mapped))

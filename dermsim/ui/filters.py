@@ -1,0 +1,75 @@
+"""Which past cases a visitor asks for: the menus that are offered, and the filter they make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dermsim.labels import CODES, diagnosis
+from dermsim.ui.cards import CONFIRMED_BY
+
+if TYPE_CHECKING:
+    from dermsim.tasks.retrieve import CaseTable
+
+AGES = (0, 100)
+"""Range of the two sliders, in years. All of it asks for no age at all, not even a known one."""
+
+MENUS = {
+    "dx": "Diagnosis",
+    "localization": "Site",
+    "sex": "Sex",
+    "dx_type": "Confirmed by",
+}
+"""The facts that are chosen from menus, with what the menu is called."""
+
+Offer = list[tuple[str, str]]
+"""What a menu offers: text and value of each line."""
+
+
+def offers(records: CaseTable) -> dict[str, Offer]:
+    """Return what each of `MENUS` offers for these cases, the commonest first, with counts."""
+    return {
+        fact: [
+            (f"{_in_words(fact, value)} ({count:,})", value)
+            for value, count in Counter(filter(None, records.values(fact))).most_common()
+        ]
+        for fact in MENUS
+    }
+
+
+def where(
+    chosen: Sequence[Sequence[str] | None], youngest: float, oldest: float
+) -> dict[str, object]:
+    """Make the filter that `Gallery.search` takes.
+
+    Args:
+        chosen: Per fact in `MENUS` the values that are asked for; none asks for all.
+        youngest: Lowest age in years.
+        oldest: Highest age in years.
+
+    Raises:
+        ValueError: If there are not as many choices as menus, or no age is left.
+    """
+    if len(chosen) != len(MENUS):
+        raise ValueError(f"{len(chosen)} choices came for the {len(MENUS)} facts {list(MENUS)}.")
+    wanted: dict[str, object] = {
+        fact: list(values) for fact, values in zip(MENUS, chosen, strict=True) if values
+    }
+    for age in (youngest, oldest):
+        if not isinstance(age, int | float) or not AGES[0] <= age <= AGES[1]:
+            raise ValueError(f"Asked for an age of {age}: choose {AGES[0]} to {AGES[1]}.")
+    if youngest > oldest:
+        raise ValueError(
+            f"No case is at least {youngest:.0f} and at most {oldest:.0f} years old: "
+            "move the age sliders."
+        )
+    if (youngest, oldest) != AGES:
+        wanted["age"] = (youngest, oldest)
+    return wanted
+
+
+def _in_words(fact: str, value: str) -> str:
+    if fact == "dx" and value in CODES:
+        return diagnosis(value).name
+    return CONFIRMED_BY.get(value, value) if fact == "dx_type" else value

@@ -1,0 +1,49 @@
+"""The tab *Classify*: what a picture may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from dermsim.ui import render
+from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, sentences
+
+
+def classify_tab(
+    upload: gr.Image,
+    notice: gr.HTML,
+    *,
+    classify: Callable[[str | None], tuple[str, str]],
+    data: Callable[[str | None], dict[str, object]],
+) -> Picture:
+    """Build *Classify* and take in new pictures.
+
+    A picture that is refused is answered with a sentence, and the last good one put back: Gradio
+    empties an upload before it takes the next file.
+
+    Args:
+        upload: The shared upload.
+        notice: Above all tabs, for what must be read before any label.
+        classify: Path or None -> HTML of the notice, HTML of the verdict.
+        data: Path -> JSON-able values, for the endpoint.
+
+    Returns:
+        The picture for the other tabs to follow.
+    """
+    panel = gr.HTML(render.legend(), elem_id="verdict")
+    path, last_good = gr.State(None), gr.State(None)
+
+    def accept(candidate: str | None) -> tuple[str, str, str | None, Any]:
+        return *classify(candidate), candidate, candidate or gr.skip()
+
+    shown = [notice, panel, path, last_good]
+    accepted = upload.change(sentences(accept), upload, shown, **ON_PAGE)
+    accepted.failure(_same, last_good, upload, **QUIET)
+    add_endpoint("classify", data, [upload], [gr.JSON(visible=False)])
+    return Picture(upload, path, accepted)
+
+
+def _same(value: Any) -> Any:
+    return value

@@ -1,0 +1,63 @@
+"""The tab *Similar cases*: past cases most like a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from dermsim.ui import callbacks
+from dermsim.ui.tabs.facts import FactMenus, fact_menus
+from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, sentences
+
+
+def similar_tab(
+    picture: Picture,
+    *,
+    similar: Callable[..., str],
+    data: Callable[..., list[dict[str, object]]],
+) -> FactMenus:
+    """Build *Similar cases*: cards of the nearest past cases.
+
+    Args:
+        picture: The shared picture.
+        similar: Path or None, how many, whether one photograph of each lesion, and the choice of
+            facts -> HTML.
+        data: The same, with a path -> JSON-able values, for the endpoint.
+
+    Returns:
+        The menus of facts, to be filled.
+    """
+    with gr.Row(equal_height=True):
+        k = gr.Slider(
+            1,
+            callbacks.MAX_NEIGHBORS,
+            value=6,
+            step=1,
+            label="How many cases",
+            elem_id="how-many",
+            scale=2,
+        )
+        one_per_lesion = gr.Checkbox(
+            True,
+            label="One photograph of each lesion",
+            info="Many lesions were photographed several times.",
+            elem_id="one-per-lesion",
+        )
+    with gr.Accordion("Only cases with certain facts", open=False, elem_id="similar-facts"):
+        facts = fact_menus("similar")
+    cards = gr.HTML(callbacks.NOTHING_SIMILAR, elem_id="cases")
+
+    wiring: list[Any] = [
+        sentences(similar),
+        [picture.path, k, one_per_lesion, *facts.inputs],
+        cards,
+    ]
+    picture.accepted.success(*wiring, **ON_PAGE)
+    k.change(*wiring, **ON_PAGE)
+    one_per_lesion.input(*wiring, **ON_PAGE)
+    facts.on_choice(*wiring, **ON_PAGE)
+    asked = [picture.upload, k, one_per_lesion, *facts.inputs]
+    add_endpoint("similar", data, asked, [gr.JSON(visible=False)])
+    return facts

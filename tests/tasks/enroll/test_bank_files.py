@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+
+from dermsim.storage import read_arrays, save_arrays
+from dermsim.tasks.enroll import ClassBank
+
+OLDER = {"names": ["a"], "counts": [3], "temperature": 0.1, "fingerprint": "f"}
+
+
+@pytest.fixture
+def taught(world, bank):
+    return bank.enroll("cicatriz é", world.draw(5, 25)).enroll(
+        "oak", world.draw(4, 2), head="neighbors"
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "bank.safetensors"
+
+
+def test_loads_what_was_saved_to_the_last_digit(world, taught, path):
+    taught.save(path)
+    loaded = ClassBank.load(path, fingerprint="f")
+    for attribute in ("names", "counts", "temperature", "fingerprint", "kinds", "dim"):
+        assert getattr(loaded, attribute) == getattr(taught, attribute)
+    queries, _ = world.sample(range(6), 20, seed=9)
+    assert loaded.predict(queries) == taught.predict(queries)
+
+
+def test_what_was_loaded_can_be_taught_and_untaught(world, taught, path):
+    taught.save(path)
+    more = ClassBank.load(path).enroll("ash", world.draw(5, 3, seed=8)).remove("oak")
+    assert more.names == ("akiec", "bcc", "mel", "nv", "cicatriz é", "ash")
+    more.save(path)
+    assert ClassBank.load(path).names == more.names
+
+
+def test_a_bank_of_nothing_but_new_classes(world, bank, path):
+    own = bank.blank().enroll("clover", world.draw(5, 3)).enroll("oak", world.draw(4, 25))
+    own.save(path)
+    queries = world.draw(5, 4, seed=9)
+    assert ClassBank.load(path).predict(queries) == own.predict(queries)
+    ClassBank().enroll("plain", np.eye(2)).save(path)
+    assert ClassBank.load(path).space.center is None
+    with pytest.raises(ValueError, match="nothing to save"):
+        bank.blank().save(path)
+
+
+def test_a_file_is_small(taught, path):
+    taught.save(path)
+    assert path.stat().st_size < 320 * 24 * 2 + 27 * 24 * 4 + 5000
+
+
+def test_an_older_file_holds_prototypes_that_are_embeddings(path):
+    save_arrays(path, {"prototypes": np.eye(2, dtype="f4")[:1]}, facts=OLDER)
+    loaded = ClassBank.load(path, fingerprint="f")
+    assert (loaded.names, loaded.counts, loaded.space.name) == (("a",), (3,), "embeddings")
+    taught = loaded.enroll("b", np.eye(2)[1:])
+    assert taught.predict(np.eye(2))[1]["b"] > 0.99
+    taught.save(path)
+    assert ClassBank.load(path).names == ("a", "b")
+
+
+def test_another_encoder_is_refused(taught, path):
+    taught.save(path)
+    with pytest.raises(ValueError, match="made by encoder 'f', this one is 'g'; enroll its"):
+        ClassBank.load(path, fingerprint="g")
+
+
+@pytest.mark.parametrize(
+    ("facts", "array", "words"),
+    [
+        ({"names": "a"}, np.eye(1, 2), "names must be a list"),
+        ({"names": [3]}, np.eye(1, 2), "needs a name"),
+        ({"names": ["a", "b"]}, np.eye(1, 2), "as many names"),
+        ({"counts": [0.5]}, np.eye(1, 2), "at least one picture"),
+        ({"temperature": "hot"}, np.eye(1, 2), "temperature must be positive"),
+        ({}, np.ones(2), "prototypes must have shape"),
+        ({}, np.full((1, 2), np.nan), "NaN"),
+        ({}, np.zeros((1, 2)), "zero vector"),
+    ],
+)
+def test_an_older_file_from_a_stranger_is_checked(path, facts, array, words):
+    save_arrays(path, {"prototypes": array.astype(np.float32)}, facts={**OLDER, **facts})
+    with pytest.raises(ValueError, match=rf"bank\.safetensors is not a class bank: .*{words}"):
+        ClassBank.load(path)
+
+
+@pytest.mark.parametrize(
+    ("facts", "arrays", "words"),
+    [
+        ({"old_names": "akiec"}, {}, "old_names must be a list"),
+        ({"old_names": ["a", "b", "c"]}, {}, "label 3 is outside"),
+        ({"old_counts": [1, 2]}, {}, "as many names"),
+        ({"enrolled": [3]}, {}, "must be an object"),
+        ({"enrolled": [{"name": "x", "pictures": 27}]}, {}, "has the keys"),
+        ({"enrolled": [{"name": "x", "pictures": 27, "head": "forest"}]}, {}, "cannot be"),
+        ({"enrolled": [{"name": "x", "pictures": -1, "head": "auto"}]}, {}, "cannot be"),
+        ({"enrolled": [{"name": "x", "pictures": 3, "head": "auto"}]}, {}, "holds 27 pictures"),
+        ({"enrolled": [{"name": "mel", "pictures": 27, "head": "auto"}]}, {}, "already a class"),
+        ({"temperature": None}, {}, "temperature must be positive"),
+        ({"space": "pixels"}, {}, "unknown space"),
+        ({"space": []}, {}, "is not a class bank"),
+        ({}, {"scale": np.zeros(24, "f4")}, "scale positive"),
+        ({}, {"scale": np.zeros(0, "f4")}, "of one shape"),
+        ({}, {"center": np.zeros(9, "f4")}, "of one shape"),
+        ({}, {"reference": np.zeros((320, 24), "f2")}, "of length 1"),
+        ({}, {"reference": np.full((320, 24), np.nan, "f2")}, "NaN"),
+        ({}, {"reference_labels": np.zeros(3, "i2")}, r"shape \(320,\)"),
+        ({}, {"shots": np.eye(27, 9, dtype="f4") + np.eye(27, 9, -9, "f4")}, "not a class bank"),
+    ],
+)
+def test_a_file_from_a_stranger_is_checked(taught, path, facts, arrays, words):
+    taught.save(path)
+    kept, header = read_arrays(path)
+    save_arrays(path, {**kept, **arrays}, facts={**header, **facts})
+    with pytest.raises(ValueError, match=words):
+        ClassBank.load(path)
+
+
+def test_a_file_with_more_or_less_in_it_is_refused(taught, path):
+    taught.save(path)
+    kept, header = read_arrays(path)
+    save_arrays(path, {**kept, "more": np.zeros(1)}, facts=header)
+    with pytest.raises(ValueError, match=r"bank\.safetensors has the keys"):
+        ClassBank.load(path)
+    save_arrays(path, kept, facts={**header, "more": 1})
+    with pytest.raises(ValueError, match=r"the header of bank\.safetensors has the keys"):
+        ClassBank.load(path)
+
+
+def test_a_truncated_file_is_refused_and_left_alone(taught, path):
+    taught.save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="damaged"):
+        ClassBank.load(path)
+    assert path.read_bytes() == before
+    path.write_text("not a bank")
+    with pytest.raises(ValueError, match="damaged"):
+        ClassBank.load(path)
+    with pytest.raises(FileNotFoundError, match="no file"):
+        ClassBank.load(path.with_name("other.safetensors"))

@@ -1,0 +1,208 @@
+"""What the tab Atlas shows, as plain functions of an engine."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dermsim.data.synthetic import draw_lesion
+from dermsim.mapping import Atlas
+from dermsim.tasks.atlas import MEASURES
+from dermsim.ui import atlas, figures
+
+EVERYTHING = ([], [], [], [], 0, 100)
+
+
+@pytest.fixture(scope="module")
+def drawn(engine):
+    return atlas.atlas_of(engine)
+
+
+@pytest.fixture(scope="module")
+def lesion(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "lesion.png"
+    draw_lesion("mel", seed=3, size=(200, 150)).save(path)
+    return str(path)
+
+
+def figure(engine, *, layout="umap", color="dx", image=None, facts=EVERYTHING):
+    return json.loads(atlas.draw(engine, layout, color, image, *facts))
+
+
+def points(found):
+    """Return row -> (x, y) of all points that can be chosen."""
+    return {
+        row: place
+        for trace in found["data"]
+        for row, *place in zip(trace.get("customdata", []), trace["x"], trace["y"], strict=False)
+    }
+
+
+def test_a_map_is_joined_to_its_gallery_once(engine, drawn):
+    assert atlas.atlas_of(engine) is drawn
+    assert [case["image_id"] for case in drawn.records] == list(drawn.map.image_ids)
+
+
+@pytest.mark.parametrize("layout", ["umap", "tsne"])
+@pytest.mark.parametrize("color", figures.COLORS)
+def test_every_case_is_a_point_where_the_map_has_it(engine, drawn, layout, color):
+    found = points(figure(engine, layout=layout, color=color))
+    assert sorted(found) == list(range(len(drawn.map)))
+    places = np.array([found[row] for row in range(len(drawn.map))])
+    np.testing.assert_allclose(places, drawn.map.layouts[layout], atol=5e-4)
+
+
+def test_points_have_their_diagnosis_colour_and_the_rare_lie_on_top(engine, drawn):
+    traces = figure(engine)["data"]
+    sizes = [len(trace["x"]) for trace in traces]
+    assert sizes == sorted(sizes, reverse=True)
+    for trace in traces:
+        codes = {drawn.dx[row] for row in trace["customdata"]}
+        assert len(codes) == 1
+        assert trace["name"].endswith(f" · {sizes[traces.index(trace)]}")
+
+
+def test_what_two_readings_say_parts_the_points(engine, drawn):
+    wrong = drawn.map.measures["neighbor_dx"] != np.array(drawn.dx)
+    assert 0 < wrong.sum() < len(wrong)
+    traces = {
+        trace["name"].split(" ")[0]: trace for trace in figure(engine, color="disagree")["data"]
+    }
+    assert sorted(traces["disagree"]["customdata"]) == np.flatnonzero(wrong).tolist()
+
+
+def test_a_number_colours_by_itself_and_the_largest_lie_on_top(engine, drawn):
+    (trace,) = figure(engine, color="ood_score")["data"]
+    colors = trace["marker"]["color"]
+    assert colors == sorted(colors)
+    scores = drawn.map.measures["ood_score"][trace["customdata"]]
+    np.testing.assert_allclose(colors, scores, atol=1e-4)
+
+
+def test_what_the_filter_leaves_out_is_grey_and_cannot_be_chosen(engine, drawn):
+    found = figure(engine, facts=(["mel"], [], [], [], 0, 100))
+    hidden, *traces = found["data"]
+    assert hidden["hoverinfo"] == "skip" and "customdata" not in hidden
+    (melanoma,) = traces
+    rows = [row for row, code in enumerate(drawn.dx) if code == "mel"]
+    assert sorted(melanoma["customdata"]) == rows
+    assert len(hidden["x"]) == len(drawn.map) - len(rows) > 0
+
+
+@pytest.mark.parametrize("layout", ["umap", "tsne"])
+def test_the_visitors_picture_is_a_star(engine, drawn, lesion, layout):
+    star = figure(engine, layout=layout, image=lesion)["data"][-1]
+    assert star["name"] == "Your picture" and "customdata" not in star
+    (place,) = drawn.map.transform(engine.embed([lesion]), layout=layout)
+    np.testing.assert_allclose([star["x"][0], star["y"][0]], place, atol=5e-4)
+
+
+def test_colours_change_and_the_view_stays(engine):
+    one, other = figure(engine)["layout"], figure(engine, color="cluster")["layout"]
+    assert one["uirevision"] == other["uirevision"]
+    assert one["selectionrevision"] == other["selectionrevision"]
+    fewer = figure(engine, facts=(["mel"], [], [], [], 0, 100))["layout"]
+    assert fewer["uirevision"] == one["uirevision"]
+    assert fewer["selectionrevision"] != one["selectionrevision"]
+    assert figure(engine, layout="tsne")["layout"]["uirevision"] != one["uirevision"]
+
+
+def test_strange_facts_are_shown_as_they_are_written(engine, drawn):
+    records = [dict(case) for case in drawn.records]
+    records[0]["localization"] = "<img src=x>"
+    table = type(drawn.records).build(records)
+    told = figures.map_figure(
+        Atlas(drawn.map, table), layout="umap", color="dx", shown=np.arange(len(records))
+    )
+    assert "<img" not in told and "&lt;img" in told
+
+
+def test_lists_hold_what_stands_out(engine, drawn):
+    dx, measures = np.array(drawn.dx), drawn.map.measures
+    isolated = atlas.listed(engine, "isolation", [], *EVERYTHING)
+    assert measures["isolation"][isolated[0]] == measures["isolation"].max()
+    border = atlas.listed(engine, "margin", [], *EVERYTHING)
+    assert measures["margin"][border[0]] == measures["margin"].min()
+    doubted = atlas.listed(engine, "disagree", [], *EVERYTHING)
+    assert sorted(doubted) == np.flatnonzero(measures["neighbor_dx"] != dx).tolist()
+    assert np.all(np.diff(measures["margin"][doubted]) <= 0)
+    wrong = atlas.listed(engine, "error", [], *EVERYTHING)
+    assert sorted(wrong) == np.flatnonzero(measures["predicted"] != dx).tolist()
+    only = atlas.listed(engine, "isolation", [], ["nv"], [], [], [], 0, 100)
+    assert {drawn.dx[row] for row in only} == {"nv"}
+    assert atlas.listed(engine, "circled", [5, 2], ["nv"], [], [], [], 0, 100) == [5, 2]
+
+
+def test_a_table_holds_the_facts_and_what_was_measured(engine, drawn):
+    header, cells = atlas.rows_table(engine, [7, 3])
+    assert header == list(atlas.SHOWN)
+    first = dict(zip(header, cells[0], strict=True))
+    assert first["image_id"] == drawn.map.image_ids[7]
+    assert first["dx"] == drawn.dx[7]
+    assert first["margin"] == pytest.approx(float(drawn.map.measures["margin"][7]), abs=5e-4)
+    assert atlas.rows_table(engine, []) == (list(atlas.SHOWN), [])
+
+
+def test_a_table_on_the_page_ends_and_the_file_does_not(engine, drawn, monkeypatch, tmp_path):
+    monkeypatch.setattr(atlas, "LISTED", 3)
+    rows = list(range(10))
+    assert len(atlas.rows_table(engine, rows)[1]) == 3
+    assert "10 cases, of which 3 are shown" in atlas.count_html(rows)
+    assert "1 case." in atlas.count_html([7])
+    with atlas.save_csv(engine, rows, tmp_path).open(encoding="utf-8", newline="") as stream:
+        found = list(csv.DictReader(stream))
+    assert [case["image_id"] for case in found] == list(drawn.map.image_ids[:10])
+    assert set(found[0]) >= {*MEASURES, "umap_x", "tsne_y", "age", "lesion_id"}
+    assert float(found[4]["tsne_y"]) == pytest.approx(drawn.map.tsne[4, 1])
+
+
+def test_a_case_is_shown_with_its_neighbours_of_other_lesions(engine, drawn):
+    asked = []
+    page = atlas.case_panel(engine, 4, pictures=lambda image_id: asked.append(image_id))
+    own, *others = asked
+    assert own == drawn.map.image_ids[4]
+    records = {case["image_id"]: case for case in engine.gallery.records}
+    lesions = [records[name]["lesion_id"] for name in others]
+    assert len(others) == atlas.NEAREST
+    assert records[own]["lesion_id"] not in lesions and len(set(lesions)) == len(lesions)
+    assert "Neighbours" in page and "Strangeness" in page
+    assert atlas.case_panel(engine, own, pictures=lambda image_id: None) == page
+
+
+def test_groups_are_scored(engine):
+    page = atlas.agreement(engine)
+    assert "purity" in page and "k-means groups" in page
+
+
+@pytest.mark.parametrize(
+    ("act", "sentence"),
+    [
+        (lambda e: atlas.draw(e, "pca", "dx", None), "There is no map 'pca'"),
+        (lambda e: atlas.draw(e, "umap", "age", None), "cannot be coloured by 'age'"),
+        (lambda e: atlas.draw(e, "umap", "dx", None, [], [], [], [], 50, 40), "move the age"),
+        (lambda e: atlas.listed(e, "best", []), "no list 'best'"),
+        (lambda e: atlas.listed(e, "circled", [10**6]), "no case 1000000 on the map"),
+        (lambda e: atlas.listed(e, "circled", ["0"]), "no case '0' on the map"),
+        (lambda e: atlas.listed(e, "circled", [True]), "no case True on the map"),
+        (lambda e: atlas.case_panel(e, -1), "no case -1 on the map"),
+        (lambda e: atlas.case_panel(e, "ISIC_nowhere"), "no case ISIC_nowhere on the map"),
+    ],
+)
+def test_what_is_not_there_is_refused(engine, act, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        act(engine)
+
+
+def test_a_map_that_was_drawn_without_measures_offers_less(engine):
+    class Old:
+        atlas = replace(engine.atlas, measures={}, tsne=None)
+        gallery = engine.gallery
+
+    layouts, colors, lists = atlas.choices(Old)
+    assert [value for _, value in layouts] == ["umap"]
+    assert [value for _, value in colors] == ["dx", "disagree", "cluster", "kmeans"]
+    assert [value for _, value in lists] == ["circled", "isolation", "margin", "disagree"]
+    with pytest.raises(ValueError, match="no list 'error'"):
+        atlas.listed(Old, "error", [])

@@ -19,7 +19,7 @@ from dermsim.explaining import Explaining
 from dermsim.labels import CODES
 from dermsim.loading import FACTS_CALIBRATION, load_parts
 from dermsim.mapping import draw_map
-from dermsim.models import DermSimImageProcessor, Encoder
+from dermsim.models import Encoder, Processor
 from dermsim.models.encode import Encoding, encode, fingerprint, weigh_facts
 from dermsim.models.pretrained import round_to_half, save_encoder
 from dermsim.reading import calibrate_with_facts, read_predictions
@@ -58,7 +58,7 @@ class DermSim(Explaining):
     def __init__(
         self,
         model: Encoder,
-        processor: DermSimImageProcessor,
+        processor: Processor,
         *,
         calibration: Calibration,
         detector: OutlierDetector,
@@ -115,7 +115,7 @@ class DermSim(Explaining):
     def fit(
         cls,
         model: Encoder,
-        processor: DermSimImageProcessor,
+        processor: Processor,
         *,
         train: Dataset,
         validation: Dataset,

@@ -12,8 +12,9 @@ import torch
 
 from dermsim.checkpoint import local_folder
 from dermsim.engine import DermSim
-from dermsim.models import DermSimEnsembleModel, DermSimImageProcessor, DermSimModel
+from dermsim.models import DermSimEnsembleModel, DermSimNetwork
 from dermsim.models.encode import encode, fingerprint
+from dermsim.models.preparation import ImagePreparation
 from dermsim.models.pretrained import load_encoder
 from dermsim.models.stacking import fit_stack
 from dermsim.tasks.retrieve import Gallery
@@ -97,17 +98,17 @@ def training_record(engine: DermSim, folders: Sequence[str | Path]) -> dict[str,
 
 def _load_members(
     folders: Sequence[str | Path], validation_lesions: Sequence[str]
-) -> tuple[list[DermSimModel], DermSimImageProcessor]:
+) -> tuple[list[DermSimNetwork], ImagePreparation]:
     """Return the members' encoders and the image processor that they share."""
     if len(folders) < 2:
         raise ValueError(f"An ensemble has at least 2 members, got {len(folders)}.")
-    members: list[DermSimModel] = []
-    processors: list[DermSimImageProcessor] = []
+    members: list[DermSimNetwork] = []
+    processors: list[ImagePreparation] = []
     names: dict[str, str | Path] = {}
     for name in folders:
         folder = local_folder(name)
         model, processor = load_encoder(folder)
-        if not isinstance(model, DermSimModel):
+        if not isinstance(model, DermSimNetwork):
             raise ValueError(f"{name} is an ensemble itself: name its members instead.")
         mark = fingerprint(model, processor)
         if mark in names:
@@ -115,7 +116,7 @@ def _load_members(
         names[mark] = name
         members.append(model)
         processors.append(processor)
-        if processor.to_json_string() != processors[0].to_json_string():
+        if processor != processors[0]:
             raise ValueError(
                 f"{name} sees images of another size or normalisation than {folders[0]}, but the "
                 "members of an ensemble see the same image."

@@ -33,7 +33,7 @@ from dermsim.tasks.explain import (
 )
 
 if TYPE_CHECKING:
-    from dermsim.models import DermSimImageProcessor, Encoder
+    from dermsim.models import Encoder, Processor
     from dermsim.tasks.classify import Calibration
     from dermsim.tasks.enroll import ClassBank
 
@@ -57,7 +57,7 @@ class Explaining:
     """
 
     model: Encoder
-    processor: DermSimImageProcessor
+    processor: Processor
     calibration: Calibration
 
     def explain(

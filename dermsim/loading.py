@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dermsim.labels import CODES
-from dermsim.models import DermSimEnsembleModel, Encoder
+from dermsim.models import DermSimEnsembleNetwork, Encoder
 from dermsim.models.encode import fingerprint
 from dermsim.models.pretrained import load_encoder
 from dermsim.tasks.atlas import EmbeddingMap
@@ -71,7 +71,7 @@ def _check_labels(model: Encoder) -> None:
 
 
 def _check_detector(detector: OutlierDetector, model: Encoder, gallery: Gallery) -> None:
-    members = model.members if isinstance(model, DermSimEnsembleModel) else [model]
+    members = model.members if isinstance(model, DermSimEnsembleNetwork) else [model]
     widths = {
         "pooled_features": sum(member.classifier.in_features for member in members),
         "embeddings": gallery.dim,

@@ -15,7 +15,7 @@ from dermsim import DermSim
 from dermsim.data.synthetic import draw_lesion
 from dermsim.ensemble import build_ensemble, training_record
 from dermsim.labels import CODES
-from dermsim.models import DermSimEnsembleModel
+from dermsim.models import DermSimEnsembleNetwork
 from dermsim.models.encode import encode
 from dermsim.models.pretrained import load_encoder, save_encoder
 from dermsim.models.stacking import fit_stack
@@ -56,7 +56,7 @@ def lesion() -> Image.Image:
 
 
 def test_saving_and_loading_changes_nothing(built, ensemble, lesion):
-    assert isinstance(ensemble.model, DermSimEnsembleModel)
+    assert isinstance(ensemble.model, DermSimEnsembleNetwork)
     assert ensemble.fingerprint == built.fingerprint
     assert ensemble.calibration == built.calibration
     ours, theirs = built.model.state_dict(), ensemble.model.state_dict()

@@ -34,6 +34,43 @@ def test_importing_dermsim_imports_nothing_heavy():
     assert printed.stdout.strip() == "[]"
 
 
+def test_asking_an_engine_needs_neither_transformers_models_nor_torchs_compiler(checkpoint):
+    code = (
+        "import sys; from dermsim import DermSim; from dermsim.data.synthetic import draw_lesion; "
+        "engine = DermSim.from_pretrained(sys.argv[1]); "
+        "print(len(engine.predict(draw_lesion('mel', seed=0))[0].probabilities)); "
+        "print([m for m in ('timm', 'transformers', 'transformers.modeling_utils', "
+        "'transformers.processing_utils', 'torch._dynamo', 'scipy') if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(checkpoint)]
+    printed = subprocess.run(command, capture_output=True, text=True)
+    assert printed.stdout.splitlines() == ["7", "['timm', 'transformers']"], printed.stderr
+
+
+AUTO = """
+import sys
+import dermsim
+{first}
+from transformers import AutoModel
+model = AutoModel.from_pretrained(sys.argv[1])
+print(type(model).__module__)
+"""
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "dermsim.DermSimModel",
+        "dermsim.DermSimConfig",
+        "from dermsim.models import DermSimImageProcessor",
+    ],
+)
+def test_transformers_knows_dermsim_once_one_of_its_classes_is_named(checkpoint, first):
+    command = [sys.executable, "-c", AUTO.format(first=first), str(checkpoint)]
+    printed = subprocess.run(command, capture_output=True, text=True)
+    assert printed.stdout.strip() == "dermsim.models.modeling_dermsim", printed.stderr
+
+
 def test_loading_an_engine_leaves_the_heaviest_alone(checkpoint):
     code = (
         "import sys; from dermsim import DermSim; DermSim.from_pretrained(sys.argv[1]); "

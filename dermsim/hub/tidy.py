@@ -19,7 +19,10 @@ SOMETIMES = ("calibration_facts.json",)
 GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")
 """What the gallery's own folder holds as a run leaves it; one that was added to holds more."""
 
-SOURCES = re.compile(r"(configuration|modeling|image_processing)_dermsim(_ensemble)?\.py")
+SOURCES = re.compile(
+    r"(configuration|network|modeling)_dermsim(_ensemble)?\.py"
+    r"|(image_processing|color_constancy)_dermsim\.py"
+)
 """The model's code, which travels with the weights."""
 
 

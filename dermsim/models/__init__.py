@@ -1,36 +1,53 @@
 """The encoder: a timm backbone with a projection head and a classifier, or several such as one.
 
-Importing any part of it makes the `Auto*` classes of transformers know ``"dermsim"`` and
-``"dermsim_ensemble"``, the two values of `model_type`.
+`Encoder` and what it is made of need torch and timm. The classes of transformers around it, for
+training and for those who have transformers alone, take longer to import than torch: they are
+fetched from `dermsim.models.auto` when one of them is first asked for.
 """
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeAlias
 
-from dermsim.models.configuration_dermsim import DermSimConfig
-from dermsim.models.configuration_dermsim_ensemble import DermSimEnsembleConfig
-from dermsim.models.image_processing_dermsim import DermSimImageProcessor
-from dermsim.models.modeling_dermsim import DermSimModel
-from dermsim.models.modeling_dermsim_ensemble import DermSimEnsembleModel
+from dermsim.models.compiler import import_without_compiler
 
-Encoder = DermSimModel | DermSimEnsembleModel
-"""What makes embeddings and logits of images: one encoder, or several that answer as one."""
+import_without_compiler("timm")  # before the networks import it
 
-for _config, _model in (
-    (DermSimConfig, DermSimModel),
-    (DermSimEnsembleConfig, DermSimEnsembleModel),
-):
-    AutoConfig.register(_config.model_type, _config, exist_ok=True)
-    AutoModel.register(_config, _model, exist_ok=True)
-    AutoModelForImageClassification.register(_config, _model, exist_ok=True)
-    AutoImageProcessor.register(
-        _config, image_processor_classes={"pil": DermSimImageProcessor}, exist_ok=True
+from dermsim.models.network_dermsim import DermSimNetwork  # noqa: E402
+from dermsim.models.network_dermsim_ensemble import DermSimEnsembleNetwork  # noqa: E402
+
+if TYPE_CHECKING:
+    from dermsim.models.auto import (
+        DermSimConfig,
+        DermSimEnsembleConfig,
+        DermSimEnsembleModel,
+        DermSimImageProcessor,
+        DermSimModel,
     )
+    from dermsim.models.preparation import ImagePreparation
+
+Encoder: TypeAlias = DermSimNetwork | DermSimEnsembleNetwork
+"""What makes embeddings and logits of images: one encoder, or several that answer as one.
+
+Models of transformers, such as a `DermSimModel`, are encoders too."""
+
+Processor: TypeAlias = "ImagePreparation | DermSimImageProcessor"
+"""What makes an encoder's input of photographs."""
 
 __all__ = [
     "DermSimConfig",
     "DermSimEnsembleConfig",
     "DermSimEnsembleModel",
+    "DermSimEnsembleNetwork",
     "DermSimImageProcessor",
     "DermSimModel",
+    "DermSimNetwork",
     "Encoder",
+    "Processor",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a class of transformers, and with it all of them, when it is first used (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("dermsim.models.auto"), name)

@@ -14,7 +14,7 @@ import torch
 
 from dermsim.data.facts import Facts, encode_facts
 from dermsim.data.images import ImageSource, read_image
-from dermsim.models import DermSimImageProcessor, DermSimModel, Encoder
+from dermsim.models import DermSimNetwork, Encoder, Processor
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Encoding:
 
 def encode(
     model: Encoder,
-    processor: DermSimImageProcessor,
+    processor: Processor,
     images: Iterable[ImageSource],
     *,
     batch_size: int = 32,
@@ -111,7 +111,7 @@ def weigh_facts(model: Encoder, facts: Sequence[Facts | None]) -> npt.NDArray[np
         ValueError: If the model takes no facts.
     """
     known = _facts_tensor(model, facts)
-    assert isinstance(model, DermSimModel)  # no other has columns for facts
+    assert isinstance(model, DermSimNetwork)  # no other has columns for facts
     with torch.inference_mode():
         return model.weigh_facts(known).float().cpu().numpy()
 
@@ -123,7 +123,7 @@ def _facts_tensor(model: Encoder, facts: Sequence[Facts | None]) -> torch.Tensor
     return torch.from_numpy(encode_facts(facts, columns=columns)).to(model.device)
 
 
-def fingerprint(model: Encoder, processor: DermSimImageProcessor) -> str:
+def fingerprint(model: Encoder, processor: Processor) -> str:
     """Name an encoder by all that its embeddings depend on: weights, shape and input processing.
 
     Returns:

@@ -1,60 +1,44 @@
-"""Several encoders as one: one image in; one embedding, seven logits and a map per member out.
+"""Several encoders as one model of transformers.
 
 Ships beside the weights, so it imports nothing of dermsim but its siblings.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_dermsim_ensemble import DermSimEnsembleConfig
-from .modeling_dermsim import DermSimModel, DermSimOutput
+from .modeling_dermsim import DermSimModel
+from .network_dermsim import DermSimNetwork
+from .network_dermsim_ensemble import DermSimEnsembleNetwork
 
 
-class DermSimEnsembleModel(PreTrainedModel):
-    """M encoders and the meta-learner that makes one answer of theirs.
+class DermSimEnsembleModel(DermSimEnsembleNetwork, PreTrainedModel):  # type: ignore[misc]
+    """`DermSimEnsembleNetwork` with all that transformers' models can do.
 
-    What it gives is a `DermSimOutput`, so that whatever works with one encoder works with several:
-
-    - `logits` are a linear layer, `stack`, of the members' log-probabilities side by side (Wolpert,
-      1992, https://doi.org/10.1016/S0893-6080(05)80023-1). Their mean is taken out of each row. No
-      probability notices, but without it the logit of a diagnosis the members are sure of would be
-      a log-probability close to 0, with hardly a gradient left to explain it by.
-    - `embeddings` are the members' side by side, over √M: of unit length again, and the cosine of
-      two of them is the mean of the members' cosines.
-    - `pooled_features` are the members' side by side.
-    - `features` is a tuple of the members' feature maps, ``(B, C, h, w)`` each: as the members
-      differ in C, h and w, there is no one map. `encode`, `feature_map` and `decode` are those of
-      an encoder, with such a tuple in the place of one tensor.
+    Everything it computes is written there: M encoders and the meta-learner that makes one answer
+    of theirs.
     """
 
-    config: DermSimEnsembleConfig
     config_class = DermSimEnsembleConfig
     base_model_prefix = "dermsim_ensemble"
     main_input_name = "pixel_values"
     input_modalities = ["image"]  # noqa: RUF012 as transformers declares it
-
-    members: Any
+    member_class = DermSimModel
 
     def __init__(self, config: DermSimEnsembleConfig) -> None:
         """Build members with random weights, and the stack as their plain average."""
-        super().__init__(config)
-        members = [DermSimModel(member) for member in config.member_configs()]
-        self.members = nn.ModuleList(members)
-        classes = len(config.id2label or ())
-        self.stack = nn.Linear(classes * len(members), classes)
+        PreTrainedModel.__init__(self, config)
+        self.build(config)
         self.post_init()
 
     @classmethod
-    def from_members(cls, members: Sequence[DermSimModel]) -> DermSimEnsembleModel:
+    def from_members(cls, members: Sequence[DermSimNetwork]) -> DermSimEnsembleModel:
         """Join trained encoders, their weights copied; the stack is their plain average.
 
         Args:
@@ -82,73 +66,3 @@ class DermSimEnsembleModel(PreTrainedModel):
             average = torch.eye(module.out_features, device=module.weight.device) / count
             init.copy_(module.weight, average.repeat(1, count))
             init.zeros_(module.bias)
-
-    def encode(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Run the backbones.
-
-        Args:
-            pixel_values: ``(B, 3, H, W)`` float, as `DermSimImageProcessor` makes them.
-
-        Returns:
-            Each member's features in timm's own layout, as `decode` takes them.
-        """
-        return tuple(member.encode(pixel_values) for member in self.members)
-
-    def feature_map(self, features: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        """Bring each member's features, or their gradients, to ``(B, C, h, w)``."""
-        pairs = zip(self.members, features, strict=True)
-        return tuple(member.feature_map(own) for member, own in pairs)
-
-    def decode(self, features: tuple[torch.Tensor, ...]) -> DermSimOutput:
-        """Ask every member, and make one answer of theirs.
-
-        Args:
-            features: What `encode` returned.
-
-        Returns:
-            The output without a loss; `features` is a tuple.
-        """
-        outputs = [m.decode(own) for m, own in zip(self.members, features, strict=True)]
-        answers = [F.log_softmax(output.logits.float(), dim=-1) for output in outputs]
-        stacked = self.stack(torch.cat(answers, dim=-1).to(self.stack.weight.dtype))
-        embeddings = torch.cat([output.embeddings for output in outputs], dim=-1)
-        embeddings = embeddings / math.sqrt(len(outputs))
-        return DermSimOutput(
-            logits=stacked - stacked.mean(dim=-1, keepdim=True),
-            embeddings=embeddings,
-            features=tuple(output.features for output in outputs),
-            pooled_features=torch.cat([output.pooled_features for output in outputs], dim=-1),
-            pooler_output=embeddings,
-        )
-
-    def forward(
-        self,
-        pixel_values: torch.Tensor,
-        labels: torch.Tensor | None = None,
-        return_dict: bool | None = None,
-        facts: torch.Tensor | None = None,
-    ) -> DermSimOutput | tuple[torch.Tensor, ...]:
-        """Encode a batch of images.
-
-        Args:
-            pixel_values: ``(B, 3, H, W)`` float, as `DermSimImageProcessor` makes them.
-            labels: ``(B,)`` int64 diagnoses; when given, the output has a `loss`.
-            return_dict: False returns a tuple of the fields that are not None.
-            facts: None: an ensemble takes the image alone.
-
-        Returns:
-            A `DermSimOutput`, its `features` a tuple of the members'.
-
-        Raises:
-            ValueError: If `pixel_values` is not ``(B, 3, H, W)``, or there are facts.
-        """
-        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
-            raise ValueError(
-                f"pixel_values has shape {tuple(pixel_values.shape)}, but must be (B, 3, H, W)."
-            )
-        if facts is not None:
-            raise ValueError("Facts were given, but an ensemble takes none.")
-        output = self.decode(self.encode(pixel_values))
-        if labels is not None:
-            output.loss = F.cross_entropy(output.logits.float(), labels)
-        return output if return_dict is not False else output.to_tuple()

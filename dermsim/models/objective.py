@@ -20,7 +20,7 @@ from dermsim.models.losses import (
     similarity_distillation_loss,
     supervised_contrastive_loss,
 )
-from dermsim.models.modeling_dermsim import DermSimOutput
+from dermsim.models.network_dermsim import DermSimOutput
 
 _IS_MALIGNANT = torch.tensor([float(diagnosis.malignant) for diagnosis in LABELS])
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from dermsim.checkpoint import FORMAT
-from dermsim.models import (
-    DermSimConfig,
-    DermSimEnsembleConfig,
-    DermSimEnsembleModel,
-    DermSimImageProcessor,
-    DermSimModel,
-    Encoder,
-)
+from dermsim.models import DermSimEnsembleNetwork, DermSimNetwork, Encoder, Processor
+from dermsim.models.configuration_dermsim import DermSimConfig
+from dermsim.models.configuration_dermsim_ensemble import DermSimEnsembleConfig
+from dermsim.models.preparation import ImagePreparation
+
+if TYPE_CHECKING:
+    from dermsim.models import DermSimEnsembleModel, DermSimModel
 
 
 def round_to_half(model: Encoder) -> None:
@@ -39,78 +41,138 @@ def round_to_half(model: Encoder) -> None:
                 raise ValueError(f"The weights of {name} do not fit half precision.")
 
 
-def save_encoder(model: Encoder, processor: DermSimImageProcessor, folder: Path) -> None:
+def save_encoder(model: Encoder, processor: Processor, folder: Path) -> None:
     """Write weights, configuration and input processing, as transformers keeps them.
 
-    The source files travel along, three of them or an ensemble's five, so that ``AutoModel`` and
+    The source files travel along, five of them or an ensemble's eight, so that ``AutoModel`` and
     ``AutoImageProcessor`` open the folder with ``trust_remote_code=True`` where dermsim is not
     installed. Tensors that lose nothing by it are stored in half precision; the configuration says
     to compute in float32.
     """
+    from dermsim.models import DermSimEnsembleModel, DermSimImageProcessor, DermSimModel
+
     for config_class in (DermSimConfig, DermSimEnsembleConfig):
         config_class.register_for_auto_class("AutoConfig")
     for model_class in (DermSimModel, DermSimEnsembleModel):
         model_class.register_for_auto_class("AutoModel")
     DermSimImageProcessor.register_for_auto_class("AutoImageProcessor")
+    if isinstance(processor, ImagePreparation):
+        processor = processor.to_processor()
+    whole = as_pretrained(model)
     # save_pretrained adds the classes above; the model answers to a second Auto class as well.
-    kind = type(model)
+    kind = type(whole)
     name = f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
-    model.config.auto_map = {"AutoModelForImageClassification": name}
-    model.config.checkpoint_format = FORMAT
+    whole.config.auto_map = {"AutoModelForImageClassification": name}
+    whole.config.checkpoint_format = FORMAT
     with _quiet_transformers():
         state = {name: _compact(tensor) for name, tensor in model.state_dict().items()}
-        model.save_pretrained(folder, state_dict=state)
+        whole.save_pretrained(folder, state_dict=state)
         processor.save_pretrained(folder)
 
 
-def load_encoder(folder: Path) -> tuple[Encoder, DermSimImageProcessor]:
+def as_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
+    """Make an encoder a model of transformers, with copies of its weights, unless it is one."""
+    from dermsim.models import DermSimEnsembleModel, DermSimModel
+
+    if isinstance(model, DermSimModel | DermSimEnsembleModel):
+        return model
+    with _UndrawnWeights():
+        whole = new_pretrained(model)
+    whole.load_state_dict(model.state_dict())
+    whole.train(model.training)
+    return whole
+
+
+def new_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
+    """Make a model of transformers of the same shape, with the weights that training starts from.
+
+    They are drawn from torch's global generator.
+    """
+    from dermsim.models import DermSimEnsembleModel, DermSimModel
+
+    if isinstance(model, DermSimEnsembleNetwork):
+        return DermSimEnsembleModel(model.config)
+    return DermSimModel(model.config)
+
+
+def load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
     """Read what `save_encoder` wrote.
 
     Returns:
-        The model, in eval mode and float32 on the CPU, and its image processor. Whether it is one
-        encoder or an ensemble is for `config.json` to say.
+        The network, in eval mode and float32 on the CPU, and what prepares its input. Whether it is
+        one encoder or an ensemble is for `config.json` to say. Neither is a class of transformers,
+        which would take longer to import than torch: `as_pretrained` makes it one.
 
     Raises:
         ValueError: If a file is damaged, or a tensor is missing, left over or of another shape.
     """
-    with _quiet_transformers():
-        try:
-            # a shape that does not fit is told here below; transformers would only log it
-            loaded: Any = _model_class(folder).from_pretrained(
-                folder,
-                dtype=torch.float32,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-            )
-            processor = DermSimImageProcessor.from_pretrained(folder)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = str(error).strip().splitlines()[0].split(". ")[0].rstrip(".")
-            raise ValueError(f"The encoder in {folder} cannot be read: {reason}.") from error
-        except (TypeError, AttributeError, KeyError) as error:  # transformers and timm check little
-            raise ValueError(
-                f"The encoder in {folder} cannot be read: a value in config.json or "
-                f"preprocessor_config.json is not of the kind it must be ({error})."
-            ) from error
-    model, loading = loaded
-    for kind, names in loading.items():
-        if names:
-            found = sorted(names)[0]
-            if not isinstance(found, str):  # a name and the two shapes
-                found = f"{found[0]} of shape {list(found[1])} in place of {list(found[2])}"
-            raise ValueError(
-                f"The weights in {folder} do not fit its config.json: "
-                f"{kind.replace('_', ' ')}, such as {found}."
-            )
-    return model.eval(), processor
+    try:
+        with _UndrawnWeights():
+            model = _network(folder)
+        preparation = ImagePreparation.load(folder)
+        tensors = load_file(folder / "model.safetensors")
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0].split(". ")[0].rstrip(".")
+        raise ValueError(f"The encoder in {folder} cannot be read: {reason}.") from error
+    except (TypeError, AttributeError, KeyError) as error:  # transformers and timm check little
+        raise ValueError(
+            f"The encoder in {folder} cannot be read: a value in config.json or "
+            f"preprocessor_config.json is not of the kind it must be ({error})."
+        ) from error
+    if misfit := _misfit(model.state_dict(), tensors):
+        raise ValueError(f"The weights in {folder} do not fit its config.json: {misfit}.")
+    model.load_state_dict(tensors)
+    return model.eval(), preparation
 
 
-def _model_class(folder: Path) -> type[DermSimModel] | type[DermSimEnsembleModel]:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    kind = config.get("model_type") if isinstance(config, dict) else None
-    for model_class in (DermSimModel, DermSimEnsembleModel):
-        if kind == model_class.config_class.model_type:
-            return model_class
+def _network(folder: Path) -> Encoder:
+    values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kind = values.get("model_type") if isinstance(values, dict) else None
+    if kind == DermSimConfig.model_type:
+        return DermSimNetwork(DermSimConfig.from_dict(values))
+    if kind == DermSimEnsembleConfig.model_type:
+        return DermSimEnsembleNetwork(DermSimEnsembleConfig.from_dict(values))
     raise ValueError(f"its config.json has the model_type {kind!r}, which is not one of dermsim.")
+
+
+def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str | None:
+    """Name the first tensor that a network lacks, does not know or has in another shape."""
+    if missing := sorted(own.keys() - found.keys()):
+        return f"missing keys, such as {missing[0]}"
+    if unexpected := sorted(found.keys() - own.keys()):
+        return f"unexpected keys, such as {unexpected[0]}"
+    for name, tensor in sorted(found.items()):
+        if tensor.shape != own[name].shape:
+            shapes = f"{list(tensor.shape)} in place of {list(own[name].shape)}"
+            return f"mismatched keys, such as {name} of shape {shapes}"
+    return None
+
+
+class _UndrawnWeights(TorchFunctionMode):
+    """Leaves out the drawing of random weights, for a network that is about to get its own.
+
+    That takes longer than reading them, and would move torch's global generator on. Buffers that
+    are not kept with the weights are computed as ever: none of timm's is random.
+    """
+
+    DRAWING = (
+        *(torch.Tensor.normal_, torch.Tensor.uniform_),
+        # torch asks about these before they come to those
+        *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_),
+    )
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Return the tensor as it is where it would be filled at random."""
+        named = kwargs or {}
+        if func in self.DRAWING:
+            return named["tensor"] if "tensor" in named else args[0]
+        return func(*args, **named)
 
 
 def _compact(tensor: torch.Tensor) -> torch.Tensor:

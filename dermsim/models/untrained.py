@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from dermsim.models import Encoder
+from dermsim.models.pretrained import new_pretrained
 
 
 def untrained(model: Encoder, *, seed: int = 0) -> Encoder:
@@ -20,5 +21,5 @@ def untrained(model: Encoder, *, seed: int = 0) -> Encoder:
     # modules draw their first weights from the global generator and take no other
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(seed)
-        fresh = type(model)(model.config)  # type: ignore[arg-type]
+        fresh = new_pretrained(model)
     return fresh.to(model.device).eval()  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ Each returns HTML, a picture, a `ClassBank` or JSON-able values, and refuses bad
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,8 +208,13 @@ def compare_data(engine: DermSim, bank: ClassBank | None, image: str | None) -> 
 def draw_examples(folder: str | Path) -> list[str]:
     """Draw one synthetic lesion of each diagnosis; return the PNG files in label order."""
     paths = [Path(folder) / f"synthetic-{code}.png" for code in CODES]
-    for code, path in zip(CODES, paths, strict=True):
-        draw_lesion(code, seed=7, view=0, size=(400, 300)).save(path)
+
+    def draw(code: str, path: Path) -> None:
+        # they are on show while the page is up: whoever waits for it gains more than the disk loses
+        draw_lesion(code, seed=7, view=0, size=(400, 300)).save(path, compress_level=1)
+
+    with ThreadPoolExecutor() as pool:  # NumPy and PIL let others at the interpreter
+        list(pool.map(draw, CODES, paths))
     return [str(path) for path in paths]
 
 

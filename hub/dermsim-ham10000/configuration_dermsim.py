@@ -9,6 +9,18 @@ from transformers import PreTrainedConfig
 DIAGNOSIS_CODES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 """The seven HAM10000 diagnoses in label order; the same as `dermsim.labels.CODES`."""
 
+FACTS_COLUMNS = (
+    *("age:0", "age:15", "age:30", "age:45", "age:60", "age:75", "age:90"),
+    *("sex:female", "sex:male"),
+    *("localization:abdomen", "localization:acral", "localization:back", "localization:chest"),
+    *("localization:ear", "localization:face", "localization:foot", "localization:genital"),
+    *("localization:hand", "localization:lower extremity", "localization:neck"),
+    *("localization:scalp", "localization:trunk", "localization:upper extremity"),
+)
+"""What the numbers about a patient mean; the same as `dermsim.data.facts.FACTS_COLUMNS`. A column
+of sex or localization is 1 where the fact is the one named. A column of age is 1 at that age, in
+years, and falls in straight lines to 0 at the ages of its neighbours. Not known is 0 throughout."""
+
 
 class DermSimConfig(PreTrainedConfig):
     """Configuration of a `DermSimModel`.
@@ -19,6 +31,13 @@ class DermSimConfig(PreTrainedConfig):
         embed_dim: D, the dimension of the embedding.
         drop_rate: Dropout before the classifier, in [0, 1).
         image_size: Side in pixels of the square images the encoder is meant to see.
+        facts_dim: How many numbers about the patient the classifier takes beside the image; 0 for
+            none.
+        facts_columns: What each of them means, as in `FACTS_COLUMNS`, which they are unless told
+            otherwise; None when there are none. It is saved, so that a model goes on being read
+            as it was trained.
+        malignancy_head: Whether a second classifier, benign or malignant, is trained beside the
+            first.
     """
 
     model_type = "dermsim"
@@ -28,6 +47,9 @@ class DermSimConfig(PreTrainedConfig):
     embed_dim: int = 128
     drop_rate: float = 0.0
     image_size: int = 112
+    facts_dim: int = 0
+    facts_columns: list[str] | None = None
+    malignancy_head: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in the seven diagnoses, and refuse values no encoder can have."""
@@ -41,3 +63,10 @@ class DermSimConfig(PreTrainedConfig):
             )
         if not 0.0 <= self.drop_rate < 1.0:
             raise ValueError(f"drop_rate is {self.drop_rate}, but must be in [0, 1).")
+        if self.facts_columns is None and self.facts_dim == len(FACTS_COLUMNS):
+            self.facts_columns = list(FACTS_COLUMNS)
+        if self.facts_dim != len(self.facts_columns or ()):
+            raise ValueError(
+                f"facts_dim is {self.facts_dim}, but must be the number of facts_columns: "
+                f"{len(self.facts_columns or ())} are named, {len(FACTS_COLUMNS)} are the default."
+            )

@@ -1,22 +1,39 @@
 """From a photograph to the encoder's input. Ships beside the weights: nobody can normalise wrongly.
 
-It imports nothing of dermsim.
+It imports nothing of dermsim but its sibling. Where dermsim is installed, what is loaded to be
+asked prepares its pictures with `dermsim.models.preparation`: the same numbers, less to import.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
 from transformers.image_utils import PILImageResampling
+from transformers.processing_utils import ImagesKwargs
+
+from .color_constancy_dermsim import shades_of_grey
+
+
+class DermSimImagesKwargs(ImagesKwargs, total=False):
+    """What transformers' image processors are told, and one choice of our own."""
+
+    do_color_constancy: bool
 
 
 class DermSimImageProcessor(PilBackend):
     """Resize the shorter side, cut out the central square, scale to [0, 1] and normalise.
+
+    With `do_color_constancy` the colour of the light is taken off before that (`shades_of_grey`).
 
     Lesions are centred in dermatoscopic photographs, so the square holds them. Resizing is PIL's
     antialiased bicubic at every input size: a large photograph and its thumbnail look alike to
     the encoder. Mean and standard deviation are those of HAM10000's training split.
     """
 
+    valid_kwargs = DermSimImagesKwargs
     resample = PILImageResampling.BICUBIC
     size = {"shortest_edge": 112}  # noqa: RUF012 transformers reads defaults from class attributes
     crop_size = {"height": 112, "width": 112}  # noqa: RUF012
@@ -28,3 +45,16 @@ class DermSimImageProcessor(PilBackend):
     do_center_crop = True
     do_rescale = True
     do_normalize = True
+    do_color_constancy = False
+
+    def _preprocess(  # type: ignore[override]
+        self, images: list[np.ndarray], *, do_color_constancy: bool = False, **kwargs: Any
+    ) -> BatchFeature:
+        if do_color_constancy:  # on the square that the encoder sees: large photographs cost much
+            if kwargs["do_resize"]:
+                images = [self.resize(i, kwargs["size"], kwargs["resample"]) for i in images]
+            if kwargs["do_center_crop"]:
+                images = [self.center_crop(image, kwargs["crop_size"]) for image in images]
+            images = [shades_of_grey(image) for image in images]
+            kwargs |= {"do_resize": False, "do_center_crop": False}
+        return super()._preprocess(images, **kwargs)

@@ -49,6 +49,7 @@ def test_no_folder_is_no_checkpoint(tmp_path):
         "optimizer.pt",
         "gallery/embeddings.safetensors.part",
         "modeling_other.py",
+        "image_processing_dermsim_ensemble.py",
     ],
 )
 def test_what_does_not_belong_is_named(copy, name):

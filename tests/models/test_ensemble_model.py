@@ -16,8 +16,10 @@ from dermsim.models import (
     DermSimConfig,
     DermSimEnsembleConfig,
     DermSimEnsembleModel,
+    DermSimEnsembleNetwork,
     DermSimImageProcessor,
     DermSimModel,
+    DermSimNetwork,
 )
 from dermsim.models.encode import fingerprint
 from dermsim.models.pretrained import load_encoder, round_to_half, save_encoder
@@ -191,7 +193,7 @@ def test_an_ensemble_comes_back_bit_for_bit(model, images, rounded, tmp_path):
     processor = DermSimImageProcessor()
     save_encoder(model, processor, tmp_path)
     again, its_processor = load_encoder(tmp_path)
-    assert isinstance(again, DermSimEnsembleModel)
+    assert isinstance(again, DermSimEnsembleNetwork)
     assert not again.training and again.dtype == torch.float32
     assert same(model, again)
     assert fingerprint(again, its_processor) == fingerprint(model, processor)
@@ -204,7 +206,7 @@ def test_an_ensemble_comes_back_bit_for_bit(model, images, rounded, tmp_path):
 def test_a_single_encoder_still_comes_back_as_one(members, tmp_path):
     save_encoder(members[0], DermSimImageProcessor(), tmp_path)
     again, _ = load_encoder(tmp_path)
-    assert isinstance(again, DermSimModel)
+    assert isinstance(again, DermSimNetwork)
     assert same(members[0], again)
     assert not (tmp_path / "modeling_dermsim_ensemble.py").exists()
 

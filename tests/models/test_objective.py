@@ -15,7 +15,7 @@ from dermsim.models.losses import (
     similarity_distillation_loss,
     supervised_contrastive_loss,
 )
-from dermsim.models.modeling_dermsim import DermSimOutput
+from dermsim.models.network_dermsim import DermSimOutput
 from dermsim.models.objective import Truth, class_weights, training_loss
 
 LABELS = torch.tensor([0, 1, 4, 5] * 2)

@@ -1,12 +1,20 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModel
 
-from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
-from dermsim.models.pretrained import load_encoder, round_to_half, save_encoder
+from dermsim.models import (
+    DermSimConfig,
+    DermSimImageProcessor,
+    DermSimModel,
+    DermSimNetwork,
+    pretrained,
+)
+from dermsim.models.pretrained import as_pretrained, load_encoder, round_to_half, save_encoder
+from dermsim.models.untrained import untrained
 
 
 @pytest.fixture
@@ -53,3 +61,101 @@ def test_weights_too_large_for_half_precision_are_named(model):
         model.classifier.bias[0] = 1e6
     with pytest.raises(ValueError, match=r"classifier\.bias do not fit half precision"):
         round_to_half(model)
+
+
+# --- without transformers' models ----------------------------------------------------------------
+
+RELEASED = Path(__file__).parents[2] / "hub" / "dermsim-ham10000"
+
+SOURCES = {
+    f"{name}_dermsim.py"
+    for name in ("color_constancy", "configuration", "image_processing", "modeling", "network")
+}
+
+BUFFERS = {  # backbones with buffers that are not kept with the weights
+    "swin_tiny_patch4_window7_224": {"img_size": 64, "embed_dim": 12, "depths": (2, 1, 1, 1)},
+    "test_vit4": {"img_size": 64},
+    "resnet18": None,
+}
+
+
+@pytest.mark.parametrize("backbone", BUFFERS)
+def test_the_network_is_the_model_to_the_last_buffer(backbone, tmp_path):
+    config = DermSimConfig(
+        backbone=backbone, backbone_kwargs=BUFFERS[backbone], embed_dim=8, image_size=64
+    )
+    save_encoder(DermSimModel(config).eval(), DermSimImageProcessor(), tmp_path)
+    network, _ = load_encoder(tmp_path)
+    assert type(network) is DermSimNetwork and not network.training
+    whole = DermSimModel.from_pretrained(tmp_path).eval()
+    assert same(network, whole)
+    ours, theirs = dict(network.named_buffers()), dict(whole.named_buffers())
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    pixels = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
+    with torch.inference_mode():
+        first, second = network(pixels), whole(pixels)
+    for name in ("logits", "embeddings", "features", "pooled_features"):
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_a_backbone_of_the_above_has_buffers_that_are_not_kept():
+    config = DermSimConfig(
+        backbone="swin_tiny_patch4_window7_224",
+        backbone_kwargs=BUFFERS["swin_tiny_patch4_window7_224"],
+        image_size=64,
+    )
+    network = DermSimNetwork(config)
+    assert {name for name, _ in network.named_buffers()} - network.state_dict().keys()
+
+
+def test_loading_draws_no_random_numbers(model, tmp_path):
+    save_encoder(model, DermSimImageProcessor(), tmp_path)
+    before = torch.random.get_rng_state()
+    load_encoder(tmp_path)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    DermSimNetwork(model.config)
+    assert not torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_what_was_loaded_is_written_as_it_was(model, tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    round_to_half(model)
+    save_encoder(model, DermSimImageProcessor(), tmp_path / "first")
+    save_encoder(*load_encoder(tmp_path / "first"), tmp_path / "second")
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("first", "second")
+    )
+    assert first == second
+    assert {name for name in first if name.endswith(".py")} == SOURCES
+
+
+def test_a_network_becomes_a_model_with_its_own_weights(model, tmp_path):
+    save_encoder(model, DermSimImageProcessor(), tmp_path)
+    network, _ = load_encoder(tmp_path)
+    whole = as_pretrained(network)
+    assert isinstance(whole, DermSimModel) and not whole.training
+    assert same(network, whole)
+    with torch.no_grad():
+        whole.classifier.bias.add_(1)
+    assert not same(network, whole)
+    assert as_pretrained(whole) is whole
+
+
+def test_the_released_folder_ships_the_packages_source():
+    package = Path(pretrained.__file__).parent
+    shipped = {path.name: path.read_text() for path in RELEASED.glob("*.py")}
+    assert shipped.keys() == SOURCES
+    for name, text in shipped.items():
+        assert text == (package / name).read_text(), name
+
+
+def test_an_untrained_encoder_starts_as_training_does(model, tmp_path):
+    save_encoder(model, DermSimImageProcessor(), tmp_path)
+    network, _ = load_encoder(tmp_path)
+    fresh = untrained(network, seed=3)
+    assert same(fresh, untrained(model, seed=3))
+    assert not same(fresh, network)
+    assert not fresh.classifier.bias.any()  # as `DermSimModel` draws it, not as torch does

@@ -42,7 +42,7 @@ def explain(
     with frozen parameters; the model's mode, gradients and hooks stay as they were.
 
     Args:
-        model: Model in eval mode, such as `DermSimModel` or `DermSimEnsembleModel`.
+        model: Model in eval mode, such as `DermSimNetwork` or `DermSimEnsembleNetwork`.
         pixel_values: (B, 3, H, W) preprocessed images.
         target: Scalar to explain, for example ``ClassTarget(4)``; one for all images or one each.
         target_name: What the target is called in the result; one for all or one each.

@@ -31,7 +31,7 @@ such as ``"layer3.0.conv1"``; or None for the last place that the heads read as 
 class Explainable(Protocol[FeaturesT]):
     """A model cut in two at the last features of its backbone, or of several.
 
-    `DermSimModel` is an ``Explainable[Tensor]``, `DermSimEnsembleModel` an
+    `DermSimNetwork` is an ``Explainable[Tensor]``, `DermSimEnsembleNetwork` an
     ``Explainable[tuple[Tensor, ...]]``. To be opened anywhere else, it must be a module with a
     `backbone`, or with `members` that each are.
     """

@@ -47,7 +47,7 @@ def explain_classes(
     """Explain a class of each image in several ways, with as few forward passes as they allow.
 
     Args:
-        model: In eval mode, such as `DermSimModel` or `DermSimEnsembleModel`.
+        model: In eval mode, such as `DermSimNetwork` or `DermSimEnsembleNetwork`.
         pixels: (N, 3, S, S) preprocessed images.
         labels: (N,) the class to explain of each.
         plans: How; no two of one name.

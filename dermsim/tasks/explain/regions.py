@@ -39,7 +39,7 @@ def embed_regions(
     the last attention, by which that token gathers the patches, is kept to the region's patches.
 
     Args:
-        model: In eval mode, such as `DermSimModel` or `DermSimEnsembleModel`.
+        model: In eval mode, such as `DermSimNetwork` or `DermSimEnsembleNetwork`.
         pixel_values: (B, 3, H, W) preprocessed images.
         regions: (B, H, W) weights in [0, 1] over the same pixels.
 

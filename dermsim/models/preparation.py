@@ -1,0 +1,165 @@
+"""From a photograph to the encoder's input, without what transformers' image processors import."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from transformers import BatchFeature
+from transformers.image_transforms import (
+    center_crop,
+    convert_to_rgb,
+    get_resize_output_image_size,
+    normalize,
+    rescale,
+    resize,
+)
+from transformers.image_utils import ChannelDimension, PILImageResampling
+
+from dermsim.models.color_constancy_dermsim import shades_of_grey
+
+if TYPE_CHECKING:
+    from dermsim.models.image_processing_dermsim import DermSimImageProcessor
+
+STEPS = {
+    "do_convert_rgb": True,
+    "do_resize": True,
+    "do_center_crop": True,
+    "do_rescale": True,
+    "do_normalize": True,
+    "do_pad": False,
+}
+"""What is done to every photograph, and what to none, as ``preprocessor_config.json`` says it."""
+
+FIRST = ChannelDimension.FIRST
+
+
+@dataclass(frozen=True)
+class ImagePreparation:
+    """Resize the shorter side, cut out the central square, scale to [0, 1] and normalise.
+
+    It gives bit for bit what `DermSimImageProcessor` gives of pictures, from the same functions of
+    transformers, and is written as one. That class can do more, all of which an encoder would not
+    know what to make of, and takes longer to import than torch.
+
+    Attributes:
+        size: ``{"shortest_edge": pixels}``, the shorter side after resizing.
+        crop_size: ``{"height": pixels, "width": pixels}`` of the central part that is kept.
+        resample: PIL's number of the filter; 3 is bicubic.
+        rescale_factor: What a pixel's 0 to 255 is multiplied by.
+        image_mean: Of the three channels, after that.
+        image_std: Their standard deviation.
+        do_color_constancy: Whether the colour of the light is taken off (`shades_of_grey`).
+    """
+
+    size: Mapping[str, int] = field(default_factory=lambda: {"shortest_edge": 112})
+    crop_size: Mapping[str, int] = field(default_factory=lambda: {"height": 112, "width": 112})
+    resample: int = int(PILImageResampling.BICUBIC)
+    rescale_factor: float = 1 / 255
+    image_mean: tuple[float, ...] = (0.76, 0.54, 0.56)
+    image_std: tuple[float, ...] = (0.14, 0.15, 0.17)
+    do_color_constancy: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what photographs cannot be prepared with."""
+        for name, sides in (("size", ("shortest_edge",)), ("crop_size", ("height", "width"))):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping) or set(value) != set(sides):
+                raise ValueError(f"{name} is {value!r}, but must name {' and '.join(sides)}.")
+            if not all(type(value[side]) is int and value[side] > 0 for side in sides):
+                raise ValueError(f"{name} is {value!r}, but must be whole pixels, at least 1.")
+            object.__setattr__(self, name, {side: value[side] for side in sides})
+        if type(self.resample) is not int or self.resample not in set(PILImageResampling):
+            raise ValueError(f"resample is {self.resample!r}, but must be one of PIL's filters.")
+        if not _is_positive(self.rescale_factor):
+            raise ValueError(f"rescale_factor is {self.rescale_factor!r}, but must be positive.")
+        for name, fits in (("image_mean", _is_number), ("image_std", _is_positive)):
+            value = getattr(self, name)
+            if not isinstance(value, list | tuple) or len(value) != 3 or not all(map(fits, value)):
+                kind = "positive numbers" if fits is _is_positive else "numbers"
+                raise ValueError(f"{name} is {value!r}, but must be three {kind}.")
+            object.__setattr__(self, name, tuple(value))
+        if type(self.do_color_constancy) is not bool:
+            raise ValueError(
+                f"do_color_constancy is {self.do_color_constancy!r}, but must be true or false."
+            )
+
+    @classmethod
+    def load(cls, folder: Path) -> ImagePreparation:
+        """Read the ``preprocessor_config.json`` of a `DermSimImageProcessor`.
+
+        Raises:
+            OSError: If there is no such file.
+            ValueError: If it is not JSON, or asks for what no encoder was trained with.
+        """
+        path = folder / "preprocessor_config.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
+            raise ValueError(f"{path.name} is not valid JSON: {error}.") from error
+        if not isinstance(values, dict):
+            raise ValueError(f"{path.name} holds {type(values).__name__}, but must hold an object.")
+        for step, wanted in STEPS.items():
+            if bool(values.get(step, wanted)) is not wanted:
+                raise ValueError(
+                    f"{path.name} sets {step} to {values[step]!r}, and no encoder of dermsim's is "
+                    "trained so."
+                )
+        own = {item.name for item in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in own})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings by name, as `DermSimImageProcessor` takes them."""
+        return asdict(self)
+
+    def to_processor(self) -> DermSimImageProcessor:
+        """Make the image processor of transformers that does the same."""
+        from dermsim.models.image_processing_dermsim import DermSimImageProcessor
+
+        return DermSimImageProcessor(**self.to_dict())
+
+    def __call__(
+        self, images: Image.Image | Sequence[Image.Image], *, return_tensors: str | None = None
+    ) -> BatchFeature:
+        """Prepare photographs.
+
+        Args:
+            images: One or several, of any sizes.
+            return_tensors: ``"pt"`` or ``"np"`` for one array; None for a list of arrays.
+
+        Returns:
+            With `pixel_values`, ``(B, 3, H, W)`` float32.
+        """
+        batch = [images] if isinstance(images, Image.Image) else images
+        return BatchFeature(
+            data={"pixel_values": [self._prepare(image) for image in batch]},
+            tensor_type=return_tensors,
+        )
+
+    def _prepare(self, image: Image.Image) -> np.ndarray:
+        pixels = np.moveaxis(np.asarray(convert_to_rgb(image, return_numpy=True)), -1, 0)
+        side = get_resize_output_image_size(
+            pixels, self.size["shortest_edge"], default_to_square=False, input_data_format=FIRST
+        )
+        layout: dict[str, Any] = {"data_format": FIRST, "input_data_format": FIRST}
+        pixels = resize(pixels, side, resample=PILImageResampling(self.resample), **layout)
+        square = (self.crop_size["height"], self.crop_size["width"])
+        pixels = center_crop(pixels, square, **layout)
+        if self.do_color_constancy:
+            pixels = shades_of_grey(pixels)
+        pixels = rescale(pixels, self.rescale_factor, **layout)
+        return normalize(pixels, self.image_mean, self.image_std, **layout)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_number(value) and value > 0

@@ -1,0 +1,258 @@
+"""The encoder's network: one image in; one embedding, seven logits and a feature map out.
+
+Ships beside the weights, so it imports nothing of dermsim but its sibling configuration. It needs
+torch and timm alone: `modeling_dermsim` makes it a model of transformers, which takes longer to
+import than torch itself, and which neither loading a checkpoint nor asking it calls for.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers.utils import ModelOutput
+
+from .configuration_dermsim import DermSimConfig
+
+FACTS_WIDTH = 32
+"""Hidden units of the head for facts."""
+
+
+@dataclass
+class DermSimOutput(ModelOutput):
+    """What the encoder says of a batch of B images.
+
+    Attributes:
+        loss: Cross-entropy against `labels`, a scalar; None without labels.
+        logits: ``(B, num_labels)``, one score per diagnosis before the softmax.
+        embeddings: ``(B, D)``, rows of unit length: the cosine of two is their similarity.
+        features: ``(B, C, h, w)``, the backbone's last feature map; of an ensemble a tuple of its
+            members' maps.
+        pooled_features: ``(B, F)``, the feature map pooled by the backbone; what both heads read.
+        pooler_output: `embeddings` again, under the name transformers pipelines look for.
+        malignancy_logits: ``(B,)``, the score of malignant against benign before the sigmoid; None
+            in a model without the head for it.
+    """
+
+    # ModelOutput wants a default for every field; `decode` fills all but those that may be None.
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor = None  # type: ignore[assignment]
+    embeddings: torch.Tensor = None  # type: ignore[assignment]
+    features: torch.Tensor | tuple[torch.Tensor, ...] = None  # type: ignore[assignment]
+    pooled_features: torch.Tensor = None  # type: ignore[assignment]
+    pooler_output: torch.Tensor = None  # type: ignore[assignment]
+    malignancy_logits: torch.Tensor | None = None
+
+
+class FactsHead(nn.Module):
+    """What facts about the patient add to the logits.
+
+    A perceptron, since facts may mean more together than each alone; without biases, so that
+    nothing known adds nothing: f(0) = 0.
+    """
+
+    def __init__(self, columns: int, classes: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(columns, FACTS_WIDTH, bias=False)
+        self.output = nn.Linear(FACTS_WIDTH, classes, bias=False)
+
+    def forward(self, facts: torch.Tensor) -> torch.Tensor:
+        """Map facts ``(B, columns)`` to what they add, ``(B, classes)``."""
+        return self.output(F.relu(self.hidden(facts)))
+
+
+class DermSimNetwork(nn.Module):
+    """A timm backbone with a projection head and a linear classifier.
+
+    The projection head is the two-layer perceptron of SimCLR (Chen 2020,
+    https://arxiv.org/abs/2002.05709). Unlike there, its output is what users keep: it is trained
+    with labels (SupCon, Khosla 2020, https://arxiv.org/abs/2004.11362), so it holds what matters.
+
+    A model with `config.facts_dim` also takes what is known of the patient. Facts add to the
+    logits, as evidence adds to log-odds when its sources are independent given the diagnosis (naive
+    Bayes). Their head has no biases, so that a row of zeros, nothing known, adds exactly nothing:
+    without facts it is the image model. Embeddings and features never depend on facts: the same
+    picture is alike to the same cases whoever it is of.
+    """
+
+    config: DermSimConfig
+    backbone: Any
+    facts_head: FactsHead | None
+    malignancy_classifier: nn.Linear | None
+
+    def __init__(self, config: DermSimConfig) -> None:
+        """Build the network with weights as torch and timm draw them.
+
+        Args:
+            config: What to build.
+        """
+        super().__init__()
+        self.config = config
+        self.build(config)
+
+    def build(self, config: DermSimConfig, *, pretrained_backbone: bool = False) -> None:
+        """Make the layers.
+
+        Args:
+            config: What to build.
+            pretrained_backbone: Fetch timm's weights for the backbone.
+
+        Raises:
+            ConnectionError: If timm's weights cannot be fetched.
+        """
+        self.backbone = _backbone(config, pretrained=pretrained_backbone)
+        width: int = self.backbone.num_features
+        self.projector = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, config.embed_dim)
+        )
+        self.dropout = nn.Dropout(config.drop_rate)
+        classes = len(config.id2label or ())
+        self.classifier = nn.Linear(width, classes)
+        self.malignancy_classifier = nn.Linear(width, 1) if config.malignancy_head else None
+        self.facts_head = FactsHead(config.facts_dim, classes) if config.facts_dim else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.classifier.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return self.classifier.weight.dtype
+
+    def encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Run the backbone.
+
+        Args:
+            pixel_values: ``(B, 3, H, W)`` float, as `DermSimImageProcessor` makes them.
+
+        Returns:
+            The backbone's features in timm's own layout, as `decode` takes them.
+        """
+        return self.backbone.forward_features(pixel_values)
+
+    def feature_map(self, features: torch.Tensor) -> torch.Tensor:
+        """Bring timm's features, whatever their layout, to ``(B, C, h, w)``.
+
+        Args:
+            features: What `encode` returned: a map ``(B, C, h, w)``, a map with the channels last
+                ``(B, h, w, C)``, or tokens ``(B, prefix + h * w, C)``.
+
+        Returns:
+            A view of the same numbers as ``(B, C, h, w)``; prefix tokens are left out.
+        """
+        if features.ndim == 3:
+            tokens = features[:, getattr(self.backbone, "num_prefix_tokens", 0) :]
+            grid = getattr(getattr(self.backbone, "patch_embed", None), "grid_size", None)
+            # A backbone that takes other sizes than it was made for says only the latter's grid.
+            height = math.isqrt(tokens.shape[1])
+            if grid and math.prod(grid) == tokens.shape[1]:
+                height = grid[0]
+            return tokens.unflatten(1, (height, -1)).permute(0, 3, 1, 2)
+        if getattr(self.backbone, "output_fmt", "NCHW") == "NHWC":
+            return features.permute(0, 3, 1, 2)
+        return features
+
+    def weigh_facts(self, facts: torch.Tensor) -> torch.Tensor:
+        """Say what is known of patients speaks for and against each diagnosis.
+
+        Args:
+            facts: ``(B, facts_dim)`` float in [0, 1], as `config.facts_columns` describes; zero
+                where a fact is not known.
+
+        Returns:
+            ``(B, num_labels)``, what the facts add to the logits; zero for a row of zeros.
+
+        Raises:
+            ValueError: If the model takes no facts, or `facts` is not ``(B, facts_dim)``.
+        """
+        if self.facts_head is None:
+            raise ValueError("Facts were given, but this model takes none: its facts_dim is 0.")
+        if facts.ndim != 2 or facts.shape[1] != self.config.facts_dim:
+            raise ValueError(
+                f"facts has shape {tuple(facts.shape)}, but must be (B, {self.config.facts_dim})."
+            )
+        return self.facts_head(facts.to(self.classifier.weight.dtype))
+
+    def decode(self, features: torch.Tensor, facts: torch.Tensor | None = None) -> DermSimOutput:
+        """Pool features and apply the heads: all that comes after the backbone.
+
+        Args:
+            features: What `encode` returned.
+            facts: ``(B, facts_dim)``, as for `weigh_facts`; None when nothing is known.
+
+        Returns:
+            The output without a loss.
+
+        Raises:
+            ValueError: If the model takes no facts, or they do not fit.
+        """
+        pooled = self.backbone.forward_head(features, pre_logits=True)
+        # The length is taken in float32: in bfloat16 it would be off by up to 1 %.
+        embeddings = F.normalize(self.projector(pooled).float(), dim=-1)
+        seen = self.dropout(pooled)
+        logits = self.classifier(seen)
+        if facts is not None:
+            known = self.weigh_facts(facts)
+            if len(known) != len(logits):
+                raise ValueError(f"{len(known)} rows of facts came with {len(logits)} images.")
+            logits = logits + known
+        malignancy = self.malignancy_classifier
+        return DermSimOutput(
+            logits=logits,
+            embeddings=embeddings,
+            features=self.feature_map(features),
+            pooled_features=pooled,
+            pooler_output=embeddings,
+            malignancy_logits=malignancy(seen).squeeze(1) if malignancy is not None else None,
+        )
+
+    def forward(
+        self,
+        pixel_values: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        return_dict: bool | None = None,
+        facts: torch.Tensor | None = None,
+    ) -> DermSimOutput | tuple[torch.Tensor, ...]:
+        """Encode a batch of images.
+
+        Args:
+            pixel_values: ``(B, 3, H, W)`` float, as `DermSimImageProcessor` makes them.
+            labels: ``(B,)`` int64 diagnoses; when given, the output has a `loss`.
+            return_dict: False returns a tuple of the fields that are not None.
+            facts: ``(B, facts_dim)``, as for `weigh_facts`; None when nothing is known.
+
+        Returns:
+            A `DermSimOutput`.
+
+        Raises:
+            ValueError: If `pixel_values` is not ``(B, 3, H, W)``, the model takes no facts, or they
+                do not fit.
+        """
+        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
+            raise ValueError(
+                f"pixel_values has shape {tuple(pixel_values.shape)}, but must be (B, 3, H, W)."
+            )
+        output = self.decode(self.encode(pixel_values), facts)
+        if labels is not None:
+            output.loss = F.cross_entropy(output.logits.float(), labels)
+        return output if return_dict is not False else output.to_tuple()
+
+
+def _backbone(config: DermSimConfig, *, pretrained: bool) -> nn.Module:
+    options = {"num_classes": 0, **(config.backbone_kwargs or {})}
+    if not pretrained:
+        return timm.create_model(config.backbone, **options)
+    try:
+        return timm.create_model(config.backbone, pretrained=True, **options)
+    except (OSError, RuntimeError) as error:
+        raise ConnectionError(
+            f"timm's weights for {config.backbone} could not be fetched from the Hub "
+            f"({str(error).splitlines()[0]}); go online, or start from random weights."
+        ) from error

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dermsim.card import model_card
 from dermsim.explanation_report import BASELINES, ExplanationReport, MapReport, map_title
 from dermsim.explanation_tables import (
     HOW_ALIKE,
@@ -16,7 +17,8 @@ from dermsim.explanation_tables import (
 )
 from dermsim.labels import CODES
 from dermsim.metrics import Interval
-from dermsim.report import Report, model_card
+from dermsim.report import Report
+from dermsim.tasks.classify import Calibration, OperatingPoint
 
 GAINS = {"energy_gain": 0.12, "road_gain": 0.01}
 MEASURES = [*WHERE, *WHETHER, *HOW_ALIKE]
@@ -133,7 +135,14 @@ def test_the_tables_hold_every_figure(report):
 
 
 def test_the_card_says_it_too(report):
-    card = model_card(report, training={})
+    points = {name: OperatingPoint(0.5, 0.9, 0.9) for name in ("balanced", "sensitivity_95")}
+    calibration = Calibration(
+        temperature=1.0,
+        alpha=0.1,
+        set_thresholds=dict.fromkeys(CODES, 0.9),
+        operating_points=points,
+    )
+    card = model_card(report, training={}, calibration=calibration)
     assert verdict(report.explanations) in card
     assert "energy inside" in card
     assert "energy_gain" not in card, "the index of the model holds the main figures only"

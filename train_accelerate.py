@@ -281,7 +281,7 @@ def main(config: TrainConfig) -> Path:
 def parse(arguments: list[str]) -> TrainConfig:
     """Turn the command line into a configuration: a preset, then what differs from it."""
     chooser = argparse.ArgumentParser(add_help=False)
-    chooser.add_argument("--preset", choices=PRESETS, default="supcon")
+    chooser.add_argument("--preset", choices=PRESETS, default="release")
     chosen, rest = chooser.parse_known_args(arguments)
     return tyro.cli(
         TrainConfig,

@@ -40,7 +40,7 @@ AIM = 0.9
 
 def main() -> None:
     """Print the ratio as a Markdown table."""
-    config = PRESETS["supcon"]
+    config = PRESETS["release"]
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--backbone", default=config.encoder.backbone, help="any timm backbone")
     parser.add_argument("--repetitions", type=int, default=5, help="epochs of each kind")

@@ -32,30 +32,7 @@ _LABELS_ALONE = LossConfig(contrastive_weight=0.0)
 
 PRESETS: Mapping[str, TrainConfig] = types.MappingProxyType(
     {
-        # What made the released weights; docs/experiments.md says how it was found.
-        "release": TrainConfig(
-            encoder=EncoderConfig(
-                start="runs/supcon/checkpoint",
-                color_constancy=True,
-                image_size=128,
-                test_image_size=144,
-                drop_rate=0.3,
-            ),
-            augment=AugmentConfig(
-                min_scale=0.25,
-                max_scale=1.3,
-                max_aspect=1.5,
-                brightness=0.1,
-                contrast=0.25,
-                saturation=0.25,
-                marks=0.2,
-                cooldown=0.0,
-                mixup=0.4,
-                cutmix=1.0,
-            ),
-            loss=LossConfig(label_smoothing=0.0),
-            optim=OptimConfig(epochs=20, learning_rate=1.5e-3, weight_decay=0.1),
-        ),
+        "release": TrainConfig(),
         "supcon": TrainConfig(output=Path("runs/supcon")),
         # SimCLR (Chen 2020) with the lesion's other photographs as positives (MICLe, Azizi 2021).
         "simclr": TrainConfig(

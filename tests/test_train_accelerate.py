@@ -163,7 +163,7 @@ def test_a_full_disk_stops_the_run_before_its_first_epoch(tmp_path, monkeypatch)
 TINY_BACKBONES = {"efficientnet_b4": "test_efficientnet", "legacy_xception": "test_resnet"}
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS.keys() - {"smoke"}))
+@pytest.mark.parametrize("name", sorted(PRESETS.keys() - {"smoke", "release"}))
 def test_every_recipe_runs(name, run, tmp_path):
     preset = PRESETS[name]
     config = replace(
@@ -178,7 +178,7 @@ def test_every_recipe_runs(name, run, tmp_path):
             backbone=TINY_BACKBONES.get(preset.encoder.backbone, "test_resnet"),
             embed_dim=8,
             pretrained=False,
-            start=str(run / "checkpoint") if name in ("linear-probe", "release") else "",
+            start=str(run / "checkpoint") if name == "linear-probe" else "",
             image_size=32,
             test_image_size=32,
         ),

@@ -114,9 +114,7 @@ def test_a_rerun_agrees_to_the_last_digit(found, engine, rows, synthetic, outlin
         engine,
         rows,
         synthetic["validation"],
-        outlines,
-        methods=METHODS[:2],
-        sizes=SMALL,
+        Asked(outlines, METHODS[:2], SMALL),
         resamples=20,
     )
     expected = found.to_dict()

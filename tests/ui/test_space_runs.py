@@ -110,7 +110,8 @@ def test_it_runs_on_the_model_and_the_gallery_of_the_hub(hub, space, start, pict
     assert answer["malignancy"] == pytest.approx(expected.malignancy, abs=1e-4)
     similar = client.predict(handle_file(str(picture)), 3, api_name="/similar")
     assert [case["image_id"] for case in similar] == [
-        case.image_id for case in engine.search(str(picture), 3)[0]
+        case.image_id
+        for case in engine.gallery.search(engine.embed(str(picture)), 3, one_per_lesion=True)[0]
     ]
     assert client.predict(api_name="/note") == ""
     fetched = [note.target for note in hub.requests[asked:]]

@@ -149,10 +149,12 @@ def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) 
 
 
 class _UndrawnWeights(TorchFunctionMode):
-    """Leaves out the drawing of random weights, for a network that is about to get its own.
+    """Makes zeros of random weights, for a network that is about to get its own.
 
-    That takes longer than reading them, and would move torch's global generator on. Buffers that
-    are not kept with the weights are computed as ever: none of timm's is random.
+    Drawing takes longer than reading them, and would move torch's global generator on. Zeros, and
+    not what memory happens to hold, because torch draws from a truncated normal distribution until
+    it likes what it sees. Buffers that are not kept with the weights are computed as ever: none of
+    timm's is random.
     """
 
     DRAWING = (
@@ -168,10 +170,12 @@ class _UndrawnWeights(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Return the tensor as it is where it would be filled at random."""
+        """Fill a tensor with zeros where it would be filled at random."""
         named = kwargs or {}
         if func in self.DRAWING:
-            return named["tensor"] if "tensor" in named else args[0]
+            tensor: torch.Tensor = named["tensor"] if "tensor" in named else args[0]
+            with torch.no_grad():
+                return tensor.zero_()
         return func(*args, **named)
 
 

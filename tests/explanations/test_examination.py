@@ -198,8 +198,9 @@ def test_random_weights_are_of_the_same_shape_and_leave_chance_alone(engine):
     before = torch.random.get_rng_state()
     one, same, other = (untrained(engine.model, seed=seed) for seed in (3, 3, 4))
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert not one.training and type(one) is type(engine.model)
+    assert not one.training and isinstance(one, type(engine.model))
     states = [model.state_dict() for model in (one, same, other, engine.model)]
+    assert {k: v.shape for k, v in states[0].items()} == {k: v.shape for k, v in states[3].items()}
     name = (
         "backbone.conv1.0.weight"
         if "backbone.conv1.0.weight" in states[0]

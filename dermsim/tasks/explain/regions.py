@@ -68,7 +68,7 @@ def embed_regions(
             if reads_class_token(member.backbone):
                 block = attention_blocks(member.backbone)[-1]
                 block.fused_attn = False
-                keep = partial(_keep_to_region, weights, member.backbone)
+                keep = partial(_keep_to_region, weights, member)
                 block.attn_drop.register_forward_hook(keep)
     with torch.inference_mode(False), torch.no_grad():
         encoded = view.encode(images.clone())
@@ -92,11 +92,12 @@ def _on_grid(weights: Tensor, grid: Sequence[int]) -> Tensor:
 
 
 def _keep_to_region(
-    weights: Tensor, backbone: Any, module: nn.Module, inputs: Any, attention: Tensor
+    weights: Tensor, member: Any, module: nn.Module, inputs: Any, attention: Tensor
 ) -> Tensor:
     """Let the class token attend to a region and to no other patch: a forward hook."""
-    prefix = backbone.num_prefix_tokens
-    grid = backbone.patch_embed.grid_size
+    prefix = member.backbone.num_prefix_tokens
+    # as the image has it: an encoder may be given another size than it was made for
+    grid = member.feature_map(attention[:, 0, 0, :, None]).shape[2:]
     kept = attention.clone()  # (B, heads, N, N)
     kept[:, :, 0, prefix:] *= _on_grid(weights, grid).flatten(1)[:, None]
     kept[:, :, 0] /= kept[:, :, 0].sum(dim=-1, keepdim=True)

@@ -117,6 +117,21 @@ def test_a_class_token_gathers_from_the_region_alone(transformers, pixels):
     assert model.backbone.blocks[-1].attn.fused_attn == before
 
 
+def test_a_class_token_gathers_from_images_of_another_size(transformers):
+    options = {"img_size": SIDE, "dynamic_img_size": True}
+    config = DermSimConfig(
+        backbone="test_vit", embed_dim=16, image_size=SIDE, backbone_kwargs=options
+    )
+    model = DermSimModel(config).eval()
+    model.load_state_dict(transformers["token"].state_dict(), strict=False)
+    generator = torch.Generator().manual_seed(2)
+    larger = torch.randn(2, 3, 2 * SIDE, 2 * SIDE, generator=generator)
+    everything = np.ones((2, 2 * SIDE, 2 * SIDE), dtype=bool)
+    with torch.no_grad():
+        expected = model(larger).embeddings.numpy()
+    np.testing.assert_allclose(embed_regions(model, larger, everything), expected, atol=1e-5)
+
+
 class TestErrors:
     def test_shape(self, model, pixels):
         with pytest.raises(ValueError, match=r"expected regions \(3, 64, 64\), got \(3, 8, 8\)"):

@@ -59,13 +59,16 @@ REGIONS = {
 """What searching with a region shows, as rows."""
 
 
-def explanation_lines(report: ExplanationReport) -> list[str]:
+def explanation_lines(report: ExplanationReport, *, split: str) -> list[str]:
     """Return the lines of a section on explanations.
 
     Args:
         report: What was measured.
+        split: Of the photographs, for example ``"test"``.
     """
     size = report.per_class
+    same = split == "validation"
+    flattered = " These photographs are of validation too, which flatters." if same else ""
     return [
         f"**Explanations.** {verdict(report)}",
         "",
@@ -74,7 +77,8 @@ def explanation_lines(report: ExplanationReport) -> list[str]:
         "images. The layer of each method (that with the most energy inside the outline) and the "
         "share of its peak at which a map is cut for the IoU were chosen on validation. A smooth "
         "map is averaged over the eight turns and mirror images of the photograph. The centred "
-        f"Gaussian is as wide as the lesions of validation are ({report.spread:.2f} of the side).",
+        f"Gaussian is as wide as the lesions of validation are ({report.spread:.2f} of the side)."
+        + flattered,
         "",
         "Where the maps lie, against dermatologists' outlines:",
         "",

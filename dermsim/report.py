@@ -218,7 +218,7 @@ class Report:
             lines.append(f"| {self.title(name)} | {value:.3f} | {low:.3f} to {high:.3f} | {n:,} |")
         lines += [*self._robustness(), *self._subgroup_tables()]
         if self.explanations is not None:
-            lines += ["", *explanation_lines(self.explanations)]
+            lines += ["", *explanation_lines(self.explanations, split=self.split)]
         return "\n".join(lines) + "\n"
 
     @property

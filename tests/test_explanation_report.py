@@ -113,8 +113,16 @@ def test_the_verdict_is_plain_either_way():
     assert "Grad-CAM" not in won
 
 
+def test_photographs_that_settings_were_chosen_on_are_said_to_flatter(report):
+    def text(split):
+        return "\n".join(explanation_lines(report.explanations, split=split))
+
+    assert "flatters" in text("validation")
+    assert "flatters" not in text("test")
+
+
 def test_the_tables_hold_every_figure(report):
-    text = "\n".join(explanation_lines(report.explanations))
+    text = "\n".join(explanation_lines(report.explanations, split="test"))
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     for name in report.explanations.maps:
         assert sum(row.startswith(f"| {map_title(name)} |") for row in rows) == 3

@@ -41,7 +41,8 @@ from dermsim.models.freezing import Freezing, parameter_groups
 from dermsim.models.image_processing_dermsim import shades_of_grey
 from dermsim.models.objective import Truth, class_weights, log_prior, training_loss
 from dermsim.models.probe import fit_classifier
-from dermsim.models.transfer import load_teacher, new_encoder
+from dermsim.models.teaching import Teachers
+from dermsim.models.transfer import new_encoder
 from dermsim.models.validation import Validation
 from dermsim.presets import PRESETS, flatten, run_record
 from dermsim.states import Progress, StateFolder
@@ -117,7 +118,6 @@ def main(config: TrainConfig) -> Path:
 
     # --- the encoder and what moves it --------------------------------------------------------
     model = new_encoder(encoder).to(memory_format=torch.channels_last)
-    teacher = load_teacher(config.teacher, processor).to(device) if config.teacher else None
     states.check_room(model)
     blank = not (encoder.start or encoder.pretrained)
     freezing = Freezing(model, config.freeze, epochs=optim.epochs, random=blank)
@@ -151,6 +151,9 @@ def main(config: TrainConfig) -> Path:
     # What was drawn more often is also expected more often: that is no evidence.
     unearned = loss.prior_correction * prior
     class_bias = prior.to(device) * loss.logit_adjustment
+    teacher = None
+    if config.teacher:
+        teacher = Teachers.load(config.teacher, processor, log_prior=unearned).to(device)
 
     if config.resume:
         accelerator.load_state(str(states.latest()))
@@ -208,8 +211,7 @@ def main(config: TrainConfig) -> Path:
             with accelerator.accumulate(model):
                 with accelerator.autocast():
                     output = model(batch, facts=facts)
-                    with torch.no_grad():
-                        taught = teacher(batch) if teacher is not None else None
+                    taught = teacher(batch) if teacher is not None else None
                 losses = training_loss(
                     output,
                     truth,

@@ -229,8 +229,9 @@ class TrainConfig:
     unlabelled: tuple[str, ...] = ()
     """More sources whose pictures alone are used: contrasted with each other (SimCLR), and shown
     to the teacher where there is one."""
-    teacher: str = ""
-    """Checkpoint folder or Hub id to learn from beside the labels (distillation)."""
+    teacher: tuple[str, ...] = ()
+    """Checkpoint folders or Hub ids to learn from beside the labels (distillation); of several,
+    from what they say on average."""
     split: Literal["test", "validation"] = "test"
     """What is measured at the end: the held-out lesions, or validation while still searching."""
     corruptions: bool = True

@@ -47,10 +47,12 @@ def test_lists_and_plain_switches_travel_too():
 
 def test_of_places_elsewhere_only_the_name_is_told():
     config = replace(
-        PRESETS["supcon"], unlabelled=("/some/disk/isic2017", "owner/more"), teacher="../ensemble"
+        PRESETS["supcon"],
+        unlabelled=("/some/disk/isic2017", "owner/more"),
+        teacher=("../ensemble", "owner/one"),
     )
     line = command_line(config)
-    assert line.endswith("--unlabelled <isic2017> owner/more --teacher <ensemble>")
+    assert line.endswith("--unlabelled <isic2017> owner/more --teacher <ensemble> owner/one")
 
 
 def test_every_option_has_a_name_and_a_plain_value():

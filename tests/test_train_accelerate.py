@@ -222,7 +222,7 @@ def test_a_teacher_facts_marks_and_mixed_pictures_train_too(run, tmp_path):
     config = replace(
         SMALL,
         output=tmp_path,
-        teacher=str(run / "checkpoint"),
+        teacher=(str(run / "checkpoint"), str(run / "checkpoint")),
         unlabelled=("synthetic",),
         augment=replace(SMALL.augment, mixup=0.4, cutmix=1.0, marks=0.2, cooldown=0.0),
         encoder=replace(SMALL.encoder, facts=True),

@@ -1,16 +1,13 @@
-"""What a run takes over from an encoder that was trained before: its weights, or its answers."""
+"""What a run takes over from an encoder that was trained before: its weights."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from dermsim.checkpoint import local_folder
 from dermsim.config import EncoderConfig
 from dermsim.data.facts import FACTS_DIM
 from dermsim.models.configuration_dermsim import DermSimConfig
-from dermsim.models.image_processing_dermsim import DermSimImageProcessor
 from dermsim.models.modeling_dermsim import DermSimModel
 from dermsim.models.pretrained import load_encoder
 
@@ -70,34 +67,3 @@ def start_from(model: DermSimModel, name_or_path: str | Path) -> None:
         if not name.startswith("classifier.") and name in own and tensor.shape == own[name].shape
     }
     model.load_state_dict(fitting, strict=False)
-
-
-def load_teacher(name_or_path: str | Path, processor: DermSimImageProcessor) -> torch.nn.Module:
-    """Load an encoder, or an ensemble of them, to learn from.
-
-    Args:
-        name_or_path: Checkpoint folder or Hub id.
-        processor: What makes the pupil's input, which the teacher will see.
-
-    Returns:
-        The teacher in eval mode, its weights fixed.
-
-    Raises:
-        FileNotFoundError: If there is no such checkpoint.
-        ConnectionError: If the Hub cannot be reached.
-        ValueError: If it expects colours prepared in another way.
-    """
-    teacher, own = load_encoder(local_folder(name_or_path))
-    if own.do_color_constancy != processor.do_color_constancy:
-        raise ValueError(
-            f"The teacher {name_or_path} was trained with encoder.color_constancy "
-            f"{own.do_color_constancy}: set it so here too."
-        )
-    ours = (*processor.image_mean, *processor.image_std)
-    theirs = (*own.image_mean, *own.image_std)
-    if ours != theirs:
-        raise ValueError(
-            f"The teacher {name_or_path} normalises colours by {theirs}, this run by {ours}: it "
-            "was trained on other photographs."
-        )
-    return teacher.requires_grad_(False)

@@ -1,10 +1,10 @@
-"""Starting from another encoder, and learning from one."""
+"""Starting from another encoder."""
 
 import pytest
 import torch
 
-from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
-from dermsim.models.transfer import load_teacher, start_from
+from dermsim.models import DermSimConfig, DermSimModel
+from dermsim.models.transfer import start_from
 
 
 def build(**changes) -> DermSimModel:
@@ -38,24 +38,3 @@ def test_another_backbone_is_refused(checkpoint):
 def test_a_start_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="is not a dermsim checkpoint"):
         start_from(build(), tmp_path)
-
-
-def test_a_teacher_does_not_learn(engine, checkpoint):
-    teacher = load_teacher(checkpoint, engine.processor)
-    assert not teacher.training
-    assert not any(parameter.requires_grad for parameter in teacher.parameters())
-
-
-def test_a_teacher_of_other_photographs_is_refused(checkpoint):
-    processor = DermSimImageProcessor(image_mean=[0.1, 0.2, 0.3])
-    with pytest.raises(ValueError, match="was trained on other photographs"):
-        load_teacher(checkpoint, processor)
-
-
-def test_a_teacher_that_sees_colors_another_way_is_refused(engine, checkpoint):
-    own = engine.processor
-    processor = DermSimImageProcessor(
-        image_mean=own.image_mean, image_std=own.image_std, do_color_constancy=True
-    )
-    with pytest.raises(ValueError, match="color_constancy False: set it so"):
-        load_teacher(checkpoint, processor)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from dermsim.ui import atlas, callbacks, explaining, render, tabs
+from dermsim.ui.i18n import LANGUAGES, number, say
+from dermsim.ui.page_language import PageLanguage
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.engine import DermSim
@@ -53,7 +58,7 @@ def build_app(
     *,
     pictures: render.Pictures | None = None,
     note: Callable[[], str] | None = None,
-) -> gr.Blocks:
+) -> tabs.Page:
     """Build the page around a checkpoint, which may still be loading.
 
     Args:
@@ -70,15 +75,10 @@ def build_app(
     folder = tempfile.TemporaryDirectory(prefix="dermsim-examples-")
     with (
         folder,
-        gr.Blocks(title="dermsim", analytics_enabled=False, delete_cache=(_DAY // 24, _DAY)) as app,
+        tabs.Page(title="dermsim", analytics_enabled=False, delete_cache=(_DAY // 24, _DAY)) as app,
     ):
-        masthead = gr.HTML(render.masthead([]))
-        app.load(
-            lambda: render.masthead(_facts(engine())),
-            outputs=masthead,
-            api_visibility="private",
-            show_progress="hidden",
-        )
+        masthead = gr.HTML(tabs.drawn(lambda language: render.masthead([], language=language)))
+        app.load(tabs.sentences(_masthead_of(engine)), outputs=masthead, **tabs.QUIET)
         if note is not None:
             told = gr.HTML(elem_id="note")
             app.load(lambda: render.note(note()), outputs=told, api_name="note")
@@ -89,25 +89,20 @@ def build_app(
                 gr.Examples(
                     [[path] for path in callbacks.draw_examples(folder.name)],
                     [upload],
-                    label="Or click a synthetic drawing, made by a program",
+                    label=say("page.examples"),
                     elem_id="examples",
                 )
             with gr.Column(scale=9, min_width=300):
                 notice = gr.HTML(elem_id="notice")
                 with gr.Tabs():
                     menus = _place_tabs(engine, upload, notice, bank, pictures)
-        app.load(
-            tabs.sentences(lambda: tabs.fill_menus(callbacks.offers(engine())) * 2),
-            outputs=menus,
-            api_visibility="private",
-            show_progress="hidden",
-        )
-        gr.HTML(render.disclaimer(), elem_id="disclaimer")
+        app.load(tabs.sentences(_offers_of(engine)), outputs=menus, **tabs.QUIET)
+        gr.HTML(tabs.drawn(render.disclaimer), elem_id="disclaimer")
     return app
 
 
 def launch(
-    app: gr.Blocks,
+    app: tabs.Page,
     *,
     host: str = "127.0.0.1",
     port: int | None = 7860,
@@ -131,6 +126,8 @@ def launch(
         prevent_thread_lock=True,
         theme=_theme(),
         head=_style(),
+        i18n=app.spoken(),
+        app_kwargs={"middleware": [Middleware(PageLanguage)]},
         footer_links=["api"],
         run_history=False,
         ssr_mode=False,
@@ -150,21 +147,15 @@ def _place_tabs(
     pictures: render.Pictures | None,
 ) -> list[gr.Dropdown]:
     """Bind the callbacks to the engine, one tab each; return the menus of facts to be filled."""
-
-    def bind(fn: Any, **fixed: Any) -> Any:
-        def bound(*values: Any, **options: Any) -> Any:
-            return fn(engine(), *values, **fixed, **options)
-
-        return bound
-
-    with gr.Tab("Classify", id="classify"):
+    bind = functools.partial(_bound, engine)
+    with gr.Tab(say("tabs.classify"), id="classify"):
         picture = tabs.classify_tab(
             upload,
             notice,
             classify=bind(callbacks.classify),
             data=bind(callbacks.classify_data),
         )
-    with gr.Tab("Explain", id="explain"):
+    with gr.Tab(say("tabs.explain"), id="explain"):
         tabs.explain_tab(
             picture,
             bank,
@@ -173,13 +164,13 @@ def _place_tabs(
             menus=bind(explaining.menus),
             data=bind(explaining.explain_data),
         )
-    with gr.Tab("Similar cases", id="similar"):
+    with gr.Tab(say("tabs.similar"), id="similar"):
         similar = tabs.similar_tab(
             picture,
             similar=bind(callbacks.similar, pictures=pictures),
             data=bind(callbacks.similar_data),
         )
-    with gr.Tab("Enrol a class", id="enroll"):
+    with gr.Tab(say("tabs.enroll"), id="enroll"):
         tabs.enroll_tab(
             picture,
             bank,
@@ -188,7 +179,7 @@ def _place_tabs(
             load=bind(callbacks.load_bank),
             data=bind(callbacks.compare_data),
         )
-    with gr.Tab("Atlas", id="atlas") as tab:
+    with gr.Tab(say("tabs.atlas"), id="atlas") as tab:
         mapped = tabs.atlas_tab(
             picture,
             tab,
@@ -205,8 +196,36 @@ def _place_tabs(
     return [*similar.menus, *mapped.menus]
 
 
-def _facts(engine: DermSim) -> list[str]:
-    return [engine.model.config.backbone, f"{len(engine.gallery):,} past cases"]
+def _bound(engine: Callable[[], DermSim], fn: Callable[..., Any], **fixed: Any) -> Any:
+    """Bind a callback to the engine; it goes on taking a language where it did."""
+
+    def bound(*values: Any, **options: Any) -> Any:
+        return fn(engine(), *values, **fixed, **options)
+
+    def speaking(*values: Any, language: str = LANGUAGES[0], **options: Any) -> Any:
+        return bound(*values, language=language, **options)
+
+    return speaking if "language" in inspect.signature(fn).parameters else bound
+
+
+def _masthead_of(engine: Callable[[], DermSim]) -> Callable[..., str]:
+    def masthead(request: gr.Request, *, language: str = LANGUAGES[0]) -> str:
+        checkpoint = engine()
+        cases = number(len(checkpoint.gallery), language=language)
+        facts = [
+            checkpoint.model.config.backbone,
+            say("masthead.past_cases", language, count=cases),
+        ]
+        return render.masthead(facts, language=language, query=dict(request.query_params))
+
+    return masthead
+
+
+def _offers_of(engine: Callable[[], DermSim]) -> Callable[..., list[Any]]:
+    def offers(*, language: str = LANGUAGES[0]) -> list[Any]:
+        return tabs.fill_menus(callbacks.offers(engine(), language=language)) * 2
+
+    return offers
 
 
 def _style() -> str:

@@ -16,24 +16,19 @@ import numpy.typing as npt
 
 from dermsim.storage import atomic_path
 from dermsim.ui import figures, filters, render
+from dermsim.ui.i18n import number, say
 
 if TYPE_CHECKING:  # it brings heavy libraries, and the page is served while they load
     from dermsim.engine import DermSim
     from dermsim.mapping import Atlas
-    from dermsim.tasks.atlas import EmbeddingMap
+    from dermsim.tasks.atlas import ClusterScores, EmbeddingMap
     from dermsim.tasks.retrieve import Gallery
 
 LAYOUT_NAMES = {"umap": "UMAP", "tsne": "t-SNE"}
 """What the two drawings of the map are called."""
 
-LISTS = {
-    "circled": "What I circled",
-    "isolation": "Outliers",
-    "margin": "Borderline",
-    "disagree": "Neighbours disagree",
-    "error": "Classifier errs",
-}
-"""The lists of cases that can be asked for."""
+LISTS = ("circled", "isolation", "margin", "disagree", "error")
+"""The lists of cases that can be asked for; ``atlas.<list>`` is what one is called."""
 
 DOUBTS = {"disagree": "neighbor_dx", "error": "predicted"}
 """Colours and lists that compare a measure with the diagnosis."""
@@ -77,17 +72,36 @@ def atlas_of(engine: DermSim) -> Atlas:
     return _join(engine.atlas, engine.gallery)
 
 
-def choices(engine: DermSim) -> tuple[filters.Offer, filters.Offer, filters.Offer]:
+def choices(
+    engine: DermSim, *, language: str = "en"
+) -> tuple[filters.Offer, filters.Offer, filters.Offer]:
     """Return what layouts, colours and lists the map has, each as text and value."""
     atlas = atlas_of(engine).map
     return (
         [(LAYOUT_NAMES[name], name) for name in atlas.layouts],
-        [(text, name) for name, text in figures.COLORS.items() if _measured(atlas, name)],
-        [(text, name) for name, text in LISTS.items() if _measured(atlas, name)],
+        [offer for offer in color_choices(language) if _measured(atlas, offer[1])],
+        [offer for offer in list_choices(language) if _measured(atlas, offer[1])],
     )
 
 
-def draw(engine: DermSim, layout: str, color: str, image: str | None, *facts: Any) -> str:
+def color_choices(language: str = "en") -> filters.Offer:
+    """Return all that points can be coloured by, as text and value."""
+    return [(say(f"atlas.color_{name}", language), name) for name in figures.COLORS]
+
+
+def list_choices(language: str = "en") -> filters.Offer:
+    """Return all lists of cases, as text and value."""
+    return [(say(f"atlas.{name}", language), name) for name in LISTS]
+
+
+def draw(
+    engine: DermSim,
+    layout: str,
+    color: str,
+    image: str | None,
+    *facts: Any,
+    language: str = "en",
+) -> str:
     """Draw the map.
 
     Args:
@@ -96,6 +110,7 @@ def draw(engine: DermSim, layout: str, color: str, image: str | None, *facts: An
         color: One of its colours.
         image: Path of the visitor's picture, which gets a star, or None while there is none.
         facts: Of the cases in colour, as for `callbacks.similar`; the others are grey.
+        language: The visitor's.
 
     Returns:
         A figure as Plotly's JSON.
@@ -113,7 +128,9 @@ def draw(engine: DermSim, layout: str, color: str, image: str | None, *facts: An
     star = None
     if image is not None:
         star = atlas.map.transform(engine.embed([image]), layout=layout)[0]
-    return figures.map_figure(atlas, layout=layout, color=color, shown=shown, star=star)
+    return figures.map_figure(
+        atlas, layout=layout, color=color, shown=shown, star=star, language=language
+    )
 
 
 def listed(engine: DermSim, name: str, circled: Sequence[int], *facts: Any) -> Rows:
@@ -152,11 +169,13 @@ def rows_table(engine: DermSim, rows: Sequence[int]) -> tuple[list[str], list[li
     return columns, [[_cell(case[name]) for name in columns] for case in cases]
 
 
-def count_html(rows: Sequence[int]) -> str:
+def count_html(rows: Sequence[int], *, language: str = "en") -> str:
     """Say how many cases a list has."""
-    words = "1 case" if len(rows) == 1 else f"{len(rows):,} cases"
-    more = f", of which {LISTED} are shown; the file has all" if len(rows) > LISTED else ""
-    return f'<p class="ds ds-muted">{words}{more}. Click a row to see the case.</p>'
+    key = "atlas.one_case" if len(rows) == 1 else "atlas.cases"
+    count = say(key, language, count=number(len(rows), language=language))
+    if len(rows) > LISTED:
+        count = say("atlas.shown", language, count=count, shown=LISTED)
+    return f'<p class="ds ds-muted">{say("atlas.click_row", language, count=count)}</p>'
 
 
 def save_csv(engine: DermSim, rows: Sequence[int], folder: str | Path) -> Path:
@@ -177,13 +196,20 @@ def save_csv(engine: DermSim, rows: Sequence[int], folder: str | Path) -> Path:
     return path
 
 
-def case_panel(engine: DermSim, row: int | str, *, pictures: render.Pictures | None = None) -> str:
+def case_panel(
+    engine: DermSim,
+    row: int | str,
+    *,
+    pictures: render.Pictures | None = None,
+    language: str = "en",
+) -> str:
     """Show one case of the map: its facts, what is measured of it, its neighbours.
 
     Args:
         engine: The loaded checkpoint.
         row: Its row, or its image_id.
         pictures: Where the cases' pictures come from, or None when no data set is at hand.
+        language: The visitor's.
 
     Raises:
         ValueError: If there is no such case.
@@ -205,24 +231,26 @@ def case_panel(engine: DermSim, row: int | str, *, pictures: render.Pictures | N
     )[0]
     others = [neighbor for neighbor in found if neighbor.image_id != case["image_id"]][:NEAREST]
     measured = {name: values[place].item() for name, values in atlas.map.measures.items()}
-    return figures.case_html(case, measured, others, pictures, threshold=engine.detector.threshold)
+    threshold = engine.detector.threshold
+    return figures.case_html(
+        case, measured, others, pictures, threshold=threshold, language=language
+    )
 
 
-def agreement(engine: DermSim) -> str:
+def agreement(engine: DermSim, *, language: str = "en") -> str:
     """Say how well clusters agree with diagnoses, as HTML."""
-    return _agreement(atlas_of(engine))
+    return figures.agreement_html(_agreement(atlas_of(engine)), language=language)
 
 
 @functools.lru_cache(maxsize=4)
-def _agreement(atlas: Atlas) -> str:
+def _agreement(atlas: Atlas) -> dict[str, ClusterScores]:
     from dermsim.tasks.atlas import score_clusters
 
-    found = {
+    return {
         text: score_clusters(atlas.map.measures[name], atlas.dx, atlas.map.embeddings)
-        for name, text in (("cluster", "Islands on the map"), ("kmeans", "k-means groups"))
+        for name, text in (("cluster", "atlas.islands"), ("kmeans", "atlas.kmeans_groups"))
         if (np.asarray(atlas.map.measures[name]) >= 0).any()
     }
-    return figures.agreement_html(found)
 
 
 def _measured(drawn: EmbeddingMap, name: str) -> bool:

@@ -21,6 +21,7 @@ from dermsim.labels import CODES, DISCLAIMER
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import cards, filters, opinions, render
+from dermsim.ui.i18n import say
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
@@ -33,18 +34,18 @@ MAX_NEIGHBORS = 24
 MAX_PICTURES = 50
 BANK_NAME = "dermsim-classes.safetensors"
 
-NOTHING_SIMILAR = render.empty(
-    "Has this been seen before?",
-    "Add a picture to find the past cases most like it, with what became known of each.",
-)
-NOTHING_COMPARED = render.empty(
-    "Old classes and yours, side by side",
-    "Add a picture above, and enrol a class, to see which of them it resembles.",
-)
-"""What the tabs say while there is no picture."""
+
+def nothing_similar(language: str = "en") -> str:
+    """Return what *Similar cases* says while there is no picture."""
+    return render.empty(say("similar.nothing", language), say("similar.nothing_how", language))
 
 
-def classify(engine: DermSim, image: str | None) -> tuple[str, str]:
+def nothing_compared(language: str = "en") -> str:
+    """Return what *Enrol a class* says while there is no picture."""
+    return render.empty(say("enroll.nothing", language), say("enroll.nothing_how", language))
+
+
+def classify(engine: DermSim, image: str | None, *, language: str = "en") -> tuple[str, str]:
     """Return what stands above all tabs, a notice or nothing, and the verdict on a picture.
 
     While there is no picture, the verdict is the seven diagnoses in words.
@@ -53,13 +54,16 @@ def classify(engine: DermSim, image: str | None) -> tuple[str, str]:
         ValueError: If the picture cannot be read.
     """
     if image is None:
-        return "", render.legend()
+        return "", render.legend(language)
     found = engine.analyze(image, k=1, explain=None)
     prediction = found.prediction
     # whose answer is not to be relied on is not also called ambiguous
-    notice = render.warning(prediction) or opinions.undecided(prediction, found.vote)
-    second = opinions.second_opinion(prediction, found.vote)
-    return notice, render.verdict(prediction, engine.calibration, besides=second)
+    notice = render.warning(prediction, language=language) or opinions.undecided(
+        prediction, found.vote, language=language
+    )
+    second = opinions.second_opinion(prediction, found.vote, language=language)
+    verdict = render.verdict(prediction, engine.calibration, besides=second, language=language)
+    return notice, verdict
 
 
 def similar(
@@ -69,6 +73,7 @@ def similar(
     one_per_lesion: bool = True,
     *facts: Any,
     pictures: render.Pictures | None = None,
+    language: str = "en",
 ) -> str:
     """Return the past cases most like a picture as cards, and how they vote.
 
@@ -80,32 +85,37 @@ def similar(
         facts: What cases must have: the values of `filters.MENUS`, in this order, then the lowest
             and the highest age in years. Nothing for all cases.
         pictures: Where the cases' pictures come from, or None when no data set is at hand.
+        language: The visitor's.
 
     Raises:
         ValueError: If the picture cannot be read, `k` is out of range or the filter is bad.
     """
     if image is None:
-        return NOTHING_SIMILAR
+        return nothing_similar(language)
     found, where, query = _neighbors(engine, image, k, one_per_lesion, facts)
     records = engine.gallery.records
     total = len(records) if (rows := records.matching(where)) is None else len(rows)
     above = ""
     if found:
-        words = "these past cases" if where else "past cases"
-        vote = opinions.vote_line(engine.gallery.vote(query, where=where)[0])
-        above = f"<h4>How the {min(VOTERS, total)} nearest of {words} vote</h4>{vote}"
-    return cards.neighbors(found, pictures, total, above=above)
+        key = "similar.vote_these" if where else "similar.vote"
+        title = say(key, language, count=min(VOTERS, total))
+        vote = opinions.vote_line(engine.gallery.vote(query, where=where)[0], language=language)
+        above = f'<h3 class="ds-sub">{title}</h3>{vote}'
+    return cards.neighbors(found, pictures, total, above=above, language=language)
 
 
-def compare(engine: DermSim, bank: ClassBank | None, image: str | None) -> str:
+def compare(
+    engine: DermSim, bank: ClassBank | None, image: str | None, *, language: str = "en"
+) -> str:
     """Return a picture's probabilities against old and enrolled classes.
 
     Raises:
         ValueError: If the picture cannot be read.
     """
     if image is None:
-        return NOTHING_COMPARED
-    return render.comparison(compare_data(engine, bank, image), own_classes(bank))
+        return nothing_compared(language)
+    found = compare_data(engine, bank, image)
+    return render.comparison(found, own_classes(bank), language=language)
 
 
 def enroll(
@@ -115,6 +125,7 @@ def enroll(
     pictures: Sequence[str],
     *,
     report: Report | None = None,
+    language: str = "en",
 ) -> ClassBank:
     """Return a new bank that also knows a class shown in a few pictures; the old one is unchanged.
 
@@ -124,6 +135,7 @@ def enroll(
         name: Of the new class.
         pictures: Paths of 1 to `MAX_PICTURES` pictures of it.
         report: Told before each picture is read.
+        language: In which it is told.
 
     Raises:
         ValueError: If the name is empty or taken, there are no or too many pictures, or one
@@ -139,7 +151,8 @@ def enroll(
     # one at a time, so that an error names its file and the progress bar moves
     for done, picture in enumerate(pictures):
         if report:
-            report(done / len(pictures), f"Reading picture {done + 1} of {len(pictures)}")
+            counts = {"done": done + 1, "count": len(pictures)}
+            report(done / len(pictures), say("enroll.reading", language, **counts))
         vectors.append(engine.embed([picture], space=known.space.name))
     return known.enroll(name.strip(), np.concatenate(vectors))
 
@@ -194,9 +207,9 @@ def similar_data(
     return [neighbor.to_dict() for neighbor in found]
 
 
-def offers(engine: DermSim) -> dict[str, filters.Offer]:
+def offers(engine: DermSim, *, language: str = "en") -> dict[str, filters.Offer]:
     """Return what the menus of facts offer for the past cases."""
-    return filters.offers(engine.gallery.records)
+    return filters.offers(engine.gallery.records, language=language)
 
 
 def compare_data(engine: DermSim, bank: ClassBank | None, image: str | None) -> dict[str, float]:

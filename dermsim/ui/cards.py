@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageOps
 
 from dermsim.labels import CODES, diagnosis
+from dermsim.ui.i18n import number, say
 from dermsim.ui.render import ENROLLED_COLOR, Pictures, code_tag, empty, name_of
 
 if TYPE_CHECKING:
@@ -23,17 +24,24 @@ if TYPE_CHECKING:
 ARCHIVE = "https://api.isic-archive.com/images/{}/"
 """A case's public page in the ISIC Archive, opened only when the visitor clicks."""
 
-CONFIRMED_BY = {
-    "histo": "histopathology",
-    "follow_up": "follow-up",
-    "consensus": "expert consensus",
-    "confocal": "confocal microscopy",
+WORDS = {
+    "dx_type": ("histo", "follow_up", "consensus", "confocal"),
+    "sex": ("female", "male"),
+    "localization": (
+        *("abdomen", "acral", "back", "chest", "ear", "face", "foot", "genital", "hand"),
+        *("lower extremity", "neck", "scalp", "trunk", "upper extremity"),
+    ),
 }
-"""HAM10000's `dx_type` in words."""
+"""HAM10000's values of each fact that have a name in each language, in ``texts/facts.toml``."""
 
 
 def neighbors(
-    found: Sequence[Neighbor], pictures: Pictures | None, total: int, *, above: str = ""
+    found: Sequence[Neighbor],
+    pictures: Pictures | None,
+    total: int,
+    *,
+    above: str = "",
+    language: str = "en",
 ) -> str:
     """Return the most similar past cases as cards, with a count by diagnosis above them.
 
@@ -42,30 +50,33 @@ def neighbors(
         pictures: Where the cases' pictures come from, or None when no data set is at hand.
         total: How many past cases were searched.
         above: HTML above the cards.
+        language: The visitor's.
     """
     if not found:
-        return empty("No past case is like that", "Loosen the filters to find some.")
-    cards = "".join(neighbor_card(neighbor, pictures) for neighbor in found)
-    note = (
-        ""
-        if pictures
-        else '<p class="ds-muted">Patient photographs are not shipped with the model: start with '
-        "<code>--dataset</code> to see them here, or open a case in the ISIC Archive.</p>"
+        return empty(say("similar.none", language), say("similar.none_how", language))
+    cards = "".join(neighbor_card(neighbor, pictures, language=language) for neighbor in found)
+    note = "" if pictures else f'<p class="ds-muted">{say("similar.no_pictures", language)}</p>'
+    title = say(
+        "similar.most_similar",
+        language,
+        count=len(found),
+        total=number(total, language=language),
     )
     return (
-        f'<div class="ds"><h3>The {len(found)} most similar of {total:,} past cases</h3>'
-        f'{census(found)}{above}{note}<div class="ds-cases">{cards}</div></div>'
+        f'<div class="ds"><h2>{title}</h2>{census(found, language=language)}{above}{note}'
+        f'<div class="ds-cases">{cards}</div></div>'
     )
 
 
-def census(found: Sequence[Neighbor]) -> str:
+def census(found: Sequence[Neighbor], *, language: str = "en") -> str:
     """Draw how the neighbours divide among the diagnoses, commonest first."""
     counts = Counter(neighbor.dx for neighbor in found).most_common()
     strip = "".join(
         f'<i style="flex:{count};background:{diagnosis(code).color}"></i>' for code, count in counts
     )
     words = "".join(
-        f'<li style="--tone:{diagnosis(code).color}">{count} × {escape(name_of(code))}</li>'
+        f'<li style="--tone:{diagnosis(code).color}">{count} × '
+        f"{escape(name_of(code, language))}</li>"
         for code, count in counts
     )
     return (
@@ -73,10 +84,18 @@ def census(found: Sequence[Neighbor]) -> str:
     )
 
 
-def neighbor_card(neighbor: Neighbor, pictures: Pictures | None) -> str:
+def neighbor_card(neighbor: Neighbor, pictures: Pictures | None, *, language: str = "en") -> str:
     """Return a similar case as a card."""
-    likeness = f'<p class="ds-likeness">Likeness <strong>{neighbor.similarity:.3f}</strong></p>'
-    return case_card(neighbor.image_id, neighbor.dx, neighbor.facts, pictures, above=likeness)
+    value = f"<strong>{number(neighbor.similarity, '.3f', language)}</strong>"
+    likeness = f'<p class="ds-likeness">{say("similar.likeness", language, value=value)}</p>'
+    return case_card(
+        neighbor.image_id,
+        neighbor.dx,
+        neighbor.facts,
+        pictures,
+        above=likeness,
+        language=language,
+    )
 
 
 def case_card(
@@ -87,6 +106,7 @@ def case_card(
     *,
     above: str = "",
     more: Mapping[str, str] | None = None,
+    language: str = "en",
 ) -> str:
     """Return a case as a card.
 
@@ -97,51 +117,65 @@ def case_card(
         pictures: Where its picture comes from, or None when no data set is at hand.
         above: HTML between its diagnosis and its facts.
         more: Further facts in words.
+        language: The visitor's.
     """
     tone = diagnosis(dx).color if dx in CODES else ENROLLED_COLOR
-    code = code_tag(dx) if dx in CODES else ""
+    code = code_tag(dx, language) if dx in CODES else ""
     picture = pictures(image_id) if pictures else None
     rows = "".join(
         f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>"
-        for key, value in {**case_facts(facts), **(more or {})}.items()
+        for key, value in {**case_facts(facts, language=language), **(more or {})}.items()
     )
     return (
         f'<article class="ds-card ds-case" style="--tone:{tone}">'
-        f"{_thumbnail(picture, image_id) if picture else ''}"
-        f"<h4>{escape(name_of(dx))}{code}</h4>{above}"
-        f"<dl>{rows}</dl>{_archive_link(image_id)}</article>"
+        f"{_thumbnail(picture, image_id, language) if picture else ''}"
+        f'<h3 class="ds-sub">{escape(name_of(dx, language))}{code}</h3>{above}'
+        f"<dl>{rows}</dl>{_archive_link(image_id, language)}</article>"
     )
 
 
-def case_facts(facts: Mapping[str, object]) -> dict[str, str]:
-    """Put a case's facts into words; what is unknown is left out."""
+def case_facts(facts: Mapping[str, object], *, language: str = "en") -> dict[str, str]:
+    """Put a case's facts into words, by what they are called; what is unknown is left out."""
+    words = known_facts(facts, language=language)
+    return {say(f"facts.{fact}", language): text for fact, text in words.items()}
+
+
+def known_facts(facts: Mapping[str, object], *, language: str = "en") -> dict[str, str]:
+    """Put what is known of ``dx_type``, ``age``, ``sex`` and ``localization`` into words."""
     known = {key: value for key, value in facts.items() if value not in (None, "", "unknown")}
-    words = {}
-    if "dx_type" in known:
-        code = str(known["dx_type"])
-        words["Confirmed by"] = CONFIRMED_BY.get(code, code)
-    if isinstance(age := known.get("age"), int | float) and age == age:
-        words["Age"] = f"{age:.0f}"
-    for key, title in {"sex": "Sex", "localization": "Site"}.items():
-        if key in known:
-            words[title] = str(known[key])
+    words: dict[str, str] = {}
+    for fact in ("dx_type", "age", "sex", "localization"):
+        value = known.get(fact)
+        if fact == "age" and isinstance(value, int | float) and value == value:
+            words[fact] = f"{value:.0f}"
+        elif fact != "age" and value is not None:
+            words[fact] = fact_word(fact, str(value), language)
     return words
 
 
-def _archive_link(image_id: str) -> str:
+def fact_word(fact: str, value: str, language: str = "en") -> str:
+    """Return the name of a fact's value in a language; one not of HAM10000 as it is."""
+    if fact == "dx":
+        return name_of(value, language)
+    if value not in WORDS.get(fact, ()):
+        return value
+    return say(f"facts.{fact}_{value.replace(' ', '_')}", language)
+
+
+def _archive_link(image_id: str, language: str) -> str:
     name = escape(image_id, quote=True)
     if not (image_id.startswith("ISIC_") and image_id[5:].isdigit()):
         return f'<p class="ds-muted">{name}</p>'
     return (
         f'<a href="{ARCHIVE.format(name)}" target="_blank" rel="noopener noreferrer">'
-        f"{name} in the ISIC Archive ↗</a>"
+        f"{say('similar.in_archive', language, name=name)} ↗</a>"
     )
 
 
-def _thumbnail(picture: Image.Image, image_id: str) -> str:
+def _thumbnail(picture: Image.Image, image_id: str, language: str) -> str:
     """Return a small picture inside the page itself, so that nothing has to be served."""
     buffer = io.BytesIO()
     ImageOps.fit(picture.convert("RGB"), (320, 240)).save(buffer, "JPEG", quality=82)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    alt = escape(f"Photograph of case {image_id}", quote=True)
+    alt = escape(say("similar.photograph", language, name=image_id), quote=True)
     return f'<img src="data:image/jpeg;base64,{data}" alt="{alt}" width="320" height="240">'

@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image
 
 from dermsim.data.images import read_image
-from dermsim.labels import CODES, LABELS, diagnosis
+from dermsim.labels import CODES
 from dermsim.methods import METHODS, methods_for
 from dermsim.ui import heatmaps, render
+from dermsim.ui.i18n import number, say
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
@@ -26,17 +27,8 @@ if TYPE_CHECKING:
 Choices = list[tuple[str, str]]
 """What a menu offers: words, and the value they stand for."""
 
-NOTHING_EXPLAINED = render.empty(
-    "Where does the model look?",
-    "Add a picture and a heatmap will show which regions raised a diagnosis's score.",
-)
-"""What the tab says while there is no picture."""
-
 CASES = 12
 """Past cases offered to compare with."""
-
-WHOLE = ("Where its heads begin (as usual)", "")
-"""The layer that nobody has to know about."""
 
 _SHOWN = (900, 900)  # pixels a picture needs at most on the page
 _KEPT = (300, 300)  # pixels of a heatmap kept per visitor; it comes from far fewer
@@ -57,33 +49,49 @@ class Explanation:
     strengths: tuple[float, ...]
 
 
-def target_choices(bank: ClassBank | None) -> Choices:
+def nothing_explained(language: str = "en") -> str:
+    """Return what the tab says while there is no picture."""
+    return render.empty(say("explain.nothing", language), say("explain.nothing_how", language))
+
+
+def target_choices(bank: ClassBank | None, *, language: str = "en") -> Choices:
     """Return what can be explained; the classes that a visitor enrolled come last."""
     own = [name for name in bank.names if name not in CODES] if bank is not None else []
     return [
-        ("The model's own answer", ""),
-        ("Malignancy, against all that is benign", "malignancy"),
-        *((item.name, item.code) for item in LABELS),
-        *((f"{name} (yours)", name) for name in own),
+        (say("explain.own_answer", language), ""),
+        (say("explain.malignancy_choice", language), "malignancy"),
+        *((render.name_of(code, language), code) for code in CODES),
+        *((say("explain.yours", language, name=name), name) for name in own),
     ]
 
 
-def method_choices(engine: DermSim | None = None) -> Choices:
+def method_choices(engine: DermSim | None = None, *, language: str = "en") -> Choices:
     """Return the methods that an encoder can be asked with, or those that any can."""
     known = engine.explanation_methods() if engine else methods_for(has_attention=False)
-    return [(f"{m.title} (slow)" if m.is_slow else m.title, m.name) for m in known]
+    names = {method.name: heatmaps.method_name(method.name, language) for method in known}
+    return [
+        (say("explain.slow", language, name=names[m.name]) if m.is_slow else names[m.name], m.name)
+        for m in known
+    ]
 
 
-def layer_choices(engine: DermSim | None = None) -> Choices:
+def layer_choices(engine: DermSim | None = None, *, language: str = "en") -> Choices:
     """Return the stages of an encoder, the last first: earlier ones are finer and surer of less."""
     names = engine.explanation_stages() if engine else ()
     numbers = range(-1, -len(names) - 1, -1)
-    return [WHOLE, *((f"After {names[number]}", str(number)) for number in numbers)]
+    stages = [(say("explain.after", language, name=names[n]), str(n)) for n in numbers]
+    return [(say("explain.whole", language), ""), *stages]
 
 
-def menus(engine: DermSim, image: str | None) -> tuple[Choices, Choices, Choices]:
+def menus(
+    engine: DermSim, image: str | None, *, language: str = "en"
+) -> tuple[Choices, Choices, Choices]:
     """Return what the menus of methods, layers and past cases offer for a picture."""
-    return method_choices(engine), layer_choices(engine), case_choices(engine, image)
+    return (
+        method_choices(engine, language=language),
+        layer_choices(engine, language=language),
+        case_choices(engine, image, language=language),
+    )
 
 
 def explain(
@@ -94,6 +102,8 @@ def explain(
     method: str = "gradcam",
     layer: str = "",
     smooth: bool = False,
+    *,
+    language: str = "en",
 ) -> tuple[Explanation | None, str]:
     """Explain a picture.
 
@@ -105,6 +115,7 @@ def explain(
         method: A value of `method_choices`.
         layer: A value of `layer_choices`.
         smooth: Whether to average over turns and mirror images.
+        language: The visitor's.
 
     Returns:
         What to keep for `blend`, and the words under the picture.
@@ -113,9 +124,10 @@ def explain(
         ValueError: If the picture cannot be read or a choice is unknown.
     """
     if image is None:
-        return None, NOTHING_EXPLAINED
+        return None, nothing_explained(language)
     found, answer = _explain(engine, image, bank, target, method, layer, smooth)
-    return found, heatmaps.explanation(found.heatmaps[0], answer, found.strengths[0])
+    words = heatmaps.explanation(found.heatmaps[0], answer, found.strengths[0], language=language)
+    return found, words
 
 
 def blend(
@@ -148,7 +160,7 @@ def blend_pair(
     return heatmaps.side_by_side(_draw(explanation, opacity, outlined))
 
 
-def case_choices(engine: DermSim, image: str | None) -> Choices:
+def case_choices(engine: DermSim, image: str | None, *, language: str = "en") -> Choices:
     """Return the past cases most like a picture, most alike first; none while there is none.
 
     Raises:
@@ -156,10 +168,12 @@ def case_choices(engine: DermSim, image: str | None) -> Choices:
     """
     if image is None:
         return []
-    return [
-        (f"{n}. {diagnosis(case.dx).name}, likeness {case.similarity:.3f}", case.image_id)
-        for n, case in enumerate(engine.search([image], CASES)[0], start=1)
-    ]
+    offered = []
+    for place, case in enumerate(engine.search([image], CASES)[0], start=1):
+        value = number(case.similarity, ".3f", language)
+        values = {"place": place, "name": render.name_of(case.dx, language), "value": value}
+        offered.append((say("explain.case_choice", language, **values), case.image_id))
+    return offered
 
 
 def compare(
@@ -171,6 +185,7 @@ def compare(
     smooth: bool = False,
     *,
     pictures: render.Pictures | None = None,
+    language: str = "en",
 ) -> tuple[Explanation | None, str]:
     """Show what makes a picture and a past case alike, on both where there is a picture of it.
 
@@ -182,6 +197,7 @@ def compare(
         layer: A value of `layer_choices`.
         smooth: Whether to average over turns and mirror images.
         pictures: Where the cases' pictures come from, or None when no data set is at hand.
+        language: The visitor's.
 
     Returns:
         What to keep for `blend_pair`, and the words under the pictures.
@@ -192,7 +208,7 @@ def compare(
     if image is None or not case:
         return None, ""
     row = _row_of(engine, case)
-    name = f"{diagnosis(str(engine.gallery.records[row]['dx'])).name} ({case})"
+    name = f"{render.name_of(str(engine.gallery.records[row]['dx']), language)} ({case})"
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
     picture = pictures(case) if pictures else None
     if picture is not None:
@@ -202,7 +218,8 @@ def compare(
         shown = [image]
         maps = [engine.explain(image, like=engine.gallery.embeddings[row], **options)]
     kept = _keep(shown, maps, [heatmaps.strength(found, found) for found in maps])
-    return kept, heatmaps.likeness(maps[0], maps[1] if maps[1:] else None, name)
+    second = maps[1] if maps[1:] else None
+    return kept, heatmaps.likeness(maps[0], second, name, language=language)
 
 
 def explain_data(

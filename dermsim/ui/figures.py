@@ -16,25 +16,18 @@ import numpy.typing as npt
 
 from dermsim.labels import CODES, LABELS, diagnosis
 from dermsim.ui import cards, render
+from dermsim.ui.i18n import number, say
 
 if TYPE_CHECKING:
     from dermsim.mapping import Atlas
     from dermsim.tasks.atlas import ClusterScores
     from dermsim.tasks.retrieve import Neighbor
 
-COLORS = {
-    "dx": "Diagnosis",
-    "disagree": "Neighbours agree or not",
-    "error": "Classifier right or wrong",
-    "ood_score": "Strangeness",
-    "uncertainty": "Uncertainty",
-    "cluster": "Islands (HDBSCAN)",
-    "kmeans": "Groups (k-means)",
-}
-"""What points can be coloured by."""
+COLORS = ("dx", "disagree", "error", "ood_score", "uncertainty", "cluster", "kmeans")
+"""What points can be coloured by; ``atlas.color_<name>`` is what it is called."""
 
-SCALES = {"ood_score": "ood score", "uncertainty": "bits"}
-"""Those of them that are numbers, with the title of their scale."""
+SCALES = ("ood_score", "uncertainty")
+"""Those of them that are numbers; ``atlas.scale_<name>`` is the title of their scale."""
 
 SVG_POINTS = 15_000
 """Points that are drawn as vectors at most; beyond, as pixels by the graphics card."""
@@ -66,6 +59,7 @@ def map_figure(
     color: str,
     shown: Rows,
     star: npt.NDArray[np.float32] | None = None,
+    language: str = "en",
 ) -> str:
     """Draw a map.
 
@@ -75,25 +69,34 @@ def map_figure(
         color: A name in `COLORS`, for which the map has the measure.
         shown: Rows ``(n,)`` in colour; the others are small and grey, and cannot be chosen.
         star: ``(2,)`` where to put the visitor's picture, or None.
+        language: The visitor's.
 
     Returns:
         A figure as Plotly's JSON.
     """
     points = atlas.map.layouts[layout].astype(np.float64).round(3)
     kind = "scatter" if len(points) <= SVG_POINTS else "scattergl"
-    texts = _texts(atlas)
+    texts = _texts(atlas, language)
     rest = np.setdiff1d(np.arange(len(points)), shown)
     traces = [_hidden(points[rest], kind)] if len(rest) else []
     if color in SCALES:
-        traces.append(_scale(atlas, points, shown, texts, color, kind))
+        traces.append(_scale(atlas, points, shown, texts, color, kind, language))
     else:
         traces += [
-            _group(points[rows], rows, texts, name, tone, kind, legend=number < NAMED)
-            for number, (name, tone, rows) in enumerate(_groups(atlas, color, shown))
+            _group(
+                points[rows],
+                rows,
+                texts,
+                (name, number(len(rows), language=language)),
+                tone,
+                kind,
+                legend=place < NAMED,
+            )
+            for place, (name, tone, rows) in enumerate(_groups(atlas, color, shown, language))
         ]
     if star is not None:
-        traces.append(_star(star))
-    figure = {"data": traces, "layout": _layout(layout, len(shown)), "config": CONFIG}
+        traces.append(_star(star, language))
+    figure = {"data": traces, "layout": _layout(layout, len(shown), language), "config": CONFIG}
     return json.dumps(figure, allow_nan=False)
 
 
@@ -108,9 +111,10 @@ CONFIG = {
 }
 
 
-def _layout(layout: str, shown: int) -> dict[str, Any]:
+def _layout(layout: str, shown: int, language: str) -> dict[str, Any]:
     axis = {"visible": False, "zeroline": False}
     return {
+        "separators": ",." if language == "es" else ".,",
         "dragmode": "lasso",
         "hovermode": "closest",
         "height": HEIGHT,
@@ -152,7 +156,7 @@ def _group(
     points: npt.NDArray[np.float64],
     rows: Rows,
     texts: Sequence[str],
-    name: str,
+    title: tuple[str, str],
     tone: str,
     kind: str,
     *,
@@ -161,11 +165,11 @@ def _group(
     return _trace(
         points,
         kind,
-        name=f"{name} · {len(rows):,}",
+        name=" · ".join(title),
         marker=_marker(color=tone),
         customdata=rows.tolist(),
         text=[texts[row] for row in rows],
-        hovertemplate=f"%{{text}}<extra>{name}</extra>",
+        hovertemplate=f"%{{text}}<extra>{title[0]}</extra>",
         showlegend=legend,
     )
 
@@ -177,13 +181,15 @@ def _scale(
     texts: Sequence[str],
     color: str,
     kind: str,
+    language: str,
 ) -> dict[str, Any]:
     """Colour points by a number; the largest are drawn last, so that none hides them."""
     values = np.asarray(atlas.map.measures[color], dtype=np.float64)
     rows = shown[np.argsort(values[shown], kind="stable")]
     # a few extremes would leave one colour for all the others
     low, high = np.quantile(values, [0.01, 0.99]).round(4).tolist()
-    bar = {"title": {"text": SCALES[color], "side": "right"}, "thickness": 12, "outlinewidth": 0}
+    unit = say(f"atlas.scale_{color}", language)
+    bar = {"title": {"text": unit, "side": "right"}, "thickness": 12, "outlinewidth": 0}
     marker = _marker(
         color=values[rows].round(4).tolist(),
         cmin=low,
@@ -195,38 +201,38 @@ def _scale(
     return _trace(
         points[rows],
         kind,
-        name=COLORS[color],
+        name=say(f"atlas.color_{color}", language),
         marker=marker,
         customdata=rows.tolist(),
         text=[texts[row] for row in rows],
-        hovertemplate=f"%{{text}}<extra>%{{marker.color:.2f}} {SCALES[color]}</extra>",
+        hovertemplate=f"%{{text}}<extra>%{{marker.color:.2f}} {unit}</extra>",
         showlegend=False,
     )
 
 
-def _star(place: npt.NDArray[np.float32]) -> dict[str, Any]:
+def _star(place: npt.NDArray[np.float32], language: str) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
         "x": [round(float(place[0]), 3)],
         "y": [round(float(place[1]), 3)],
-        "name": "Your picture",
+        "name": say("atlas.star", language),
         "marker": {
             "symbol": "star",
             "size": 22,
             "color": "#ffffff",
             "line": {"width": 2.5, "color": "#a8431a"},
         },
-        "hovertemplate": "Your picture, among the cases most like it<extra></extra>",
+        "hovertemplate": f"{say('atlas.star_hint', language)}<extra></extra>",
         "showlegend": True,
     }
 
 
-def _groups(atlas: Atlas, color: str, shown: Rows) -> list[tuple[str, str, Rows]]:
+def _groups(atlas: Atlas, color: str, shown: Rows, language: str) -> list[tuple[str, str, Rows]]:
     """Part the rows into groups with name and colour; what is drawn later lies on top."""
     dx = np.array(atlas.dx)
     if color == "dx":
-        kinds = [(item.name, item.color, item.code) for item in LABELS]
+        kinds = [(render.name_of(x.code, language), x.color, x.code) for x in LABELS]
         own = [(code, GREY, code) for code in sorted(set(dx.tolist()) - set(CODES))]
         found = [(n, tone, shown[dx[shown] == code]) for n, tone, code in [*kinds, *own]]
         # rare diagnoses would be lost under the common ones
@@ -235,35 +241,35 @@ def _groups(atlas: Atlas, color: str, shown: Rows) -> list[tuple[str, str, Rows]
         answer = atlas.map.measures["neighbor_dx" if color == "disagree" else "predicted"]
         wrong = answer[shown] != dx[shown]
         words = ("agree", "disagree") if color == "disagree" else ("right", "wrong")
-        groups = [(words[0], CALM, shown[~wrong]), (words[1], ALARM, shown[wrong])]
+        names = [say(f"atlas.group_{word}", language) for word in words]
+        groups = [(names[0], CALM, shown[~wrong]), (names[1], ALARM, shown[wrong])]
         return [group for group in groups if len(group[2])]
     numbers = np.asarray(atlas.map.measures[color])
     groups = []
-    for number in np.unique(numbers[shown]).tolist():
-        name = "outside" if number < 0 else str(number + 1)
-        tone = GREY if number < 0 else PALETTE[number % len(PALETTE)]
-        groups.append(
-            (_cluster_name(name, dx[numbers == number]), tone, shown[numbers[shown] == number])
-        )
+    for cluster in np.unique(numbers[shown]).tolist():
+        name = _cluster_name(cluster, dx[numbers == cluster], language)
+        tone = GREY if cluster < 0 else PALETTE[cluster % len(PALETTE)]
+        groups.append((name, tone, shown[numbers[shown] == cluster]))
     return groups
 
 
-def _cluster_name(name: str, dx: npt.NDArray[np.str_]) -> str:
-    if name == "outside":
-        return "in none"
+def _cluster_name(cluster: int, dx: npt.NDArray[np.str_], language: str) -> str:
+    if cluster < 0:
+        return say("atlas.group_outside", language)
     codes, counts = np.unique(dx, return_counts=True)
     best = int(counts.argmax())
-    return f"{name}: {counts[best] / counts.sum():.0%} {escape(str(codes[best]))}"
+    return f"{cluster + 1}: {counts[best] / counts.sum():.0%} {escape(str(codes[best]))}"
 
 
-def _texts(atlas: Atlas) -> list[str]:
+def _texts(atlas: Atlas, language: str) -> list[str]:
     """Put each case into a few words for when it is pointed at."""
     texts = []
     for case in atlas.records:
-        facts = cards.case_facts(case)
-        age = [f"{facts['Age']} years"] if "Age" in facts else []
-        words = [*age, *(facts[name] for name in ("Sex", "Site") if name in facts)]
-        name = render.name_of(str(case["dx"]))
+        facts = cards.known_facts(case, language=language)
+        if "age" in facts:
+            facts["age"] = say("atlas.years", language, age=facts["age"])
+        words = [facts[fact] for fact in ("age", "sex", "localization") if fact in facts]
+        name = render.name_of(str(case["dx"]), language)
         lines = [f"<b>{escape(name)}</b>", escape(", ".join(words)), escape(str(case["image_id"]))]
         texts.append("<br>".join(lines))
     return texts
@@ -279,6 +285,7 @@ def case_html(
     pictures: render.Pictures | None,
     *,
     threshold: float,
+    language: str = "en",
 ) -> str:
     """Show one case with what is measured of it, and its neighbours beside it.
 
@@ -288,67 +295,86 @@ def case_html(
         neighbors: The cases of other lesions most like it.
         pictures: Where pictures come from, or None.
         threshold: Strangeness from which a picture counts as unfamiliar.
+        language: The visitor's.
     """
     facts = {
         name: value for name, value in case.items() if name not in ("image_id", "lesion_id", "dx")
     }
     own = cards.case_card(
-        str(case["image_id"]), str(case["dx"]), facts, pictures, more=_measured(measured, threshold)
+        str(case["image_id"]),
+        str(case["dx"]),
+        facts,
+        pictures,
+        more=_measured(measured, threshold, language),
+        language=language,
     )
-    others = "".join(cards.neighbor_card(neighbor, pictures) for neighbor in neighbors)
+    others = "".join(cards.neighbor_card(n, pictures, language=language) for n in neighbors)
     return (
         f'<div class="ds"><div class="ds-atlas-case"><div>{own}</div><div>'
-        f"<h4>Most like it, of other lesions</h4>{cards.census(neighbors)}"
+        f'<h3 class="ds-sub">{say("atlas.most_like", language)}</h3>'
+        f"{cards.census(neighbors, language=language)}"
         f'<div class="ds-cases">{others}</div></div></div></div>'
     )
 
 
-def _measured(measured: Mapping[str, Any], threshold: float) -> dict[str, str]:
+def _measured(measured: Mapping[str, Any], threshold: float, language: str) -> dict[str, str]:
     """Put what the map says of a case into words."""
     words = {}
     if "predicted" in measured:
-        words["Classifier"] = render.name_of(measured["predicted"])
+        words["predicted"] = render.name_of(measured["predicted"], language)
     if "neighbor_dx" in measured:
-        lead = measured.get("margin", 0.0)
-        words["Neighbours"] = f"{render.name_of(measured['neighbor_dx'])}, by {lead:.0%}"
+        name = render.name_of(measured["neighbor_dx"], language)
+        lead = f"{measured.get('margin', 0.0):.0%}"
+        words["neighbors"] = say("atlas.neighbors_by", language, name=name, lead=lead)
     if "uncertainty" in measured:
-        words["Uncertainty"] = f"{measured['uncertainty']:.2f} bits"
+        value = number(measured["uncertainty"], ".2f", language)
+        words["uncertainty"] = say("atlas.in_bits", language, value=value)
     if "ood_score" in measured:
-        score = measured["ood_score"]
-        words["Strangeness"] = f"{score:.1f}" + (" (unfamiliar)" if score > threshold else "")
+        value = number(measured["ood_score"], ".1f", language)
+        strange = measured["ood_score"] > threshold
+        words["ood_score"] = say("atlas.unfamiliar", language, value=value) if strange else value
     if "cluster" in measured:
-        number = measured["cluster"]
-        words["Island"] = "none" if number < 0 else str(number + 1)
-    return words
+        cluster = measured["cluster"]
+        words["cluster"] = say("atlas.no_cluster", language) if cluster < 0 else str(cluster + 1)
+    return {say(f"atlas.fact_{name}", language): text for name, text in words.items()}
 
 
-def agreement_html(found: Mapping[str, ClusterScores]) -> str:
-    """Say how well each kind of cluster agrees with the diagnoses."""
+def agreement_html(found: Mapping[str, ClusterScores], *, language: str = "en") -> str:
+    """Say how well each kind of cluster agrees with the diagnoses.
+
+    Args:
+        found: By the key of the text that names the kind.
+        language: The visitor's.
+    """
+    names = {key: escape(say(key, language)) for key in found}
     rows = "".join(
-        f"<tr><th>{escape(name)}</th><td>{len(s.clusters)}</td><td>{s.outside:.0%}</td>"
-        f"<td>{s.purity:.0%}</td><td>{s.adjusted_rand:.2f}</td><td>{s.mutual_information:.2f}</td>"
-        f"<td>{s.silhouette:.2f}</td></tr>"
-        for name, s in found.items()
+        f'<tr><th scope="row">{names[key]}</th><td>{len(s.clusters)}</td><td>{s.outside:.0%}</td>'
+        f"<td>{s.purity:.0%}</td><td>{number(s.adjusted_rand, '.2f', language)}</td>"
+        f"<td>{number(s.mutual_information, '.2f', language)}</td>"
+        f"<td>{number(s.silhouette, '.2f', language)}</td></tr>"
+        for key, s in found.items()
     )
     chips = "".join(
-        f"<section><h4>{escape(name)}, one by one</h4><ul class='ds-chips'>{_clusters(scores)}</ul>"
-        "</section>"
-        for name, scores in found.items()
+        f'<section><h3 class="ds-sub">{say("atlas.one_by_one", language, name=names[key])}</h3>'
+        f"<ul class='ds-chips'>{_clusters(scores, language)}</ul></section>"
+        for key, scores in found.items()
+    )
+    heads = ("groups", "in_none", "purity", "ARI", "NMI", "silhouette")
+    columns = "".join(
+        f'<th scope="col">{name if name.isupper() else say(f"atlas.{name}", language)}</th>'
+        for name in heads
     )
     return (
-        '<div class="ds"><p class="ds-muted">The map knows no diagnosis: it was drawn from what '
-        "pictures look like to the encoder. Where its groups are of one diagnosis, likeness and "
-        "diagnosis agree. ARI and NMI are 0 by chance and 1 when they agree wholly.</p>"
-        '<table class="ds-table"><thead><tr><th></th><th>groups</th><th>in none</th><th>purity</th>'
-        f"<th>ARI</th><th>NMI</th><th>silhouette</th></tr></thead><tbody>{rows}</tbody></table>"
-        f"{chips}</div>"
+        f'<div class="ds"><p class="ds-muted">{say("atlas.agreement", language)}</p>'
+        f'<table class="ds-table"><thead><tr><td></td>{columns}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>{chips}</div>"
     )
 
 
-def _clusters(scores: ClusterScores) -> str:
+def _clusters(scores: ClusterScores, language: str) -> str:
     return "".join(
         f'<li style="--tone:{_tone(c.dx)}">{c.cluster + 1}: {c.purity:.0%} '
-        f"{escape(render.name_of(c.dx))}, {c.size:,}</li>"
+        f"{escape(render.name_of(c.dx, language))}, {number(c.size, language=language)}</li>"
         for c in scores.clusters[:NAMED]
     )
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dermsim.labels import CODES, diagnosis
-from dermsim.ui.cards import CONFIRMED_BY
+from dermsim.ui.cards import fact_word
+from dermsim.ui.i18n import number
 
 if TYPE_CHECKING:
     from dermsim.tasks.retrieve import CaseTable
@@ -15,23 +15,21 @@ if TYPE_CHECKING:
 AGES = (0, 100)
 """Range of the two sliders, in years. All of it asks for no age at all, not even a known one."""
 
-MENUS = {
-    "dx": "Diagnosis",
-    "localization": "Site",
-    "sex": "Sex",
-    "dx_type": "Confirmed by",
-}
-"""The facts that are chosen from menus, with what the menu is called."""
+MENUS = ("dx", "localization", "sex", "dx_type")
+"""The facts that are chosen from menus; ``facts.<fact>`` is what a menu is called."""
 
 Offer = list[tuple[str, str]]
 """What a menu offers: text and value of each line."""
 
 
-def offers(records: CaseTable) -> dict[str, Offer]:
+def offers(records: CaseTable, *, language: str = "en") -> dict[str, Offer]:
     """Return what each of `MENUS` offers for these cases, the commonest first, with counts."""
     return {
         fact: [
-            (f"{_in_words(fact, value)} ({count:,})", value)
+            (
+                f"{fact_word(fact, value, language)} ({number(count, language=language)})",
+                value,
+            )
             for value, count in Counter(filter(None, records.values(fact))).most_common()
         ]
         for fact in MENUS
@@ -67,9 +65,3 @@ def where(
     if (youngest, oldest) != AGES:
         wanted["age"] = (youngest, oldest)
     return wanted
-
-
-def _in_words(fact: str, value: str) -> str:
-    if fact == "dx" and value in CODES:
-        return diagnosis(value).name
-    return CONFIRMED_BY.get(value, value) if fact == "dx_type" else value

@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageOps
 
-from dermsim.labels import CODES, diagnosis
+from dermsim.labels import CODES
 from dermsim.methods import METHODS
-from dermsim.ui.render import percent
+from dermsim.ui.i18n import number, say
+from dermsim.ui.render import name_of, percent
 
 if TYPE_CHECKING:  # it brings torch, and the page is served before it is needed
     from dermsim.tasks.explain import Heatmap
 
-TARGET_NAMES = {"malignancy": "malignancy", "similarity": "their likeness"}
-"""Targets that are neither a diagnosis nor an enrolled class, in words."""
+TARGET_NAMES = {"malignancy": "explain.malignancy", "similarity": "explain.their_likeness"}
+"""Targets that are neither a diagnosis nor an enrolled class, with the texts that name them."""
 
 GAP = 12
 """Pixels between pictures that are shown side by side."""
@@ -101,81 +102,82 @@ def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
     return row
 
 
-def explanation(heatmap: Heatmap, answer: str, strength: float) -> str:
+def explanation(heatmap: Heatmap, answer: str, strength: float, *, language: str = "en") -> str:
     """Return the words under a heatmap: what it shows and how strong the evidence is.
 
     Args:
         heatmap: The map.
         answer: Code of the model's own answer.
         strength: As it is drawn.
+        language: The visitor's.
     """
-    name = escape(target_name(heatmap.target))
+    values = {
+        "name": _strong(target_name(heatmap.target, language)),
+        "own": escape(target_name(answer, language)),
+        "share": percent(strength),
+        "value": number(heatmap.score or 0, ".3f", language),
+    }
     if heatmap.peak <= 0:
-        finding = f"Nothing in this picture speaks for <strong>{name}</strong>."
+        key = "no_evidence"
     elif heatmap.target == answer:
-        finding = f"Evidence for <strong>{name}</strong>, the model's own answer."
+        key = "evidence_own"
     elif heatmap.target in CODES or heatmap.target == "malignancy":
-        own = f"for the model's own answer, {escape(target_name(answer))}"
-        finding = f"Evidence for <strong>{name}</strong>: " + (
-            f"{percent(strength)} as strong as {own}, and drawn that much fainter."
-            if strength < 1
-            else f"at least as strong as {own}."
-        )
+        key = "evidence_fainter" if strength < 1 else "evidence_as_strong"
     else:
-        finding = (
-            f"What makes the picture like <strong>{name}</strong>: their likeness is "
-            f"{heatmap.score or 0:.3f}, and the map is drawn as strongly."
-        )
-    return _caption(finding, heatmap, "Drag the handle to see the picture without the map. ")
+        key = "like_class"
+    finding, hint = say(f"explain.{key}", language, **values), say("explain.handle", language)
+    return _caption(finding, heatmap, language, hint)
 
 
-def likeness(heatmap: Heatmap, other: Heatmap | None, name: str) -> str:
-    """Return the words under maps of a likeness.
+def likeness(heatmap: Heatmap, other: Heatmap | None, name: str, *, language: str = "en") -> str:
+    """Return the words under the maps of a likeness.
 
     Args:
         heatmap: On the visitor's picture.
-        other: On the other picture, or None where there is no picture of it.
+        other: On the picture it is like, or None where there is only one.
         name: What the other is called.
+        language: The visitor's.
     """
-    name, cosine = escape(name), f"{heatmap.score or 0:.3f}"
+    values = {"name": _strong(name), "value": number(heatmap.score or 0, ".3f", language)}
     if max(heatmap.peak, other.peak if other else 0) <= FAINTEST:
-        finding = f"Nothing here raises the likeness to <strong>{name}</strong>, which is {cosine}."
+        findings = [say("explain.like_nothing", language, **values)]
         if (heatmap.score or 0) > ALIKE:
-            finding += " It is the same picture to the model, and could not be more like it."
-    elif other is None:
-        finding = (
-            f"What makes the picture like <strong>{name}</strong>: their likeness is {cosine}, "
-            "and the map is drawn as strongly."
-        )
+            findings.append(say("explain.same_picture", language))
     else:
-        finding = (
-            f"What makes your picture, on the left, like <strong>{name}</strong>, on the right: "
-            f"their likeness is {cosine}, and the maps are drawn as strongly."
-        )
+        key = "explain.like_case" if other else "explain.like_class"
+        findings = [say(key, language, **values)]
     if other is None:
-        finding += (
-            " There is no picture of that case here: start with <code>--dataset</code> to see the "
-            "map on both."
-        )
-    return _caption(finding, heatmap)
+        findings.append(say("explain.no_picture_of_case", language))
+    return _caption(" ".join(findings), heatmap, language)
 
 
-def target_name(target: str) -> str:
+def target_name(target: str, language: str = "en") -> str:
     """Return what a target is called in words; an enrolled class is called as it was named."""
-    if target in CODES:
-        return diagnosis(target).name
-    return TARGET_NAMES.get(target, target)
+    if target in TARGET_NAMES:
+        return say(TARGET_NAMES[target], language)
+    return name_of(target, language)
 
 
-def _caption(finding: str, heatmap: Heatmap, hint: str = "") -> str:
-    method = METHODS[heatmap.method]
+def method_name(method: str, language: str = "en") -> str:
+    """Return what a method is called: as by its authors, unless that is a plain description."""
+    key = f"methods.name_{method}"
+    return say(key, language) if METHODS[method].needs_attention else METHODS[method].title
+
+
+def _strong(text: str) -> str:
+    return f"<strong>{escape(text)}</strong>"
+
+
+def _caption(finding: str, heatmap: Heatmap, language: str, hint: str = "") -> str:
+    name = heatmap.method
+    peak = say("explain.peak", language, value=number(heatmap.peak, ".3g", language))
     return (
         f'<div class="ds ds-caption"><p class="ds-lead">{finding}</p>'
-        '<p class="ds-ramp" aria-hidden="true"><span>some</span><i></i><span>most evidence</span>'
-        f'</p><p class="ds-muted">{hint}<a href="{method.paper}" target="_blank" rel="noopener '
-        f'noreferrer">{escape(method.title)}</a>: {escape(method.sentence)} Raw peak '
-        f"{heatmap.peak:.3g}. It shows what moved the score, not where a lesion ends; the model "
-        "sees the central square only.</p></div>"
+        f'<p class="ds-ramp" aria-hidden="true"><span>{say("explain.some", language)}</span><i></i>'
+        f'<span>{say("explain.most", language)}</span></p><p class="ds-muted">{hint} '
+        f'<a href="{METHODS[name].paper}" target="_blank" rel="noopener noreferrer">'
+        f"{escape(method_name(name, language))}</a>: {escape(say(f'methods.{name}', language))} "
+        f"{peak}</p></div>"
     )
 
 

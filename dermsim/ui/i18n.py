@@ -2,17 +2,29 @@
 
 The texts lie in ``texts/<topic>.toml``, a table for each text with both languages side by side, so
 that a missing translation is seen where the text is written. A key is ``topic.name``.
+
+What a visitor reads comes from three places. A function of `dermsim.ui` takes a keyword
+``language`` and asks `say`. A component is built in English with `say`; on the way to a visitor's
+browser its texts are found among the `phrases` and translated there. A refusal is raised by the
+library in English and put into the visitor's language by `refusal`, whose texts are the topic
+``errors``.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 import string
 import tomllib
 from importlib.resources import files
 
 LANGUAGES = ("en", "es")
 """BCP 47 codes; the first is what a visitor of any other language reads."""
+
+REFUSALS = "errors"
+"""The topic of what the library says when it refuses something."""
+
+_COMMAS = str.maketrans(",.", ".,")
 
 
 def say(key: str, language: str = LANGUAGES[0], /, **values: object) -> str:
@@ -27,6 +39,49 @@ def say(key: str, language: str = LANGUAGES[0], /, **values: object) -> str:
         KeyError: There is no such text, language or value; a mistake of the program.
     """
     return translations()[language][key].format(**values)
+
+
+def number(value: float, spec: str = ",", language: str = LANGUAGES[0]) -> str:
+    """Return a number as a language writes it: 7,511.5 in English, 7.511,5 in Spanish.
+
+    Args:
+        value: The number.
+        spec: How `format` is to write it.
+        language: One of `LANGUAGES`.
+    """
+    text = format(value, spec)
+    return text.translate(_COMMAS) if language == "es" else text
+
+
+def phrases() -> dict[str, str]:
+    """Return the key of every text without values by its English wording.
+
+    Raises:
+        ValueError: One English wording is translated in two ways; a mistake of the texts.
+    """
+    texts = translations()
+    found: dict[str, str] = {}
+    for key, english in texts[LANGUAGES[0]].items():
+        if key.startswith(f"{REFUSALS}.") or _values(english):
+            continue
+        first = found.setdefault(english, key)
+        if any(texts[language][first] != texts[language][key] for language in LANGUAGES):
+            raise ValueError(f"{first} and {key} are one text in English and two in another.")
+    return found
+
+
+def refusal(sentence: str, language: str) -> str:
+    """Return what the library said in refusing something, in another language.
+
+    The library speaks English. Its sentences that a visitor can meet stand in the topic ``errors``
+    with what differs in ``{braces}``; any other sentence is returned as it is.
+    """
+    if language == LANGUAGES[0]:
+        return sentence
+    for key, pattern in _refusals():
+        if found := pattern.fullmatch(sentence):
+            return say(key, language, **found.groupdict())
+    return sentence
 
 
 def language_of(tag: str | None) -> str:
@@ -57,6 +112,28 @@ def translations() -> dict[str, dict[str, str]]:
             for language, text in texts.items():
                 found[language][key] = text
     return found
+
+
+@functools.cache
+def _refusals() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Return the key of each refusal with what it looks like, the most particular first."""
+    known = [
+        (key, english)
+        for key, english in translations()[LANGUAGES[0]].items()
+        if key.startswith(f"{REFUSALS}.")
+    ]
+    known.sort(key=lambda item: -len(item[1]))
+    return tuple((key, _pattern(english)) for key, english in known)
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    parts, seen = [], set()
+    for literal, name, _, _ in string.Formatter().parse(template):
+        parts.append(re.escape(literal))
+        if name:
+            parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>.+?)")
+            seen.add(name)
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def _values(text: str) -> frozenset[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dermsim.labels import CODES, diagnosis
 from dermsim.tasks.retrieve import VOTERS
+from dermsim.ui.i18n import number, say
 from dermsim.ui.render import ENROLLED_COLOR, name_of, percent
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ WORTH = 0.02
 """Probability from which a diagnosis is worth a row."""
 
 
-def undecided(prediction: Prediction, vote: Mapping[str, float]) -> str:
+def undecided(prediction: Prediction, vote: Mapping[str, float], *, language: str = "en") -> str:
     """Return what must be read before the label when the picture is ambiguous. Else nothing.
 
     It is when the past cases most like it speak for another diagnosis than the classifier, or when
@@ -31,27 +32,30 @@ def undecided(prediction: Prediction, vote: Mapping[str, float]) -> str:
         return ""
     reasons = []
     if other != answer:
-        reasons.append(
-            f"the classifier says {escape(name_of(answer))}, the past cases most like it say "
-            f"{escape(name_of(other))}"
-        )
+        names = {"answer": name_of(answer, language), "other": name_of(other, language)}
+        reasons.append(say("opinions.differ", language, **names))
     if unsure:
-        names = [escape(name_of(code)) for code in codes]
-        reasons.append(f"{', '.join(names[:-1])} and {names[-1]} cannot be excluded")
-    text = "; ".join(reasons)
+        *first, last = [name_of(code, language) for code in codes]
+        reasons.append(say("opinions.unsure", language, names=", ".join(first), last=last))
+    text = escape("; ".join(reasons))
+    bits = number(prediction.entropy, ".1f", language), number(2.8, ".1f", language)
+    spread = say("opinions.spread", language, bits=bits[0], all=bits[1])
     return (
-        '<div class="ds ds-undecided" role="status"><h3>Ambiguous</h3>'
-        f"<p>{text[0].upper()}{text[1:]}. The probabilities are spread over "
-        f"{prediction.entropy:.1f} bits of the 2.8 that seven diagnoses can have.</p></div>"
+        '<div class="ds ds-undecided" role="status">'
+        f"<h2>{say('opinions.ambiguous', language)}</h2>"
+        f"<p>{text[0].upper()}{text[1:]}. {spread}</p></div>"
     )
 
 
-def second_opinion(prediction: Prediction, vote: Mapping[str, float]) -> str:
+def second_opinion(
+    prediction: Prediction, vote: Mapping[str, float], *, language: str = "en"
+) -> str:
     """Return the classifier's probabilities and the past cases' vote, side by side.
 
     Args:
         prediction: The classifier's answer.
         vote: Of `Gallery.vote`, summing to 1.
+        language: The visitor's.
     """
     answer, other = prediction.label_name, _first(vote)
     said = "agree" if answer == other else "disagree"
@@ -61,20 +65,22 @@ def second_opinion(prediction: Prediction, vote: Mapping[str, float]) -> str:
     }
     worth = [name for name in both if max(both[name]) >= WORTH]
     order = sorted(worth, key=lambda name: -sum(both[name]))
-    rows = "".join(_pair(name, *both[name]) for name in order)
+    rows = "".join(_pair(name_of(name, language), _tone(name), *both[name]) for name in order)
     return (
-        f'<section><h4>Second opinion</h4><p class="ds-muted">The {VOTERS} most similar past cases '
-        f"vote, the nearest with most weight: they <strong>{said}</strong> with the classifier.</p>"
-        '<table class="ds-table ds-pairs"><thead><tr><th></th><th>Classifier</th>'
-        f"<th>Past cases</th></tr></thead><tbody>{rows}</tbody></table></section>"
+        f'<section><h3 class="ds-sub">{say("opinions.second", language)}</h3>'
+        f'<p class="ds-muted">{say(f"opinions.{said}", language, count=VOTERS)}</p>'
+        '<table class="ds-table ds-pairs"><thead><tr><td></td>'
+        f'<th scope="col">{say("opinions.classifier", language)}</th>'
+        f'<th scope="col">{say("opinions.past_cases", language)}</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></section>"
     )
 
 
-def vote_line(vote: Mapping[str, float]) -> str:
+def vote_line(vote: Mapping[str, float], *, language: str = "en") -> str:
     """Return a vote as a row of chips, the likeliest first."""
     order = sorted(vote.items(), key=lambda item: -item[1])
     chips = "".join(
-        f'<li style="--tone:{_tone(name)}">{escape(name_of(name))} {percent(share)}</li>'
+        f'<li style="--tone:{_tone(name)}">{escape(name_of(name, language))} {percent(share)}</li>'
         for name, share in order
         if share >= WORTH
     )
@@ -85,13 +91,13 @@ def _first(vote: Mapping[str, float]) -> str:
     return max(vote, key=lambda name: vote[name])
 
 
-def _pair(name: str, classifier: float, cases: float) -> str:
+def _pair(name: str, tone: str, classifier: float, cases: float) -> str:
     cells = "".join(
         f'<td><span class="ds-track"><i style="width:{share:.1%}"></i></span>'
         f"<b>{percent(share)}</b></td>"
         for share in (classifier, cases)
     )
-    return f'<tr style="--tone:{_tone(name)}"><th>{escape(name_of(name))}</th>{cells}</tr>'
+    return f'<tr style="--tone:{tone}"><th scope="row">{escape(name)}</th>{cells}</tr>'
 
 
 def _tone(name: str) -> str:

@@ -1,7 +1,8 @@
 """What the visitor sees, drawn as HTML and pictures from results; knows neither Gradio nor a model.
 
-Every string that is not ours (file names, class names, case facts) passes through `html.escape`.
-The classes are styled by ``style.css`` beside this file.
+Every string that is not ours (file names, class names, case facts) passes through `html.escape`;
+the texts of ``texts/*.toml`` are HTML where they hold tags. The classes are styled by ``style.css``
+beside this file. What is said in words takes a ``language``, one of `dermsim.ui.i18n.LANGUAGES`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from dermsim.labels import CODES, DISCLAIMER, LABELS, MALIGNANT, diagnosis
+from dermsim.labels import CODES, LABELS, MALIGNANT, diagnosis
+from dermsim.ui.i18n import LANGUAGES, number, say
+from dermsim.ui.page_language import address_in
 
 if TYPE_CHECKING:  # torch comes with them, and the page is served before it is needed
     from dermsim.results import Prediction
@@ -34,14 +37,28 @@ def percent(probability: float) -> str:
     return f"{100 * probability:.0f}\u00a0%"
 
 
-def masthead(facts: Iterable[str]) -> str:
-    """Return the page's head: mark, name, promise, and a few facts about the loaded model."""
+def masthead(
+    facts: Iterable[str], *, language: str = "en", query: Mapping[str, str] | None = None
+) -> str:
+    """Return the page's head: mark, name, promise, facts about the loaded model, languages.
+
+    Args:
+        facts: In the visitor's language.
+        language: The visitor's.
+        query: The parameters of the page's address, which the links to other languages keep.
+    """
     chips = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
+    links = "".join(
+        f'<li><a href="{escape(address_in(code, query or {}), quote=True)}" lang="{code}" '
+        f'hreflang="{code}"{_current(code == language)}>{say("masthead.language", code)}</a></li>'
+        for code in LANGUAGES
+    )
     return (
         '<header class="ds ds-masthead"><div class="ds-mark" aria-hidden="true"></div><div>'
-        "<h1>dermsim</h1><p>One dermatoscopic photograph in. What it may be, where the model "
-        "looked, which past cases resemble it, and new classes from a few pictures.</p></div>"
-        f'<ul class="ds-facts">{chips}</ul></header>'
+        f"<h1>dermsim</h1><p>{say('masthead.lead', language)}</p></div>"
+        f'<div class="ds-side"><nav aria-label="{say("masthead.languages", language)}">'
+        f'<ul class="ds-languages">{links}</ul></nav><ul class="ds-facts">{chips}</ul></div>'
+        "</header>"
     )
 
 
@@ -50,178 +67,211 @@ def note(text: str) -> str:
     return f'<div class="ds ds-note" role="status"><p>{escape(text)}</p></div>' if text else ""
 
 
-def disclaimer() -> str:
+def disclaimer(language: str = "en") -> str:
     """Return the line that stays on screen whatever the visitor does."""
-    return f'<div class="ds ds-disclaimer" role="note"><p>{escape(DISCLAIMER)}</p></div>'
+    text = escape(say("page.disclaimer", language))
+    return f'<div class="ds ds-disclaimer" role="note"><p>{text}</p></div>'
 
 
 def empty(title: str, text: str) -> str:
     """Return a quiet panel that says what will appear here and how to make it appear."""
     return (
         '<div class="ds ds-empty"><div class="ds-mark" aria-hidden="true"></div>'
-        f"<h3>{escape(title)}</h3><p>{escape(text)}</p></div>"
+        f"<h2>{escape(title)}</h2><p>{escape(text)}</p></div>"
     )
 
 
-def legend() -> str:
+def legend(language: str = "en") -> str:
     """Return the seven diagnoses in plain words: what Classify shows before any picture."""
     rows = "".join(
-        f'<li style="--tone:{item.color}"><h4>{escape(item.name)}{code_tag(item.code)}</h4>'
-        f"<p>{escape(item.description)}</p></li>"
+        f'<li style="--tone:{item.color}"><h3 class="ds-sub">'
+        f"{escape(name_of(item.code, language))}{code_tag(item.code, language)}</h3>"
+        f"<p>{escape(description_of(item.code, language))}</p></li>"
         for item in LABELS
     )
     return (
-        '<div class="ds"><h3>Seven things this model can tell apart</h3>'
-        '<p class="ds-muted">Add a picture, or click one of the drawings, to see how probable '
-        "each of them is. ▲ marks those counted as malignant.</p>"
+        f'<div class="ds"><h2>{say("classify.seven", language)}</h2>'
+        f'<p class="ds-muted">{say("classify.seven_how", language)}</p>'
         f'<ul class="ds-legend">{rows}</ul></div>'
     )
 
 
-def warning(prediction: Prediction) -> str:
+def warning(prediction: Prediction, *, language: str = "en") -> str:
     """Return what must be read before any label: that the picture is strange. Else nothing."""
     if not prediction.is_outlier:
         return ""
+    score = number(prediction.ood_score, ".1f", language)
     return (
-        '<div class="ds ds-warning" role="alert"><h3>Unlike anything in training</h3><p>This '
-        "picture lies further from the training photographs (score "
-        f"{prediction.ood_score:.1f}) than 95 % of real dermatoscopic pictures do. The model must "
-        "still answer with one of seven names; do not rely on what it says below.</p></div>"
+        f'<div class="ds ds-warning" role="alert"><h2>{say("classify.unlike", language)}</h2>'
+        f"<p>{say('classify.unlike_text', language, score=score)}</p></div>"
     )
 
 
-def verdict(prediction: Prediction, calibration: Calibration, *, besides: str = "") -> str:
+def verdict(
+    prediction: Prediction, calibration: Calibration, *, besides: str = "", language: str = "en"
+) -> str:
     """Return the whole answer to one picture; `warning` belongs above it.
 
     Args:
         prediction: The classifier's answer.
         calibration: What it was read with.
         besides: Sections to end with, as HTML.
+        language: The visitor's.
     """
     order = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     return (
-        f'<div class="ds"><div class="ds-verdict">{_answer(prediction)}'
-        f"{_risk(prediction, calibration)}</div>"
-        f"{_prediction_set(prediction.prediction_set, calibration.alpha)}"
-        '<section><h4>Calibrated probabilities</h4><p class="ds-muted">Of pictures given 70 %, '
-        "about 70 % turned out that way on validation. Open a row to read what it means.</p>"
-        f"{bars(dict(order))}</section>{besides}</div>"
+        f'<div class="ds"><div class="ds-verdict">{_answer(prediction, language)}'
+        f"{_risk(prediction, calibration, language)}</div>"
+        f"{_prediction_set(prediction.prediction_set, calibration.alpha, language)}"
+        f'<section><h3 class="ds-sub">{say("classify.probabilities", language)}</h3>'
+        f'<p class="ds-muted">{say("classify.probabilities_how", language)}</p>'
+        f"{bars(dict(order), language=language)}</section>{besides}</div>"
     )
 
 
-def bars(probabilities: Mapping[str, float], *, enrolled: Collection[str] = ()) -> str:
+def bars(
+    probabilities: Mapping[str, float], *, enrolled: Collection[str] = (), language: str = "en"
+) -> str:
     """Return probabilities as a list of meters, in the order given.
 
     Args:
         probabilities: By diagnosis code or by the name of an enrolled class.
         enrolled: The names that the visitor taught.
+        language: The visitor's.
     """
     rows = "".join(
-        _bar(name, probability, name in enrolled) for name, probability in probabilities.items()
+        _bar(name, probability, name in enrolled, language)
+        for name, probability in probabilities.items()
     )
     return f'<ul class="ds-bars">{rows}</ul>'
 
 
-def comparison(probabilities: Mapping[str, float], enrolled: Collection[str]) -> str:
+def comparison(
+    probabilities: Mapping[str, float], enrolled: Collection[str], *, language: str = "en"
+) -> str:
     """Return the current picture's probabilities against old and enrolled classes."""
     order = sorted(probabilities.items(), key=lambda item: -item[1])
     name, probability = order[0]
+    closest = say(
+        "enroll.closest",
+        language,
+        name=f"<strong>{escape(name_of(name, language))}</strong>",
+        share=percent(probability),
+    )
     return (
-        '<div class="ds"><h4>The current picture, against old and new classes</h4>'
-        f'<p class="ds-lead">Closest to <strong>{escape(name_of(name))}</strong>, '
-        f"{percent(probability)}.</p>"
-        '<p class="ds-muted">Measured by likeness to each class\'s average picture, so these '
-        "figures differ from those of Classify.</p>"
-        f"{bars(dict(order), enrolled=enrolled)}</div>"
+        f'<div class="ds"><h2>{say("enroll.compared", language)}</h2><p class="ds-lead">{closest}'
+        f'</p><p class="ds-muted">{say("enroll.compared_how", language)}</p>'
+        f"{bars(dict(order), enrolled=enrolled, language=language)}</div>"
     )
 
 
-def bank_panel(counts: Mapping[str, int]) -> str:
+def bank_panel(counts: Mapping[str, int], *, language: str = "en") -> str:
     """Return the classes the visitor has taught, with how many pictures each had."""
+    title = f'<div class="ds ds-bank"><h2>{say("enroll.yours", language)}</h2>'
     if not counts:
-        return (
-            '<div class="ds ds-bank"><h4>Your classes</h4><p class="ds-muted">None yet. What you '
-            "enrol lives in this browser tab only, until you close it; save it to a file to keep "
-            "it.</p></div>"
-        )
+        return f'{title}<p class="ds-muted">{say("enroll.none_yet", language)}</p></div>'
     items = "".join(
-        f"<li><strong>{escape(name)}</strong><span>{_plural(count, 'picture')}</span></li>"
+        f"<li><strong>{escape(name)}</strong><span>{_pictures(count, language)}</span></li>"
         for name, count in counts.items()
     )
     return (
-        '<div class="ds ds-bank"><h4>Your classes</h4>'
-        f'<ul style="--tone:{ENROLLED_COLOR}">{items}</ul><p class="ds-muted">In this browser tab '
-        "only. Save them to a file to use them again with the same model.</p></div>"
+        f'{title}<ul style="--tone:{ENROLLED_COLOR}">{items}</ul>'
+        f'<p class="ds-muted">{say("enroll.in_this_tab", language)}</p></div>'
     )
 
 
-def name_of(name: str) -> str:
-    """Return the English name of a diagnosis code, and any other name as it is."""
-    return diagnosis(name).name if name in CODES else name
+def name_of(name: str, language: str = "en") -> str:
+    """Return the name of a diagnosis code in a language, and any other name as it is."""
+    if name not in CODES:
+        return name
+    item = diagnosis(name)
+    return item.name_es if language == "es" else item.name
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def description_of(code: str, language: str = "en") -> str:
+    """Return what a diagnosis is, in plain words of a language."""
+    item = diagnosis(code)
+    return item.description_es if language == "es" else item.description
 
 
-def code_tag(code: str) -> str:
+def code_tag(code: str, language: str = "en") -> str:
     """Return a diagnosis code as HTML, marked when it counts as malignant."""
-    mark = ' <span class="ds-alert" title="counted as malignant">▲</span>'
+    text = say("classify.counted_malignant", language)
+    mark = f' <span class="ds-alert" role="img" title="{text}">▲</span>'
     return f" <code>{escape(code)}</code>{mark if code in MALIGNANT else ''}"
 
 
-def _answer(prediction: Prediction) -> str:
+def _current(is_current: bool) -> str:
+    return ' aria-current="true"' if is_current else ""
+
+
+def _pictures(count: int, language: str) -> str:
+    key = "enroll.one_picture" if count == 1 else "enroll.pictures"
+    return say(key, language, count=count)
+
+
+def _answer(prediction: Prediction, language: str) -> str:
     item = diagnosis(prediction.label_name)
     return (
         f'<section class="ds-card ds-answer" style="--tone:{item.color}">'
-        f'<p class="ds-eyebrow">Most probable of seven</p><h3>{escape(item.name)}</h3>'
+        f'<p class="ds-eyebrow">{say("classify.most_probable", language)}</p>'
+        f"<h2>{escape(name_of(item.code, language))}</h2>"
         f'<p class="ds-figure">{percent(prediction.probabilities[item.code])}</p>'
-        f"<p>{escape(item.description)}</p></section>"
+        f"<p>{escape(description_of(item.code, language))}</p></section>"
     )
 
 
-def _risk(prediction: Prediction, calibration: Calibration) -> str:
+def _risk(prediction: Prediction, calibration: Calibration, language: str) -> str:
     point = calibration.operating_points["balanced"]
     word, mark = ("malignant", "▲") if prediction.is_malignant else ("benign", "●")
     share = percent(prediction.malignancy)
+    text = say(
+        "classify.risk_text",
+        language,
+        share=f"<strong>{share}</strong>",
+        count=len(MALIGNANT),
+        line=percent(point.threshold),
+        sensitivity=percent(point.sensitivity),
+        specificity=percent(point.specificity),
+    )
     return (
-        f'<section class="ds-card ds-risk is-{word}"><p class="ds-eyebrow">Benign or malignant</p>'
-        f'<h3><span aria-hidden="true">{mark}</span> Reads as {word}</h3>'
-        f'<div class="ds-gauge" role="meter" aria-label="malignancy" aria-valuemin="0" '
-        f'aria-valuemax="1" aria-valuenow="{prediction.malignancy:.3f}" aria-valuetext="{share}">'
-        f'<i style="width:{prediction.malignancy:.1%}"></i>'
-        f'<b style="left:{point.threshold:.1%}" title="alert line"></b></div>'
-        f"<p><strong>{share}</strong> for the {len(MALIGNANT)} malignant diagnoses together; the "
-        f"alert line is at {percent(point.threshold)}. On validation it caught "
-        f"{percent(point.sensitivity)} of the malignant and let {percent(point.specificity)} of "
-        "the benign pass.</p></section>"
+        f'<section class="ds-card ds-risk is-{word}">'
+        f'<p class="ds-eyebrow">{say("classify.risk", language)}</p>'
+        f'<h2><span aria-hidden="true">{mark}</span> {say(f"classify.reads_{word}", language)}</h2>'
+        f'<div class="ds-gauge" role="meter" aria-label="{say("classify.malignancy", language)}" '
+        f'aria-valuemin="0" aria-valuemax="1" aria-valuenow="{prediction.malignancy:.3f}" '
+        f'aria-valuetext="{share}"><i style="width:{prediction.malignancy:.1%}"></i>'
+        f'<b style="left:{point.threshold:.1%}" title="{say("classify.alert_line", language)}"></b>'
+        f"</div><p>{text}</p></section>"
     )
 
 
-def _prediction_set(codes: Sequence[str], alpha: float) -> str:
+def _prediction_set(codes: Sequence[str], alpha: float, language: str) -> str:
     chips = "".join(
-        f'<li style="--tone:{diagnosis(code).color}">{escape(name_of(code))}</li>' for code in codes
+        f'<li style="--tone:{diagnosis(code).color}">{escape(name_of(code, language))}</li>'
+        for code in codes
     )
     return (
-        f'<section><h4>Cannot be excluded</h4><ul class="ds-chips">{chips}</ul><p class="ds-muted">'
-        f"Whatever the true diagnosis, about {percent(1 - alpha)} of its pictures have it in this "
-        "list. A long list means the model is unsure.</p></section>"
+        f'<section><h3 class="ds-sub">{say("classify.set", language)}</h3>'
+        f'<ul class="ds-chips">{chips}</ul>'
+        f'<p class="ds-muted">{say("classify.set_how", language, share=percent(1 - alpha))}</p>'
+        "</section>"
     )
 
 
-def _bar(name: str, probability: float, is_enrolled: bool) -> str:
+def _bar(name: str, probability: float, is_enrolled: bool, language: str) -> str:
     share = percent(probability)
     known = None if is_enrolled or name not in CODES else diagnosis(name)
-    title = f"{escape(known.name)}{code_tag(name)}" if known else escape(name)
-    tag = ' <span class="ds-tag">yours</span>' if is_enrolled else ""
-    label = escape(known.name if known else name, quote=True)
+    shown = name_of(name, language) if known else name
+    title = f"{escape(shown)}{code_tag(name, language) if known else ''}"
+    tag = f' <span class="ds-tag">{say("enroll.tag", language)}</span>' if is_enrolled else ""
     meter = (
         f'<span class="ds-name">{title}{tag}</span><span class="ds-share">{share}</span>'
-        f'<span class="ds-track" role="meter" aria-label="{label}" aria-valuemin="0" '
-        f'aria-valuemax="1" aria-valuenow="{probability:.4f}" aria-valuetext="{share}">'
-        f'<i style="width:{probability:.1%}"></i></span>'
+        f'<span class="ds-track" role="meter" aria-label="{escape(shown, quote=True)}" '
+        f'aria-valuemin="0" aria-valuemax="1" aria-valuenow="{probability:.4f}" '
+        f'aria-valuetext="{share}"><i style="width:{probability:.1%}"></i></span>'
     )
-    text = known.description if known else "A class you taught in this browser tab."
+    text = description_of(name, language) if known else say("enroll.taught", language)
     return (
         f'<li style="--tone:{known.color if known else ENROLLED_COLOR}"><details>'
         f"<summary>{meter}</summary><p>{escape(text)}</p></details></li>"

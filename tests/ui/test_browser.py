@@ -111,7 +111,7 @@ def test_one_picture_fills_the_tabs(visit):
     page.locator("#similar-facts").get_by_text("Only cases with").click()
     page.locator("#similar-dx input").click()
     page.get_by_role("option", name="Melanoma").click()
-    page.locator("#cases .ds-case h4", has_text="Melanoma").nth(1).wait_for()
+    page.locator("#cases .ds-case h3", has_text="Melanoma").nth(1).wait_for()
     assert page.locator("#cases .ds-case").count() == 2
 
     tab(page, "Enrol a class")

@@ -44,7 +44,7 @@ def test_without_a_picture_each_tab_explains_itself(engine):
 def test_classify_shows_the_engines_answer(engine, lesion):
     notice, page = callbacks.classify(engine, lesion)
     answer = engine.predict([lesion])[0]
-    assert f"<h3>{diagnosis(answer.label_name).name}</h3>" in page
+    assert f"<h2>{diagnosis(answer.label_name).name}</h2>" in page
     assert ("Unlike anything in training" in notice) == answer.is_outlier
     vote = engine.analyze(lesion, k=1, explain=None).vote
     if not answer.is_outlier:

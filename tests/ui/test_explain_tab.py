@@ -45,7 +45,7 @@ def test_the_menus_offer_what_there_is(engine, lesion, bank):
     assert [name for _, name in methods] == known
     assert dict(methods)["Score-CAM (slow)"] == "scorecam"
     assert methods == explaining.method_choices(), "what the page offers before the model is there"
-    assert layers[0] == explaining.WHOLE == explaining.layer_choices()[0]
+    assert layers[0] == explaining.layer_choices()[0] == ("Where its heads begin (as usual)", "")
     assert layers[1:3] == [("After layer4", "-1"), ("After layer3", "-2")]
     found = engine.search([lesion], 12)[0]
     assert [image_id for _, image_id in cases] == [case.image_id for case in found]

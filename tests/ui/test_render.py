@@ -61,7 +61,7 @@ def test_the_legend_explains_all_seven():
 
 def test_a_verdict_says_label_probability_set_and_risk():
     page = render.verdict(prediction(), CALIBRATION).replace("\u00a0", " ")
-    assert "Melanoma</h3>" in page
+    assert "Melanoma</h2>" in page
     assert "62 %" in page
     assert "Reads as malignant" in page
     assert "caught 86 % of the malignant" in page

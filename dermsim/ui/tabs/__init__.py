@@ -5,13 +5,17 @@ from dermsim.ui.tabs.classify import classify_tab
 from dermsim.ui.tabs.enroll import enroll_tab
 from dermsim.ui.tabs.explain import explain_tab
 from dermsim.ui.tabs.facts import fill_menus
+from dermsim.ui.tabs.page import Page, drawn
 from dermsim.ui.tabs.similar import similar_tab
-from dermsim.ui.tabs.wiring import picture_input, sentences
+from dermsim.ui.tabs.wiring import QUIET, picture_input, sentences
 
 __all__ = [
+    "QUIET",
     "AtlasPage",
+    "Page",
     "atlas_tab",
     "classify_tab",
+    "drawn",
     "enroll_tab",
     "explain_tab",
     "fill_menus",

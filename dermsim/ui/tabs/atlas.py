@@ -11,22 +11,21 @@ from typing import Any
 import gradio as gr
 from gradio.components.plot import PlotData
 
-from dermsim.ui import atlas, figures, render
+from dermsim.ui import atlas, render
+from dermsim.ui.i18n import say
 from dermsim.ui.tabs.facts import FactMenus, fact_menus
-from dermsim.ui.tabs.wiring import ON_PAGE, Picture, sentences
+from dermsim.ui.tabs.page import drawn
+from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, sentences
 
-NO_CASE = render.empty(
-    "Point at a case",
-    "Click a point of the map to see what is known of it and which cases are most like it.",
-)
 
-HOW_TO = (
-    '<p class="ds ds-muted">Every point is a past case; cases that look alike to the model lie '
-    "close together. <strong>Click</strong> a point for its facts and neighbours, "
-    "<strong>draw around</strong> several to list them, double-click to begin again. Distances "
-    "between far groups mean little. What is said of these cases is flattered: the model was "
-    "trained on them.</p>"
-)
+def no_case(language: str = "en") -> str:
+    """Return what the tab says while no case is pointed at."""
+    return render.empty(say("atlas.no_case", language), say("atlas.no_case_how", language))
+
+
+def how_to(language: str = "en") -> str:
+    """Return how the map is read and used."""
+    return f'<p class="ds ds-muted">{say("atlas.how_to", language)}</p>'
 
 
 @dataclass(frozen=True)
@@ -34,22 +33,22 @@ class AtlasPage:
     """What the tab asks for.
 
     Attributes:
-        choices: () -> what layouts, colours and lists there are, each as text and value.
-        draw: Layout, colour, path or None, and the choice of facts -> Plotly's JSON.
-        case: Row or image_id -> HTML.
+        choices: `language` -> what layouts, colours and lists there are, each as text and value.
+        draw: Layout, colour, path or None, the choice of facts, `language` -> Plotly's JSON.
+        case: Row or image_id, `language` -> HTML.
         rows: Name of a list, the circled rows, and the choice of facts -> rows.
         table: Rows -> header and cells.
         save: Rows, folder -> CSV file.
-        agreement: () -> HTML.
+        agreement: `language` -> HTML.
     """
 
-    choices: Callable[[], tuple[Any, Any, Any]]
+    choices: Callable[..., tuple[Any, Any, Any]]
     draw: Callable[..., str]
-    case: Callable[[int | str], str]
+    case: Callable[..., str]
     rows: Callable[..., list[int]]
     table: Callable[[list[int]], tuple[list[str], list[list[Any]]]]
     save: Callable[[list[int], str], Path]
-    agreement: Callable[[], str]
+    agreement: Callable[..., str]
 
 
 def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
@@ -65,53 +64,63 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     """
     with gr.Row():
         color = gr.Dropdown(
-            [(text, name) for name, text in figures.COLORS.items()],
+            atlas.color_choices(),
             value="dx",
-            label="Colour by",
+            label=say("atlas.color"),
             elem_id="atlas-color",
             scale=2,
         )
         layout = gr.Radio(
             [(text, name) for name, text in atlas.LAYOUT_NAMES.items()],
             value="umap",
-            label="Drawn by",
+            label=say("atlas.layout"),
             elem_id="atlas-layout",
             scale=1,
         )
-    with gr.Accordion("Only cases with certain facts", open=False, elem_id="atlas-facts"):
+    with gr.Accordion(say("facts.only_with"), open=False, elem_id="atlas-facts"):
         facts = fact_menus("atlas")
-    gr.HTML(HOW_TO)
+    gr.HTML(drawn(how_to))
     plot = gr.Plot(show_label=False, container=False, elem_id="atlas-plot")
     script = Path(atlas.__file__).with_name("atlas.js").read_text(encoding="utf-8")
     pointer = gr.HTML("", js_on_load=script, elem_id="atlas-pointer")
-    shown = gr.HTML(NO_CASE, elem_id="atlas-case")
+    shown = gr.HTML(drawn(no_case), elem_id="atlas-case")
     with gr.Row(elem_id="atlas-lists"):
         which = gr.Radio(
-            [(text, name) for name, text in atlas.LISTS.items()],
+            atlas.list_choices(),
             value="isolation",
-            label="List",
+            label=say("atlas.list"),
             elem_id="atlas-list",
             scale=4,
         )
         download = gr.DownloadButton(
-            "Save as CSV", size="sm", interactive=False, min_width=120, elem_id="atlas-csv", scale=1
+            say("atlas.save"),
+            size="sm",
+            interactive=False,
+            min_width=120,
+            elem_id="atlas-csv",
+            scale=1,
         )
     count = gr.HTML(elem_id="atlas-count")
     table = gr.Dataframe(
         interactive=False, max_height=420, elem_id="atlas-table", show_label=False, wrap=False
     )
-    with gr.Accordion("Do groups on the map agree with diagnoses?", open=False) as scores:
+    with gr.Accordion(say("atlas.scores"), open=False) as scores:
         agreement = gr.HTML(elem_id="atlas-agreement")
     circled, listed, opened = gr.State([]), gr.State([]), gr.State(False)
 
-    def offer() -> list[Any]:
-        layouts, colors, lists = page.choices()
+    def offer_at_first(*, language: str = "en") -> tuple[Any, Any]:
+        return gr.Dropdown(atlas.color_choices(language)), gr.Radio(atlas.list_choices(language))
+
+    def offer(*, language: str = "en") -> list[Any]:
+        layouts, colors, lists = page.choices(language=language)
         return [gr.Radio(layouts), gr.Dropdown(colors), gr.Radio(lists), True]
 
-    def draw(seen: bool, *asked: Any) -> Any:
-        return PlotData(type="plotly", plot=page.draw(*asked)) if seen else gr.skip()
+    def draw(seen: bool, *asked: Any, language: str = "en") -> Any:
+        if not seen:
+            return gr.skip()
+        return PlotData(type="plotly", plot=page.draw(*asked, language=language))
 
-    def show(rows: list[int]) -> Iterator[tuple[Any, Any, str]]:
+    def show(rows: list[int], *, language: str = "en") -> Iterator[tuple[Any, Any, str]]:
         header, cells = page.table(rows)
         with tempfile.TemporaryDirectory() as folder:
             saved = str(page.save(rows, folder)) if rows else None
@@ -119,14 +128,17 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
             yield (
                 gr.Dataframe(value={"headers": header, "data": cells}),
                 gr.DownloadButton(value=saved, interactive=saved is not None),
-                atlas.count_html(rows),
+                atlas.count_html(rows, language=language),
             )
 
-    def pointed(event: gr.EventData) -> str:
-        return page.case(event.row)
+    def pointed(event: gr.EventData, *, language: str = "en") -> str:
+        return page.case(event.row, language=language)
 
-    def chosen_in_table(event: gr.SelectData) -> str:
-        return page.case(str(event.row_value[0]))
+    def chosen_in_table(event: gr.SelectData, *, language: str = "en") -> str:
+        return page.case(str(event.row_value[0]), language=language)
+
+    def agree(*, language: str = "en") -> str:
+        return page.agreement(language=language)
 
     def circle(event: gr.EventData) -> tuple[list[int], str]:
         rows = list(event.rows)
@@ -138,9 +150,10 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
         plot,
     ]
     lists: list[Any] = [sentences(page.rows), [which, circled, *facts.inputs], listed]
+    gr.on(None, sentences(offer_at_first), None, [color, which], **QUIET)
     first = tab.select(sentences(offer), None, [layout, color, which, opened], **ON_PAGE)
     first.success(*drawing, **ON_PAGE).success(*lists, **ON_PAGE)
-    listed.change(show, listed, [table, download, count], **ON_PAGE)
+    listed.change(sentences(show), listed, [table, download, count], **ON_PAGE)
     picture.accepted.success(*drawing, **ON_PAGE)
     layout.input(*drawing, **ON_PAGE)
     color.input(*drawing, **ON_PAGE)
@@ -151,5 +164,5 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     circles = pointer.circled(sentences(circle), None, [circled, which], **ON_PAGE)
     circles.success(*lists, **ON_PAGE)
     table.select(sentences(chosen_in_table), None, shown, **ON_PAGE)
-    scores.expand(sentences(page.agreement), None, agreement, **ON_PAGE)
+    scores.expand(sentences(agree), None, agreement, **ON_PAGE)
     return facts

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from dermsim.ui import render
+from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, sentences
 
 
@@ -15,7 +16,7 @@ def classify_tab(
     upload: gr.Image,
     notice: gr.HTML,
     *,
-    classify: Callable[[str | None], tuple[str, str]],
+    classify: Callable[..., tuple[str, str]],
     data: Callable[[str | None], dict[str, object]],
 ) -> Picture:
     """Build *Classify* and take in new pictures.
@@ -26,17 +27,17 @@ def classify_tab(
     Args:
         upload: The shared upload.
         notice: Above all tabs, for what must be read before any label.
-        classify: Path or None -> HTML of the notice, HTML of the verdict.
+        classify: Path or None, `language` -> HTML of the notice, HTML of the verdict.
         data: Path -> JSON-able values, for the endpoint.
 
     Returns:
         The picture for the other tabs to follow.
     """
-    panel = gr.HTML(render.legend(), elem_id="verdict")
+    panel = gr.HTML(drawn(render.legend), elem_id="verdict")
     path, last_good = gr.State(None), gr.State(None)
 
-    def accept(candidate: str | None) -> tuple[str, str, str | None, Any]:
-        return *classify(candidate), candidate, candidate or gr.skip()
+    def accept(candidate: str | None, *, language: str = "en") -> tuple[str, str, str | None, Any]:
+        return *classify(candidate, language=language), candidate, candidate or gr.skip()
 
     shown = [notice, panel, path, last_good]
     accepted = upload.change(sentences(accept), upload, shown, **ON_PAGE)

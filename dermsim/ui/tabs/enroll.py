@@ -9,6 +9,8 @@ from typing import Any
 import gradio as gr
 
 from dermsim.ui import callbacks, render
+from dermsim.ui.i18n import say
+from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, sentences
 
 
@@ -16,7 +18,7 @@ def enroll_tab(
     picture: Picture,
     bank: gr.State,
     *,
-    compare: Callable[[Any, str | None], str],
+    compare: Callable[..., str],
     enroll: Callable[..., Any],
     load: Callable[[str], Any],
     data: Callable[[Any, str | None], dict[str, float]],
@@ -26,8 +28,8 @@ def enroll_tab(
     Args:
         picture: The shared picture.
         bank: What this visitor's session knows; replaced, never changed.
-        compare: Bank, path or None -> HTML.
-        enroll: Bank, name, paths, `report` -> bank.
+        compare: Bank, path or None, `language` -> HTML.
+        enroll: Bank, name, paths, `report`, `language` -> bank.
         load: Path of a saved bank -> bank.
         data: Bank, path -> probabilities, for the endpoint.
     """
@@ -36,7 +38,7 @@ def enroll_tab(
             name, pictures, submit = _enroll_form()
             shown, load_button, doomed, remove_button = _bank_panel()
         with gr.Column(scale=1, min_width=280):
-            result = gr.HTML(callbacks.NOTHING_COMPARED, elem_id="comparison")
+            result = gr.HTML(drawn(callbacks.nothing_compared), elem_id="comparison")
 
     form = [bank, name, pictures]
     changes = [
@@ -45,7 +47,7 @@ def enroll_tab(
         remove_button.click(sentences(callbacks.remove), [bank, doomed], bank, **ON_PAGE),
     ]
     for change in changes:
-        change.success(_show_bank, bank, shown, api_visibility="private")
+        change.success(sentences(_show_bank), bank, shown, api_visibility="private")
     for event in (picture.accepted, *changes):
         event.success(sentences(compare), [bank, picture.path], result, **ON_PAGE)
 
@@ -61,13 +63,13 @@ def enroll_tab(
 def _enroll_form() -> tuple[gr.Textbox, gr.Gallery, gr.Button]:
     """Place what a visitor fills in to teach a class: its name and its pictures."""
     name = gr.Textbox(
-        label="1 · Name the new class",
-        placeholder="for example: pyogenic granuloma",
+        label=say("enroll.name"),
+        placeholder=say("enroll.name_hint"),
         max_length=80,
         elem_id="class-name",
     )
     pictures = gr.Gallery(
-        label="2 · Add about five pictures of it",
+        label=say("enroll.add"),
         type="filepath",
         interactive=True,
         columns=5,
@@ -77,21 +79,23 @@ def _enroll_form() -> tuple[gr.Textbox, gr.Gallery, gr.Button]:
         file_types=["image"],
         elem_id="class-pictures",
     )
-    submit = gr.Button("Enrol this class", variant="primary", elem_id="enrol")
+    submit = gr.Button(say("enroll.submit"), variant="primary", elem_id="enrol")
     return name, pictures, submit
 
 
 def _bank_panel() -> tuple[list[Any], gr.UploadButton, gr.Dropdown, gr.Button]:
     """Place what shows and changes the visitor's classes; the first are what `_show_bank` fills."""
-    panel = gr.HTML(render.bank_panel({}), elem_id="bank")
+    panel = gr.HTML(
+        drawn(lambda language: render.bank_panel({}, language=language)), elem_id="bank"
+    )
     with gr.Row():
         save = gr.DownloadButton(
-            "Save to a file", size="sm", interactive=False, min_width=120, elem_id="save-bank"
+            say("enroll.save"), size="sm", interactive=False, min_width=120, elem_id="save-bank"
         )
-        load = gr.UploadButton("Load from a file", size="sm", min_width=120, elem_id="load-bank")
+        load = gr.UploadButton(say("enroll.load"), size="sm", min_width=120, elem_id="load-bank")
     with gr.Row(visible=False, elem_id="remove") as removal:
-        doomed = gr.Dropdown([], label="Remove a class", scale=2, min_width=120)
-        remove = gr.Button("Remove", size="sm", scale=1, min_width=80)
+        doomed = gr.Dropdown([], label=say("enroll.doomed"), scale=2, min_width=120)
+        remove = gr.Button(say("enroll.remove"), size="sm", scale=1, min_width=80)
     return [panel, save, removal, doomed], load, doomed, remove
 
 
@@ -103,23 +107,25 @@ def _teacher(enroll: Callable[..., Any]) -> Callable[..., Any]:
         name: str,
         pictures: list[str] | None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 where Gradio looks for it
+        *,
+        language: str = "en",
     ) -> tuple[Any, str, None]:
         def report(share: float, text: str) -> None:
             progress(share, desc=text)
 
-        return enroll(bank, name, pictures or [], report=report), "", None
+        return enroll(bank, name, pictures or [], report=report, language=language), "", None
 
     return teach
 
 
-def _show_bank(bank: Any) -> Iterator[tuple[Any, ...]]:
+def _show_bank(bank: Any, *, language: str = "en") -> Iterator[tuple[Any, ...]]:
     """Show the visitor's classes and put them in a file to download."""
     own = callbacks.own_classes(bank)
     with tempfile.TemporaryDirectory() as folder:
         path = callbacks.save_bank(bank, folder)
         # Gradio has copied the file into its own cache when it asks for the next value
         yield (
-            render.bank_panel(own),
+            render.bank_panel(own, language=language),
             gr.DownloadButton(value=str(path), interactive=bool(own)),
             gr.Row(visible=bool(own)),
             gr.Dropdown(list(own), value=None),

@@ -8,6 +8,8 @@ from typing import Any
 import gradio as gr
 
 from dermsim.ui import explaining
+from dermsim.ui.i18n import say
+from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, sentences
 
 
@@ -17,7 +19,7 @@ def explain_tab(
     *,
     explain: Callable[..., tuple[Any, str]],
     compare: Callable[..., tuple[Any, str]],
-    menus: Callable[[str | None], tuple[Any, Any, Any]],
+    menus: Callable[..., tuple[Any, Any, Any]],
     data: Callable[..., tuple[Any, dict[str, object]]],
 ) -> None:
     """Build *Explain*: a heatmap for any target by any method, and maps of a likeness.
@@ -25,19 +27,19 @@ def explain_tab(
     Args:
         picture: The shared picture.
         bank: What this visitor's session knows; its classes can be explained, too.
-        explain: Path or None, bank, and the choices of target, method, layer and smoothing ->
+        explain: Path or None, bank, the choices of target, method, layer and smoothing,
+            `language` -> (explanation, HTML).
+        compare: Path or None, a case, the choices of method, layer and smoothing, `language` ->
             (explanation, HTML).
-        compare: Path or None, a case, and the choices of method, layer and smoothing ->
-            (explanation, HTML).
-        menus: Path or None -> what the menus of methods, layers and cases offer.
+        menus: Path or None, `language` -> what the menus of methods, layers and cases offer.
         data: Path, target, opacity, method, layer, smoothing, outline -> (picture, JSON-able
             values), for the endpoint.
     """
     kept, pair = gr.State(None), gr.State(None)
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=280):
-            drawn = gr.ImageSlider(
-                label="The picture, and the evidence in it",
+            evidence = gr.ImageSlider(
+                label=say("explain.evidence"),
                 show_label=False,
                 format="png",
                 interactive=False,
@@ -46,18 +48,16 @@ def explain_tab(
                 slider_position=0,
                 visible=False,
             )
-            words = gr.HTML(explaining.NOTHING_EXPLAINED, elem_id="evidence-words")
+            words = gr.HTML(drawn(explaining.nothing_explained), elem_id="evidence-words")
         with gr.Column(scale=2, min_width=240):
             target, method, layer, smooth = _explain_menus()
             opacity = gr.Slider(
-                0, 1, value=0.6, step=0.05, label="Heatmap opacity", elem_id="opacity"
+                0, 1, value=0.6, step=0.05, label=say("explain.opacity"), elem_id="opacity"
             )
-            outlined = gr.Checkbox(True, label="Outline the map's top half", elem_id="outline")
-    case = gr.Dropdown(
-        [], label="Why is it like a past case? Choose one", visible=False, elem_id="case"
-    )
+            outlined = gr.Checkbox(True, label=say("explain.outline"), elem_id="outline")
+    case = gr.Dropdown([], label=say("explain.case"), visible=False, elem_id="case")
     alike = gr.Image(
-        label="What makes them alike",
+        label=say("explain.alike"),
         show_label=False,
         format="png",
         interactive=False,
@@ -67,27 +67,36 @@ def explain_tab(
     )
     alike_words = gr.HTML("", elem_id="alike-words")
 
-    def show(share: float, line: bool, *asked: Any) -> tuple[Any, Any, str]:
-        explanation, html = explain(*asked)
+    def show(share: float, line: bool, *asked: Any, language: str = "en") -> tuple[Any, Any, str]:
+        explanation, html = explain(*asked, language=language)
         images = explaining.blend(explanation, share, line)
         return explanation, gr.ImageSlider(images, visible=images is not None), html
 
-    def show_pair(share: float, line: bool, *asked: Any) -> tuple[Any, Any, str]:
-        explanation, html = compare(*asked)
+    def show_pair(
+        share: float, line: bool, *asked: Any, language: str = "en"
+    ) -> tuple[Any, Any, str]:
+        explanation, html = compare(*asked, language=language)
         image = explaining.blend_pair(explanation, share, line)
         return explanation, gr.Image(image, visible=image is not None), html
 
-    def offer(path: str | None) -> tuple[Any, ...]:
-        methods, layers, cases = menus(path)
+    def offer(path: str | None, *, language: str = "en") -> tuple[Any, ...]:
+        methods, layers, cases = menus(path, language=language)
         offered = gr.Dropdown(cases, value=None, visible=bool(cases))
         return gr.Dropdown(methods), gr.Dropdown(layers), offered, None, gr.Image(visible=False), ""
+
+    def offer_targets(own: Any, *, language: str = "en") -> Any:
+        return gr.Dropdown(explaining.target_choices(own, language=language))
+
+    def offer_at_first(*, language: str = "en") -> tuple[Any, Any]:
+        methods = explaining.method_choices(language=language)
+        return gr.Dropdown(methods), gr.Dropdown(explaining.layer_choices(language=language))
 
     def redraw(explanation: Any, two: Any, share: float, line: bool) -> tuple[Any, Any]:
         return explaining.blend(explanation, share, line), explaining.blend_pair(two, share, line)
 
     style: list[Any] = [opacity, outlined]
     how: list[Any] = [method, layer, smooth]
-    single = ([*style, picture.path, bank, target, *how], [kept, drawn, words])
+    single = ([*style, picture.path, bank, target, *how], [kept, evidence, words])
     double = ([*style, picture.path, case, *how], [pair, alike, alike_words])
     offers = [method, layer, case, pair, alike, alike_words]
     picture.accepted.success(sentences(show), *single, **ON_PAGE)
@@ -100,8 +109,9 @@ def explain_tab(
         )
     case.select(sentences(show_pair), *double, **ON_PAGE)
     for knob in style:
-        knob.change(sentences(redraw), [kept, pair, *style], [drawn, alike], **QUIET)
-    bank.change(lambda own: gr.Dropdown(explaining.target_choices(own)), bank, target, **QUIET)
+        knob.change(sentences(redraw), [kept, pair, *style], [evidence, alike], **QUIET)
+    gr.on(None, sentences(offer_targets), bank, target, **QUIET)
+    gr.on(None, sentences(offer_at_first), None, [method, layer], **QUIET)
     answer = [gr.Image(format="png", visible=False), gr.JSON(visible=False)]
     add_endpoint("explain", data, [picture.upload, target, opacity, *how, outlined], answer)
 
@@ -110,9 +120,16 @@ def _explain_menus() -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown, gr.Checkbox
     """Place the choices of what is explained and how."""
     return (
         gr.Dropdown(
-            explaining.target_choices(None), value="", label="Evidence for", elem_id="target"
+            explaining.target_choices(None), value="", label=say("explain.target"), elem_id="target"
         ),
-        gr.Dropdown(explaining.method_choices(), value="gradcam", label="Method", elem_id="method"),
-        gr.Dropdown(explaining.layer_choices(), value="", label="Layer", elem_id="layer"),
-        gr.Checkbox(label="Smooth: average over turns and mirror images", elem_id="smooth"),
+        gr.Dropdown(
+            explaining.method_choices(),
+            value="gradcam",
+            label=say("explain.method"),
+            elem_id="method",
+        ),
+        gr.Dropdown(
+            explaining.layer_choices(), value="", label=say("explain.layer"), elem_id="layer"
+        ),
+        gr.Checkbox(label=say("explain.smooth"), elem_id="smooth"),
     )

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from dermsim.ui import filters
+from dermsim.ui.i18n import say
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,18 @@ def fact_menus(name: str) -> FactMenus:
             gr.Dropdown(
                 [],
                 multiselect=True,
-                label=text,
+                label=say(f"facts.{fact}"),
                 min_width=150,
                 elem_id=f"{name}-{fact}",
             )
-            for fact, text in filters.MENUS.items()
+            for fact in filters.MENUS
         )
     with gr.Row():
         ages = (
-            gr.Slider(low, high, low, step=5, label="Age from", elem_id=f"{name}-youngest"),
-            gr.Slider(low, high, high, step=5, label="Age to", elem_id=f"{name}-oldest"),
+            gr.Slider(
+                low, high, low, step=5, label=say("facts.age_from"), elem_id=f"{name}-youngest"
+            ),
+            gr.Slider(low, high, high, step=5, label=say("facts.age_to"), elem_id=f"{name}-oldest"),
         )
     return FactMenus(menus, ages)
 

@@ -8,7 +8,9 @@ from typing import Any
 import gradio as gr
 
 from dermsim.ui import callbacks
+from dermsim.ui.i18n import say
 from dermsim.ui.tabs.facts import FactMenus, fact_menus
+from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, sentences
 
 
@@ -35,19 +37,19 @@ def similar_tab(
             callbacks.MAX_NEIGHBORS,
             value=6,
             step=1,
-            label="How many cases",
+            label=say("similar.how_many"),
             elem_id="how-many",
             scale=2,
         )
         one_per_lesion = gr.Checkbox(
             True,
-            label="One photograph of each lesion",
-            info="Many lesions were photographed several times.",
+            label=say("similar.one_per_lesion"),
+            info=say("similar.one_per_lesion_why"),
             elem_id="one-per-lesion",
         )
-    with gr.Accordion("Only cases with certain facts", open=False, elem_id="similar-facts"):
+    with gr.Accordion(say("facts.only_with"), open=False, elem_id="similar-facts"):
         facts = fact_menus("similar")
-    cards = gr.HTML(callbacks.NOTHING_SIMILAR, elem_id="cases")
+    cards = gr.HTML(drawn(callbacks.nothing_similar), elem_id="cases")
 
     wiring: list[Any] = [
         sentences(similar),

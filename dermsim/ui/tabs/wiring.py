@@ -4,18 +4,27 @@ Every listener that takes a picture is wired with ``preprocess=False``, so that 
 reaches `dermsim.data.images.read_image` as it came: Gradio's own preprocessing would decode it
 first, with PIL's messages. (A `gr.Image` subclass could do the same, but Gradio writes a ``.pyi``
 file beside every module that defines one.)
+
+A listener whose function has a keyword ``language`` is given the visitor's; how components are put
+into it is told in `dermsim.ui.tabs.page`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
+
+from dermsim.ui.i18n import LANGUAGES, refusal, say
+from dermsim.ui.page_language import chosen_language
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "preprocess": False}
 """Listeners that ask the model take turns, and see files as they were uploaded."""
@@ -27,19 +36,52 @@ QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """For those that answer at once and do not ask the model."""
 
 
-def sentences(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a function a listener: uploads become paths, refusals become `gr.Error`."""
+def visitors_language() -> str:
+    """Return the language of the visitor whose call is being answered; English without one."""
+    request = LocalContext.request.get(None)
+    if request is None:
+        return LANGUAGES[0]
+    return chosen_language(dict(request.query_params), dict(request.headers).get("accept-language"))
+
+
+def sentences(
+    fn: Callable[..., Any], *, language: Callable[[], str] = visitors_language
+) -> Callable[..., Any]:
+    """Make a function a listener: uploads become paths, refusals become `gr.Error`.
+
+    Args:
+        fn: Function or generator; a keyword ``language`` is given to it where it has one.
+        language: () -> the language of what it says.
+    """
+    takes_language = "language" in inspect.signature(fn).parameters
+
+    def call(values: tuple[Any, ...], special: dict[str, Any]) -> Any:
+        if takes_language:
+            special = {**special, "language": language()}
+        return fn(*map(_plain, values), **special)
 
     @functools.wraps(fn)
     def listener(*values: Any, **special: Any) -> Any:
-        try:
-            return fn(*map(_plain, values), **special)
-        except FileNotFoundError as error:
-            raise _refusal("The file is no longer on the server: add it again.") from error
-        except ValueError as error:
-            raise _refusal(str(error)) from error
+        with _refusals(language):
+            return call(values, special)
 
-    return listener
+    @functools.wraps(fn)
+    def steps(*values: Any, **special: Any) -> Iterator[Any]:
+        with _refusals(language):
+            yield from call(values, special)
+
+    return steps if inspect.isgeneratorfunction(fn) else listener
+
+
+@contextmanager
+def _refusals(language: Callable[[], str]) -> Iterator[None]:
+    """Tell the visitor in one sentence what the library refused."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _refusal(say("wiring.gone", language())) from error
+    except ValueError as error:
+        raise _refusal(refusal(str(error), language())) from error
 
 
 @dataclass(frozen=True)
@@ -61,20 +103,21 @@ class Picture:
 def picture_input() -> gr.Image:
     """Place the upload shared by all tabs."""
     return gr.Image(
-        label="Your picture",
+        label=say("wiring.picture"),
         show_label=False,
         type="filepath",
         sources=["upload", "clipboard"],
         height=290,
         elem_id="picture",
         buttons=["fullscreen"],
-        placeholder="Drop a dermatoscopic photograph\nor click to choose one",
+        placeholder=say("wiring.drop"),
     )
 
 
 def add_endpoint(name: str, fn: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> None:
-    """Expose a function to `gradio_client` and MCP, apart from what the page shows."""
-    gr.on([], sentences(fn), inputs, outputs, api_name=name, **MODEL)
+    """Expose a function to `gradio_client` and MCP, apart from what the page shows; in English."""
+    answer = sentences(fn, language=lambda: LANGUAGES[0])
+    gr.on([], answer, inputs, outputs, api_name=name, **MODEL)
 
 
 def _plain(value: Any) -> Any:

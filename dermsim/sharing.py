@@ -28,7 +28,7 @@ AnswerT = TypeVar("AnswerT")
 _patience: ContextVar[float | None] = ContextVar("patience", default=None)
 
 
-class Overloaded(RuntimeError):
+class Overloaded(RuntimeError):  # noqa: N818  (says how things stand, as `KeyboardInterrupt`)
     """More is being asked for than can be answered soon; asking again a little later helps."""
 
 

@@ -1,4 +1,4 @@
-"""An encoder that any number of threads share: what they ask at the same time is one forward pass."""
+"""An encoder that threads share: what they ask at the same time is one forward pass."""
 
 from __future__ import annotations
 

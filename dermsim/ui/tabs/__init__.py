@@ -5,16 +5,20 @@ from dermsim.ui.tabs.classify import classify_tab
 from dermsim.ui.tabs.enroll import enroll_tab
 from dermsim.ui.tabs.explain import explain_tab
 from dermsim.ui.tabs.facts import fill_menus
+from dermsim.ui.tabs.holding import forget
+from dermsim.ui.tabs.housekeeping import be_discreet
 from dermsim.ui.tabs.similar import similar_tab
 from dermsim.ui.tabs.wiring import picture_input, sentences
 
 __all__ = [
     "AtlasPage",
     "atlas_tab",
+    "be_discreet",
     "classify_tab",
     "enroll_tab",
     "explain_tab",
     "fill_menus",
+    "forget",
     "picture_input",
     "sentences",
     "similar_tab",

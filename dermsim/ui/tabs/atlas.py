@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import gradio as gr
 from gradio.components.plot import PlotData
 
-from dermsim.ui import atlas, figures, render
+from dermsim.ui import atlas, figures, inline, render
 from dermsim.ui.tabs.facts import FactMenus, fact_menus
+from dermsim.ui.tabs.holding import INLINE
 from dermsim.ui.tabs.wiring import ON_PAGE, Picture, sentences
 
 NO_CASE = render.empty(
@@ -111,16 +112,14 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     def draw(seen: bool, *asked: Any) -> Any:
         return PlotData(type="plotly", plot=page.draw(*asked)) if seen else gr.skip()
 
-    def show(rows: list[int]) -> Iterator[tuple[Any, Any, str]]:
+    def show(rows: list[int]) -> tuple[Any, str]:
         header, cells = page.table(rows)
+        return gr.Dataframe(value={"headers": header, "data": cells}), atlas.count_html(rows)
+
+    def save(rows: list[int]) -> Any:
         with tempfile.TemporaryDirectory() as folder:
-            saved = str(page.save(rows, folder)) if rows else None
-            # Gradio has copied the file into its own cache when it asks for the next value
-            yield (
-                gr.Dataframe(value={"headers": header, "data": cells}),
-                gr.DownloadButton(value=saved, interactive=saved is not None),
-                atlas.count_html(rows),
-            )
+            saved = inline.file(page.save(rows, folder)) if rows else None
+        return gr.update(value=saved, interactive=saved is not None)
 
     def pointed(event: gr.EventData) -> str:
         return page.case(event.row)
@@ -140,7 +139,8 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     lists: list[Any] = [sentences(page.rows), [which, circled, *facts.inputs], listed]
     first = tab.select(sentences(offer), None, [layout, color, which, opened], **ON_PAGE)
     first.success(*drawing, **ON_PAGE).success(*lists, **ON_PAGE)
-    listed.change(show, listed, [table, download, count], **ON_PAGE)
+    listed.change(show, listed, [table, count], **ON_PAGE)
+    listed.change(save, listed, download, **ON_PAGE, **INLINE)
     picture.accepted.success(*drawing, **ON_PAGE)
     layout.input(*drawing, **ON_PAGE)
     color.input(*drawing, **ON_PAGE)

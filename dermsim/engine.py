@@ -22,6 +22,7 @@ from dermsim.mapping import draw_map
 from dermsim.models import Encoder, Processor
 from dermsim.models.encode import Encoding, encode, fingerprint, weigh_facts
 from dermsim.models.pretrained import round_to_half, save_encoder
+from dermsim.models.shared import BATCH, SharedEncoder
 from dermsim.reading import calibrate_with_facts, read_predictions
 from dermsim.results import Analysis, Prediction
 from dermsim.storage import atomic_path, save_json
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
 
 class DermSim(Explaining):
     """An encoder and all that was learned around it; safe to share between threads.
+
+    Threads that ask at the same time share forward passes (`dermsim.sharing`). How many images go
+    through an encoder together rounds what it says: no number of an embedding is off by more than
+    1e-6 from that of the image alone. When too many images wait, `dermsim.sharing.Overloaded` is
+    raised; `dermsim.sharing.patience` limits how long a thread waits. Heatmaps are drawn apart.
 
     Use `DermSim.from_pretrained`, or `DermSim.fit` for an encoder that was just trained.
 
@@ -80,6 +86,7 @@ class DermSim(Explaining):
         self.classes = classes
         self.atlas = atlas
         self.fingerprint = fingerprint(model, processor)
+        self._encode = SharedEncoder(model, processor)
 
     @classmethod
     def from_pretrained(
@@ -267,7 +274,7 @@ class DermSim(Explaining):
         self,
         images: ImageSource | Iterable[ImageSource],
         *,
-        batch_size: int = 32,
+        batch_size: int = BATCH,
         space: str = "embeddings",
     ) -> npt.NDArray[np.float32]:
         """Embed images.
@@ -320,15 +327,6 @@ class DermSim(Explaining):
     def class_bank(self) -> ClassBank:
         """The seven known diagnoses as a `ClassBank` to enrol new classes in."""
         return self.classes
-
-    def _encode(
-        self,
-        images: Iterable[ImageSource],
-        *,
-        batch_size: int = 32,
-        facts: Sequence[Facts | None] | None = None,
-    ) -> Encoding:
-        return encode(self.model, self.processor, images, batch_size=batch_size, facts=facts)
 
     def _predictions(
         self, encoding: Encoding, facts: Sequence[Facts | None] | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -32,6 +32,21 @@ class Encoding:
     pooled_features: npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A batch of B images ready for the encoder.
+
+    Attributes:
+        pixel_values: ``(B, 3, S, S)`` float32, as the processor makes them.
+        facts: ``(B, facts_dim)`` of their patients, or None where nothing is known of any.
+        is_first: Whether none of the same call went before.
+    """
+
+    pixel_values: torch.Tensor
+    facts: torch.Tensor | None = None
+    is_first: bool = True
+
+
 def encode(
     model: Encoder,
     processor: Processor,
@@ -39,6 +54,7 @@ def encode(
     *,
     batch_size: int = 32,
     facts: Sequence[Facts | None] | None = None,
+    run: Callable[[Prepared], Encoding] | None = None,
 ) -> Encoding:
     """Run the encoder over images of any number, a batch at a time.
 
@@ -49,30 +65,64 @@ def encode(
         batch_size: Images per forward pass.
         facts: What is known of each image's patient, for a model that takes it; None when nothing
             is. Only the logits depend on it.
+        run: Runs the encoder over a batch in another way, as one that is shared with other threads
+            does; None for a forward pass of its own.
 
     Raises:
         ValueError: If there are no images, or one cannot be read; if there are facts and the model
             takes none, or they are not as many as the images.
     """
+    forward = run or (lambda batch: run_together(model, [batch])[0])
     known = None if facts is None else _facts_tensor(model, facts)
-    batches, done = [], 0
+    batches: list[Encoding] = []
+    done = 0
     source = iter(images)
     while batch := [read_image(image) for image in islice(source, batch_size)]:
         rows = slice(done, done + len(batch))
         done = rows.stop
         if known is not None and done > len(known):
             raise ValueError(f"{len(known)} facts came with more images; need one for each.")
-        pixel_values = processor(batch, return_tensors="pt").pixel_values.to(model.device)
-        with torch.inference_mode():
-            output = model(pixel_values, facts=None if known is None else known[rows])
-        fields = (output.embeddings, output.logits, output.pooled_features)
-        batches.append([field.float().cpu().numpy() for field in fields])
+        pixel_values = processor(batch, return_tensors="pt").pixel_values
+        told = None if known is None else known[rows]
+        batches.append(forward(Prepared(pixel_values, told, is_first=not batches)))
     if not batches:
         raise ValueError("There is no image to look at.")
     if known is not None and done != len(known):
         raise ValueError(f"{len(known)} facts came with {done} images; need one for each.")
-    embeddings, logits, pooled = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    return Encoding(embeddings, logits, pooled)
+    if len(batches) == 1:
+        return batches[0]
+    return Encoding(
+        np.concatenate([part.embeddings for part in batches]),
+        np.concatenate([part.logits for part in batches]),
+        np.concatenate([part.pooled_features for part in batches]),
+    )
+
+
+def run_together(model: Encoder, batches: Sequence[Prepared]) -> list[Encoding]:
+    """Run the encoder once over several batches.
+
+    How many images go through an encoder together decides how its sums are ordered. So the last
+    bits of an image's answer depend on how many others there are, and on nothing else of them.
+
+    Args:
+        model: The encoder, in eval mode.
+        batches: All with facts, or all without.
+
+    Returns:
+        What the encoder says of each batch.
+    """
+    pixel_values = torch.cat([batch.pixel_values for batch in batches])
+    told = [batch.facts for batch in batches if batch.facts is not None]
+    with torch.inference_mode():
+        output = model(
+            pixel_values.to(model.device),
+            facts=torch.cat(told) if told else None,
+        )
+    fields = (output.embeddings, output.logits, output.pooled_features)
+    arrays = [field.float().cpu().numpy() for field in fields]
+    ends = np.cumsum([len(batch.pixel_values) for batch in batches])[:-1]
+    parts = [np.split(array, ends) for array in arrays]
+    return [Encoding(*found) for found in zip(*parts, strict=True)]
 
 
 def encode_pixels(

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from dermsim.traffic import AccessLog, ServedFolder, UploadLimits, be_discreet
 from dermsim.ui import atlas, callbacks, explaining, render, tabs
 from dermsim.ui.i18n import LANGUAGES, number, say
 from dermsim.ui.page_language import PageLanguage
+from dermsim.ui.tabs.housekeeping import housekeeping
+from dermsim.ui.uploads import AGE, PERIOD, upload_folder
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.engine import DermSim
 
-_DAY = 24 * 60 * 60
 _MAX_FILE_SIZE = "50mb"
+_MAX_UPLOAD = 256_000_000  # bytes of all files sent at a time
+_MAX_QUEUE = 500  # calls that wait; whoever comes later is told so
 _SESSIONS = 1000  # visitors remembered at once, each with less than half a megabyte
 
 _TEAL = gr.themes.Color(
@@ -73,10 +77,9 @@ def build_app(
         The page; pass it to `launch`.
     """
     folder = tempfile.TemporaryDirectory(prefix="dermsim-examples-")
-    with (
-        folder,
-        tabs.Page(title="dermsim", analytics_enabled=False, delete_cache=(_DAY // 24, _DAY)) as app,
-    ):
+    uploads = upload_folder()
+    cache = (int(PERIOD), int(AGE))
+    with folder, tabs.Page(title="dermsim", analytics_enabled=False, delete_cache=cache) as app:
         masthead = gr.HTML(tabs.drawn(lambda language: render.masthead([], language=language)))
         app.load(tabs.sentences(_masthead_of(engine)), outputs=masthead, **tabs.QUIET)
         if note is not None:
@@ -98,6 +101,9 @@ def build_app(
                     menus = _place_tabs(engine, upload, notice, bank, pictures)
         app.load(tabs.sentences(_offers_of(engine)), outputs=menus, **tabs.QUIET)
         gr.HTML(tabs.drawn(render.disclaimer), elem_id="disclaimer")
+        app.unload(tabs.forget)
+    app.queue(max_size=_MAX_QUEUE)
+    uploads.keep_all()
     return app
 
 
@@ -119,6 +125,8 @@ def launch(
     Returns:
         The page's local address.
     """
+    be_discreet()
+    tabs.be_discreet()
     _, url, _ = app.launch(
         server_name=host,
         server_port=port,
@@ -127,16 +135,26 @@ def launch(
         theme=_theme(),
         head=_style(),
         i18n=app.spoken(),
-        app_kwargs={"middleware": [Middleware(PageLanguage)]},
         footer_links=["api"],
         run_history=False,
         ssr_mode=False,
         max_file_size=_MAX_FILE_SIZE,
+        app_kwargs={"middleware": _middleware(), "lifespan": housekeeping},
         state_session_capacity=_SESSIONS,
         # skips only Gradio's look at its own page, which gives up after 3 s on a busy machine
         _frontend=False,
     )
     return url
+
+
+def _middleware() -> list[Middleware]:
+    """Return what every request passes through, the outermost first."""
+    return [
+        Middleware(AccessLog),
+        Middleware(PageLanguage),
+        Middleware(ServedFolder, folder=upload_folder().path),
+        Middleware(UploadLimits, most=_MAX_UPLOAD, admit=upload_folder().admit),
+    ]
 
 
 def _place_tabs(

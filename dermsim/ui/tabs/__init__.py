@@ -5,6 +5,8 @@ from dermsim.ui.tabs.classify import classify_tab
 from dermsim.ui.tabs.enroll import enroll_tab
 from dermsim.ui.tabs.explain import explain_tab
 from dermsim.ui.tabs.facts import fill_menus
+from dermsim.ui.tabs.holding import forget
+from dermsim.ui.tabs.housekeeping import be_discreet
 from dermsim.ui.tabs.page import Page, drawn
 from dermsim.ui.tabs.similar import similar_tab
 from dermsim.ui.tabs.wiring import QUIET, picture_input, sentences
@@ -14,11 +16,13 @@ __all__ = [
     "AtlasPage",
     "Page",
     "atlas_tab",
+    "be_discreet",
     "classify_tab",
     "drawn",
     "enroll_tab",
     "explain_tab",
     "fill_menus",
+    "forget",
     "picture_input",
     "sentences",
     "similar_tab",

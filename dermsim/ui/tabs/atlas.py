@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import gradio as gr
 from gradio.components.plot import PlotData
 
-from dermsim.ui import atlas, render
+from dermsim.ui import atlas, inline, render
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.facts import FactMenus, fact_menus
+from dermsim.ui.tabs.holding import INLINE
 from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, sentences
 
@@ -120,16 +121,15 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
             return gr.skip()
         return PlotData(type="plotly", plot=page.draw(*asked, language=language))
 
-    def show(rows: list[int], *, language: str = "en") -> Iterator[tuple[Any, Any, str]]:
+    def show(rows: list[int], *, language: str = "en") -> tuple[Any, str]:
         header, cells = page.table(rows)
+        count = atlas.count_html(rows, language=language)
+        return gr.Dataframe(value={"headers": header, "data": cells}), count
+
+    def save(rows: list[int]) -> Any:
         with tempfile.TemporaryDirectory() as folder:
-            saved = str(page.save(rows, folder)) if rows else None
-            # Gradio has copied the file into its own cache when it asks for the next value
-            yield (
-                gr.Dataframe(value={"headers": header, "data": cells}),
-                gr.DownloadButton(value=saved, interactive=saved is not None),
-                atlas.count_html(rows, language=language),
-            )
+            saved = inline.file(page.save(rows, folder)) if rows else None
+        return gr.update(value=saved, interactive=saved is not None)
 
     def pointed(event: gr.EventData, *, language: str = "en") -> str:
         return page.case(event.row, language=language)
@@ -153,7 +153,8 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     gr.on(None, sentences(offer_at_first), None, [color, which], **QUIET)
     first = tab.select(sentences(offer), None, [layout, color, which, opened], **ON_PAGE)
     first.success(*drawing, **ON_PAGE).success(*lists, **ON_PAGE)
-    listed.change(sentences(show), listed, [table, download, count], **ON_PAGE)
+    listed.change(sentences(show), listed, [table, count], **ON_PAGE)
+    listed.change(sentences(save), listed, download, **ON_PAGE, **INLINE)
     picture.accepted.success(*drawing, **ON_PAGE)
     layout.input(*drawing, **ON_PAGE)
     color.input(*drawing, **ON_PAGE)

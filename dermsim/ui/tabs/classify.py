@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import gradio as gr
 
 from dermsim.ui import render
+from dermsim.ui.tabs.holding import INLINE, show_again, take
 from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, sentences
 
@@ -36,15 +36,9 @@ def classify_tab(
     panel = gr.HTML(drawn(render.legend), elem_id="verdict")
     path, last_good = gr.State(None), gr.State(None)
 
-    def accept(candidate: str | None, *, language: str = "en") -> tuple[str, str, str | None, Any]:
-        return *classify(candidate, language=language), candidate, candidate or gr.skip()
-
-    shown = [notice, panel, path, last_good]
-    accepted = upload.change(sentences(accept), upload, shown, **ON_PAGE)
-    accepted.failure(_same, last_good, upload, **QUIET)
+    held = [path, last_good]
+    taken = upload.change(sentences(take), upload, held, **QUIET, preprocess=False, queue=False)
+    taken.failure(sentences(show_again), last_good, upload, **QUIET, **INLINE)
+    accepted = taken.success(sentences(classify), path, [notice, panel], **ON_PAGE)
     add_endpoint("classify", data, [upload], [gr.JSON(visible=False)])
     return Picture(upload, path, accepted)
-
-
-def _same(value: Any) -> Any:
-    return value

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
-from dermsim.ui import callbacks, render
+from dermsim.ui import callbacks, inline, render
 from dermsim.ui.i18n import say
+from dermsim.ui.tabs.holding import INLINE, chosen, take_several
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, sentences
+from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, sentences
 
 
 def enroll_tab(
@@ -40,14 +41,21 @@ def enroll_tab(
         with gr.Column(scale=1, min_width=280):
             result = gr.HTML(drawn(callbacks.nothing_compared), elem_id="comparison")
 
+    taught = gr.State(None)
+    pictures.upload(
+        sentences(take_several),
+        [pictures, taught],
+        [pictures, taught],
+        **{**QUIET, **INLINE, "preprocess": False},
+    )
     form = [bank, name, pictures]
     changes = [
-        submit.click(sentences(_teacher(enroll)), form, form, **ON_PAGE),
+        submit.click(sentences(_teacher(enroll)), [*form, taught], [*form, taught], **ON_PAGE),
         load_button.upload(sentences(load), load_button, bank, **ON_PAGE),
         remove_button.click(sentences(callbacks.remove), [bank, doomed], bank, **ON_PAGE),
     ]
     for change in changes:
-        change.success(sentences(_show_bank), bank, shown, api_visibility="private")
+        change.success(sentences(_show_bank), bank, shown, api_visibility="private", **INLINE)
     for event in (picture.accepted, *changes):
         event.success(sentences(compare), [bank, picture.path], result, **ON_PAGE)
 
@@ -105,28 +113,29 @@ def _teacher(enroll: Callable[..., Any]) -> Callable[..., Any]:
     def teach(
         bank: Any,
         name: str,
-        pictures: list[str] | None,
+        pictures: list[Any] | None,
+        taken: dict[str, bytes] | None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 where Gradio looks for it
         *,
         language: str = "en",
-    ) -> tuple[Any, str, None]:
+    ) -> tuple[Any, str, None, None]:
         def report(share: float, text: str) -> None:
             progress(share, desc=text)
 
-        return enroll(bank, name, pictures or [], report=report, language=language), "", None
+        files = chosen(pictures, taken)
+        return enroll(bank, name, files, report=report, language=language), "", None, None
 
     return teach
 
 
-def _show_bank(bank: Any, *, language: str = "en") -> Iterator[tuple[Any, ...]]:
+def _show_bank(bank: Any, *, language: str = "en") -> tuple[Any, ...]:
     """Show the visitor's classes and put them in a file to download."""
     own = callbacks.own_classes(bank)
     with tempfile.TemporaryDirectory() as folder:
-        path = callbacks.save_bank(bank, folder)
-        # Gradio has copied the file into its own cache when it asks for the next value
-        yield (
-            render.bank_panel(own, language=language),
-            gr.DownloadButton(value=str(path), interactive=bool(own)),
-            gr.Row(visible=bool(own)),
-            gr.Dropdown(list(own), value=None),
-        )
+        saved = inline.file(callbacks.save_bank(bank, folder))
+    return (
+        render.bank_panel(own, language=language),
+        gr.update(value=saved, interactive=bool(own)),
+        gr.Row(visible=bool(own)),
+        gr.Dropdown(list(own), value=None),
+    )

@@ -7,10 +7,16 @@ from typing import Any
 
 import gradio as gr
 
-from dermsim.ui import explaining
+from dermsim.ui import explaining, inline
 from dermsim.ui.i18n import say
+from dermsim.ui.tabs.holding import INLINE, hold_explanation
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, sentences
+from dermsim.ui.tabs.wiring import EXPLAIN, ON_PAGE, QUIET, Picture, add_endpoint, sentences
+
+NAME = "evidence.png"
+"""What a downloaded picture is called."""
+
+EVIDENCE: dict[str, Any] = {**ON_PAGE, **EXPLAIN, **INLINE}
 
 
 def explain_tab(
@@ -69,15 +75,17 @@ def explain_tab(
 
     def show(share: float, line: bool, *asked: Any, language: str = "en") -> tuple[Any, Any, str]:
         explanation, html = explain(*asked, language=language)
-        images = explaining.blend(explanation, share, line)
-        return explanation, gr.ImageSlider(images, visible=images is not None), html
+        images = drawn_slider(explanation, share, line)
+        kept = hold_explanation(explanation)
+        return kept, gr.update(value=images, visible=images is not None), html
 
     def show_pair(
         share: float, line: bool, *asked: Any, language: str = "en"
     ) -> tuple[Any, Any, str]:
         explanation, html = compare(*asked, language=language)
-        image = explaining.blend_pair(explanation, share, line)
-        return explanation, gr.Image(image, visible=image is not None), html
+        image = drawn_pair(explanation, share, line)
+        kept = hold_explanation(explanation)
+        return kept, gr.update(value=image, visible=image is not None), html
 
     def offer(path: str | None, *, language: str = "en") -> tuple[Any, ...]:
         methods, layers, cases = menus(path, language=language)
@@ -92,28 +100,41 @@ def explain_tab(
         return gr.Dropdown(methods), gr.Dropdown(explaining.layer_choices(language=language))
 
     def redraw(explanation: Any, two: Any, share: float, line: bool) -> tuple[Any, Any]:
-        return explaining.blend(explanation, share, line), explaining.blend_pair(two, share, line)
+        return drawn_slider(explanation, share, line), drawn_pair(two, share, line)
 
     style: list[Any] = [opacity, outlined]
     how: list[Any] = [method, layer, smooth]
     single = ([*style, picture.path, bank, target, *how], [kept, evidence, words])
     double = ([*style, picture.path, case, *how], [pair, alike, alike_words])
     offers = [method, layer, case, pair, alike, alike_words]
-    picture.accepted.success(sentences(show), *single, **ON_PAGE)
+    picture.accepted.success(sentences(show), *single, **EVIDENCE)
     picture.accepted.success(sentences(offer), picture.path, offers, **ON_PAGE)
     # a menu's `input` comes twice: when an option is chosen and when the menu is left
-    target.select(sentences(show), *single, **ON_PAGE)
+    target.select(sentences(show), *single, **EVIDENCE)
     for chosen in (method.select, layer.select, smooth.input):
-        chosen(sentences(show), *single, **ON_PAGE).success(
-            sentences(show_pair), *double, **ON_PAGE
+        chosen(sentences(show), *single, **EVIDENCE).success(
+            sentences(show_pair), *double, **EVIDENCE
         )
-    case.select(sentences(show_pair), *double, **ON_PAGE)
+    case.select(sentences(show_pair), *double, **EVIDENCE)
     for knob in style:
-        knob.change(sentences(redraw), [kept, pair, *style], [evidence, alike], **QUIET)
+        knob.change(sentences(redraw), [kept, pair, *style], [evidence, alike], **QUIET, **INLINE)
     gr.on(None, sentences(offer_targets), bank, target, **QUIET)
     gr.on(None, sentences(offer_at_first), None, [method, layer], **QUIET)
     answer = [gr.Image(format="png", visible=False), gr.JSON(visible=False)]
-    add_endpoint("explain", data, [picture.upload, target, opacity, *how, outlined], answer)
+    asked = [picture.upload, target, opacity, *how, outlined]
+    add_endpoint("explain", data, asked, answer, **EXPLAIN)
+
+
+def drawn_slider(explanation: Any, share: float, line: bool) -> list[inline.Inline] | None:
+    """Draw an explanation as the value of an image slider: the picture without it, and with it."""
+    images = explaining.blend(explanation, share, line)
+    return None if images is None else [inline.picture(image, name=NAME) for image in images]
+
+
+def drawn_pair(explanation: Any, share: float, line: bool) -> inline.Inline | None:
+    """Draw the maps of a likeness as the value of an image."""
+    image = explaining.blend_pair(explanation, share, line)
+    return None if image is None else inline.picture(image, name=NAME)
 
 
 def _explain_menus() -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown, gr.Checkbox]:

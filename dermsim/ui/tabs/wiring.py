@@ -23,11 +23,24 @@ from typing import Any
 import gradio as gr
 from gradio.context import LocalContext
 
+from dermsim.sharing import Overloaded, patience
+from dermsim.traffic import note_error
 from dermsim.ui.i18n import LANGUAGES, refusal, say
+from dermsim.ui.inline import is_inline
 from dermsim.ui.page_language import chosen_language
+from dermsim.ui.shelf import Held
+from dermsim.ui.tabs.holding import SHELF
 
-MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "preprocess": False}
-"""Listeners that ask the model take turns, and see files as they were uploaded."""
+MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 16, "preprocess": False}
+"""Listeners that ask the model see files as they were uploaded. Several run at the same time, as
+many as read their pictures while others' are in the forward pass, which they share; whoever comes
+after them sees their place in line."""
+
+EXPLAIN: dict[str, Any] = {**MODEL, "concurrency_id": "explain", "concurrency_limit": 2}
+"""For those that need gradients: several times the work and memory, and nothing to share."""
+
+PATIENCE = 60.0
+"""Seconds that a listener waits for the model at most."""
 
 ON_PAGE: dict[str, Any] = {**MODEL, "api_visibility": "private"}
 """The same for those that serve the page only; programs have endpoints of their own."""
@@ -67,8 +80,14 @@ def sentences(
 
     @functools.wraps(fn)
     def steps(*values: Any, **special: Any) -> Iterator[Any]:
-        with _refusals(language):
-            yield from call(values, special)
+        answers = call(values, special)
+        while True:  # each step may be asked for in another context
+            with _refusals(language):
+                try:
+                    answer = next(answers)
+                except StopIteration:
+                    return
+            yield answer
 
     return steps if inspect.isgeneratorfunction(fn) else listener
 
@@ -77,11 +96,19 @@ def sentences(
 def _refusals(language: Callable[[], str]) -> Iterator[None]:
     """Tell the visitor in one sentence what the library refused."""
     try:
-        yield
+        with patience(PATIENCE):
+            yield
     except FileNotFoundError as error:
         raise _refusal(say("wiring.gone", language())) from error
     except ValueError as error:
         raise _refusal(refusal(str(error), language())) from error
+    except (Overloaded, TimeoutError) as error:
+        raise _refusal(say("sharing.busy", language())) from error
+    except gr.Error:
+        raise
+    except Exception as error:
+        note_error(error)
+        raise _refusal(say("sharing.failed", language())) from error
 
 
 @dataclass(frozen=True)
@@ -90,8 +117,9 @@ class Picture:
 
     Attributes:
         upload: Where the visitor puts it; what the endpoints take.
-        path: Its path once it was read, None while there is none. The tabs take this: by the time
-            their turn comes, the visitor may already have uploaded another, unreadable one.
+        path: What it is held by (`dermsim.ui.tabs.holding`) once it was read, None while there is
+            none; listeners get its bytes. The tabs take this: by the time their turn comes, the
+            visitor may already have uploaded another, unreadable one.
         accepted: The event after which `path` is new.
     """
 
@@ -114,20 +142,29 @@ def picture_input() -> gr.Image:
     )
 
 
-def add_endpoint(name: str, fn: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> None:
+def add_endpoint(
+    name: str, fn: Callable[..., Any], inputs: list[Any], outputs: list[Any], **turns: Any
+) -> None:
     """Expose a function to `gradio_client` and MCP, apart from what the page shows; in English."""
     answer = sentences(fn, language=lambda: LANGUAGES[0])
-    gr.on([], answer, inputs, outputs, api_name=name, **MODEL)
+    gr.on([], answer, inputs, outputs, api_name=name, **(turns or MODEL))
 
 
 def _plain(value: Any) -> Any:
-    """Reduce Gradio's raw descriptions of files, alone or in a list, to their paths."""
+    """Reduce Gradio's raw descriptions of files, alone or in a list, to their paths.
+
+    What is held for the visitor takes the place of its name.
+    """
+    if isinstance(value, Held):
+        return SHELF.get(value)
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if not isinstance(value, dict):
         return value
     if path := value.get("path"):
         return _uploaded(path)
+    if is_inline(value):
+        return value
     return _plain(value.get("image") or value.get("video"))  # what a gallery holds
 
 

@@ -1,0 +1,59 @@
+"""Pictures and files as ``data:`` URLs, which the visitor's browser keeps: nothing lies on disk.
+
+Gradio writes what a component shows into a file, and the browser fetches that when the component
+is first seen, which may be an hour later. A value of this kind is complete in itself. It must be
+returned by a listener with ``postprocess=False``.
+"""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+Inline = dict[str, Any]
+"""What Gradio's components take for a file, with its content."""
+
+_THUMBNAIL = (900, 900)
+
+
+def picture(image: Image.Image, *, name: str = "picture.png") -> Inline:
+    """Return a picture as a component's value, without loss."""
+    buffer = BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return _inline(buffer.getvalue(), "image/png", name)
+
+
+def thumbnail(image: Image.Image, *, name: str = "picture.jpg") -> Inline:
+    """Return a picture as a component's value, small enough for the page."""
+    small = image.copy()
+    small.thumbnail(_THUMBNAIL)
+    buffer = BytesIO()
+    small.save(buffer, "JPEG", quality=90)
+    return _inline(buffer.getvalue(), "image/jpeg", name)
+
+
+def file(path: str | Path) -> Inline:
+    """Return a file as a component's value, under its own name."""
+    name = Path(path).name
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return _inline(Path(path).read_bytes(), kind, name)
+
+
+def is_inline(value: object) -> bool:
+    """Tell whether a component's value is one of these, come back from the page."""
+    return (
+        isinstance(value, dict)
+        and not value.get("path")
+        and str(value.get("url") or "").startswith("data:")
+    )
+
+
+def _inline(content: bytes, kind: str, name: str) -> Inline:
+    url = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    # without a path, as Gradio moves whatever has one into its folder
+    return {"path": None, "url": url, "orig_name": name, "meta": {"_type": "gradio.FileData"}}

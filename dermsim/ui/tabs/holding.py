@@ -1,0 +1,142 @@
+"""How a visitor's pictures get from the folder of uploads into memory, and back into sight.
+
+An upload is read into memory at once, before any turn has to be waited for; its file is deleted
+within the minute (`dermsim.ui.uploads`). What is read lies on `SHELF`, and a `gr.State` holds its
+name. `dermsim.ui.tabs.wiring.sentences` puts the thing itself in its place, so callbacks see bytes
+where they would have seen a path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.context import LocalContext
+
+from dermsim.data.images import read_image
+from dermsim.ui import inline
+from dermsim.ui.explaining import Explanation
+from dermsim.ui.shelf import Held, Shelf
+
+SHELF = Shelf()
+"""What the visitors of all pages of this program hold."""
+
+INLINE: dict[str, Any] = {"postprocess": False}
+"""For listeners that return values of `dermsim.ui.inline`."""
+
+
+def hold(value: Any, *, size: int) -> Held:
+    """Hold a thing for the visitor whose call is being answered.
+
+    Raises:
+        ValueError: If it is too large.
+    """
+    request = LocalContext.request.get(None)
+    return SHELF.put(value, size=size, session=getattr(request, "session_hash", None))
+
+
+def take(source: str | inline.Inline | None) -> tuple[Any, Any]:
+    """Read an upload into memory.
+
+    Args:
+        source: Its path, None when the visitor has taken it away, or the picture that is held
+            already, put back in sight.
+
+    Returns:
+        The name of its bytes for the two states of the picture and the last good one.
+
+    Raises:
+        ValueError: If it is no picture.
+    """
+    if inline.is_inline(source):
+        return gr.skip(), gr.skip()
+    if source is None:
+        return None, gr.skip()
+    read_image(source)  # type: ignore[arg-type]  # refuses with the file's name
+    content = Path(source).read_bytes()  # type: ignore[arg-type]
+    held = hold(content, size=len(content))
+    return held, held
+
+
+def show_again(content: bytes | None) -> inline.Inline | None:
+    """Return what is held as the value of the upload."""
+    return None if content is None else inline.thumbnail(read_image(content))
+
+
+def take_several(sources: Sequence[Any] | None, known: Any) -> tuple[list[Any], Any]:
+    """Read the uploads of a gallery into memory.
+
+    Args:
+        sources: What the gallery holds: new uploads, and pictures taken before.
+        known: What was taken before: bytes by the pictures' names in the gallery.
+
+    Returns:
+        The gallery's new value, and the name of what is taken now.
+
+    Raises:
+        ValueError: If one is no picture, or all together are too large.
+    """
+    kept: dict[str, bytes] = {}
+    shown, used = [], set(known or {})
+    for source in sources or []:
+        if inline.is_inline(source):
+            name = source["orig_name"]
+            if known is None or name not in known:
+                raise FileNotFoundError(name)
+            content = known[name]
+        else:
+            read_image(source)
+            content = Path(source).read_bytes()
+            name = next(n for n in _numbered(Path(source).name) if n not in used)
+        kept[name] = content
+        used.add(name)
+        shown.append({"image": inline.thumbnail(read_image(content), name=name), "caption": None})
+    return shown, hold(kept, size=sum(map(len, kept.values()))) if kept else None
+
+
+def chosen(sources: Sequence[Any] | None, known: Any) -> list[Any]:
+    """Return the pictures that a gallery still shows, as bytes; those not yet taken as they are.
+
+    Raises:
+        FileNotFoundError: If one is no longer held.
+    """
+    found: list[Any] = []
+    for source in sources or []:
+        if not inline.is_inline(source):
+            found.append(source)
+        elif known is None or source["orig_name"] not in known:
+            raise FileNotFoundError(source["orig_name"])
+        else:
+            found.append(known[source["orig_name"]])
+    return found
+
+
+def hold_explanation(explanation: Explanation | None) -> Held | None:
+    """Hold an explanation, to draw it again at another opacity."""
+    if explanation is None:
+        return None
+    size = sum(map(_bytes, explanation.pictures))
+    size += sum(heatmap.values.nbytes for heatmap in explanation.heatmaps)
+    return hold(explanation, size=size)
+
+
+def forget(request: gr.Request) -> None:
+    """Let go of what a visitor holds, when the page is closed."""
+    if request.session_hash is not None:
+        SHELF.close(request.session_hash)
+
+
+def _numbered(name: str) -> Any:
+    yield name
+    number = 2
+    while True:
+        yield f"{number}-{name}"
+        number += 1
+
+
+def _bytes(picture: Any) -> int:
+    if isinstance(picture, bytes):
+        return len(picture)
+    return picture.width * picture.height * 3 if hasattr(picture, "width") else 0

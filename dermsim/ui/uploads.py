@@ -1,0 +1,116 @@
+"""The files that a page has on disk, which is where Gradio puts uploads: few, private, soon gone.
+
+Gradio deletes only files that it remembers, and only by `delete_cache`. Whatever else comes to lie
+in its folder (parts of broken uploads, files of visitors' own copies of components) is found here.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from pathlib import Path
+
+AGE = 40.0
+"""Seconds after which a file that came with a request, or was made for one, is deleted."""
+
+PERIOD = 5.0
+"""Seconds between two looks at the folder. With `AGE` it is well within a minute."""
+
+ROOM = 2**31
+"""Bytes of all uploads on disk at the same time."""
+
+_VARIABLE = "GRADIO_TEMP_DIR"
+
+
+class UploadFolder:
+    """A private folder for what a page must put on disk.
+
+    Attributes:
+        path: The folder; only this user of the machine can look into it.
+        kept: Files that stay: those the page was built with, such as its example pictures.
+        room: Bytes of all other files at the same time.
+    """
+
+    def __init__(self, parent: str | Path | None = None, *, room: int = ROOM) -> None:
+        """Make a folder, which is deleted with this object or when the program ends.
+
+        Args:
+            parent: Where to; None for the system's temporary directory.
+            room: As the attribute.
+        """
+        self.room = room
+        if parent is not None:
+            Path(parent).mkdir(parents=True, exist_ok=True)
+        self.path = Path(tempfile.mkdtemp(prefix="dermsim-uploads-", dir=parent)).resolve()
+        self.kept: set[Path] = set()
+        self._occupied = 0
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        weakref.finalize(self, _remove, self.path, self._owner)
+
+    def keep_all(self) -> None:
+        """Keep the files that are there now."""
+        with self._lock:
+            self.kept.update(self._files())
+
+    def sweep(self, *, age: float = AGE) -> int:
+        """Delete files that have lain here too long, and folders that are left empty.
+
+        Args:
+            age: In seconds, since the file was written, or was put here again.
+
+        Returns:
+            How many bytes are left, without what is kept.
+        """
+        now, left = time.time(), 0
+        for file in self._files() - self.kept:
+            try:
+                found = file.lstat()
+                if now - found.st_ctime > age:
+                    file.unlink()
+                else:
+                    left += found.st_size
+            except FileNotFoundError:
+                continue  # someone else was quicker
+        for folder, _, _ in os.walk(self.path, topdown=False):
+            if Path(folder) != self.path and now - os.lstat(folder).st_ctime > age:
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    continue  # it is not empty
+        with self._lock:
+            self._occupied = left
+        return left
+
+    def admit(self, size: int) -> bool:
+        """Say whether there is room for an upload, and count it from now on."""
+        with self._lock:
+            if self._occupied + size > self.room:
+                return False
+            self._occupied += size
+            return True
+
+    def _files(self) -> set[Path]:
+        return {Path(root, name) for root, _, names in os.walk(self.path) for name in names}
+
+
+def _remove(path: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked process must not take it from its parent
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@functools.cache
+def upload_folder() -> UploadFolder:
+    """Return this program's folder of uploads, and have Gradio use it from now on.
+
+    Gradio's own default is one folder for all programs of a machine, which all of them may read.
+    Where ``GRADIO_TEMP_DIR`` names a folder, it is made inside that.
+    """
+    folder = UploadFolder(os.environ.get(_VARIABLE))
+    os.environ[_VARIABLE] = str(folder.path)
+    return folder

@@ -33,6 +33,11 @@ WHETHER = {
 }
 """Measures of whether the model cares about what maps show, as columns."""
 
+IN_SHORT = {
+    name: {**WHERE, **WHETHER}[name] for name in ("energy", "energy_gain", "road", "road_gain")
+}
+"""What decides whether heatmaps are worth looking at, as columns."""
+
 HOW_ALIKE = {
     "agreement": "agreement with other methods",
     "stability": "stability when turned ↑",
@@ -114,6 +119,22 @@ def explanation_lines(report: ExplanationReport, *, split: str) -> list[str]:
         "lesion alone, its cases being whole photographs:",
         "",
         *_figure_table(REGIONS, report.regions, report.regions_by_class),
+    ]
+
+
+def explanation_digest(report: ExplanationReport) -> list[str]:
+    """Return the lines of the verdict and of one table, for those who will not read the rest.
+
+    Args:
+        report: What was measured.
+    """
+    road = report.maps[GAUSSIAN].figures["road"]
+    return [
+        f"**Explanations.** {verdict(report)} Energy is measured against dermatologists' outlines, "
+        "on n images; ROAD, what is lost with the pixels that a map marks, on up to "
+        f"{report.per_class['removal']} of each diagnosis, {road.n} in all.",
+        "",
+        *_map_table(report.maps, IN_SHORT, named=True),
     ]
 
 

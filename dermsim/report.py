@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from dermsim.explanation_report import ExplanationReport
-from dermsim.explanation_tables import explanation_lines
+from dermsim.explanation_tables import explanation_digest, explanation_lines
 from dermsim.labels import LABELS, MALIGNANT
 from dermsim.metrics import Interval
 from dermsim.storage import check_keys, load_json, save_json
@@ -195,6 +195,20 @@ class Report:
 
     def markdown(self) -> str:
         """Return a paragraph saying what was measured, and the tables of figures."""
+        lines = [*self._headline(), *self._robustness(), *self._subgroup_tables()]
+        if self.explanations is not None:
+            lines += ["", *explanation_lines(self.explanations, split=self.split)]
+        return "\n".join(lines) + "\n"
+
+    def digest(self) -> str:
+        """Return what to read first: the paragraph, one table, and explanations in another."""
+        lines = self._headline()
+        if self.explanations is not None:
+            lines += ["", *explanation_digest(self.explanations)]
+        return "\n".join(lines) + "\n"
+
+    def _headline(self) -> list[str]:
+        """Return the lines of the paragraph and of the table of main figures."""
         lines = [
             f"{self.dataset}, {self.split}: {self.n_images:,} images of {self.n_lesions:,} lesions "
             f"({_present(self.class_counts)}). A label is the most probable diagnosis "
@@ -216,10 +230,7 @@ class Report:
             # as kept in the file, so that a loaded report prints the same table
             value, low, high, n = self.metrics[name].to_dict().values()
             lines.append(f"| {self.title(name)} | {value:.3f} | {low:.3f} to {high:.3f} | {n:,} |")
-        lines += [*self._robustness(), *self._subgroup_tables()]
-        if self.explanations is not None:
-            lines += ["", *explanation_lines(self.explanations, split=self.split)]
-        return "\n".join(lines) + "\n"
+        return lines
 
     @property
     def main_metrics(self) -> tuple[str, ...]:

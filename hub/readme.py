@@ -33,7 +33,7 @@ def with_figures(readme: str, checkpoint: Path) -> str:
     if not (start and end):
         raise ValueError(f"The README lacks the marks {START} and {END}.")
     training = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
-    table = Report.load(checkpoint / "evaluation.json").markdown().strip()
+    figures = Report.load(checkpoint / "evaluation.json").digest().strip()
     begun = training.get("started from")
     made = (
         f"{training['parameters'] / 1e6:.1f} million parameters from "
@@ -43,7 +43,11 @@ def with_figures(readme: str, checkpoint: Path) -> str:
     )
     if begun:
         made += f"\nThe encoder it began with came of {begun}.\n"
-    return f"{before}{START}\n\n{made}\n{table}\n\n{END}{after}"
+    rest = (
+        "Each corruption, sex, age and site, and the rest of what was measured of explanations are "
+        f"on [its card]({(checkpoint / 'README.md').relative_to(ROOT).as_posix()})."
+    )
+    return f"{before}{START}\n\n{made}\n{figures}\n\n{rest}\n\n{END}{after}"
 
 
 def hub_card(checkpoint: Path) -> str:

@@ -12,6 +12,7 @@ from dermsim.explanation_tables import (
     SHORTCUTS,
     WHERE,
     WHETHER,
+    explanation_digest,
     explanation_lines,
     verdict,
 )
@@ -111,6 +112,16 @@ def test_the_verdict_is_plain_either_way():
     won = verdict(make(road_gain=0.06))
     assert "HiResCAM, smooth (energy +0.120, +0.070 to +0.170, ROAD +0.060, +0.010 to" in won
     assert "Grad-CAM" not in won
+
+
+def test_the_digest_has_the_verdict_and_a_row_for_each_kind_of_maps(report):
+    text = "\n".join(explanation_digest(report.explanations))
+    assert verdict(report.explanations) in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len(rows) == 1 + len(report.explanations.maps)
+    digest = report.digest()
+    assert digest.endswith(text + "\n") and "Robustness" not in digest
+    assert all(line in report.markdown() for line in digest.partition("**Expl")[0].splitlines())
 
 
 def test_photographs_that_settings_were_chosen_on_are_said_to_flatter(report):

@@ -73,9 +73,9 @@ def test_training_commands_name_real_options():
 
 def test_the_figures_are_the_checkpoints_own():
     assert with_figures(README, CHECKPOINT) == README
-    table = Report.load(CHECKPOINT / "evaluation.json").markdown().strip()
-    assert table in README
-    assert table in (CHECKPOINT / "README.md").read_text(encoding="utf-8")
+    report = Report.load(CHECKPOINT / "evaluation.json")
+    assert report.digest().strip() in README
+    assert report.markdown().strip() in (CHECKPOINT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_card_is_the_one_that_a_push_would_send():

@@ -165,7 +165,7 @@ def _group(
     return _trace(
         points,
         kind,
-        name=" · ".join(title),
+        name=" · ".join(title).replace(" / ", " /<br>"),  # the longest name, on a narrow screen
         marker=_marker(color=tone),
         customdata=rows.tolist(),
         text=[texts[row] for row in rows],

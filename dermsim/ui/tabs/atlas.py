@@ -37,7 +37,7 @@ class AtlasPage:
         draw: Layout, colour, path or None, the choice of facts, `language` -> Plotly's JSON.
         case: Row or image_id, `language` -> HTML.
         rows: Name of a list, the circled rows, and the choice of facts -> rows.
-        table: Rows -> header and cells.
+        table: Rows, `language` -> header and cells.
         save: Rows, folder -> CSV file.
         agreement: `language` -> HTML.
     """
@@ -46,7 +46,7 @@ class AtlasPage:
     draw: Callable[..., str]
     case: Callable[..., str]
     rows: Callable[..., list[int]]
-    table: Callable[[list[int]], tuple[list[str], list[list[Any]]]]
+    table: Callable[..., tuple[list[str], list[list[Any]]]]
     save: Callable[[list[int], str], Path]
     agreement: Callable[..., str]
 
@@ -68,6 +68,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
             value="dx",
             label=say("atlas.color"),
             elem_id="atlas-color",
+            min_width=200,
             scale=2,
         )
         layout = gr.Radio(
@@ -75,6 +76,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
             value="umap",
             label=say("atlas.layout"),
             elem_id="atlas-layout",
+            min_width=200,
             scale=1,
         )
     with gr.Accordion(say("facts.only_with"), open=False, elem_id="atlas-facts"):
@@ -90,6 +92,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
             value="isolation",
             label=say("atlas.list"),
             elem_id="atlas-list",
+            min_width=240,
             scale=4,
         )
         download = gr.DownloadButton(
@@ -121,7 +124,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
         return PlotData(type="plotly", plot=page.draw(*asked, language=language))
 
     def show(rows: list[int], *, language: str = "en") -> Iterator[tuple[Any, Any, str]]:
-        header, cells = page.table(rows)
+        header, cells = page.table(rows, language=language)
         with tempfile.TemporaryDirectory() as folder:
             saved = str(page.save(rows, folder)) if rows else None
             # Gradio has copied the file into its own cache when it asks for the next value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from dermsim.labels import CODES
 from dermsim.traffic import AccessLog, ServedFolder, UploadLimits, be_discreet
 from dermsim.ui import atlas, callbacks, explaining, render, tabs
 from dermsim.ui.i18n import LANGUAGES, number, say
@@ -48,7 +50,7 @@ _STONE = gr.themes.Color(
     c200="#e6e1d8",
     c300="#d0c9bd",
     c400="#a19b91",
-    c500="#736f69",
+    c500="#6a6660",
     c600="#57554f",
     c700="#3b3f3f",
     c800="#242b2c",
@@ -97,7 +99,7 @@ def build_app(
                 )
             with gr.Column(scale=9, min_width=300):
                 notice = gr.HTML(elem_id="notice")
-                with gr.Tabs():
+                with gr.Tabs(overflow_behavior="wrap"):
                     menus = _place_tabs(engine, upload, notice, bank, pictures)
         app.load(tabs.sentences(_offers_of(engine)), outputs=menus, **tabs.QUIET)
         gr.HTML(tabs.drawn(render.disclaimer), elem_id="disclaimer")
@@ -133,7 +135,7 @@ def launch(
         share=share,
         prevent_thread_lock=True,
         theme=_theme(),
-        head=_style(),
+        head=_head(),
         i18n=app.spoken(),
         footer_links=["api"],
         run_history=False,
@@ -246,13 +248,41 @@ def _offers_of(engine: Callable[[], DermSim]) -> Callable[..., list[Any]]:
     return offers
 
 
-def _style() -> str:
-    """Return the style sheet as part of the page's head.
+def _head() -> str:
+    """Return the style sheet and the script as part of the page's head.
 
     Given as `css_paths`, Gradio would rewrite every selector and lose what it does not know.
     """
-    sheet = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
-    return f"<style>{sheet}</style>"
+    folder = Path(__file__).parent
+    sheet = (folder / "style.css").read_text(encoding="utf-8")
+    script = (folder / "page.js").read_text(encoding="utf-8")
+    constants = "".join(
+        f"const {name} = {json.dumps(texts)};\n" for name, texts in _described().items()
+    )
+    return f'<style>{sheet}</style><script type="module">{constants}{script}</script>'
+
+
+def _described() -> dict[str, dict[str, Any]]:
+    """Return what ``page.js`` says of the pictures, in each language."""
+    images = {
+        "#picture": "wiring.picture",
+        "#evidence": "explain.evidence",
+        "#alike": "explain.alike",
+    }
+    return {
+        "NAMES": {
+            language: {
+                code: say("page.example", language, name=render.name_of(code, language))
+                for code in CODES
+            }
+            for language in LANGUAGES
+        },
+        "IMAGES": {
+            language: {selector: say(key, language) for selector, key in images.items()}
+            for language in LANGUAGES
+        },
+        "MAP": {language: say("atlas.plot", language) for language in LANGUAGES},
+    }
 
 
 def _theme() -> gr.themes.Base:
@@ -270,6 +300,17 @@ def _theme() -> gr.themes.Base:
         body_background_fill_dark="*neutral_950",
         body_text_color="*neutral_800",
         body_text_color_dark="*neutral_100",
+        # all text has a contrast of at least 4.5 with what it stands on (WCAG 2.2, 1.4.3)
+        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued_dark="*neutral_400",
+        block_info_text_color="*neutral_500",
+        block_info_text_color_dark="*neutral_400",
+        block_label_text_color="*neutral_600",
+        block_label_text_color_dark="*neutral_200",
+        block_title_text_color="*neutral_600",
+        block_title_text_color_dark="*neutral_200",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
         block_background_fill="white",
         block_background_fill_dark="*neutral_900",
         block_border_color="*neutral_200",
@@ -281,7 +322,8 @@ def _theme() -> gr.themes.Base:
         input_background_fill_dark="*neutral_950",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
-        button_primary_background_fill_dark="*primary_500",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_700",
         button_primary_text_color="white",
         button_secondary_background_fill="*neutral_100",
         button_secondary_background_fill_dark="*neutral_800",

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.storage import atomic_path
-from dermsim.ui import figures, filters, render
+from dermsim.ui import cards, figures, filters, render
 from dermsim.ui.i18n import number, say
 
 if TYPE_CHECKING:  # it brings heavy libraries, and the page is served while they load
@@ -159,14 +159,19 @@ def listed(engine: DermSim, name: str, circled: Sequence[int], *facts: Any) -> R
     return rows[order][:LISTED].tolist()
 
 
-def rows_table(engine: DermSim, rows: Sequence[int]) -> tuple[list[str], list[list[Any]]]:
-    """Return the header and the cells of cases, at most `LISTED`, for the page."""
+def rows_table(
+    engine: DermSim, rows: Sequence[int], *, language: str = "en"
+) -> tuple[list[str], list[list[Any]]]:
+    """Return the header and the cells of cases, at most `LISTED`, for the page.
+
+    The columns are called as in the CSV file; what stands in them is in the visitor's language.
+    """
     atlas = atlas_of(engine)
     kept = list(rows)[:LISTED]
     known = {*atlas.records.table.column_names, *atlas.map.measures}
     columns = [name for name in SHOWN if name in known]
     cases = _facts(atlas, kept)
-    return columns, [[_cell(case[name]) for name in columns] for case in cases]
+    return columns, [[_cell(name, case[name], language) for name in columns] for case in cases]
 
 
 def count_html(rows: Sequence[int], *, language: str = "en") -> str:
@@ -282,5 +287,7 @@ def _facts(atlas: Atlas, rows: Rows) -> list[dict[str, Any]]:
     ]
 
 
-def _cell(value: object) -> object:
+def _cell(name: str, value: object, language: str) -> object:
+    if isinstance(value, str) and name in cards.WORDS:
+        return cards.fact_word(name, value, language)
     return round(value, 3) if isinstance(value, float) else value

@@ -165,7 +165,7 @@ def _group(
     return _trace(
         points,
         kind,
-        name=" · ".join(title),
+        name=" · ".join(title).replace(" / ", " /<br>"),  # the longest name, on a narrow screen
         marker=_marker(color=tone),
         customdata=rows.tolist(),
         text=[texts[row] for row in rows],
@@ -310,8 +310,9 @@ def case_html(
     )
     others = "".join(cards.neighbor_card(n, pictures, language=language) for n in neighbors)
     return (
-        f'<div class="ds"><div class="ds-atlas-case"><div>{own}</div><div>'
-        f'<h3 class="ds-sub">{say("atlas.most_like", language)}</h3>'
+        f'<div class="ds"><div class="ds-atlas-case"><div>'
+        f'<h2 class="ds-sub">{say("atlas.this_case", language)}</h2>{own}</div><div>'
+        f'<h2 class="ds-sub">{say("atlas.most_like", language)}</h2>'
         f"{cards.census(neighbors, language=language)}"
         f'<div class="ds-cases">{others}</div></div></div></div>'
     )

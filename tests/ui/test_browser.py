@@ -1,8 +1,6 @@
 """The page in a real browser with the network cut off: whatever leaves this host fails."""
 
 import csv
-import shutil
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -11,62 +9,7 @@ from PIL import Image
 from dermsim.data.synthetic import draw_lesion
 from dermsim.explaining import Explaining
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on the path")
-
 NAME = "clover <b>mark</b>"
-
-
-@pytest.fixture(scope="module")
-def address(engine, close):
-    from dermsim.ui.app import build_app, launch
-
-    app = build_app(lambda: engine)
-    yield launch(app, port=None)
-    close(app)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def visit(browser, address):
-    """Open the page as another visitor; afterwards, check that it kept quiet and to itself."""
-    contexts, outside, complaints = [], [], []
-
-    def guard(route):
-        if urlsplit(route.request.url).hostname in ("127.0.0.1", None):
-            return route.continue_()
-        outside.append(route.request.url)
-        return route.abort()
-
-    def open_page(width=1280, height=900):
-        context = browser.new_context(
-            locale="en-US", viewport={"width": width, "height": height}, reduced_motion="reduce"
-        )
-        contexts.append(context)
-        context.route("**/*", guard)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(address, wait_until="domcontentloaded")
-        page.locator("#examples button img").first.wait_for()
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert outside == []
-    assert complaints == []
 
 
 @pytest.fixture(scope="module")

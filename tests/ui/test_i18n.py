@@ -47,3 +47,50 @@ def test_a_missing_translation_or_value_is_refused(tmp_path, monkeypatch):
         i18n.translations()
     monkeypatch.undo()
     i18n.translations.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("value", "spec", "english", "spanish"),
+    [
+        (7511, ",", "7,511", "7.511"),
+        (0.125, ".2f", "0.12", "0,12"),
+        (1234567.5, ",.1f", "1,234,567.5", "1.234.567,5"),
+        (12, ",", "12", "12"),
+    ],
+)
+def test_a_number_is_written_as_its_language_does(value, spec, english, spanish):
+    assert i18n.number(value, spec) == english
+    assert i18n.number(value, spec, "es") == spanish
+
+
+def test_a_text_is_found_by_its_english_wording():
+    assert i18n.phrases()["Your picture"] in ("wiring.picture", "atlas.star")
+    assert not any(key.startswith("errors.") for key in i18n.phrases().values())
+    assert "{count} past cases" not in i18n.phrases()
+
+
+def test_texts_that_differ_in_one_language_only_are_refused(tmp_path, monkeypatch):
+    i18n.translations.cache_clear()
+    monkeypatch.setattr(i18n, "files", lambda _: tmp_path)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.toml").write_text(
+        '[b]\nen = "Save"\nes = "Guardar"\n[c]\nen = "Save"\nes = "Salvar"\n', encoding="utf-8"
+    )
+    with pytest.raises(ValueError, match=r"a\.b and a\.c are one text in English and two"):
+        i18n.phrases()
+    monkeypatch.undo()
+    i18n.translations.cache_clear()
+
+
+def test_the_texts_that_stand_in_the_code_too_are_the_same():
+    from dermsim.labels import DISCLAIMER
+    from dermsim.methods import METHODS
+    from dermsim.ui.cards import WORDS
+
+    english = i18n.translations()["en"]
+    assert english["page.disclaimer"] == DISCLAIMER
+    assert {m.name: m.sentence for m in METHODS.values()} == {
+        name: english[f"methods.{name}"] for name in METHODS
+    }
+    for fact, values in WORDS.items():
+        assert all(f"facts.{fact}_{value.replace(' ', '_')}" in english for value in values)

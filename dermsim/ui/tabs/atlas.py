@@ -38,7 +38,7 @@ class AtlasPage:
         draw: Layout, colour, path or None, the choice of facts, `language` -> Plotly's JSON.
         case: Row or image_id, `language` -> HTML.
         rows: Name of a list, the circled rows, and the choice of facts -> rows.
-        table: Rows -> header and cells.
+        table: Rows, `language` -> header and cells.
         save: Rows, folder -> CSV file.
         agreement: `language` -> HTML.
     """
@@ -47,7 +47,7 @@ class AtlasPage:
     draw: Callable[..., str]
     case: Callable[..., str]
     rows: Callable[..., list[int]]
-    table: Callable[[list[int]], tuple[list[str], list[list[Any]]]]
+    table: Callable[..., tuple[list[str], list[list[Any]]]]
     save: Callable[[list[int], str], Path]
     agreement: Callable[..., str]
 
@@ -69,6 +69,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
             value="dx",
             label=say("atlas.color"),
             elem_id="atlas-color",
+            min_width=200,
             scale=2,
         )
         layout = gr.Radio(
@@ -76,6 +77,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
             value="umap",
             label=say("atlas.layout"),
             elem_id="atlas-layout",
+            min_width=200,
             scale=1,
         )
     with gr.Accordion(say("facts.only_with"), open=False, elem_id="atlas-facts"):
@@ -91,6 +93,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
             value="isolation",
             label=say("atlas.list"),
             elem_id="atlas-list",
+            min_width=240,
             scale=4,
         )
         download = gr.DownloadButton(
@@ -122,7 +125,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
         return PlotData(type="plotly", plot=page.draw(*asked, language=language))
 
     def show(rows: list[int], *, language: str = "en") -> tuple[Any, str]:
-        header, cells = page.table(rows)
+        header, cells = page.table(rows, language=language)
         count = atlas.count_html(rows, language=language)
         return gr.Dataframe(value={"headers": header, "data": cells}), count
 

@@ -39,6 +39,7 @@ def similar_tab(
             step=1,
             label=say("similar.how_many"),
             elem_id="how-many",
+            min_width=220,
             scale=2,
         )
         one_per_lesion = gr.Checkbox(
@@ -46,6 +47,7 @@ def similar_tab(
             label=say("similar.one_per_lesion"),
             info=say("similar.one_per_lesion_why"),
             elem_id="one-per-lesion",
+            min_width=220,
         )
     with gr.Accordion(say("facts.only_with"), open=False, elem_id="similar-facts"):
         facts = fact_menus("similar")

@@ -1,0 +1,143 @@
+"""The page as it is seen, heard and reached by keys, in each language, light and dark."""
+
+import itertools
+
+import pytest
+
+from dermsim.ui.i18n import LANGUAGES, phrases, say, translations
+
+axe_playwright = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+)
+
+WIDTHS = (360, 1280, 1920)
+QUICK = {("light", "en", 1280), ("dark", "es", 360)}
+"""What is looked at in every run; the other combinations are marked slow."""
+
+SETTLED = """() => !document.querySelector(
+  ".generating, .eta-bar, [data-testid=status-tracker] .progress-text")"""
+
+LONGEST = """() => {
+  const all = document.querySelectorAll(".gradio-container *");
+  const styles = [...all].map(e => getComputedStyle(e));
+  const lengths = styles.flatMap(s => [s.animationDuration, s.transitionDuration]);
+  return Math.max(...lengths.join().split(",").map(parseFloat));
+}"""
+"""Seconds that anything on the page takes to move."""
+
+THERE = {"similar": "#cases .ds-case", "atlas": "#atlas-table [role=gridcell]"}
+"""What a tab, by its id, shows when it is ready; of the others, nothing must go on."""
+
+
+def combinations():
+    for case in itertools.product(("light", "dark"), LANGUAGES, WIDTHS):
+        yield pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
+
+
+def english_only() -> set[str]:
+    """What must not be read on a page in Spanish."""
+    spanish = translations()["es"]
+    texts = {text for text, key in phrases().items() if spanish[key] != text}
+    texts.remove(say("masthead.language", "en"))  # the switch calls each language by its own name
+    return {line for text in texts for line in text.split("\n") if "<" not in line}
+
+
+def complaints_of(axe, page) -> list[str]:
+    """What axe finds serious or critical on the page as it is shown."""
+    found = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:120]}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+
+
+def open_tab(page, tab) -> str:
+    name = tab.get_attribute("data-tab-id")
+    tab.click()
+    if name in THERE:
+        page.locator(THERE[name]).first.wait_for()
+    page.wait_for_function(SETTLED)
+    return name
+
+
+@pytest.mark.parametrize(("scheme", "language", "width"), list(combinations()))
+def test_every_tab_is_legible_and_accessible(visit, tmp_path, scheme, language, width):
+    axe = axe_playwright.Axe()
+    page = visit(width, locale=f"{language}-{language.upper()}", scheme=scheme)
+    page.set_default_timeout(120_000)  # the last tab waits for the answers to all others
+    assert page.locator("html").get_attribute("lang") == language
+    assert complaints_of(axe, page) == []
+    page.locator("#examples button").nth(4).click()
+    page.locator("#verdict .ds-verdict").wait_for()
+    page.locator(".ds-facts li").first.wait_for()
+    tabs = page.locator("[role=tab]").all()
+    assert len(tabs) >= 5
+    foreign = english_only() if language == "es" else set()
+    for tab in tabs:
+        assert tab.is_visible()
+        name = open_tab(page, tab)
+        page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+        assert complaints_of(axe, page) == [], name
+        assert foreign & set(page.locator("body").inner_text().splitlines()) == set(), name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert page.locator("#disclaimer").is_visible(), name
+
+
+def test_a_visitor_changes_the_language_and_it_stays(visit):
+    page = visit(locale="es-MX", query="?__theme=dark")
+    page.get_by_role("heading", name=say("classify.seven", "es")).wait_for()
+    page.locator(".ds-facts li").first.wait_for()  # the links now keep the rest of the address
+    link = page.get_by_role("link", name="English")
+    assert (link.get_attribute("lang"), link.get_attribute("hreflang")) == ("en", "en")
+    # followed by another visitor: who leaves a page breaks off what Gradio's client waits for
+    page = visit(locale="es-MX", query=link.get_attribute("href"))
+    page.get_by_role("heading", name=say("classify.seven", "en")).wait_for()
+    page.get_by_role("tab", name=say("tabs.similar", "en")).wait_for()
+    page.locator(".ds-facts").get_by_text("past cases").wait_for()
+    assert page.locator("html").get_attribute("lang") == "en"
+    assert page.locator("[aria-current]").inner_text() == "English"
+    assert "__theme=dark" in page.url
+    assert page.locator(".dark").count() == 1
+
+
+def test_a_refusal_is_told_in_the_visitors_language(visit, tmp_path):
+    letter = tmp_path / "letter.jpg"
+    letter.write_text("Dear doctor")
+    page = visit(locale="es-ES")
+    page.locator("#picture input[type=file]").last.set_input_files(str(letter))
+    page.get_by_test_id("toast-text").get_by_text("letter.jpg no es una imagen").wait_for()
+
+
+def test_the_page_is_worked_by_keys_alone(visit):
+    page = visit()
+    page.locator(".ds-facts li").first.wait_for()
+    reached = []
+
+    def press_until(what: str) -> None:
+        """Press Tab until the element that matches has the focus, and check that it is seen."""
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("document.activeElement.outerHTML.slice(0, 80)"))
+            if page.evaluate("what => document.activeElement.matches(what)", what):
+                outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                assert outline != "none", what
+                return
+        raise AssertionError(f"{what} was not reached, but {reached}")
+
+    press_until(".ds-languages a")
+    press_until("#picture button")
+    press_until("#examples button[aria-label*=Melanoma]")
+    page.keyboard.press("Enter")
+    page.locator("#verdict .ds-verdict").wait_for()
+    press_until("[role=tab][data-tab-id=explain]")
+    page.keyboard.press("Enter")
+    page.locator("#evidence img").nth(1).wait_for()
+    assert page.locator("#evidence img").first.get_attribute("alt") == say("explain.evidence")
+    press_until("#opacity input")
+
+
+def test_nothing_moves_for_who_asked_for_that(visit):
+    page = visit()
+    assert page.evaluate(LONGEST) <= 0.001

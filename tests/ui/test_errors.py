@@ -1,0 +1,149 @@
+"""What the library refuses, as a visitor reads it in Spanish; each refusal is raised for real."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermsim.data.images import read_image
+from dermsim.labels import CODES
+from dermsim.storage import read_arrays, save_arrays
+from dermsim.tasks.enroll import ClassBank
+from dermsim.ui import atlas, callbacks, explaining, filters, i18n
+from dermsim.ui.tabs import wiring
+
+
+@pytest.fixture
+def bank() -> ClassBank:
+    vectors = np.eye(8, dtype=np.float32)[:7]
+    return ClassBank.from_classes(CODES, vectors, [1] * 7, 0.1, fingerprint="ours")
+
+
+def written(folder, name: str, data: bytes) -> str:
+    (folder / name).write_bytes(data)
+    return str(folder / name)
+
+
+def picture(folder, name: str, size: tuple[int, int], mode: str = "RGB") -> str:
+    Image.new(mode, size).save(folder / name)
+    return str(folder / name)
+
+
+def truncated(folder) -> str:
+    whole = picture(folder, "whole.png", (200, 200))
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(whole)
+    with open(whole, "rb") as stream:
+        return written(folder, "half.png", stream.read()[:20_000])
+
+
+def deep(folder) -> str:
+    Image.fromarray(np.full((64, 64), 70_000, np.int32)).save(folder / "deep.tif")
+    return str(folder / "deep.tif")
+
+
+def other_encoders(folder, bank) -> str:
+    bank.enroll("clover", np.eye(8)[7:]).save(folder / "theirs.safetensors")
+    return str(folder / "theirs.safetensors")
+
+
+def no_bank(folder, bank) -> str:
+    path = other_encoders(folder, bank)
+    arrays, facts = read_arrays(path)
+    save_arrays(path, arrays, facts={**facts, "fingerprint": "mine", "old_names": "x"})
+    return path
+
+
+def other_header(folder, bank) -> str:
+    path = folder / "other.safetensors"
+    save_arrays(path, {"x": np.zeros(3)}, facts={"names": ["a"]})
+    return str(path)
+
+
+IMAGES = {
+    "not_an_image": lambda folder: written(folder, "letter.jpg", b"Dear doctor"),
+    "empty_file": lambda folder: written(folder, "nothing.jpg", b""),
+    "damaged": lambda folder: written(folder, "stub.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40),
+    "truncated": truncated,
+    "too_large": lambda folder: picture(folder, "wall.png", (20_000, 9_000), "1"),
+    "too_small": lambda folder: picture(folder, "dot.png", (3, 3)),
+    "too_many_bits": deep,
+}
+
+ACTS = {
+    "not_uploaded": lambda bank: wiring._uploaded("/etc/hostname.png"),
+    "no_picture": lambda bank: explaining.explain_data(None, None, "mel", 1),
+    "no_name": lambda bank: callbacks.enroll(None, bank, " ", ["a.png"]),
+    "no_pictures": lambda bank: callbacks.enroll(None, bank, "clover", []),
+    "too_many_pictures": lambda bank: callbacks.enroll(None, bank, "clover", ["a.png"] * 99),
+    "class_exists": lambda bank: bank.enroll("mel", np.eye(8)[7:]),
+    "class_exists_as": lambda bank: bank.enroll("Melanoma", np.eye(8)[7:]),
+    "class_name": lambda bank: bank.enroll("x" * 999, np.eye(8)[7:]),
+    "none_to_remove": lambda bank: callbacks.remove(bank, "mel"),
+    "likeness_count": lambda bank: callbacks.similar(None, "a.png", 99),
+    "age": lambda bank: filters.where([[], [], [], []], -1, 50),
+    "no_age": lambda bank: filters.where([[], [], [], []], 60, 50),
+    "opacity": lambda bank: explaining.blend(explaining.Explanation((), (), ()), 7),
+}
+
+FILES = {
+    "other_encoder": other_encoders,
+    "no_bank": no_bank,
+    "other_header": other_header,
+    "not_safetensors": lambda folder, bank: written(folder, "x.safetensors", b"Dear doctor"),
+}
+
+ON_THE_MAP = {
+    "no_map_color": lambda engine: atlas.draw(engine, "umap", "age", None),
+    "no_list": lambda engine: atlas.listed(engine, "age", []),
+    "no_case": lambda engine: atlas.case_panel(engine, 10**6),
+    "no_past_case": lambda engine: explaining.compare(engine, "a.png", "SYN_x"),
+}
+
+
+def check(key: str, refused) -> None:
+    """The refusal is known by this key, and Spanish says it in these words."""
+    sentence = str(refused.value)
+    said = i18n.refusal(sentence, "es")
+    assert said != sentence, sentence
+    spanish = i18n.translations()["es"][f"errors.{key}"]
+    assert i18n._pattern(spanish).fullmatch(said), f"{said!r} is not {spanish!r}"
+
+
+@pytest.mark.parametrize("key", IMAGES)
+def test_a_picture_is_refused_in_spanish(key, tmp_path):
+    path = IMAGES[key](tmp_path)
+    with pytest.raises(ValueError) as refused:
+        read_image(path)
+    check(key, refused)
+    assert path.rsplit("/", 1)[1] in i18n.refusal(str(refused.value), "es")
+
+
+@pytest.mark.parametrize("key", ACTS)
+def test_an_act_is_refused_in_spanish(key, bank):
+    with pytest.raises(ValueError) as refused:
+        ACTS[key](bank)
+    check(key, refused)
+
+
+@pytest.mark.parametrize("key", FILES)
+def test_a_file_of_classes_is_refused_in_spanish(key, bank, tmp_path):
+    with pytest.raises(ValueError) as refused:
+        ClassBank.load(FILES[key](tmp_path, bank), fingerprint="mine")
+    check(key, refused)
+
+
+@pytest.mark.parametrize("key", ON_THE_MAP)
+def test_the_map_refuses_in_spanish(key, engine):
+    with pytest.raises(ValueError) as refused:
+        ON_THE_MAP[key](engine)
+    check(key, refused)
+
+
+def test_every_known_refusal_is_raised_here():
+    known = {key for key in i18n.translations()["en"] if key.startswith("errors.")}
+    assert known == {f"errors.{key}" for key in [*IMAGES, *ACTS, *FILES, *ON_THE_MAP]}
+
+
+def test_what_is_not_known_is_told_in_english():
+    assert i18n.refusal("The moon is full.", "es") == "The moon is full."
+    assert i18n.refusal("There is no picture yet: add one first.", "en").startswith("There is no")

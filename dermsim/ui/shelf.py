@@ -144,4 +144,4 @@ class Shelf:
             for number, place in list(self._places.items()):
                 if place.until <= now:
                     self._places.pop(number, None)
-            self._closed &= {place.session for place in list(self._places.values())}  # type: ignore[arg-type]
+            self._closed &= {place.session for place in list(self._places.values())}

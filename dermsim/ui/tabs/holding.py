@@ -23,6 +23,14 @@ from dermsim.ui.shelf import Held, Shelf
 SHELF = Shelf()
 """What the visitors of all pages of this program hold."""
 
+AT_ONCE: dict[str, Any] = {
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    "preprocess": False,
+    "concurrency_limit": None,
+}
+"""For listeners that read uploads: nobody waits for their turn while the file is growing old."""
+
 INLINE: dict[str, Any] = {"postprocess": False}
 """For listeners that return values of `dermsim.ui.inline`."""
 

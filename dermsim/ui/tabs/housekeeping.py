@@ -72,7 +72,7 @@ def be_discreet() -> None:
     """
     for module in _PRINTING:
         if hasattr(module, "traceback"):
-            module.traceback = Discretion()  # type: ignore[assignment]
+            module.traceback = Discretion()  # type: ignore[attr-defined]
     for module in _TALKING:
         module.print = _say_nothing  # type: ignore[attr-defined]
 

@@ -15,6 +15,7 @@ from dermsim.traffic import (
     UploadLimits,
     be_discreet,
     note_error,
+    show_access,
 )
 
 SECRET = "mrs-miller-left-arm"
@@ -81,6 +82,18 @@ def test_a_request_that_fails_is_a_500_in_the_log_and_goes_on_failing(lines):
 def test_what_is_no_request_is_not_logged(lines):
     assert ask(AccessLog(hello), kind="lifespan") is None
     assert lines() == []
+
+
+def test_lines_are_shown_when_asked_for(capsys, monkeypatch):
+    monkeypatch.setattr(ACCESS, "handlers", [])
+    monkeypatch.setattr(ACCESS, "propagate", True)
+    level = ACCESS.level
+    try:
+        show_access()
+        ask(AccessLog(hello), route="/")
+    finally:
+        ACCESS.setLevel(level)
+    assert " GET / 200 5 B " in capsys.readouterr().err
 
 
 def fail():

@@ -73,9 +73,13 @@ def test_what_is_no_picture_is_refused_by_its_name_and_nothing_is_held(upload):
 
 def test_the_last_good_picture_is_shown_again_from_memory(upload):
     held = take(upload())[0]
-    shown = wiring.sentences(holding.show_again)(held)
+    upload_folder().sweep(age=-1)
+    shown, name = holding.show_again(held)
     assert inline.is_inline(shown)
-    assert wiring.sentences(holding.show_again)(None) is None
+    assert name is held
+    assert holding.show_again(None) == (None, None)
+    holding.SHELF._places.clear()
+    assert holding.show_again(held) == (None, None)
 
 
 def test_who_comes_too_late_is_told_so(upload):

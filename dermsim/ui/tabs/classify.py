@@ -37,7 +37,7 @@ def classify_tab(
 
     held = [path, last_good]
     taken = upload.change(sentences(take), upload, held, **AT_ONCE)
-    taken.failure(sentences(show_again), last_good, upload, **QUIET, **INLINE)
+    taken.failure(show_again, last_good, [upload, path], **QUIET, **INLINE)
     accepted = taken.success(sentences(classify), path, [notice, panel], **ON_PAGE)
     add_endpoint("classify", data, [upload], [gr.JSON(visible=False)])
     return Picture(upload, path, accepted)

@@ -26,9 +26,12 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
     from dermsim.checkpoint import local_folder
+    from dermsim.traffic import show_access
     from dermsim.ui.app import build_app, launch
     from dermsim.ui.callbacks import dataset_pictures
 
+    if options.access_log:
+        show_access()
     engine: Future[DermSim] = Future()
     try:
         folder = local_folder(options.model)
@@ -52,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dataset", help="where the past cases' pictures are: folder or Hub id")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on")
+    parser.add_argument("--access-log", action="store_true", help="log sizes and times of requests")
     parser.add_argument("--share", action="store_true", help="open a public tunnel through Gradio")
     return parser
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import gradio as gr
 
 from dermsim.ui import render
-from dermsim.ui.tabs.holding import INLINE, show_again, take
+from dermsim.ui.tabs.holding import AT_ONCE, INLINE, show_again, take
 from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, sentences
 
@@ -37,8 +37,8 @@ def classify_tab(
     path, last_good = gr.State(None), gr.State(None)
 
     held = [path, last_good]
-    taken = upload.change(sentences(take), upload, held, **QUIET, preprocess=False, queue=False)
-    taken.failure(sentences(show_again), last_good, upload, **QUIET, **INLINE)
+    taken = upload.change(sentences(take), upload, held, **AT_ONCE)
+    taken.failure(show_again, last_good, [upload, path], **QUIET, **INLINE)
     accepted = taken.success(sentences(classify), path, [notice, panel], **ON_PAGE)
     add_endpoint("classify", data, [upload], [gr.JSON(visible=False)])
     return Picture(upload, path, accepted)

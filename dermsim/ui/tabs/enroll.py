@@ -10,9 +10,9 @@ import gradio as gr
 
 from dermsim.ui import callbacks, inline, render
 from dermsim.ui.i18n import say
-from dermsim.ui.tabs.holding import INLINE, chosen, take_several
+from dermsim.ui.tabs.holding import AT_ONCE, INLINE, chosen, take_several
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, sentences
+from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, sentences
 
 
 def enroll_tab(
@@ -42,12 +42,8 @@ def enroll_tab(
             result = gr.HTML(drawn(callbacks.nothing_compared), elem_id="comparison")
 
     taught = gr.State(None)
-    pictures.upload(
-        sentences(take_several),
-        [pictures, taught],
-        [pictures, taught],
-        **{**QUIET, **INLINE, "preprocess": False},
-    )
+    held = [pictures, taught]
+    pictures.upload(sentences(take_several), held, held, **AT_ONCE, **INLINE)
     form = [bank, name, pictures]
     changes = [
         submit.click(sentences(_teacher(enroll)), [*form, taught], [*form, taught], **ON_PAGE),

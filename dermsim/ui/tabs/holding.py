@@ -23,6 +23,14 @@ from dermsim.ui.shelf import Held, Shelf
 SHELF = Shelf()
 """What the visitors of all pages of this program hold."""
 
+AT_ONCE: dict[str, Any] = {
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    "preprocess": False,
+    "concurrency_limit": None,
+}
+"""For listeners that read uploads: nobody waits for their turn while the file is growing old."""
+
 INLINE: dict[str, Any] = {"postprocess": False}
 """For listeners that return values of `dermsim.ui.inline`."""
 
@@ -60,9 +68,23 @@ def take(source: str | inline.Inline | None) -> tuple[Any, Any]:
     return held, held
 
 
-def show_again(content: bytes | None) -> inline.Inline | None:
-    """Return what is held as the value of the upload."""
-    return None if content is None else inline.thumbnail(read_image(content))
+def show_again(held: Held | None) -> tuple[inline.Inline | None, Held | None]:
+    """Put the last good picture back after one was refused.
+
+    Args:
+        held: Its name; None where there was none.
+
+    Returns:
+        The value of the upload, and the name for the state of the picture; None for both where
+        there is nothing to put back any more.
+    """
+    if held is None:
+        return None, None
+    try:
+        content = SHELF.get(held)
+    except FileNotFoundError:
+        return None, None
+    return inline.thumbnail(read_image(content)), held
 
 
 def take_several(sources: Sequence[Any] | None, known: Any) -> tuple[list[Any], Any]:

@@ -16,7 +16,7 @@ import gradio.utils
 
 from dermsim.traffic import Discretion, note_error
 from dermsim.ui.tabs.holding import SHELF
-from dermsim.ui.uploads import PERIOD, upload_folder
+from dermsim.ui.uploads import AGE, PERIOD, upload_folder
 
 _PRINTING = (gradio.queueing, gradio.routes, gradio.route_utils, gradio.utils)
 _TALKING = (gradio.queueing, gradio.routes, gradio.processing_utils)
@@ -57,7 +57,7 @@ def tidy(app: Any) -> None:
     Args:
         app: Gradio's server.
     """
-    upload_folder().sweep()
+    upload_folder().sweep(age=AGE)
     SHELF.sweep()
     for session in list(app.state_holder.session_data.values()):
         for config in list(session.config_values.values()):
@@ -72,7 +72,7 @@ def be_discreet() -> None:
     """
     for module in _PRINTING:
         if hasattr(module, "traceback"):
-            setattr(module, "traceback", Discretion())  # noqa: B010 types know no such name
+            module.traceback = Discretion()  # type: ignore[attr-defined]
     for module in _TALKING:
         module.print = _say_nothing  # type: ignore[attr-defined]
 

@@ -1,0 +1,389 @@
+"""Many visitors at the same time: errors, answers mixed up, memory, and what sharing passes gains.
+
+Starts the app on a free port of this machine. Each visitor has a picture of its own, asks one verb
+after the other for as long as the run lasts, and holds every answer against its own reference,
+which was computed here with the same checkpoint before. Before the crowd comes, one visitor alone
+asks the same verbs one at a time: that is what throughput is compared with.
+
+The page's endpoints are asked, and REST's where the app answers ``GET /api/health``.
+
+    python benchmarks/bench_load.py [--model FOLDER] [--clients 64] [--seconds 60]
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
+
+import httpx
+import numpy as np
+import torch
+
+from dermsim.data.synthetic import draw_lesion
+from dermsim.engine import DermSim
+from dermsim.labels import CODES
+
+ROOT = Path(__file__).resolve().parent.parent
+TOLERANCE = 2e-5
+"""How far a number may be from its reference: well above rounding, well below another picture's."""
+
+PATIENCE = 300
+"""Seconds after which an app, or an answer, is given up."""
+
+CASES = 3
+MIX = {"predict": 4, "similar": 3, "compare": 2, "embed": 2, "explain": 1}
+"""How often each verb is asked, as far as the app has it."""
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who asks.
+
+    Attributes:
+        name: Of the visitor's picture and session.
+        picture: The bytes of a PNG.
+        reference: By verb, the numbers that an answer must hold.
+    """
+
+    name: str
+    picture: bytes
+    reference: dict[str, np.ndarray]
+
+
+class WrongAnswerError(Exception):
+    """An answer that is not the visitor's own."""
+
+
+Verb = Callable[[httpx.Client, Visitor], np.ndarray]
+"""Asks for a visitor, and returns the numbers of the answer that `Visitor.reference` holds."""
+
+
+# -- visitors -------------------------------------------------------------------------------------
+
+
+def make_visitors(engine: DermSim, count: int) -> list[Visitor]:
+    """Draw a picture for each visitor and compute its answers.
+
+    Raises:
+        RuntimeError: If two visitors' embeddings, or the likenesses or probabilities computed from
+            them of more than one pair in twenty, are too alike for a mix-up to be noticed.
+    """
+    visitors = []
+    for number in range(count):
+        lesion = draw_lesion(CODES[number % len(CODES)], seed=number, size=(600, 450))
+        buffer = io.BytesIO()
+        lesion.save(buffer, "PNG")
+        prediction = engine.predict(lesion)[0]
+        bank = engine.class_bank()
+        embedding = engine.embed(lesion)
+        cases = engine.gallery.search(embedding, CASES, one_per_lesion=True)[0]
+        compared = bank.predict(engine.embed(lesion, space=bank.space.name))[0]
+        reference = {
+            "predict": np.array(list(prediction.probabilities.values())),
+            "similar": np.array([case.similarity for case in cases]),
+            "compare": np.array(list(compared.values())),
+            "embed": embedding[0],
+            "explain": np.array([engine.explain(lesion, target="mel").score]),
+        }
+        visitors.append(Visitor(f"visitor-{number}", buffer.getvalue(), reference))
+    pairs = np.triu_indices(count, 1)
+    for verb, share in (("embed", 0.0), ("similar", 0.05), ("compare", 0.05)):
+        rows = np.stack([visitor.reference[verb] for visitor in visitors])
+        gaps = np.abs(rows[:, None] - rows[None]).max(axis=2)[pairs]
+        if count > 1 and np.quantile(gaps, share) < 3 * TOLERANCE:
+            raise RuntimeError(f"two visitors' answers to {verb} are too alike to tell them apart")
+    return visitors
+
+
+def check(visitor: Visitor, verb: str, answer: np.ndarray) -> None:
+    """Hold an answer against the visitor's own reference.
+
+    Raises:
+        WrongAnswerError: If it is another's.
+    """
+    expected = visitor.reference[verb]
+    if answer.shape != expected.shape or np.abs(answer - expected).max() > TOLERANCE:
+        raise WrongAnswerError(f"{visitor.name} got another's answer to {verb}")
+
+
+# -- verbs ----------------------------------------------------------------------------------------
+
+
+def page_verbs() -> dict[str, Verb]:
+    """Return the verbs of the page's endpoints."""
+
+    def call(http: httpx.Client, visitor: Visitor, endpoint: str, *options: Any) -> list[Any]:
+        file = {"files": (f"{visitor.name}.png", visitor.picture)}
+        (path,) = http.post("/gradio_api/upload", files=file).raise_for_status().json()
+        picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        body = {"data": [picture, *options], "session_hash": visitor.name}
+        asked = http.post(f"/gradio_api/call/{endpoint}", json=body).raise_for_status().json()
+        stream = http.get(f"/gradio_api/call/{endpoint}/{asked['event_id']}").raise_for_status()
+        last = stream.text.strip().split("\n\n")[-1]
+        if not last.startswith("event: complete"):
+            raise RuntimeError(f"{endpoint} answered {last!r}")
+        return json.loads(last.partition("data: ")[2])
+
+    def predict(http: httpx.Client, visitor: Visitor) -> np.ndarray:
+        return np.array(list(call(http, visitor, "classify")[0]["probabilities"].values()))
+
+    def similar(http: httpx.Client, visitor: Visitor) -> np.ndarray:
+        cases = call(http, visitor, "similar", CASES)[0]
+        return np.array([case["similarity"] for case in cases])
+
+    def compare(http: httpx.Client, visitor: Visitor) -> np.ndarray:
+        return np.array(list(call(http, visitor, "compare")[0].values()))
+
+    def explain(http: httpx.Client, visitor: Visitor) -> np.ndarray:
+        options = ("mel", 0.5, "gradcam", "", False, False)
+        return np.array([call(http, visitor, "explain", *options)[1]["score"]])
+
+    return {"predict": predict, "similar": similar, "compare": compare, "explain": explain}
+
+
+def rest_verbs() -> dict[str, Verb]:
+    """Return the verbs of REST."""
+
+    def post(http: httpx.Client, visitor: Visitor, verb: str, **options: Any) -> dict[str, Any]:
+        files = {"images": (f"{visitor.name}.png", visitor.picture)}
+        answer = http.post(f"/api/v1/{verb}", files=files, data=options)
+        return answer.raise_for_status().json()
+
+    def predict(http: httpx.Client, visitor: Visitor) -> np.ndarray:
+        found = post(http, visitor, "predict")["results"][0]["probabilities"]
+        return np.array([found[code] for code in CODES])
+
+    def similar(http: httpx.Client, visitor: Visitor) -> np.ndarray:
+        found = post(http, visitor, "similar", k=CASES, one_per_lesion=True)["results"][0]
+        return np.array([case["similarity"] for case in found["neighbors"]])
+
+    def embed(http: httpx.Client, visitor: Visitor) -> np.ndarray:
+        return np.array(post(http, visitor, "embed")["embeddings"][0])
+
+    return {"predict": predict, "similar": similar, "embed": embed}
+
+
+def find_verbs(address: str) -> dict[str, Verb]:
+    """Return the verbs that an app answers, each by a name that begins with that of `MIX`."""
+    verbs = {f"{name} (page)": verb for name, verb in page_verbs().items()}
+    if httpx.get(f"{address}/api/health", timeout=PATIENCE).status_code == 200:
+        verbs |= {f"{name} (REST)": verb for name, verb in rest_verbs().items()}
+    return verbs
+
+
+# -- the run --------------------------------------------------------------------------------------
+
+
+@dataclass
+class Run:
+    """What a run found.
+
+    Attributes:
+        seconds: How long it took.
+        latencies: Seconds of each answer, by verb.
+        errors: How often each error came.
+        mixed: How many answers were another's.
+        memory: Resident bytes of the server, from time to time.
+    """
+
+    seconds: float = 0.0
+    latencies: dict[str, list[float]] = field(default_factory=dict)
+    errors: Counter[str] = field(default_factory=Counter)
+    mixed: int = 0
+    memory: list[int] = field(default_factory=list)
+
+    @property
+    def answers(self) -> int:
+        """How many answers came."""
+        return sum(map(len, self.latencies.values()))
+
+    @property
+    def throughput(self) -> float:
+        """Answers per second."""
+        return self.answers / self.seconds
+
+    def percentile(self, share: float) -> float:
+        """Return the seconds within which a share in [0, 100] of the answers came."""
+        return float(np.percentile([s for found in self.latencies.values() for s in found], share))
+
+    def drift(self) -> float:
+        """Return how much the memory grew between the first quarter and the end, as a share."""
+        samples = self.memory
+        begin = len(samples) // 4
+        width = max(1, len(samples) // 10)
+        early, late = samples[begin : begin + width], samples[-width:]
+        return statistics.mean(late) / statistics.mean(early) - 1
+
+
+def load(
+    address: str,
+    visitors: Sequence[Visitor],
+    *,
+    seconds: float,
+    process: int | None = None,
+    verbs: dict[str, Verb] | None = None,
+) -> Run:
+    """Let all visitors ask at the same time.
+
+    Args:
+        address: Of the app.
+        visitors: Who asks, each in a thread.
+        seconds: After so long nobody asks again.
+        process: The server's, whose memory is watched; None for nobody's.
+        verbs: What they ask; None for all that the app answers.
+    """
+    asked = find_verbs(address) if verbs is None else verbs
+    run, lock = Run(latencies={name: [] for name in asked}), threading.Lock()
+    weights = np.array([MIX[name.split()[0]] for name in asked], float)
+    names, shares = list(asked), weights / weights.sum()
+    started = time.perf_counter()
+    end = started + seconds
+
+    def visit(number: int, visitor: Visitor) -> None:
+        random = np.random.default_rng(number)
+        with httpx.Client(base_url=address, timeout=PATIENCE) as http:
+            while time.perf_counter() < end:
+                name = names[random.choice(len(names), p=shares)]
+                began = time.perf_counter()
+                try:
+                    check(visitor, name.split()[0], asked[name](http, visitor))
+                except WrongAnswerError:
+                    with lock:
+                        run.mixed += 1
+                except Exception as error:  # whatever it is, the bar is that there is none
+                    with lock:
+                        run.errors[f"{name}: {type(error).__name__}: {str(error)[:120]}"] += 1
+                else:
+                    with lock:
+                        run.latencies[name].append(time.perf_counter() - began)
+
+    threads = [
+        threading.Thread(target=visit, args=(number, visitor), daemon=True)
+        for number, visitor in enumerate(visitors)
+    ]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        if process is not None:
+            run.memory.append(resident(process))
+        time.sleep(0.2)
+    run.seconds = time.perf_counter() - started
+    return run
+
+
+def resident(process: int) -> int:
+    """Return a process's resident memory in bytes, as Linux counts it."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/{process}/status does not say VmRSS")
+
+
+@contextmanager
+def served(model: str | None) -> Iterator[tuple[str, int]]:
+    """Start the app on a free port; give its address and process, and stop it afterwards.
+
+    Raises:
+        RuntimeError: If it stops, or does not answer within `PATIENCE`.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        "app.py",
+        "--port",
+        str(port),
+        *(["--model", model] if model else []),
+    ]
+    environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
+    address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE
+    app = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        while not answers(address):
+            if app.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{' '.join(command)} did not answer")
+            time.sleep(0.1)
+        yield address, app.pid
+    finally:
+        app.terminate()
+        app.wait(timeout=30)
+
+
+def answers(address: str) -> bool:
+    """Tell whether a page is served."""
+    try:
+        return httpx.get(address, timeout=10).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def forward_pass(engine: DermSim, repetitions: int = 30) -> float:
+    """Return the median seconds of the encoder's bare forward pass of one image."""
+    side = engine.processor.crop_size["height"]
+    image = torch.zeros(1, 3, side, side, device=engine.model.device)
+    times = []
+    for _ in range(repetitions + 3):
+        began = time.perf_counter()
+        with torch.inference_mode():
+            engine.model(image)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[3:])
+
+
+def main() -> None:
+    """Print what the run found as a Markdown table; fail if an answer was wrong or missing."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--model", help="checkpoint folder or Hub id, else the app's own")
+    parser.add_argument("--clients", type=int, default=64, help="visitors at the same time")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long they ask")
+    options = parser.parse_args()
+    engine = DermSim.from_pretrained(options.model or ROOT / "hub" / "dermsim-ham10000")
+    visitors = make_visitors(engine, options.clients)
+    bare = forward_pass(engine)
+    with served(options.model) as (address, process):
+        load(address, visitors[:1], seconds=0.1)  # until the checkpoint is loaded
+        load(address, visitors, seconds=options.seconds / 6)
+        alone = load(address, visitors[:1], seconds=options.seconds / 3)
+        crowd = load(address, visitors, seconds=options.seconds, process=process)
+    report(alone, crowd, bare=bare, clients=options.clients)
+    sys.exit(1 if crowd.errors or crowd.mixed or alone.errors or alone.mixed else 0)
+
+
+def report(alone: Run, crowd: Run, *, bare: float, clients: int) -> None:
+    """Print the table."""
+    queue = bare * clients
+    print(f"| {clients} visitors for {crowd.seconds:.0f} s | |")
+    print("|---|---|")
+    print(f"| answers | {crowd.answers:,} |")
+    print(f"| errors | {crowd.errors.total()} |")
+    print(f"| answers mixed up | {crowd.mixed} |")
+    print(f"| throughput / one at a time | {crowd.throughput / alone.throughput:.2f} |")
+    print(f"| p50 / (bare forward pass x visitors) | {crowd.percentile(50) / queue:.2f} |")
+    print(f"| p95 / (bare forward pass x visitors) | {crowd.percentile(95) / queue:.2f} |")
+    print(f"| memory at the end / after a quarter | {1 + crowd.drift():.3f} |")
+    print(f"| resident memory at the end | {crowd.memory[-1] / 2**20:.0f} MiB |")
+    for name, found in crowd.latencies.items():
+        print(f"| answers to {name} | {len(found):,} |")
+    for error, count in crowd.errors.most_common(5):
+        print(f"{count} x {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The load benchmark, short: no error, nothing mixed up, and a mix-up would be noticed."""
+
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def bench():
+    path = Path(__file__).parents[1] / "benchmarks" / "bench_load.py"
+    spec = importlib.util.spec_from_file_location("bench_load", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["bench_load"] = module  # where its dataclasses look for their annotations
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["bench_load"]
+
+
+@pytest.fixture(scope="module")
+def visitors(bench, engine):
+    return bench.make_visitors(engine, 12)
+
+
+def test_a_dozen_visitors_each_get_their_own_answers(bench, visitors, checkpoint):
+    with bench.served(str(checkpoint)) as (address, process):
+        bench.load(address, visitors[:1], seconds=0.1)
+        run = bench.load(address, visitors, seconds=15, process=process)
+        swapped = [
+            dataclasses.replace(visitor, reference=other.reference)
+            for visitor, other in zip(visitors[:2], visitors[1::-1], strict=True)
+        ]
+        wrong = bench.load(address, swapped, seconds=1)
+        broken = [dataclasses.replace(visitors[0], picture=b"Dear doctor")]
+        refused = bench.load(address, broken, seconds=0.1)
+    assert not run.errors
+    assert run.mixed == 0
+    assert run.answers >= len(visitors)
+    assert {name for name, found in run.latencies.items() if found} == set(run.latencies)
+    assert len(run.memory) > 5 and min(run.memory) > 0
+    assert wrong.mixed > 0
+    assert refused.errors.total() == 1 and refused.answers == 0
+
+
+def test_figures_of_a_run(bench, capsys):
+    memory = [100] * 10 + [110] * 30
+    crowd = bench.Run(seconds=10, latencies={"a": [1.0] * 19, "b": [3.0]}, memory=memory)
+    alone = bench.Run(seconds=10, latencies={"a": [1.0] * 5})
+    assert (crowd.answers, crowd.throughput, crowd.percentile(50)) == (20, 2.0, 1.0)
+    assert crowd.drift() == pytest.approx(0)
+    assert bench.Run(memory=[100] * 40 + [105] * 10).drift() == pytest.approx(0.05)
+    bench.report(alone, crowd, bare=0.01, clients=50)
+    table = capsys.readouterr().out
+    assert "| throughput / one at a time | 4.00 |" in table
+    assert "| p50 / (bare forward pass x visitors) | 2.00 |" in table
+
+
+def test_visitors_that_cannot_be_told_apart_are_refused(bench, engine, monkeypatch):
+    lesion = bench.draw_lesion("mel", seed=0, size=(60, 45))
+    monkeypatch.setattr(bench, "draw_lesion", lambda *_, **__: lesion)
+    with pytest.raises(RuntimeError, match="too alike to tell them apart"):
+        bench.make_visitors(engine, 2)
+
+
+def test_another_visitors_answer_is_wrong(bench, visitors):
+    one, other = visitors[:2]
+    bench.check(one, "embed", one.reference["embed"] + 1e-6)
+    for answer in (other.reference["embed"], one.reference["embed"][:3], np.zeros(0)):
+        with pytest.raises(bench.WrongAnswerError, match="visitor-0 got another's answer to embed"):
+            bench.check(one, "embed", answer)

@@ -1,0 +1,122 @@
+import copy
+import gc
+import threading
+
+import pytest
+
+from dermsim.ui.shelf import Shelf
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def shelf(clock):
+    return Shelf(most=100, grace=30, longest=1000, returned=300, clock=clock)
+
+
+def test_a_thing_is_found_by_its_name_and_by_no_other(shelf):
+    one, other = shelf.put("a", size=1), shelf.put("b", size=1)
+    assert (shelf.get(one), shelf.get(other)) == ("a", "b")
+    assert copy.deepcopy(one) is one
+    assert copy.deepcopy({"state": [one]})["state"][0] is one
+
+
+def test_a_thing_goes_when_its_name_is_forgotten(shelf):
+    held = shelf.put("a", size=10)
+    copied = copy.deepcopy(held)
+    del held
+    gc.collect()
+    assert shelf.get(copied) == "a"
+    del copied
+    gc.collect()
+    assert (len(shelf), shelf.size) == (0, 0)
+
+
+def test_the_least_recently_used_make_room(shelf):
+    one, two = shelf.put(0, size=40), shelf.put(1, size=40)
+    shelf.get(one)
+    three = shelf.put(2, size=40)
+    assert shelf.size == 80
+    with pytest.raises(FileNotFoundError):
+        shelf.get(two)
+    assert (shelf.get(one), shelf.get(three)) == (0, 2)
+
+
+def test_what_is_larger_than_the_shelf_is_refused_and_nothing_is_dropped_for_it(shelf):
+    held = shelf.put("a", size=100)
+    with pytest.raises(ValueError, match="take fewer or smaller files"):
+        shelf.put("b", size=101)
+    assert shelf.get(held) == "a"
+
+
+def test_an_hour_with_the_page_open_is_not_too_long(shelf, clock):
+    held = shelf.put("a", size=1, session="s")
+    for _ in range(5):
+        clock.now += 999
+        shelf.sweep()
+        assert shelf.get(held) == "a"
+    clock.now += 1000
+    with pytest.raises(FileNotFoundError):
+        shelf.get(held)
+    assert len(shelf) == 0
+
+
+def test_a_closed_page_is_forgotten_within_the_grace_and_others_are_not(shelf, clock):
+    mine, yours = shelf.put("a", size=1, session="me"), shelf.put("b", size=1, session="you")
+    shelf.close("me")
+    clock.now += 29
+    shelf.sweep()
+    assert len(shelf) == 2
+    clock.now += 1
+    shelf.sweep()
+    assert len(shelf) == 1
+    with pytest.raises(FileNotFoundError):
+        shelf.get(mine)
+    assert shelf.get(yours) == "b"
+
+
+def test_who_comes_back_within_the_grace_keeps_it_for_a_while(shelf, clock):
+    held = shelf.put("a", size=1, session="me")
+    shelf.close("me")
+    clock.now += 20
+    assert shelf.get(held) == "a"
+    clock.now += 299
+    shelf.sweep()
+    assert shelf.get(held) == "a"
+    clock.now += 300
+    shelf.sweep()
+    assert len(shelf) == 0
+    again = shelf.put("b", size=1, session="me")  # a session of the same name begins anew
+    clock.now += 999
+    assert shelf.get(again) == "b"
+
+
+def test_threads_put_and_get_at_the_same_time(shelf):
+    wrong = []
+
+    def visitor(number):
+        for n in range(200):
+            held = shelf.put((number, n), size=1, session=str(number))
+            if shelf.get(held) != (number, n):
+                wrong.append((number, n))
+            shelf.sweep()
+
+    threads = [threading.Thread(target=visitor, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    gc.collect()
+    assert wrong == []
+    assert len(shelf) == 0

@@ -1,0 +1,75 @@
+import gc
+import os
+import stat
+
+import pytest
+
+from dermsim.ui.uploads import AGE, PERIOD, UploadFolder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return UploadFolder(tmp_path / "parent", room=100)
+
+
+def write(folder, name, content=b"12345"):
+    path = folder.path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_nobody_else_may_look_into_it(folder, tmp_path):
+    assert folder.path.parent == (tmp_path / "parent").resolve()
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+
+
+def test_old_files_go_with_their_folders_and_what_was_kept_stays(folder):
+    example = write(folder, "abc/example.png")
+    folder.keep_all()
+    used, loose = write(folder, "def/lesion.png"), write(folder, "tmp123")
+    assert folder.sweep(age=60) == 10
+    assert used.exists() and loose.exists()
+    assert folder.sweep(age=-1) == 0
+    assert not used.parent.exists() and not loose.exists()
+    assert example.read_bytes() == b"12345"
+
+
+def test_a_link_is_deleted_and_not_what_it_points_to(folder, tmp_path):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (folder.path / "link").symlink_to(mine)
+    folder.sweep(age=-1)
+    assert not (folder.path / "link").is_symlink()
+    assert mine.read_text() == "mine"
+
+
+def test_it_is_full_until_it_is_swept(folder):
+    assert folder.admit(60)
+    assert not folder.admit(41)
+    assert folder.admit(40)
+    assert not folder.admit(1)
+    write(folder, "a", b"x" * 30)
+    folder.sweep(age=60)
+    assert folder.admit(70)
+    assert not folder.admit(1)
+
+
+def test_a_file_is_gone_within_a_minute():
+    assert AGE + 2 * PERIOD <= 50
+
+
+def test_it_goes_with_its_owner_but_not_with_a_forked_process(tmp_path):
+    folder = UploadFolder(tmp_path)
+    path = folder.path
+    if hasattr(os, "fork"):
+        child = os.fork()
+        if child == 0:
+            del folder
+            gc.collect()
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert path.is_dir()
+    del folder
+    gc.collect()
+    assert not path.exists()

@@ -7,6 +7,8 @@ page, and `workers` serves REST alone from several processes.
 """
 
 from dermsim.serve.app import build_rest
+from dermsim.serve.beside import beside_page
 from dermsim.serve.limits import Limits
+from dermsim.serve.routes import Desk
 
-__all__ = ["Limits", "build_rest"]
+__all__ = ["Desk", "Limits", "beside_page", "build_rest"]

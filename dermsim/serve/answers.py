@@ -13,12 +13,14 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from dermsim.labels import CODES, LABELS, parse_dx
 from dermsim.serve.limits import NEIGHBORS, Limits
 from dermsim.serve.schemas import (
     BankClass,
+    Box,
     Case,
     Diagnosis,
     EmbedAnswer,
@@ -283,7 +285,9 @@ def teach(
     """As `enroll`, but return the bank itself."""
     known = engine.class_bank() if bank is None else bank
     taught = known.enroll(name, engine.embed(pictures, space=known.space.name), head=head)
-    if not all(np.isfinite(scored.scores(taught.enrolled[-1].shots)).all() for scored in taught.heads):
+    if not all(
+        np.isfinite(scored.scores(taught.enrolled[-1].shots)).all() for scored in taught.heads
+    ):
         raise ValueError("The bank cannot be extended: it was not made by dermsim.")
     return taught
 
@@ -372,6 +376,21 @@ def _draw(
         values=_png(Image.fromarray(grey)),
         peak=heatmap.peak,
         strength=share,
+        strongest_part=_box(heatmap.top_region()),
+    )
+
+
+def _box(region: npt.NDArray[np.bool_]) -> Box | None:
+    """Return the box around a region (H, W); None when it is empty."""
+    rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    height, width = region.shape
+    return Box(
+        left=float(columns[0] / width),
+        top=float(rows[0] / height),
+        right=float((columns[-1] + 1) / width),
+        bottom=float((rows[-1] + 1) / height),
     )
 
 

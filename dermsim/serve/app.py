@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect
 
 from dermsim.labels import DISCLAIMER
 from dermsim.serve.errors import Faults, Problem, on_disconnect, on_invalid, on_refusal
-from dermsim.serve.limits import Bearer, BodyLimit, Limits
-from dermsim.serve.routes import Desk, Engine, build_router
+from dermsim.serve.limits import Bearer, BodyLimit
+from dermsim.serve.routes import Desk, build_router
 
 PREFIX = "/api"
 """Where the application is mounted, below which its addresses are."""
@@ -31,22 +31,18 @@ written to disk nor kept. Every refusal is a problem of RFC 9457, `application/p
 """
 
 
-def build_rest(
-    engine: Engine, *, token: str | None = None, limits: Limits | None = None
-) -> FastAPI:
+def build_rest(desk: Desk, *, token: str | None = None) -> FastAPI:
     """Build the REST application.
 
     Args:
-        engine: Returns the checkpoint, or None while it is loading.
+        desk: The checkpoint, the limits and the threads.
         token: What a client must name as a bearer token, but for `OPEN`; None lets everybody in.
-        limits: Of requests; None for the usual ones.
 
     Raises:
-        ValueError: If the token is empty.
+        ValueError: If the token cannot be one.
     """
     from dermsim import __version__
 
-    bounds = limits or Limits()
     app = FastAPI(
         title="dermsim",
         version=__version__,
@@ -55,14 +51,15 @@ def build_rest(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(HTTPBearer(auto_error=False))] if token is not None else [],
     )
-    app.include_router(build_router(Desk(engine, limits=bounds)))
+    app.include_router(build_router(desk))
     app.add_exception_handler(HTTPException, on_refusal)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
-    app.add_middleware(BodyLimit, limits=bounds)
+    app.add_middleware(BodyLimit, limits=desk.limits)
     if token is not None:
         app.add_middleware(Bearer, token=check_token(token), open_paths=OPEN)
     app.add_middleware(Faults)  # the last is the outermost

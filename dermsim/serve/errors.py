@@ -16,7 +16,7 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,7 +28,9 @@ MEDIA_TYPE = "application/problem+json"
 class Problem(BaseModel):
     """Why there is no answer (RFC 9457)."""
 
-    type: str = Field("about:blank", description="Always `about:blank`: the status says it all.")
+    type: str = Field(
+        default="about:blank", description="Always `about:blank`: the status says it all."
+    )
     title: str = Field(description="What the status is called.", examples=["Content Too Large"])
     status: int = Field(description="The HTTP status.", examples=[413])
     detail: str = Field(
@@ -52,11 +54,11 @@ class Refusal(HTTPException):
         super().__init__(status, detail, headers)
 
 
-class Busy(RuntimeError):
+class BusyError(RuntimeError):
     """There are more requests under way than can be taken on."""
 
 
-OVERLOADED: tuple[type[Exception], ...] = (Busy,)
+OVERLOADED: tuple[type[Exception], ...] = (BusyError,)
 """What is raised when there is too much to do; the client is asked to come back."""
 
 RETRY_AFTER = 2
@@ -115,12 +117,21 @@ async def on_disconnect(request: Request, error: Exception) -> Response:
     return Response(status_code=400)
 
 
-class Faults:
-    """Outermost middleware: what nobody expected becomes a problem of status 500.
+FAULT = "The server failed to answer; it is not your fault."
+"""What is said of an error that nobody expected."""
 
-    The log says which kind of error was raised where, and nothing that came with the request: the
-    words of an error may repeat it, so they are left out.
+
+def note_fault(error: Exception) -> None:
+    """Log which kind of error was raised where.
+
+    Its words are left out, because they may repeat what came with the request.
     """
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("%s in %s, line %d", type(error).__name__, frame.filename, frame.lineno or 0)
+
+
+class Faults:
+    """Outermost middleware: what nobody expected becomes a problem of status 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -137,11 +148,9 @@ class Faults:
         try:
             await self.app(scope, receive, watch)
         except Exception as error:
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            log.error("%s in %s, line %d", type(error).__name__, frame.filename, frame.lineno or 0)
+            note_fault(error)
             if not started:
-                answer = problem_response(500, "The server failed to answer; it is not your fault.")
-                await answer(scope, receive, send)
+                await problem_response(500, FAULT)(scope, receive, send)
 
 
 DESCRIPTIONS = {

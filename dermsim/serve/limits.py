@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermsim.data.images import read_image
-from dermsim.serve.errors import Busy, Refusal, come_back, problem_response
+from dermsim.serve.errors import BusyError, Refusal, come_back, problem_response
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -169,10 +169,10 @@ class Workers:
         """Do a piece of work.
 
         Raises:
-            Busy: If too much of it is waiting already.
+            BusyError: If too much of it is waiting already.
         """
         if not self._room.acquire(blocking=False):
-            raise Busy("There are too many requests: ask again in a moment.")
+            raise BusyError("There are too many requests: ask again in a moment.")
         job = self._pool.submit(partial(work, *values, **options))
         # who leaves early frees the place only when the work is over or was never begun
         job.add_done_callback(lambda _: self._room.release())

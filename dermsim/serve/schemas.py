@@ -23,7 +23,7 @@ class Answer(_Answer):
         description="Names the encoder: embeddings and banks of another cannot be compared.",
         examples=["5d0cf3a1be6d7f10"],
     )
-    disclaimer: str = Field(DISCLAIMER, description="To be shown beside any answer.")
+    disclaimer: str = Field(default=DISCLAIMER, description="To be shown beside any answer.")
 
 
 class Point(_Answer):
@@ -116,6 +116,15 @@ class SimilarAnswer(Answer):
     results: list[PictureCases]
 
 
+class Box(_Answer):
+    """A part of a picture, in shares of its width and height from the upper left."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
 class Map(_Answer):
     """A heatmap over one picture, as two PNG files of equal size."""
 
@@ -130,6 +139,9 @@ class Map(_Answer):
     strength: float = Field(
         description="How strong the evidence is beside that for the model's own answer, in [0, 1]; "
         "the overlay is drawn as faint as that."
+    )
+    strongest_part: Box | None = Field(
+        description="Around all that reaches half the peak; null when nothing does."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dermsim.ui import atlas, callbacks, explaining, render, tabs
+from dermsim.ui.i18n import LANGUAGES, say
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.engine import DermSim
@@ -112,6 +114,8 @@ def launch(
     host: str = "127.0.0.1",
     port: int | None = 7860,
     share: bool = False,
+    server: dict[str, Any] | None = None,
+    token: str | None = None,
 ) -> str:
     """Serve the page in the background; it reaches no other host unless `share` is set.
 
@@ -120,6 +124,8 @@ def launch(
         host: Address to listen on.
         port: Port to listen on; None takes a free one.
         share: Whether to open a public tunnel through Gradio's servers.
+        server: What else is served there, as `dermsim.serve.beside_page` returns it.
+        token: What a visitor must give as the password to see the page; None lets everybody in.
 
     Returns:
         The page's local address.
@@ -136,6 +142,9 @@ def launch(
         ssr_mode=False,
         max_file_size=_MAX_FILE_SIZE,
         state_session_capacity=_SESSIONS,
+        app_kwargs=server,
+        auth=None if token is None else _visitor_check(token),
+        auth_message=" · ".join(say("serve.login", language) for language in LANGUAGES),
         # skips only Gradio's look at its own page, which gives up after 3 s on a busy machine
         _frontend=False,
     )
@@ -203,6 +212,15 @@ def _place_tabs(
             ),
         )
     return [*similar.menus, *mapped.menus]
+
+
+def _visitor_check(token: str) -> Callable[[str, str], bool]:
+    """Return what lets in visitors who know the token, whatever name they give."""
+
+    def knows(name: str, password: str) -> bool:
+        return secrets.compare_digest(password.encode(), token.encode())
+
+    return knows
 
 
 def _facts(engine: DermSim) -> list[str]:

@@ -70,7 +70,7 @@ class PictureClasses(_Answer):
 class PredictAnswer(Answer):
     """One result for each picture, in the order in which they were sent."""
 
-    results: list[PictureClasses]
+    results: list[PictureClasses] = Field(description="What the classifier says of each.")
 
 
 class EmbedAnswer(Answer):
@@ -113,16 +113,16 @@ class PictureCases(_Answer):
 class SimilarAnswer(Answer):
     """One result for each picture, in the order in which they were sent."""
 
-    results: list[PictureCases]
+    results: list[PictureCases] = Field(description="The past cases like each.")
 
 
 class Box(_Answer):
     """A part of a picture, in shares of its width and height from the upper left."""
 
-    left: float
-    top: float
-    right: float
-    bottom: float
+    left: float = Field(description="In [0, 1], like the three that follow.", examples=[0.2])
+    top: float = Field(description="Of the upper edge.", examples=[0.3])
+    right: float = Field(description="Of the right edge.", examples=[0.6])
+    bottom: float = Field(description="Of the lower edge.", examples=[0.7])
 
 
 class Map(_Answer):
@@ -159,7 +159,7 @@ class ExplainAnswer(Answer):
 class BankClass(_Answer):
     """A class of a bank."""
 
-    name: str
+    name: str = Field(description="What it is called.", examples=["pyogenic granuloma"])
     pictures: int = Field(description="How many it rests on.")
     enrolled: bool = Field(description="Whether it is new; old ones are those trained with.")
     head: str | None = Field(description="How it is told from the others; null for old classes.")
@@ -168,7 +168,7 @@ class BankClass(_Answer):
 class OldClass(_Answer):
     """What became of an old class."""
 
-    name: str
+    name: str = Field(description="Its code.", examples=["mel"])
     images: int = Field(description="Held-out images of it that were asked about.")
     before: float = Field(description="Share that is right without the new classes.")
     after: float = Field(description="Share that is right with them.")
@@ -180,7 +180,7 @@ class Enrollment(_Answer):
     images: int = Field(description="How many.")
     balanced_accuracy_before: float = Field(description="Over old classes, without the new ones.")
     balanced_accuracy_after: float = Field(description="Over old classes, with the new ones.")
-    old: list[OldClass]
+    old: list[OldClass] = Field(description="Each old class.")
 
 
 class EnrollAnswer(Answer):
@@ -190,7 +190,7 @@ class EnrollAnswer(Answer):
         description="Base64 of a .safetensors file: send it as `bank` to use or extend it. It "
         "holds names and vectors, no pictures."
     )
-    classes: list[BankClass]
+    classes: list[BankClass] = Field(description="All that it holds, the old ones first.")
     report: Enrollment | None = Field(description="Null when the bank keeps no held-out images.")
 
 
@@ -205,19 +205,19 @@ class Diagnosis(_Answer):
     """One of the diagnoses."""
 
     code: str = Field(description="As in all answers.", examples=["mel"])
-    name: str = Field(examples=["Melanoma"])
-    malignant: bool
+    name: str = Field(description="In words.", examples=["Melanoma"])
+    malignant: bool = Field(description="Whether it counts as malignant.")
 
 
 class ModelInfo(Answer):
     """What the server runs on and accepts."""
 
     version: str = Field(description="Of dermsim.")
-    backbone: str = Field(examples=["resnet18"])
-    embedding_dim: int
+    backbone: str = Field(description="As timm calls it.", examples=["resnet18"])
+    embedding_dim: int = Field(description="Length of an embedding.", examples=[128])
     takes_facts: bool = Field(description="Whether age, sex and site of the patient may be sent.")
-    diagnoses: list[Diagnosis]
-    operating_points: list[Point]
+    diagnoses: list[Diagnosis] = Field(description="In the order of `label`.")
+    operating_points: list[Point] = Field(description="Those of `operating_point`.")
     coverages: list[str] = Field(description="Of `prediction_sets`.", examples=[["0.95"]])
     methods: list[str] = Field(description="Ways of making heatmaps with this encoder.")
     stages: list[str] = Field(description="What `layer` may name, first to last.")

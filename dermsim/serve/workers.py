@@ -7,8 +7,7 @@ be served from several: each loads the checkpoint for itself, and the system dea
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -75,15 +74,14 @@ def serve_rest(
 
 def worker() -> Starlette:
     """Return what one of several processes serves; its checkpoint is loaded behind it."""
-    found: Future[DermSim] = Future()
-
-    def load() -> None:
-        from dermsim.engine import DermSim
-
-        found.set_result(DermSim.from_pretrained(os.environ[MODEL]))
-
-    Thread(target=load, daemon=True).start()
+    found = ThreadPoolExecutor(max_workers=1).submit(_load)
     return mounted(lambda: found.result() if found.done() else None)
+
+
+def _load() -> DermSim:
+    from dermsim.engine import DermSim
+
+    return DermSim.from_pretrained(os.environ[MODEL])
 
 
 def mounted(engine: Engine) -> Starlette:

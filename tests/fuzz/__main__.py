@@ -33,10 +33,13 @@ def main() -> int:
     parser.add_argument("--pictures", type=int, default=10_000)
     parser.add_argument("--requests", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", help="checkpoint folder to ask in place of the tiny one")
     options = parser.parse_args()
+    from dermsim.engine import DermSim
     from fuzz.running import send_pictures, send_requests
 
-    engine, faults = tiny_engine(), 0
+    engine = DermSim.from_pretrained(options.model) if options.model else tiny_engine()
+    faults = 0
     plans = ((send_pictures, options.pictures), (send_requests, options.requests))
     for send, count in plans:
         if count < 1:

@@ -119,7 +119,7 @@ def save_arrays(
 def pack_arrays(
     arrays: Mapping[str, npt.NDArray[np.generic]], *, facts: Mapping[str, object]
 ) -> bytes:
-    """Return what `save_arrays` would write."""
+    """Return what `save_arrays` would write; facts may come in another order."""
     from safetensors.numpy import save
 
     return save(_contiguous(arrays), _as_metadata(facts))

@@ -44,3 +44,25 @@ def lesion() -> bytes:
 def other() -> bytes:
     """Those of another."""
     return png("bcc", seed=4, size=(90, 120))
+
+
+@pytest.fixture(scope="module")
+def serve(engine):
+    """Serve the page with all that is beside it; return its address."""
+    from dermsim.serve import beside_page
+    from dermsim.ui.app import build_app, launch
+
+    apps = []
+
+    def start(*, token=None, tools=False) -> str:
+        app = build_app(lambda: engine)
+        apps.append(app)
+        server = beside_page(lambda: engine, token=token, tools=tools)
+        return launch(app, port=None, server=server, token=token).rstrip("/")
+
+    yield start
+    for app in apps:
+        try:
+            app.close()
+        except RuntimeError:  # Gradio's loop was going through its listeners; see tests/ui
+            app.close()

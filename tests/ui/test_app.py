@@ -150,6 +150,8 @@ def test_the_command_serves_a_checkpoint(command, checkpoint, monkeypatch):
     monkeypatch.setattr("dermsim.ui.app.launch", lambda app, **options: served.update(options))
     monkeypatch.setattr("gradio.Blocks.block_thread", lambda app: blocked.append(app))
     command.main(["--model", str(checkpoint), "--port", "7999"])
+    rest = served.pop("server")["routes"][0]
+    assert (rest.path, served.pop("token")) == ("/api", None)
     assert served == {"host": "127.0.0.1", "port": 7999, "share": False}
     assert blocked
 

@@ -35,7 +35,7 @@ def save_bank(bank: ClassBank, path: str | Path) -> None:
 
 
 def bank_to_bytes(bank: ClassBank) -> bytes:
-    """Return what `save_bank` would write, for where nothing is to be put on disk.
+    """Return the bytes of a file of `save_bank`, for where nothing is to be put on disk.
 
     Raises:
         ValueError: If the bank is empty.

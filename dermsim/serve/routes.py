@@ -12,7 +12,7 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.routing import APIRoute
 
 from dermsim.methods import MethodName
-from dermsim.serve import answers
+from dermsim.serve import answers, explaining
 from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
 from dermsim.serve.limits import NEIGHBORS, FormRequest, Limits, Workers, read_pictures
 from dermsim.serve.schemas import (
@@ -294,7 +294,7 @@ def _explaining(router: APIRouter, desk: Desk) -> None:
         def task() -> ExplainAnswer:
             known = read_bank()
             first, *others = read_pictures(files, limits=desk.limits)
-            return answers.explain(
+            return explaining.explain(
                 engine,
                 first,
                 method=method,

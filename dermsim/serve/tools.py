@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from dermsim.labels import DISCLAIMER
 from dermsim.methods import MethodName
-from dermsim.serve import answers
+from dermsim.serve import answers, explaining
 from dermsim.serve.errors import FAULT, Refusal, note_fault
 from dermsim.serve.limits import NEIGHBORS, read_pictures
 
@@ -116,7 +116,7 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
 
         def task(engine: DermSim) -> Answer:
             first, *others = read(image, like) if like else read(image)
-            found = answers.explain(
+            found = explaining.explain(
                 engine,
                 first,
                 method=method,
@@ -162,6 +162,8 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
         """
 
         def task(engine: DermSim) -> Answer:
+            if not examples:
+                raise ValueError("A new class needs at least one example.")
             *shown, asked = read(*examples, image)
             bank = answers.teach(engine, shown, name=name)
             probabilities = bank.predict(engine.embed([asked], space=bank.space.name))[0]

@@ -50,7 +50,7 @@ def test_no_other_file_is_read_and_nothing_fetched(lesion, tmp_path):
     with pytest.raises(ValueError, match="fetches no pictures from elsewhere"):
         picture_bytes("https://example.org/lesion.png", uploads=uploads)
     with pytest.raises(ValueError, match="neither a data URI nor base64"):
-        picture_bytes("my lesion", uploads=uploads)
+        picture_bytes("my lesion!", uploads=uploads)
 
 
 # --- the functions -------------------------------------------------------------------------------
@@ -100,7 +100,8 @@ def test_similar_keeps_to_a_diagnosis(tools, lesion):
         ("predict", {"operating_point": "best"}, "Unknown operating point"),
         ("similar", {"k": 0}, "Asked for 0 cases: choose 1 to 100"),
         ("explain", {"target": "clover"}, "Unknown dx 'clover'"),
-        ("enroll", {"name": "mel", "examples": []}, "needs at least one picture|already a class"),
+        ("enroll", {"name": "mel", "examples": []}, "needs at least one example"),
+        ("enroll", {"name": "mel", "examples": ["/9j/"]}, "Picture 1 is"),
         ("enroll", {"name": "x", "examples": ["a"] * 3}, "4 pictures are too many"),
         ("embed", {"image": ""}, "Picture 1 is empty"),
     ],

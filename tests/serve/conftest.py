@@ -1,6 +1,7 @@
 """What the tests of the server share."""
 
 import io
+import sys
 
 import pytest
 from starlette.applications import Starlette
@@ -44,6 +45,14 @@ def lesion() -> bytes:
 def other() -> bytes:
     """Those of another."""
     return png("bcc", seed=4, size=(90, 120))
+
+
+@pytest.fixture
+def without_mcp(monkeypatch):
+    """An installation without the package for assistants."""
+    import gradio  # noqa: F401  it looks for the package once, for all tests to come
+
+    monkeypatch.setitem(sys.modules, "mcp", None)  # makes its import fail
 
 
 @pytest.fixture(scope="module")

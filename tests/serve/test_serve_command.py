@@ -73,8 +73,8 @@ def test_bad_options_are_refused_with_one_sentence(checkpoint, capsys, options, 
     assert words in told and told.startswith("dermsim: ") and "\n" not in told
 
 
-def test_tools_without_their_package_are_refused(checkpoint, capsys, monkeypatch, free_port):
-    monkeypatch.setitem(sys.modules, "mcp", None)
+@pytest.mark.usefixtures("without_mcp")
+def test_tools_without_their_package_are_refused(checkpoint, capsys, free_port):
     assert main(["serve", "--model", str(checkpoint), "--mcp", "--port", str(free_port)]) == 2
     assert 'pip install "dermsim[mcp]"' in capsys.readouterr().err
 

@@ -131,10 +131,8 @@ def test_a_fault_is_told_and_logged_without_what_was_sent(
     assert "secret" not in caplog.text
 
 
-def test_without_the_package_there_is_a_sentence_and_no_server(engine, monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "mcp", None)  # makes its import fail
+@pytest.mark.usefixtures("without_mcp")
+def test_without_the_package_there_is_a_sentence_and_no_server(engine):
     with pytest.raises(ImportError, match=r'pip install "dermsim\[mcp\]"'):
         beside_page(lambda: engine, tools=True)
 

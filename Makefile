@@ -36,6 +36,10 @@ test:  ## Run the fast tests
 test-all:  ## Run the slow tests too
 	pytest -m "not gpu and not network"
 
+.PHONY: fuzz
+fuzz:  ## Send REST 10,000 broken pictures and 5,000 malformed requests
+	cd tests && PYTHONPATH=.. python -W ignore -m fuzz
+
 .PHONY: smoke-train
 smoke-train:  ## Train on drawn lesions, about a minute on a CPU
 	python train_accelerate.py --preset smoke

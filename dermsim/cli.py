@@ -23,6 +23,7 @@ from dermsim.cli_explain import Explain
 from dermsim.cli_gallery import gallery_app
 from dermsim.cli_hub import Push, PushDataset
 from dermsim.cli_protocols import protocol_app
+from dermsim.cli_serve import Serve
 from dermsim.command import Command, ModelCommand, load_engine
 from dermsim.labels import DISCLAIMER, parse_dx
 from dermsim.methods import MethodName
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0, or 2 after a sentence on stderr about each bad input.
     """
-    command: Command = app.cli(
+    command: Command | Serve = app.cli(
         prog="dermsim",
         description=f"Look into dermatoscopic photographs. {DISCLAIMER}",
         args=argv,
@@ -306,5 +307,6 @@ app.command(
     detector_app, name="detector", help="Look at what tells unfamiliar images, or refit it."
 )
 app.command(protocol_app, name="protocol", help="Measure a checkpoint by one of the protocols.")
+app.command(name="serve")(Serve)
 app.command(name="push")(Push)
 app.command(name="push-dataset")(PushDataset)

@@ -112,9 +112,27 @@ def save_arrays(
     """
     from safetensors.numpy import save_file
 
-    metadata = {key: json.dumps(value, allow_nan=False) for key, value in facts.items()}
     with atomic_path(path) as temporary:
-        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)
+        save_file(_contiguous(arrays), temporary, _as_metadata(facts))
+
+
+def pack_arrays(
+    arrays: Mapping[str, npt.NDArray[np.generic]], *, facts: Mapping[str, object]
+) -> bytes:
+    """Return what `save_arrays` would write; facts may come in another order."""
+    from safetensors.numpy import save
+
+    return save(_contiguous(arrays), _as_metadata(facts))
+
+
+def _contiguous(
+    arrays: Mapping[str, npt.NDArray[np.generic]],
+) -> dict[str, npt.NDArray[np.generic]]:
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _as_metadata(facts: Mapping[str, object]) -> dict[str, str]:
+    return {key: json.dumps(value, allow_nan=False) for key, value in facts.items()}
 
 
 def read_arrays(
@@ -142,6 +160,31 @@ def read_arrays(
         parsed = {key: json.loads(value) for key, value in header.items()}
     except (SafetensorError, json.JSONDecodeError, OSError, TypeError, KeyError) as error:
         raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
+    return values, parsed
+
+
+def unpack_arrays(
+    data: bytes, *, name: str
+) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
+    """Read what `pack_arrays` returned, as `read_arrays` reads a file.
+
+    Args:
+        data: The bytes.
+        name: What to call them in an error.
+
+    Raises:
+        ValueError: If they are damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        values = load(data)  # checks the header and that it fits the bytes
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        parsed = {key: json.loads(value) for key, value in header.items()}
+    except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{name} is damaged or not a safetensors file: {error}.") from error
     return values, parsed
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +117,8 @@ def launch(
     host: str = "127.0.0.1",
     port: int | None = 7860,
     share: bool = False,
+    server: dict[str, Any] | None = None,
+    token: str | None = None,
 ) -> str:
     """Serve the page in the background; it reaches no other host unless `share` is set.
 
@@ -123,12 +127,19 @@ def launch(
         host: Address to listen on.
         port: Port to listen on; None takes a free one.
         share: Whether to open a public tunnel through Gradio's servers.
+        server: What else is served there, as `dermsim.serve.beside_page` returns it.
+        token: What a visitor must give as the password to see the page; None lets everybody in.
 
     Returns:
         The page's local address.
     """
     be_discreet()
     tabs.be_discreet()
+    beside = {
+        **(server or {}),
+        "middleware": _middleware(),
+        "lifespan": _together(housekeeping, (server or {}).get("lifespan")),
+    }
     _, url, _ = app.launch(
         server_name=host,
         server_port=port,
@@ -141,8 +152,10 @@ def launch(
         run_history=False,
         ssr_mode=False,
         max_file_size=_MAX_FILE_SIZE,
-        app_kwargs={"middleware": _middleware(), "lifespan": housekeeping},
         state_session_capacity=_SESSIONS,
+        app_kwargs=beside,
+        auth=None if token is None else _visitor_check(token),
+        auth_message=" · ".join(say("serve.login", language) for language in LANGUAGES),
         # skips only Gradio's look at its own page, which gives up after 3 s on a busy machine
         _frontend=False,
     )
@@ -214,6 +227,29 @@ def _place_tabs(
             ),
         )
     return [*similar.menus, *mapped.menus]
+
+
+def _visitor_check(token: str) -> Callable[[str, str], bool]:
+    """Return what lets in visitors who know the token, whatever name they give."""
+
+    def knows(name: str, password: str) -> bool:
+        return secrets.compare_digest(password.encode(), token.encode())
+
+    return knows
+
+
+def _together(*lifespans: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    """Return one lifespan of a server that is all of several."""
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for each in lifespans:
+                if each is not None:
+                    await stack.enter_async_context(each(app))
+            yield
+
+    return lifespan
 
 
 def _bound(engine: Callable[[], DermSim], fn: Callable[..., Any], **fixed: Any) -> Any:

@@ -94,6 +94,8 @@ def serve(open_: Callable[[], Opened], *, lend: Lend | None) -> None:
         lend: As `gpu_lender` returns it. Then the checkpoint is loaded first: ZeroGPU takes over
             the weights when the page is launched, and only those that are there.
     """
+    from dermsim.serve.beside import beside_page
+    from dermsim.serve.page import TOKEN
     from dermsim.ui.app import build_app, launch
 
     opened: Future[Opened] = Future()
@@ -107,7 +109,12 @@ def serve(open_: Callable[[], Opened], *, lend: Lend | None) -> None:
         opened.set_result(Opened(lend_gpu(found.engine, lend), found.pictures, found.notices))
     # the Hub's containers are reached from outside, and say so in this variable
     host = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    launch(app, host=host, port=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
+    port = int(os.environ.get("GRADIO_SERVER_PORT", "7860"))
+    token = os.environ.get(TOKEN) or None
+    server = None
+    if lend is None:  # a card is lent to a visitor of the page, and a program is none
+        server = beside_page(lambda: opened.result().engine if opened.done() else None, token=token)
+    launch(app, host=host, port=port, server=server, token=token)
     if lend is None:
         opened.set_result(open_())
     app.block_thread()

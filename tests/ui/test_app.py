@@ -145,30 +145,35 @@ def command():
     return module
 
 
-def test_the_command_serves_a_checkpoint(command, checkpoint, monkeypatch):
+def test_the_command_serves_a_checkpoint(command, checkpoint, monkeypatch, free_port):
     served, blocked = {}, []
     monkeypatch.setattr("dermsim.ui.app.launch", lambda app, **options: served.update(options))
     monkeypatch.setattr("gradio.Blocks.block_thread", lambda app: blocked.append(app))
-    command.main(["--model", str(checkpoint), "--port", "7999"])
-    assert served == {"host": "127.0.0.1", "port": 7999, "share": False}
+    command.main(["--model", str(checkpoint), "--port", str(free_port)])
+    rest = served.pop("server")["routes"][0]
+    assert (rest.path, served.pop("token")) == ("/api", None)
+    assert served == {"host": "127.0.0.1", "port": free_port, "share": False}
     assert blocked
 
 
 def test_the_command_stops_when_the_weights_turn_out_damaged(
-    command, checkpoint, tmp_path, monkeypatch, capsys
+    command, checkpoint, tmp_path, monkeypatch, capsys, free_port
 ):
     monkeypatch.setattr("dermsim.ui.app.launch", lambda app, **options: None)
     damaged = shutil.copytree(checkpoint, tmp_path / "damaged")
     (damaged / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(SystemExit) as stop:
-        command.main(["--model", str(damaged)])
+        command.main(["--model", str(damaged), "--port", str(free_port)])
     assert stop.value.code == 2
     assert "cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--model", "--dataset"])
-def test_the_command_refuses_with_one_sentence(command, checkpoint, option, tmp_path, capsys):
+def test_the_command_refuses_with_one_sentence(
+    command, checkpoint, option, tmp_path, capsys, free_port
+):
     arguments = ["--model", str(checkpoint), option, str(tmp_path / "nowhere" / "at" / "all")]
+    arguments += ["--port", str(free_port)]
     with pytest.raises(SystemExit) as stop:
         command.main(arguments)
     assert stop.value.code == 2

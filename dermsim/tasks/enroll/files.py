@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.storage import check_keys, read_arrays, save_arrays
+from dermsim.storage import check_keys, pack_arrays, read_arrays, save_arrays, unpack_arrays
 from dermsim.tasks.enroll.bank import ClassBank, EnrolledClass
 from dermsim.tasks.enroll.heads import HEADS, OldClasses
 from dermsim.tasks.enroll.space import Space
@@ -30,9 +30,54 @@ def save_bank(bank: ClassBank, path: str | Path) -> None:
     Raises:
         ValueError: If the bank is empty.
     """
+    arrays, facts = _parts(bank)
+    save_arrays(path, arrays, facts=facts)
+
+
+def bank_to_bytes(bank: ClassBank) -> bytes:
+    """Return the bytes of a file of `save_bank`, for where nothing is to be put on disk.
+
+    Raises:
+        ValueError: If the bank is empty.
+    """
+    arrays, facts = _parts(bank)
+    return pack_arrays(arrays, facts=facts)
+
+
+def load_bank(path: str | Path, *, fingerprint: str | None = None) -> ClassBank:
+    """Read what `save_bank` wrote, or an older file.
+
+    Args:
+        path: The file.
+        fingerprint: The encoder in use, or None to skip the comparison.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, is not a bank, or was made by another encoder.
+    """
+    arrays, facts = read_arrays(path)
+    return _restore(arrays, facts, name=Path(path).name, fingerprint=fingerprint)
+
+
+def bank_from_bytes(data: bytes, *, fingerprint: str | None = None) -> ClassBank:
+    """Read what `bank_to_bytes` returned, or the bytes of a file.
+
+    Args:
+        data: The bytes.
+        fingerprint: As for `load_bank`.
+
+    Raises:
+        ValueError: As `load_bank`.
+    """
+    arrays, facts = unpack_arrays(data, name="the bank")
+    return _restore(arrays, facts, name="the bank", fingerprint=fingerprint)
+
+
+def _parts(bank: ClassBank) -> tuple[Arrays, dict[str, object]]:
+    """Return the arrays and facts of a bank."""
     if not bank.names or bank.dim is None:
         raise ValueError("the bank holds no class yet; there is nothing to save.")
-    facts = {
+    facts: dict[str, object] = {
         "old_names": bank.old_names,
         "old_counts": bank.old_counts,
         "temperature": bank.temperature,
@@ -54,22 +99,13 @@ def save_bank(bank: ClassBank, path: str | Path) -> None:
         "reference_labels": bank.old.labels.astype(np.int16),
         "shots": np.concatenate([nothing, *(new.shots for new in bank.enrolled)]),
     }
-    save_arrays(path, arrays, facts=facts)
+    return arrays, facts
 
 
-def load_bank(path: str | Path, *, fingerprint: str | None = None) -> ClassBank:
-    """Read what `save_bank` wrote, or an older file.
-
-    Args:
-        path: The file.
-        fingerprint: The encoder in use, or None to skip the comparison.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, is not a bank, or was made by another encoder.
-    """
-    name = Path(path).name
-    arrays, facts = read_arrays(path)
+def _restore(
+    arrays: Arrays, facts: Mapping[str, Any], *, name: str, fingerprint: str | None
+) -> ClassBank:
+    """Make a bank of what a file holds."""
     older = set(facts) == OLDER_FACTS
     check_keys(facts, OLDER_FACTS if older else FACTS, name=f"the header of {name}")
     check_keys(arrays, {"prototypes"} if older else ARRAYS, name=name)
@@ -80,7 +116,7 @@ def load_bank(path: str | Path, *, fingerprint: str | None = None) -> ClassBank:
         )
     try:
         return _older(arrays, facts) if older else _bank(arrays, facts)
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, OverflowError) as error:
         raise ValueError(f"{name} is not a class bank: {error}.") from error
     except ValueError as error:
         raise ValueError(f"{name} is not a class bank: {error}") from error

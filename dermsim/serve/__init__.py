@@ -1,0 +1,14 @@
+"""The checkpoint over HTTP for programs, and as tools for assistants, in the page's own process.
+
+`limits` bounds what a request may ask for, `errors` says how one is refused, `schemas` what the
+answers are. `answers` and `explaining` make them from an engine and know nothing of HTTP; `routes`
+gives them over REST, `tools` to assistants (MCP). `app` puts REST together, `beside` puts all of it
+next to the page, `page` serves that, and `workers` serves REST alone from several processes.
+"""
+
+from dermsim.serve.app import build_rest
+from dermsim.serve.beside import beside_page
+from dermsim.serve.limits import Limits
+from dermsim.serve.routes import Desk
+
+__all__ = ["Desk", "Limits", "beside_page", "build_rest"]

@@ -1,0 +1,268 @@
+"""What is answered: functions of an engine, decoded pictures and plain values, without HTTP.
+
+Each refuses what it cannot do with a `ValueError` of one sentence. REST and the tools for
+assistants are two ways of asking these.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from dermsim.labels import LABELS, parse_dx
+from dermsim.serve.limits import NEIGHBORS, Limits
+from dermsim.serve.schemas import (
+    BankClass,
+    Case,
+    Diagnosis,
+    EmbedAnswer,
+    EnrollAnswer,
+    Enrollment,
+    ModelInfo,
+    OldClass,
+    PictureCases,
+    PictureClasses,
+    Point,
+    PredictAnswer,
+    SimilarAnswer,
+)
+
+if TYPE_CHECKING:  # they bring torch, and requests are answered while it loads
+    from dermsim.data.facts import Facts
+    from dermsim.engine import DermSim
+    from dermsim.tasks.classify import Calibration
+    from dermsim.tasks.enroll import ClassBank
+
+DEFAULT_POINT = "balanced"
+
+
+def predict(
+    engine: DermSim,
+    pictures: Sequence[Image.Image],
+    *,
+    operating_point: str = DEFAULT_POINT,
+    facts: Facts | None = None,
+    bank: ClassBank | None = None,
+) -> PredictAnswer:
+    """Classify pictures.
+
+    Args:
+        engine: The loaded checkpoint.
+        pictures: As `read_image` returns them.
+        operating_point: Where malignant begins; see `Calibration.is_malignant`.
+        facts: What is known of the patient, the same for all pictures.
+        bank: Enrolled classes to choose from as well.
+
+    Raises:
+        ValueError: If there is no such operating point, or there are facts and the encoder takes
+            none.
+    """
+    known = facts if facts is not None and facts.known else None
+    found = engine.predict(pictures, facts=None if known is None else [known] * len(pictures))
+    calibration = engine.calibration_facts if known is not None else engine.calibration
+    assert calibration is not None  # an encoder without it has refused the facts
+    point = _point(calibration, operating_point)
+    own: list[dict[str, float]] | list[None] = [None] * len(pictures)
+    if bank is not None:
+        own = bank.predict(engine.embed(pictures, space=bank.space.name))
+    results = [
+        PictureClasses(
+            **{
+                **prediction.to_dict(),  # type: ignore[arg-type]
+                "is_malignant": prediction.malignancy >= point.threshold,
+                "operating_point": point,
+                "enrolled": classes,
+            }
+        )
+        for prediction, classes in zip(found, own, strict=True)
+    ]
+    return PredictAnswer(fingerprint=engine.fingerprint, results=results)
+
+
+def embed(
+    engine: DermSim, pictures: Sequence[Image.Image], *, space: str = "embeddings"
+) -> EmbedAnswer:
+    """Embed pictures.
+
+    Raises:
+        ValueError: If there is no such space.
+    """
+    vectors = engine.embed(pictures, space=space)
+    return EmbedAnswer(
+        fingerprint=engine.fingerprint,
+        space=space,
+        dim=vectors.shape[1],
+        embeddings=vectors.tolist(),
+    )
+
+
+def similar(
+    engine: DermSim,
+    pictures: Sequence[Image.Image],
+    *,
+    k: int = 5,
+    where: Mapping[str, Any] | None = None,
+    one_per_lesion: bool = False,
+) -> SimilarAnswer:
+    """Find the past cases most like each picture, and let the nearest vote.
+
+    Args:
+        engine: The loaded checkpoint.
+        pictures: As `read_image` returns them.
+        k: How many cases of each.
+        where: As `case_filter` returns it.
+        one_per_lesion: Whether to leave out further photographs of a lesion.
+
+    Raises:
+        ValueError: If a filter is bad.
+    """
+    queries = engine.embed(pictures)
+    found = engine.gallery.search(queries, k, where=where, one_per_lesion=one_per_lesion)
+    votes = engine.gallery.vote(queries, where=where) if any(found) else [{} for _ in found]
+    results = [
+        PictureCases(neighbors=[Case(**case.to_dict()) for case in cases], vote=vote)  # type: ignore[arg-type]
+        for cases, vote in zip(found, votes, strict=True)
+    ]
+    return SimilarAnswer(fingerprint=engine.fingerprint, results=results)
+
+
+def case_filter(
+    *,
+    dx: Sequence[str] = (),
+    sex: Sequence[str] = (),
+    localization: Sequence[str] = (),
+    dx_type: Sequence[str] = (),
+    age_min: float | None = None,
+    age_max: float | None = None,
+) -> dict[str, Any]:
+    """Make the filter that `Gallery.search` takes; nothing asked for lets all cases pass.
+
+    Args:
+        dx: Diagnoses, by any of their names.
+        sex: As in HAM10000, like the two that follow.
+        localization: Sites.
+        dx_type: How the diagnosis was confirmed.
+        age_min: Lowest age in years; a case whose age is not known is then left out.
+        age_max: Highest.
+
+    Raises:
+        ValueError: If a diagnosis is unknown or no age is left.
+    """
+    where: dict[str, Any] = {"dx": [parse_dx(name) for name in dx]}
+    where |= {"sex": list(sex), "localization": list(localization), "dx_type": list(dx_type)}
+    where = {fact: values for fact, values in where.items() if values}
+    if age_min is not None or age_max is not None:
+        low, high = age_min if age_min is not None else 0.0, age_max
+        where["age"] = (low, high if high is not None else 200.0)
+        if low > where["age"][1]:
+            raise ValueError(f"No case is at least {low:g} and at most {high:g} years old.")
+    return where
+
+
+def enroll(
+    engine: DermSim,
+    pictures: Sequence[Image.Image],
+    *,
+    name: str,
+    head: str = "auto",
+    bank: ClassBank | None = None,
+) -> EnrollAnswer:
+    """Return a bank that also knows a class shown in a few pictures.
+
+    Args:
+        engine: The loaded checkpoint.
+        pictures: Of the new class.
+        name: What it is called.
+        head: ``"auto"`` or one of `dermsim.tasks.enroll.HEADS`.
+        bank: What to extend; None for the seven diagnoses.
+
+    Raises:
+        ValueError: If the name is empty or taken, or the head unknown.
+    """
+    from dermsim.tasks.enroll import bank_to_bytes
+
+    taught = teach(engine, pictures, name=name, head=head, bank=bank)
+    return EnrollAnswer(
+        fingerprint=engine.fingerprint,
+        bank=base64.b64encode(bank_to_bytes(taught)).decode(),
+        classes=[
+            BankClass(name=own, pictures=count, enrolled=own in taught.kinds, head=kind)
+            for own, count in zip(taught.names, taught.counts, strict=True)
+            for kind in [taught.kinds.get(own)]
+        ],
+        report=enrollment(taught),
+    )
+
+
+def teach(
+    engine: DermSim,
+    pictures: Sequence[Image.Image],
+    *,
+    name: str,
+    head: str = "auto",
+    bank: ClassBank | None = None,
+) -> ClassBank:
+    """As `enroll`, but return the bank itself."""
+    known = engine.class_bank() if bank is None else bank
+    taught = known.enroll(name, engine.embed(pictures, space=known.space.name), head=head)
+    if not all(
+        np.isfinite(scored.scores(taught.enrolled[-1].shots)).all() for scored in taught.heads
+    ):
+        raise ValueError("The bank cannot be extended: it was not made by dermsim.")
+    return taught
+
+
+def enrollment(bank: ClassBank) -> Enrollment | None:
+    """Say what became of the old classes; None when the bank keeps no images to say it by."""
+    from dermsim.tasks.enroll import before_and_after
+
+    if not len(bank.old.vectors) or not bank.old_names:
+        return None
+    report = before_and_after(bank)
+    return Enrollment(
+        images=report.before.n,
+        balanced_accuracy_before=report.before.value,
+        balanced_accuracy_after=report.after.value,
+        old=[
+            OldClass(name=c.name, images=c.images, before=c.before, after=c.after)
+            for c in report.old
+        ],
+    )
+
+
+def model_info(engine: DermSim, *, limits: Limits) -> ModelInfo:
+    """Say what the server runs on and accepts."""
+    from dermsim import __version__
+
+    calibration = engine.calibration
+    return ModelInfo(
+        fingerprint=engine.fingerprint,
+        version=__version__,
+        backbone=engine.model.config.backbone,
+        embedding_dim=engine.gallery.dim,
+        takes_facts=engine.calibration_facts is not None,
+        diagnoses=[Diagnosis(code=d.code, name=d.name, malignant=d.malignant) for d in LABELS],
+        operating_points=[_point(calibration, name) for name in calibration.operating_points],
+        coverages=[*calibration.levels],
+        methods=[method.name for method in engine.explanation_methods()],
+        stages=[*engine.explanation_stages()],
+        cases=len(engine.gallery),
+        limits={
+            "request_bytes": limits.request_bytes,
+            "pictures": limits.pictures,
+            "pixels": limits.pixels,
+            "bank_bytes": limits.bank_bytes,
+            "neighbors": NEIGHBORS,
+        },
+    )
+
+
+def _point(calibration: Calibration, name: str) -> Point:
+    points = calibration.operating_points
+    if name not in points:
+        raise ValueError(f"Unknown operating point: choose one of {', '.join(sorted(points))}.")
+    return Point(name=name, **points[name].to_dict())

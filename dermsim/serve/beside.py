@@ -1,0 +1,50 @@
+"""All that is served beside the page, in its process and at its address.
+
+The page's own server takes further routes, which come before its own: REST at ``/api`` and, where
+it is asked for, the tools for assistants at ``/gradio_api/mcp``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.routing import Mount
+
+from dermsim.serve.app import PREFIX, build_rest, check_token
+from dermsim.serve.errors import Faults
+from dermsim.serve.limits import Bearer, BodyLimit, Limits
+from dermsim.serve.routes import Desk, Engine
+from dermsim.serve.tools import OVERLAY, build_tools
+
+TOOLS = "/gradio_api/mcp"
+"""Where Gradio has the tools of its pages, and where assistants look for them."""
+
+
+def beside_page(
+    engine: Engine, *, token: str | None = None, tools: bool = False, limits: Limits | None = None
+) -> dict[str, Any]:
+    """Return what `dermsim.ui.app.launch` takes as `server`.
+
+    Args:
+        engine: Returns the checkpoint, or None while it is loading.
+        token: What programs and assistants must name as a bearer token; None lets everybody in.
+        tools: Whether assistants are served.
+        limits: Of requests; None for the usual ones.
+
+    Raises:
+        ImportError: If assistants are to be served and the package ``mcp`` is not installed.
+        ValueError: If the token cannot be one.
+    """
+    desk = Desk(engine, limits=limits or Limits())
+    server: dict[str, Any] = {"routes": [Mount(PREFIX, build_rest(desk, token=token))]}
+    if tools:
+        from dermsim.ui.tabs.tools import tool_server, upload_folder
+
+        verbs = build_tools(desk, uploads=upload_folder())
+        application, lifespan = tool_server(verbs, picture_key=OVERLAY)
+        guarded: Any = BodyLimit(application, limits=desk.limits)
+        if token is not None:
+            guarded = Bearer(guarded, token=check_token(token))
+        server["routes"].append(Mount(TOOLS, Faults(guarded)))
+        server["lifespan"] = lifespan
+    return server

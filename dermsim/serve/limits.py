@@ -1,0 +1,203 @@
+"""What a request may ask for, and how the server keeps within its memory and its threads.
+
+Bytes are counted while they arrive, before they are kept; pictures are measured by their headers,
+before they are decoded. Uploads are held in memory and never written to disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from starlette.datastructures import FormData, Headers
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dermsim.data.images import read_image
+from dermsim.serve.errors import BusyError, Refusal, come_back, problem_response
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+NEIGHBORS = 100
+"""Similar cases of each picture, at most."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of what is accepted.
+
+    Attributes:
+        request_bytes: Of one request's body.
+        held_bytes: Of the bodies of all requests under way together.
+        pictures: In one request.
+        pixels: Of one request's pictures together, width x height of each.
+        bank_bytes: Of a file of enrolled classes.
+        threads: Requests that are worked on at once.
+        waiting: Requests that wait for a thread.
+    """
+
+    request_bytes: int = 50_000_000
+    held_bytes: int = 500_000_000
+    pictures: int = 32
+    pixels: int = 50_000_000
+    bank_bytes: int = 16_000_000
+    threads: int = 16
+    waiting: int = 128
+
+    def __post_init__(self) -> None:
+        """Refuse limits under which nothing could be asked."""
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if type(value) is not int or value < (0 if part.name == "waiting" else 1):
+                raise ValueError(f"{part.name} must be a positive whole number, got {value!r}.")
+
+
+class BodyLimit:
+    """Middleware: counts the bytes of a body while it arrives, whatever length was declared."""
+
+    def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
+        self.app = app
+        self.limits = limits
+        self._held = 0  # only ever touched by the event loop's thread
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isascii() and declared.isdigit() and self._too_many(int(declared[:20])):
+            await problem_response(413, self._sentence())(scope, receive, send)
+            return
+        own = 0
+
+        async def count() -> Message:
+            nonlocal own
+            message = await receive()
+            size = len(message.get("body", b""))
+            own += size
+            self._held += size
+            if self._too_many(own):
+                raise Refusal(413, self._sentence())
+            if self._held > self.limits.held_bytes:
+                raise come_back("Too many pictures are being sent to the server at once.")
+            return message
+
+        try:
+            await self.app(scope, count, send)
+        finally:
+            self._held -= own
+
+    def _too_many(self, size: int) -> bool:
+        return size > self.limits.request_bytes
+
+    def _sentence(self) -> str:
+        most = self.limits.request_bytes
+        return f"The request has more than the {most:,} bytes accepted: send fewer pictures."
+
+
+class Bearer:
+    """Middleware: lets in who names the token, and answers anybody else with 401.
+
+    Args:
+        app: What is guarded.
+        token: The token.
+        open_paths: Addresses below the mount that stay open.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str, open_paths: Collection[str] = ()) -> None:
+        self.app = app
+        self._expected = token.encode()
+        self._open = frozenset(open_paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        kind, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        # in time that does not depend on how much of it is right
+        right = secrets.compare_digest(given.strip().encode(), self._expected)
+        if path in self._open or (kind.lower() == "bearer" and right):
+            await self.app(scope, receive, send)
+            return
+        detail = "This server asks for its token: send it as `Authorization: Bearer <token>`."
+        headers = {"WWW-Authenticate": "Bearer"}
+        await problem_response(401, detail, headers)(scope, receive, send)
+
+
+class FormRequest(Request):
+    """A request whose form is kept in memory, and which must be one."""
+
+    async def _get_form(self, **limits: Any) -> FormData:
+        if self._form is None:
+            kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != "multipart/form-data":
+                raise Refusal(415, "The body is no form: send multipart/form-data.")
+            parser = _InMemoryParser(self.headers, self.stream(), **limits)
+            try:
+                self._form = await parser.parse()
+            except MultiPartException as error:
+                detail = f"The form cannot be read: {error.message.rstrip('.')}."
+                raise Refusal(400, detail) from error
+        return self._form
+
+
+class _InMemoryParser(MultiPartParser):
+    """Starlette's parser, which would put files of more than a megabyte on disk."""
+
+    spool_max_size = 2**62
+
+
+class Workers:
+    """Threads that do what would hold up the event loop.
+
+    Args:
+        limits: How many, and how many requests may wait for one.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="dermsim-rest")
+        self._room = threading.BoundedSemaphore(limits.threads + limits.waiting)
+
+    async def run(self, work: Callable[..., T], *values: Any, **options: Any) -> T:
+        """Do a piece of work.
+
+        Raises:
+            BusyError: If too much of it is waiting already.
+        """
+        if not self._room.acquire(blocking=False):
+            raise BusyError("There are too many requests: ask again in a moment.")
+        job = self._pool.submit(partial(work, *values, **options))
+        # who leaves early frees the place only when the work is over or was never begun
+        job.add_done_callback(lambda _: self._room.release())
+        return await asyncio.wrap_future(job)
+
+
+def read_pictures(files: Iterable[bytes], *, limits: Limits) -> list[Image]:
+    """Decode the pictures of a request, in order.
+
+    Raises:
+        ValueError: If one cannot be read, or they have too many pixels together; one sentence.
+    """
+    pictures: list[Image] = []
+    left = limits.pixels
+    for number, data in enumerate(files, start=1):
+        try:
+            picture = read_image(data, max_pixels=limits.pixels)
+        except ValueError as error:
+            reason = str(error).replace("the image", f"picture {number}", 1)
+            raise ValueError(reason) from error
+        left -= picture.width * picture.height
+        if left < 0:
+            raise ValueError(
+                f"The pictures have more than {limits.pixels:,} pixels together: send fewer at "
+                "once, or scale them down first."
+            )
+        pictures.append(picture)
+    return pictures

@@ -1,0 +1,310 @@
+"""The REST routes: what each takes, checked and described, and the answer that is made of it.
+
+Forms are read by the event loop, in memory; decoding and the encoder run in threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+from fastapi.routing import APIRoute
+
+from dermsim.methods import MethodName
+from dermsim.serve import answers, explaining
+from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
+from dermsim.serve.limits import NEIGHBORS, FormRequest, Limits, Workers, read_pictures
+from dermsim.serve.schemas import (
+    EmbedAnswer,
+    EnrollAnswer,
+    ExplainAnswer,
+    Health,
+    ModelInfo,
+    PredictAnswer,
+    SimilarAnswer,
+)
+
+if TYPE_CHECKING:  # it brings torch, and requests are answered while it loads
+    from dermsim.engine import DermSim
+    from dermsim.tasks.enroll import ClassBank
+
+T = TypeVar("T")
+
+Engine = Callable[[], "DermSim | None"]
+"""Returns the checkpoint, or None while it is still loading; never waits."""
+
+LOADING = "The checkpoint is still loading: ask again in a moment."
+
+Pictures = Annotated[
+    list[UploadFile],
+    File(description="One or several pictures: JPEG, PNG, WebP, TIFF, BMP or GIF."),
+]
+Bank = Annotated[
+    UploadFile | None, File(description="File of enrolled classes, as `/v1/enroll` returns it.")
+]
+Words = Annotated[list[str], Form(max_length=20)]
+Age = Annotated[float | None, Form(ge=0, le=120, allow_inf_nan=False)]
+Word = Annotated[str | None, Form(max_length=80)]
+
+
+class FormRoute(APIRoute):
+    """A route whose form is read by `FormRequest`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        answer = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            return await answer(FormRequest(request.scope, request.receive))
+
+        return handler
+
+
+class Desk:
+    """What all routes share: the checkpoint, the limits and the threads."""
+
+    def __init__(self, engine: Engine, *, limits: Limits) -> None:
+        self._engine = engine
+        self.limits = limits
+        self._workers = Workers(limits)
+
+    def engine(self) -> DermSim:
+        """Return the checkpoint, or refuse while it is loading."""
+        engine = self._engine()
+        if engine is None:
+            raise come_back(LOADING)
+        return engine
+
+    async def work(self, task: Callable[[], T]) -> T:
+        """Do what takes long in a thread; what it refuses is a problem of status 422."""
+        try:
+            return await self._workers.run(task)
+        except OVERLOADED as error:
+            raise come_back(str(error)) from error
+        except ValueError as error:
+            raise Refusal(422, _sentence(error)) from error
+
+    async def pictures(self, files: list[UploadFile]) -> list[bytes]:
+        """Take the files of a form."""
+        if len(files) > self.limits.pictures:
+            most = self.limits.pictures
+            raise Refusal(413, f"{len(files)} pictures came, and {most} are accepted at once.")
+        return [await file.read() for file in files]
+
+    async def bank(self, file: UploadFile | None, engine: DermSim) -> Callable[[], Any]:
+        """Return what reads the bank of a form, if there is one; to be called in a thread."""
+        if file is None:
+            return lambda: None
+        data = await file.read()
+        if len(data) > self.limits.bank_bytes:
+            most = self.limits.bank_bytes
+            raise Refusal(413, f"The bank has more than the {most:,} bytes accepted.")
+
+        def read() -> ClassBank:
+            from dermsim.tasks.enroll import bank_from_bytes
+
+            return bank_from_bytes(data, fingerprint=engine.fingerprint)
+
+        return read
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def build_router(desk: Desk) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(route_class=FormRoute)
+    _about(router, desk)
+    _asking(router, desk)
+    _explaining(router, desk)
+    return router
+
+
+def _about(router: APIRouter, desk: Desk) -> None:
+    """Add the routes that say what the server is."""
+
+    @router.get("/health", tags=["about"], responses=responses(503))
+    async def health() -> Health:
+        """Say whether requests can be answered; needs no token.
+
+        While the checkpoint is loading the status is 503, as load balancers expect.
+        """
+        from dermsim import __version__
+
+        desk.engine()
+        return Health(status="ok", version=__version__)
+
+    @router.get("/model_info", tags=["about"], responses=responses(401, 503))
+    async def model_info() -> ModelInfo:
+        """Say which model answers, with what it may be asked, and the limits of a request."""
+        engine = desk.engine()
+        return await desk.work(lambda: answers.model_info(engine, limits=desk.limits))
+
+
+_COMMON = responses(400, 401, 413, 415, 422, 500, 503)
+
+
+def _asking(router: APIRouter, desk: Desk) -> None:
+    """Add the routes that take one or several pictures."""
+
+    @router.post("/v1/predict", tags=["pictures"], responses=_COMMON)
+    async def predict(
+        images: Pictures,
+        operating_point: Annotated[
+            Literal["balanced", "sensitivity_95"], Form(description="Where malignant begins.")
+        ] = "balanced",
+        age: Age = None,
+        sex: Word = None,
+        site: Word = None,
+        bank: Bank = None,
+    ) -> PredictAnswer:
+        """Classify pictures: probabilities, what cannot be excluded, benign or malignant.
+
+        `age`, `sex` and `site` are of the patient in all the pictures, for a checkpoint that takes
+        facts; see `takes_facts` in `/model_info`.
+        """
+        engine = desk.engine()
+        files, read_bank = await desk.pictures(images), await desk.bank(bank, engine)
+
+        def task() -> PredictAnswer:
+            from dermsim.data.facts import Facts
+
+            facts, known = Facts(age, sex, site), read_bank()
+            pictures = read_pictures(files, limits=desk.limits)
+            return answers.predict(
+                engine, pictures, operating_point=operating_point, facts=facts, bank=known
+            )
+
+        return await desk.work(task)
+
+    @router.post("/v1/embed", tags=["pictures"], responses=_COMMON)
+    async def embed(
+        images: Pictures,
+        space: Annotated[
+            Literal["embeddings", "pooled_features"],
+            Form(description="`pooled_features` are what banks of classes compare."),
+        ] = "embeddings",
+    ) -> EmbedAnswer:
+        """Embed pictures: one vector each, to compare with others of the same `fingerprint`."""
+        engine, files = desk.engine(), await desk.pictures(images)
+        return await desk.work(
+            lambda: answers.embed(engine, read_pictures(files, limits=desk.limits), space=space)
+        )
+
+    @router.post("/v1/similar", tags=["pictures"], responses=_COMMON)
+    async def similar(
+        images: Pictures,
+        k: Annotated[int, Form(ge=1, le=NEIGHBORS, description="How many cases.")] = 5,
+        one_per_lesion: Annotated[bool, Form(description="Leave further photographs out.")] = False,
+        dx: Words = [],  # noqa: B006 FastAPI copies it
+        sex: Words = [],  # noqa: B006
+        localization: Words = [],  # noqa: B006
+        dx_type: Words = [],  # noqa: B006
+        age_min: Age = None,
+        age_max: Age = None,
+    ) -> SimilarAnswer:
+        """Find the past cases most like each picture.
+
+        The other fields keep only cases with these facts; `dx`, `sex`, `localization` and
+        `dx_type` may come several times, for any of the values.
+        """
+        engine, files = desk.engine(), await desk.pictures(images)
+
+        def task() -> SimilarAnswer:
+            where = answers.case_filter(
+                dx=dx,
+                sex=sex,
+                localization=localization,
+                dx_type=dx_type,
+                age_min=age_min,
+                age_max=age_max,
+            )
+            pictures = read_pictures(files, limits=desk.limits)
+            return answers.similar(
+                engine, pictures, k=k, where=where, one_per_lesion=one_per_lesion
+            )
+
+        return await desk.work(task)
+
+    @router.post("/v1/enroll", tags=["classes"], responses=_COMMON)
+    async def enroll(
+        images: Pictures,
+        name: Annotated[str, Form(min_length=1, max_length=80, description="Of the new class.")],
+        head: Annotated[
+            Literal["auto", "mean", "neighbors", "logistic"],
+            Form(description="How it is told from the others; auto chooses by the pictures."),
+        ] = "auto",
+        bank: Bank = None,
+    ) -> EnrollAnswer:
+        """Teach a class with a few pictures: a bank in, or none, and a bank out.
+
+        The server keeps nothing: send the bank along with `/v1/predict` or `/v1/explain`.
+        """
+        engine = desk.engine()
+        files, read_bank = await desk.pictures(images), await desk.bank(bank, engine)
+
+        def task() -> EnrollAnswer:
+            known, pictures = read_bank(), read_pictures(files, limits=desk.limits)
+            return answers.enroll(engine, pictures, name=name, head=head, bank=known)
+
+        return await desk.work(task)
+
+
+def _explaining(router: APIRouter, desk: Desk) -> None:
+    """Add the route that takes one picture, or one and another."""
+
+    @router.post("/v1/explain", tags=["pictures"], responses=_COMMON)
+    async def explain(
+        image: Annotated[UploadFile, File(description="The picture.")],
+        like: Annotated[
+            UploadFile | None,
+            File(description="Another picture: explain on both what makes the two alike."),
+        ] = None,
+        target: Annotated[
+            str | None,
+            Form(
+                max_length=80,
+                description="A diagnosis, `malignancy`, or a class of `bank`; by default the "
+                "model's own answer. Not together with `like`.",
+            ),
+        ] = None,
+        method: Annotated[MethodName, Form(description="How evidence is measured.")] = "gradcam",
+        layer: Annotated[
+            str | None,
+            Form(max_length=128, description="A stage by its number, such as -2, or a module."),
+        ] = None,
+        smooth: Annotated[bool, Form(description="Finer, and eight times slower.")] = False,
+        opacity: Annotated[float, Form(ge=0, le=1, description="Of the strongest place.")] = 0.7,
+        outline: Annotated[bool, Form(description="Draw a line around the strongest half.")] = (
+            False
+        ),
+        bank: Bank = None,
+    ) -> ExplainAnswer:
+        """Show where a picture holds evidence, painted over it and as a map of values.
+
+        Both are PNG files in base64, so that the numbers that belong to them come in one answer.
+        """
+        engine = desk.engine()
+        files = await desk.pictures([image] if like is None else [image, like])
+        read_bank = await desk.bank(bank, engine)
+
+        def task() -> ExplainAnswer:
+            known = read_bank()
+            first, *others = read_pictures(files, limits=desk.limits)
+            return explaining.explain(
+                engine,
+                first,
+                method=method,
+                target=target,
+                like=others[0] if others else None,
+                layer=layer,
+                smooth=smooth,
+                bank=known,
+                opacity=opacity,
+                outline=outline,
+            )
+
+        return await desk.work(task)

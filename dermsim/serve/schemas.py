@@ -1,0 +1,225 @@
+"""What the REST routes answer: each field with its meaning, as the OpenAPI document shows it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dermsim.labels import DISCLAIMER
+
+Probabilities = dict[str, float]
+"""By diagnosis code or class name, summing to 1."""
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(protected_namespaces=())  # for fields called model_...
+
+
+class Answer(_Answer):
+    """What every answer about pictures has."""
+
+    fingerprint: str = Field(
+        description="Names the encoder: embeddings and banks of another cannot be compared.",
+        examples=["5d0cf3a1be6d7f10"],
+    )
+    disclaimer: str = Field(default=DISCLAIMER, description="To be shown beside any answer.")
+
+
+class Point(_Answer):
+    """A threshold on malignancy and what it achieved on validation."""
+
+    name: str = Field(description="`balanced` or `sensitivity_95`.", examples=["balanced"])
+    threshold: float = Field(description="Malignant is called what reaches it, in [0, 1].")
+    sensitivity: float = Field(description="Share of malignant validation images it catches.")
+    specificity: float = Field(description="Share of benign validation images it lets pass.")
+
+
+class PictureClasses(_Answer):
+    """What the classifier says of one picture."""
+
+    notice: str | None = Field(
+        description="What must be read before the label: that the picture is unlike anything in "
+        "training. Null when it is not."
+    )
+    label: int = Field(description="Index of the most probable diagnosis.", examples=[4])
+    label_name: str = Field(description="Its code.", examples=["mel"])
+    probabilities: Probabilities = Field(
+        description="Calibrated probability of each diagnosis code.",
+        examples=[{"mel": 0.61, "nv": 0.39}],
+    )
+    prediction_set: list[str] = Field(
+        description="Codes that cannot be excluded at the calibrated coverage, likeliest first.",
+        examples=[["mel", "nv"]],
+    )
+    prediction_sets: dict[str, list[str]] = Field(
+        description="The same for each coverage the checkpoint was calibrated for; may be empty.",
+        examples=[{"0.95": ["mel", "nv", "bkl"]}],
+    )
+    malignancy: float = Field(description="Summed probability of akiec, bcc and mel, in [0, 1].")
+    is_malignant: bool = Field(description="Whether it reaches the operating point asked for.")
+    operating_point: Point
+    ood_score: float = Field(description="Distance from the training data; higher is stranger.")
+    is_outlier: bool = Field(description="Whether the classifier should not be relied on here.")
+    entropy: float = Field(description="How undecided the probabilities are, in bits: 0 to 2.81.")
+    enrolled: Probabilities | None = Field(
+        description="Probability of each class of the bank, old and new; null without a bank."
+    )
+
+
+class PredictAnswer(Answer):
+    """One result for each picture, in the order in which they were sent."""
+
+    results: list[PictureClasses] = Field(description="What the classifier says of each.")
+
+
+class EmbedAnswer(Answer):
+    """One row for each picture, in the order in which they were sent."""
+
+    space: str = Field(description="`embeddings`, or `pooled_features`.", examples=["embeddings"])
+    dim: int = Field(description="Length D of a row.", examples=[128])
+    embeddings: list[list[float]] = Field(
+        description="(N, D); rows of `embeddings` have length 1, so that the inner product of two "
+        "is their likeness."
+    )
+
+
+class Case(_Answer):
+    """A past case."""
+
+    image_id: str = Field(description="Its photograph, as HAM10000 names it.")
+    lesion_id: str | None = Field(description="Its lesion; null when not known.")
+    dx: str = Field(description="Its diagnosis code.", examples=["nv"])
+    similarity: float = Field(description="Cosine similarity to the picture, in [-1, 1].")
+    facts: dict[str, str | float | None] = Field(
+        description="What else is known of it: dx_type (how the diagnosis was confirmed), age in "
+        "years, sex, localization.",
+        examples=[{"dx_type": "histo", "age": 45.0, "sex": "female", "localization": "back"}],
+    )
+
+
+class PictureCases(_Answer):
+    """The past cases like one picture."""
+
+    neighbors: list[Case] = Field(
+        description="Most similar first; fewer than asked for when no more have all the facts."
+    )
+    vote: Probabilities = Field(
+        description="Probability of each diagnosis by the vote of the 16 nearest cases that have "
+        "all the facts; empty when none has."
+    )
+
+
+class SimilarAnswer(Answer):
+    """One result for each picture, in the order in which they were sent."""
+
+    results: list[PictureCases] = Field(description="The past cases like each.")
+
+
+class Box(_Answer):
+    """A part of a picture, in shares of its width and height from the upper left."""
+
+    left: float = Field(description="In [0, 1], like the three that follow.", examples=[0.2])
+    top: float = Field(description="Of the upper edge.", examples=[0.3])
+    right: float = Field(description="Of the right edge.", examples=[0.6])
+    bottom: float = Field(description="Of the lower edge.", examples=[0.7])
+
+
+class Map(_Answer):
+    """A heatmap over one picture, as two PNG files of equal size."""
+
+    width: int = Field(description="Of both files, in pixels.")
+    height: int = Field(description="Of both files, in pixels.")
+    overlay: str = Field(description="Base64 of a PNG: the picture with the map painted over it.")
+    values: str = Field(
+        description="Base64 of a PNG in 16-bit grey: the map alone, 0 to 65535 for 0 to 1. Times "
+        "`peak` it is the raw map."
+    )
+    peak: float = Field(description="Largest raw value; 0 when nothing speaks for the target.")
+    strength: float = Field(
+        description="How strong the evidence is beside that for the model's own answer, in [0, 1]; "
+        "the overlay is drawn as faint as that."
+    )
+    strongest_part: Box | None = Field(
+        description="Around all that reaches half the peak; null when nothing does."
+    )
+
+
+class ExplainAnswer(Answer):
+    """Where the picture holds evidence; with `like`, a second map over the other picture."""
+
+    target: str = Field(
+        description="What was explained: a diagnosis code, `malignancy`, `similarity` or a class."
+    )
+    method: str = Field(description="How.", examples=["gradcam"])
+    score: float | None = Field(description="The scalar explained: a logit, log-odds or a cosine.")
+    maps: list[Map] = Field(description="One; with `like` two, of the picture and of the other.")
+
+
+class BankClass(_Answer):
+    """A class of a bank."""
+
+    name: str = Field(description="What it is called.", examples=["pyogenic granuloma"])
+    pictures: int = Field(description="How many it rests on.")
+    enrolled: bool = Field(description="Whether it is new; old ones are those trained with.")
+    head: str | None = Field(description="How it is told from the others; null for old classes.")
+
+
+class OldClass(_Answer):
+    """What became of an old class."""
+
+    name: str = Field(description="Its code.", examples=["mel"])
+    images: int = Field(description="Held-out images of it that were asked about.")
+    before: float = Field(description="Share that is right without the new classes.")
+    after: float = Field(description="Share that is right with them.")
+
+
+class Enrollment(_Answer):
+    """What became of the old classes, on held-out images that the bank keeps."""
+
+    images: int = Field(description="How many.")
+    balanced_accuracy_before: float = Field(description="Over old classes, without the new ones.")
+    balanced_accuracy_after: float = Field(description="Over old classes, with the new ones.")
+    old: list[OldClass] = Field(description="Each old class.")
+
+
+class EnrollAnswer(Answer):
+    """A new bank; the one that was sent is unchanged, and the server keeps neither."""
+
+    bank: str = Field(
+        description="Base64 of a .safetensors file: send it as `bank` to use or extend it. It "
+        "holds names and vectors, no pictures."
+    )
+    classes: list[BankClass] = Field(description="All that it holds, the old ones first.")
+    report: Enrollment | None = Field(description="Null when the bank keeps no held-out images.")
+
+
+class Health(_Answer):
+    """Whether the server can answer."""
+
+    status: Literal["ok"] = Field(description="`ok`; anything else is a problem of status 503.")
+    version: str = Field(description="Of dermsim.")
+
+
+class Diagnosis(_Answer):
+    """One of the diagnoses."""
+
+    code: str = Field(description="As in all answers.", examples=["mel"])
+    name: str = Field(description="In words.", examples=["Melanoma"])
+    malignant: bool = Field(description="Whether it counts as malignant.")
+
+
+class ModelInfo(Answer):
+    """What the server runs on and accepts."""
+
+    version: str = Field(description="Of dermsim.")
+    backbone: str = Field(description="As timm calls it.", examples=["resnet18"])
+    embedding_dim: int = Field(description="Length of an embedding.", examples=[128])
+    takes_facts: bool = Field(description="Whether age, sex and site of the patient may be sent.")
+    diagnoses: list[Diagnosis] = Field(description="In the order of `label`.")
+    operating_points: list[Point] = Field(description="Those of `operating_point`.")
+    coverages: list[str] = Field(description="Of `prediction_sets`.", examples=[["0.95"]])
+    methods: list[str] = Field(description="Ways of making heatmaps with this encoder.")
+    stages: list[str] = Field(description="What `layer` may name, first to last.")
+    cases: int = Field(description="Past cases in the gallery.")
+    limits: dict[str, int] = Field(description="Of a request: bytes, pictures, pixels.")

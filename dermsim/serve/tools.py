@@ -1,0 +1,222 @@
+"""The same verbs as tools for assistants: each takes pictures as text and returns plain values.
+
+Assistants speak the Model Context Protocol (https://modelcontextprotocol.io), whose messages are
+JSON, so a picture comes as a data URI or in base64, or as the address that this server gave it when
+it was uploaded. Nothing is fetched from elsewhere, and nothing is written to disk. `ui.tabs.tools`
+offers these functions through Gradio; what it shows an assistant is their docstrings, in which
+Gradio wants each argument on one line.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from dermsim.labels import DISCLAIMER
+from dermsim.methods import MethodName
+from dermsim.serve import answers, explaining
+from dermsim.serve.errors import FAULT, Refusal, note_fault
+from dermsim.serve.limits import NEIGHBORS, read_pictures
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from dermsim.engine import DermSim
+    from dermsim.serve.routes import Desk
+
+Answer = dict[str, Any]
+"""JSON-able values; under `OVERLAY` may lie a picture."""
+
+Tool = Callable[..., Coroutine[Any, Any, Answer]]
+
+OVERLAY = "overlay"
+"""Key of a PNG in base64 that an assistant should be shown."""
+
+FILE_ROUTE = "/gradio_api/file="
+"""What an uploaded file's address has before its path on the server."""
+
+
+def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
+    """Return the tools.
+
+    Args:
+        desk: The checkpoint, the limits and the threads, shared with REST.
+        uploads: The folder of uploads to the page; no file elsewhere is read.
+    """
+
+    def read(*texts: str) -> list[Image]:
+        if len(texts) > desk.limits.pictures:
+            raise ValueError(f"{len(texts)} pictures are too many: at most {desk.limits.pictures}.")
+        files = [picture_bytes(text, uploads=uploads) for text in texts]
+        return read_pictures(files, limits=desk.limits)
+
+    async def ask(task: Callable[[DermSim], Answer]) -> Answer:
+        try:
+            engine = desk.engine()
+            return await desk.work(lambda: task(engine))
+        except Refusal as refusal:
+            raise ValueError(refusal.detail) from refusal
+        except Exception as error:  # its words may be of the picture, and are not for others
+            note_fault(error)
+            raise RuntimeError(FAULT) from None
+
+    async def predict(
+        image: str, operating_point: Literal["balanced", "sensitivity_95"] = "balanced"
+    ) -> Answer:
+        """Classify a dermatoscopic photograph of a skin lesion into seven diagnoses.
+
+        Answers with calibrated probabilities, the diagnoses that cannot be excluded, whether the
+        lesion counts as malignant, and whether the picture is unlike the training data: then say so
+        before any label. Not a medical device; say that too.
+
+        Args:
+            image: A data URI, base64, or the address of a file uploaded to this server.
+            operating_point: Where malignant begins; sensitivity_95 misses less and alarms more.
+        """
+
+        def task(engine: DermSim) -> Answer:
+            found = answers.predict(engine, read(image), operating_point=operating_point)
+            return {**found.results[0].model_dump(), "disclaimer": found.disclaimer}
+
+        return await ask(task)
+
+    async def embed(image: str) -> Answer:
+        """Turn a dermatoscopic photograph into a vector of length 1.
+
+        The inner product of two vectors with the same fingerprint is the likeness of the pictures.
+
+        Args:
+            image: A data URI, base64, or the address of a file uploaded to this server.
+        """
+
+        def task(engine: DermSim) -> Answer:
+            found = answers.embed(engine, read(image))
+            return {"fingerprint": found.fingerprint, "embedding": found.embeddings[0]}
+
+        return await ask(task)
+
+    async def explain(
+        image: str, target: str = "", like: str = "", method: MethodName = "gradcam"
+    ) -> Answer:
+        """Show where in a dermatoscopic photograph the model sees evidence for a diagnosis.
+
+        Answers with the picture painted over and with the part of it that holds the strongest
+        evidence, in shares of width and height from the upper left.
+
+        Args:
+            image: A data URI, base64, or the address of a file uploaded to this server.
+            target: A diagnosis such as mel, or malignancy; empty for the model's own answer.
+            like: Another picture, to show on the first what makes the two alike; then no target.
+            method: How evidence is measured.
+        """
+
+        def task(engine: DermSim) -> Answer:
+            first, *others = read(image, like) if like else read(image)
+            found = explaining.explain(
+                engine,
+                first,
+                method=method,
+                target=target or None,
+                like=others[0] if others else None,
+            )
+            shown = found.maps[0].model_dump(include={"strength", "strongest_part", OVERLAY})
+            told = found.model_dump(include={"target", "method", "score", "disclaimer"})
+            return {**told, **shown}
+
+        return await ask(task)
+
+    async def similar(image: str, k: int = 5, dx: str = "") -> Answer:
+        """Find past cases with a known diagnosis that look like a dermatoscopic photograph.
+
+        Answers with the cases, most similar first, and how the nearest 16 of them vote.
+
+        Args:
+            image: A data URI, base64, or the address of a file uploaded to this server.
+            k: How many cases, 1 to 100.
+            dx: Only cases of this diagnosis, such as mel; empty for all.
+        """
+
+        def task(engine: DermSim) -> Answer:
+            if not 1 <= k <= NEIGHBORS:
+                raise ValueError(f"Asked for {k} cases: choose 1 to {NEIGHBORS}.")
+            where = answers.case_filter(dx=[dx] if dx else [])
+            found = answers.similar(engine, read(image), k=k, where=where)
+            return {**found.results[0].model_dump(), "disclaimer": found.disclaimer}
+
+        return await ask(task)
+
+    async def enroll(name: str, examples: list[str], image: str) -> Answer:
+        """Teach a new class with a few example photographs, and ask about another picture.
+
+        Answers with the probability of the new class and of the seven diagnoses, and what the new
+        class does to them. Nothing is kept: send the examples again with the next question.
+
+        Args:
+            name: What the new class is called.
+            examples: Pictures of it, about five, each given as for image.
+            image: The picture asked about: a data URI, base64, or the address of an upload.
+        """
+
+        def task(engine: DermSim) -> Answer:
+            if not examples:
+                raise ValueError("A new class needs at least one example.")
+            *shown, asked = read(*examples, image)
+            bank = answers.teach(engine, shown, name=name)
+            probabilities = bank.predict(engine.embed([asked], space=bank.space.name))[0]
+            report = answers.enrollment(bank)
+            return {
+                "probabilities": probabilities,
+                "report": report.model_dump() if report else None,
+                "disclaimer": DISCLAIMER,
+            }
+
+        return await ask(task)
+
+    return predict, embed, explain, similar, enroll
+
+
+def picture_bytes(text: str, *, uploads: Path) -> bytes:
+    """Return the file that a text stands for.
+
+    Args:
+        text: A data URI, base64, or address or path of an upload.
+        uploads: The folder of uploads.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    if text.startswith("data:"):
+        return _decode(text.partition(",")[2])
+    if text.startswith(("http://", "https://")):
+        _, route, path = urlsplit(text).path.partition(FILE_ROUTE)
+        if not route:
+            raise ValueError(
+                "This server fetches no pictures from elsewhere: send a data URI, or upload the "
+                "file to /gradio_api/upload first."
+            )
+        return _upload(unquote(path), uploads)
+    # not every absolute path: base64 of a JPEG begins like one
+    return _upload(text, uploads) if text.startswith(f"{uploads}/") else _decode(text)
+
+
+def _decode(text: str) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(
+            "The picture is neither a data URI nor base64 nor the address of an upload."
+        ) from error
+
+
+def _upload(path: str, uploads: Path) -> bytes:
+    try:
+        file = Path(path).resolve()
+        if file.is_relative_to(uploads.resolve()) and file.is_file():
+            return file.read_bytes()
+    except (OSError, ValueError):  # a name no file can have
+        pass
+    raise ValueError("There is no such upload on this server any more: upload the file again.")

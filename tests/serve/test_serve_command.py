@@ -1,0 +1,156 @@
+"""The command, and REST from several processes."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from dermsim.cli import main
+from dermsim.serve import workers
+from dermsim.serve.page import TOKEN, check_port
+from dermsim.serve.workers import MODEL, serve_rest, worker
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch):
+    """Undo what serving tells its processes."""
+    for name in (TOKEN, MODEL):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+def test_the_command_serves_the_page_with_what_it_was_told(monkeypatch):
+    served = {}
+    monkeypatch.setattr(
+        "dermsim.serve.page.serve_page",
+        lambda model, **options: served.update(options, model=model),
+    )
+    argv = ["serve", "--model", "here", "--host", "0.0.0.0", "--port", "80", "--mcp"]
+    assert main([*argv, "--token", "s3cret"]) == 0
+    assert served == {
+        "model": "here",
+        "dataset": None,
+        "host": "0.0.0.0",
+        "port": 80,
+        "token": "s3cret",
+        "tools": True,
+    }
+
+
+def test_the_command_serves_rest_alone(monkeypatch):
+    served = {}
+    monkeypatch.setattr(
+        "dermsim.serve.workers.serve_rest", lambda model, **options: served.update(options)
+    )
+    assert main(["serve", "--no-page", "--workers", "3"]) == 0
+    assert served == {"host": "127.0.0.1", "port": 7860, "workers": 3, "token": None}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--workers", "2"], "sessions in one process: serve it with --workers 1"),
+        (["--no-page", "--workers", "0"], "0 workers cannot answer"),
+        (["--no-page", "--mcp"], "belong to the page"),
+        (["--no-page", "--dataset", "x"], "belong to the page"),
+        (["--token", ""], "the token is empty"),
+        (["--no-page", "--token", "a b"], "printable ASCII"),
+        (["--token", "a b"], "printable ASCII"),
+        (["--port", "70000"], "there is no port 70000"),
+        (["--no-page", "--port", "0"], "there is no port 0"),
+        (["--model", "nowhere/at/all"], "nowhere"),
+        (["--no-page", "--model", "nowhere/at/all"], "nowhere"),
+    ],
+)
+def test_bad_options_are_refused_with_one_sentence(checkpoint, capsys, options, words):
+    assert main(["serve", "--model", str(checkpoint), *options]) == 2
+    told = capsys.readouterr().err.strip()
+    assert words in told and told.startswith("dermsim: ") and "\n" not in told
+
+
+@pytest.mark.usefixtures("without_mcp")
+def test_tools_without_their_package_are_refused(checkpoint, capsys, free_port):
+    assert main(["serve", "--model", str(checkpoint), "--mcp", "--port", str(free_port)]) == 2
+    assert 'pip install "dermsim[mcp]"' in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_is_loaded():
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1, port {port}"):
+            check_port("127.0.0.1", port)
+    check_port("127.0.0.1", port)
+    with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1"):
+        check_port("192.0.2.1", port)
+
+
+def test_a_damaged_checkpoint_is_told_before_any_worker_is_born(
+    checkpoint, tmp_path, monkeypatch, free_port
+):
+    import shutil
+
+    monkeypatch.setattr(workers.uvicorn, "run", lambda *v, **o: pytest.fail("it was served"))
+    damaged = shutil.copytree(checkpoint, tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match="cannot be read"):
+        serve_rest(str(damaged), host="127.0.0.1", port=free_port, workers=2)
+
+
+def test_one_process_serves_what_it_has_loaded(checkpoint, monkeypatch, free_port):
+    served = []
+    monkeypatch.setattr(workers.uvicorn, "run", lambda app, **options: served.append(app))
+    serve_rest(str(checkpoint), host="127.0.0.1", port=free_port, token="s3cret")
+    client = TestClient(served[0])
+    assert client.get("/api/health").json()["status"] == "ok"
+    assert client.get("/api/model_info").status_code == 401
+    assert client.get("/").status_code == 404
+
+
+def test_several_processes_are_told_model_and_token(checkpoint, monkeypatch, free_port, lesion):
+    served = {}
+    monkeypatch.setattr(
+        workers.uvicorn, "run", lambda app, **options: served.update(options, app=app)
+    )
+    serve_rest(str(checkpoint), host="127.0.0.1", port=free_port, workers=2, token="s3cret")
+    assert served["app"] == "dermsim.serve.workers:worker"
+    assert (served["factory"], served["workers"]) == (True, 2)
+    client = TestClient(worker(), headers={"Authorization": "Bearer s3cret"})
+    deadline = time.monotonic() + 120
+    while (answer := client.get("/api/health")).status_code == 503:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert answer.status_code == 200
+    assert client.post("/api/v1/embed", files={"images": lesion}).status_code == 200
+
+
+@pytest.mark.slow
+def test_two_real_processes_answer_and_stop(checkpoint, free_port, lesion):
+    argv = ["serve", "--no-page", "--workers", "2", "--port", str(free_port)]
+    command = [sys.executable, "-m", "dermsim", *argv, "--model", str(checkpoint)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+    try:
+        assert "2 workers" in process.stdout.readline()
+        address, answered = f"http://127.0.0.1:{free_port}/api", set()
+        deadline = time.monotonic() + 300
+        while len(answered) < 2 and time.monotonic() < deadline:
+            try:  # a new connection each time, which either may take
+                answer = httpx.post(f"{address}/v1/embed", files={"images": lesion}, timeout=60)
+            except httpx.TransportError:
+                time.sleep(0.2)
+                continue
+            assert answer.status_code in (200, 503)
+            answered.add(answer.status_code)
+            if answer.status_code == 200:
+                break
+            time.sleep(0.2)
+        assert 200 in answered
+    finally:
+        process.terminate()
+        assert process.wait(60) in (0, -15)

@@ -1,0 +1,101 @@
+"""A bank as bytes is the file, and is refused as the file would be."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dermsim.storage import pack_arrays, read_arrays, save_arrays, unpack_arrays
+from dermsim.tasks.enroll import ClassBank, bank_from_bytes, bank_to_bytes
+
+
+@pytest.fixture
+def taught() -> ClassBank:
+    rng = np.random.default_rng(0)
+    return ClassBank(fingerprint="f").enroll("clover", rng.normal(size=(3, 8)))
+
+
+def test_the_bytes_are_those_of_the_file(taught, tmp_path):
+    path, written = tmp_path / "bank.safetensors", tmp_path / "bytes.safetensors"
+    taught.save(path)
+    written.write_bytes(bank_to_bytes(taught))
+    query = np.ones((1, 8))
+    for bank in (ClassBank.load(written), bank_from_bytes(path.read_bytes(), fingerprint="f")):
+        assert bank.names == taught.names
+        assert bank.predict(query) == ClassBank.load(path).predict(query)
+
+
+def test_an_empty_bank_has_no_bytes():
+    with pytest.raises(ValueError, match="holds no class yet"):
+        bank_to_bytes(ClassBank())
+
+
+def test_another_encoder_s_bank_is_refused(taught):
+    with pytest.raises(ValueError, match="the bank was made by encoder 'f', this one is 'g'"):
+        bank_from_bytes(bank_to_bytes(taught), fingerprint="g")
+
+
+def header(values: object, rest: bytes = b"") -> bytes:
+    text = json.dumps(values).encode() if not isinstance(values, bytes) else values
+    return len(text).to_bytes(8, "little") + text + rest
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"short",
+        b"\xff" * 64,
+        header(b"{"),
+        header(b"[" * 5000),
+        header([]),
+        header({"__metadata__": {"a": "no json"}}),
+        header({"__metadata__": {"a": 1}}),
+        header({"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, b"\0" * 4),
+        header({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}),
+        header({"x": {"dtype": "C99", "shape": [1], "data_offsets": [0, 4]}}, b"\0" * 4),
+    ],
+)
+def test_damaged_bytes_are_refused(data):
+    with pytest.raises(ValueError, match="the bank is damaged or not a safetensors file"):
+        bank_from_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": 0},
+        {"temperature": "warm"},
+        {"old_names": "clover"},
+        {"enrolled": [{"name": "clover", "pictures": 10**400, "head": "auto"}]},
+        {"enrolled": [{"name": ["clover"], "pictures": 3, "head": "auto"}]},
+        {"space": "outer"},
+        {"space": []},
+    ],
+)
+def test_facts_that_cannot_be_are_refused(taught, change):
+    arrays, facts = unpack_arrays(bank_to_bytes(taught), name="the bank")
+    with pytest.raises(ValueError, match="the bank is not a class bank"):
+        bank_from_bytes(pack_arrays(arrays, facts={**facts, **change}))
+
+
+def test_a_temperature_that_is_no_number_is_refused(taught):
+    data = bank_to_bytes(taught)
+    assert data.count(b'"0.1"') == 1
+    with pytest.raises(ValueError, match="temperature must be positive"):
+        bank_from_bytes(data.replace(b'"0.1"', b'"NaN"'))
+
+
+def test_arrays_come_back_as_they_went(tmp_path):
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3).T, "b": np.zeros((0, 4), np.int64)}
+    facts = {"names": ["é"], "t": 0.5, "none": None}
+    data = pack_arrays(arrays, facts=facts)
+    values, told = unpack_arrays(data, name="it")
+    assert told == facts
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(values[name], array)
+        assert values[name].dtype == array.dtype
+    save_arrays(tmp_path / "x", arrays, facts=facts)
+    assert unpack_arrays((tmp_path / "x").read_bytes(), name="it")[1] == told
+    (tmp_path / "x").write_bytes(data)
+    assert read_arrays(tmp_path / "x")[1] == told

@@ -20,9 +20,11 @@ from dermsim.cli_atlas import atlas_app
 from dermsim.cli_audit import Audit, detector_app
 from dermsim.cli_enroll import Enroll, bank_app
 from dermsim.cli_explain import Explain
+from dermsim.cli_explore import Explore
 from dermsim.cli_gallery import gallery_app
 from dermsim.cli_hub import Push, PushDataset
 from dermsim.cli_protocols import protocol_app
+from dermsim.cli_report import CaseReportCommand
 from dermsim.command import Command, ModelCommand, load_engine
 from dermsim.labels import DISCLAIMER, parse_dx
 from dermsim.methods import MethodName
@@ -187,6 +189,8 @@ def _age_range(text: str) -> tuple[float, float]:
 
 
 app.command(name="explain")(Explain)
+app.command(name="report")(CaseReportCommand)
+app.command(name="explore")(Explore)
 
 
 @app.command(name="evaluate")

@@ -14,6 +14,8 @@ from importlib.resources import files
 LANGUAGES = ("en", "es")
 """BCP 47 codes; the first is what a visitor of any other language reads."""
 
+_COMMAS = str.maketrans(",.", ".,")
+
 
 def say(key: str, language: str = LANGUAGES[0], /, **values: object) -> str:
     """Return a text in a language.
@@ -27,6 +29,18 @@ def say(key: str, language: str = LANGUAGES[0], /, **values: object) -> str:
         KeyError: There is no such text, language or value; a mistake of the program.
     """
     return translations()[language][key].format(**values)
+
+
+def number(value: float, spec: str = ",", language: str = LANGUAGES[0]) -> str:
+    """Return a number as a language writes it: 7,511.5 in English, 7.511,5 in Spanish.
+
+    Args:
+        value: The number.
+        spec: How `format` is to write it.
+        language: One of `LANGUAGES`.
+    """
+    text = format(value, spec)
+    return text.translate(_COMMAS) if language == "es" else text
 
 
 def language_of(tag: str | None) -> str:

@@ -296,9 +296,11 @@ class TestClassify:
         assert_refused(run("classify", folder, "-o", tmp_path), "is a folder")
         assert stub.told == []
 
-    def test_a_damaged_archive_is_refused(self, run, stub, tmp_path):
+    def test_a_damaged_archive_is_a_sentence(self, run, stub, folder, tmp_path):
         (tmp_path / "a.zip").write_bytes(b"PK")
-        assert_refused(run("classify", tmp_path / "a.zip"), "a.zip is damaged")
+        status, out, err = run("classify", tmp_path / "a.zip", folder / "a.png")
+        assert status == 2 and "a.png" in out
+        assert err == "dermsim: a.zip is damaged or not a zip archive: pack the pictures again.\n"
 
 
 class TestSimilar:

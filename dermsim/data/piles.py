@@ -95,35 +95,43 @@ class Listed:
     reason: str = ""
 
 
-def list_pile(sources: Sequence[Path], *, limits: Limits) -> list[Listed]:
+def list_pile(
+    sources: Sequence[Path], *, limits: Limits, with_folders: bool = True
+) -> list[Listed]:
     """List the photographs in files and archives; nothing is unpacked.
 
     Of an archive, files that end like a picture are taken, and archives inside it are named with
     the reason why they are not opened; folders, hidden files and what macOS adds are passed over.
-    A loose file is taken whatever its ending.
+    A loose file is taken whatever its ending. An archive that cannot be listed, or holds no
+    picture, is listed itself, with the reason.
 
     Args:
         sources: Files; folders are to be walked before.
         limits: What may be handed over.
+        with_folders: Whether a loose file is called by its path, or by its name alone.
 
     Returns:
         At least one photograph, in the order of the sources and within an archive by name.
 
     Raises:
         FileNotFoundError: If a source does not exist.
-        ValueError: If an archive is damaged, lists too much, or holds no picture; if there are too
-            many pictures, or they are too large together.
+        ValueError: If no source is given, there are too many pictures, or they are too large
+            together.
     """
     found: list[Listed] = []
     total = 0
     for source in sources:
         if not source.exists():
             raise FileNotFoundError(f"no file at {source}: check the path")
+        name = str(source) if with_folders else source.name
         if source.suffix.lower() == ARCHIVE and source.is_file():
-            inside, size = _list_archive(source, limits)
+            try:
+                inside, size = _list_archive(source, limits)
+            except _RefusedError as error:
+                inside, size = [Listed(name, source, reason=str(error))], 0
         else:
             size = source.stat().st_size
-            inside = [Listed(str(source), source, reason=_too_large(source.name, size, limits))]
+            inside = [Listed(name, source, reason=_too_large(source.name, size, limits))]
         found += inside
         total += size
     if not found:
@@ -216,13 +224,13 @@ def _list_archive(path: Path, limits: Limits) -> tuple[list[Listed], int]:
         with _open(path, limits) as archive:
             members = archive.infolist()
     except _RefusedError as error:
-        raise ValueError(f"{path.name} {error}") from error
+        raise _RefusedError(f"{path.name} {error}") from error
     except _DAMAGED as error:
-        raise ValueError(
+        raise _RefusedError(
             f"{path.name} is damaged or not a zip archive: pack the pictures again."
         ) from error
     if len(members) > limits.entries:
-        raise ValueError(
+        raise _RefusedError(
             f"{path.name} lists {len(members):,} files, more than the {limits.entries:,} accepted: "
             "split it."
         )
@@ -234,7 +242,7 @@ def _list_archive(path: Path, limits: Limits) -> tuple[list[Listed], int]:
         found.append(Listed(f"{path.name}/{member.filename}", path, place, reason))
         total += 0 if reason else member.file_size
     if not found:
-        raise ValueError(f"{path.name} holds no pictures.")
+        raise _RefusedError(f"{path.name} holds no pictures.")
     return sorted(found, key=lambda item: item.name), total
 
 

@@ -1,4 +1,4 @@
-"""The page: one picture, five tabs. Binds the callbacks to an engine and places the tabs."""
+"""The page: one picture, six tabs. Binds the callbacks to an engine and places the tabs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dermsim.ui import atlas, callbacks, explaining, render, tabs
+from dermsim.ui import atlas, batching, callbacks, case_page, explaining, render, tabs
+from dermsim.ui.i18n import say
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.engine import DermSim
@@ -164,6 +165,9 @@ def _place_tabs(
             classify=bind(callbacks.classify),
             data=bind(callbacks.classify_data),
         )
+        tabs.report_button(
+            picture, write=bind(case_page.report_link), data=bind(case_page.report_data)
+        )
     with gr.Tab("Explain", id="explain"):
         tabs.explain_tab(
             picture,
@@ -200,6 +204,17 @@ def _place_tabs(
                 table=bind(atlas.rows_table),
                 save=bind(atlas.save_csv),
                 agreement=bind(atlas.agreement),
+            ),
+        )
+    with gr.Tab(say("batch.tab"), id="batch"):
+        tabs.batch_tab(
+            tabs.BatchPage(
+                run=bind(batching.run),
+                table=bind(batching.table),
+                summary=bind(batching.summary),
+                detail=batching.detail,
+                save=bind(batching.save),
+                data=bind(batching.data),
             ),
         )
     return [*similar.menus, *mapped.menus]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -13,6 +16,7 @@ from dermsim.methods import METHODS
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import heatmaps
 from dermsim.ui.cards import ARCHIVE
+from dermsim.ui.case_report import CaseReport, examine
 from dermsim.ui.document import (
     check_language,
     document,
@@ -26,8 +30,8 @@ from dermsim.ui.i18n import number, say
 from dermsim.ui.render import percent
 
 if TYPE_CHECKING:  # torch comes with them
+    from dermsim.engine import DermSim
     from dermsim.tasks.retrieve import Neighbor
-    from dermsim.ui.case_report import CaseReport
 
 SIDE = 900
 """Longest side in pixels of a picture in the report."""
@@ -63,6 +67,35 @@ def case_html(report: CaseReport, *, language: str = "en") -> str:
         f"<footer><p>{escape(say('page.disclaimer', language))}</p></footer>",
     )
     return document(f"{title}: {report.name}", "\n".join(parts), language=language)
+
+
+def report_data(engine: DermSim, image: str | None, language: str = "en") -> str:
+    """Return the report of a picture as an HTML document: the ``/report`` endpoint.
+
+    Raises:
+        ValueError: If there is no picture, it cannot be read, or the language is unknown.
+    """
+    check_language(language)
+    if image is None:
+        raise ValueError("There is no picture yet: add one first.")
+    return case_html(examine(engine, image), language=language)
+
+
+def report_link(engine: DermSim, image: str | None, *, language: str = "en") -> str:
+    """Return a link that holds the report of a picture, so that no server has to keep it.
+
+    Raises:
+        ValueError: As `report_data`.
+    """
+    data = report_data(engine, image, language).encode("utf-8")
+    size = number(max(1, round(len(data) / 1024)), ",", language)
+    stem = re.sub(r"[^\w.-]+", "-", Path(image or "").stem).strip("-.") or "picture"
+    return (
+        f'<div class="ds ds-report"><a class="ds-button" download="dermsim-{escape(stem)}.html" '
+        f'href="data:text/html;charset=utf-8;base64,{base64.b64encode(data).decode("ascii")}">'
+        f"{say('report.download', language, size=size)}</a>"
+        f'<p class="ds-muted">{say("report.download_text", language)}</p></div>'
+    )
 
 
 # -- the parts of the document, from the top -------------------------------------------------------
@@ -263,7 +296,8 @@ def _record(image_id: str) -> str:
     """Return a photograph's name, and the address of its public record where it has one."""
     name = escape(image_id)
     if image_id.startswith("ISIC_") and image_id[5:].isdigit():
-        return f'{name}<br><span class="soft">{ARCHIVE.format(name)}</span>'
+        address = ARCHIVE.format(name).replace("/images/", "/<wbr>images/")
+        return f'{name}<br><span class="soft">{address}</span>'
     return name
 
 

@@ -1,0 +1,159 @@
+"""The tab *Batch*: many pictures in, a table and a CSV file out, with progress and a stop."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from dermsim.ui import batching
+from dermsim.ui.i18n import say
+from dermsim.ui.tabs.wiring import QUIET, add_endpoint, sentences
+
+RUNS: dict[str, Any] = {
+    "concurrency_id": "batch",
+    "concurrency_limit": 1,
+    "preprocess": False,
+    "api_visibility": "private",
+    "show_progress": "hidden",
+}
+"""Batches take turns among themselves, and leave other visitors' single pictures theirs."""
+
+KEPT = 60 * 60
+"""Seconds that a visitor's rows are kept in memory at most."""
+
+
+@dataclass(frozen=True)
+class BatchPage:
+    """What the tab asks for.
+
+    Attributes:
+        run: Paths -> after every few pictures the rows so far, and HTML of how far that is.
+        table: Rows, operating point -> header and cells.
+        summary: Rows, operating point, `total` -> HTML.
+        detail: Rows, file -> HTML.
+        save: Rows, operating point, folder -> CSV file.
+        data: Paths, operating point -> JSON-able values, for the endpoint.
+    """
+
+    run: Callable[..., Iterator[batching.Step]]
+    table: Callable[..., tuple[list[str], list[list[Any]]]]
+    summary: Callable[..., str]
+    detail: Callable[..., str]
+    save: Callable[..., Path]
+    data: Callable[..., dict[str, Any]]
+
+
+def batch_tab(page: BatchPage) -> None:
+    """Build *Batch*.
+
+    Args:
+        page: What to ask.
+    """
+    with gr.Row(equal_height=False):
+        files = gr.File(
+            file_count="multiple",
+            label=say("batch.files"),
+            height=170,
+            elem_id="batch-files",
+            scale=3,
+        )
+        with gr.Column(scale=2, min_width=240):
+            folder = gr.UploadButton(
+                say("batch.folder"), file_count="directory", size="sm", elem_id="batch-folder"
+            )
+            point = gr.Radio(
+                [(say(f"report.point_{name}"), name) for name in ("balanced", "sensitivity_95")],
+                value="balanced",
+                label=say("batch.point"),
+                elem_id="batch-point",
+            )
+            go = gr.Button(say("batch.go"), variant="primary", elem_id="batch-go")
+            stop = gr.Button(say("batch.stop"), variant="stop", visible=False, elem_id="batch-stop")
+    told = gr.HTML(batching.nothing_yet(), elem_id="batch-told")
+    table = gr.Dataframe(
+        interactive=False,
+        visible=False,
+        max_height=460,
+        show_label=False,
+        wrap=False,
+        datatype=["number" if name in batching.NUMBERS else "str" for name in batching.COLUMNS],
+        elem_id="batch-table",
+    )
+    download = gr.DownloadButton(say("batch.save"), size="sm", visible=False, elem_id="batch-csv")
+    shown = gr.HTML(elem_id="batch-row")
+    rows = gr.State([], time_to_live=KEPT)
+    buttons, results = [go, stop], [told, table, download, shown]
+
+    def draw(found: list[Any], asked: str, *, language: str = "en") -> Any:
+        header, cells = page.table(found, asked, language=language)
+        return gr.Dataframe(value={"headers": header, "data": cells}, visible=bool(found))
+
+    def run(paths: list[str], asked: str, *, language: str = "en") -> Iterator[tuple[Any, ...]]:
+        for found, progress in page.run(paths, language=language):
+            drawn = draw(found, asked, language=language)
+            yield found, progress, drawn, gr.DownloadButton(visible=False), ""
+
+    def finish(found: list[Any], asked: str, *, language: str = "en") -> Iterator[tuple[Any, ...]]:
+        text = page.summary(found, asked, total=len(found), language=language)
+        yield from _with_file(text, found, asked)
+
+    def halt(found: list[Any], asked: str, *, language: str = "en") -> Iterator[tuple[Any, ...]]:
+        text = page.summary(found, asked, language=language) or batching.nothing_yet(language)
+        yield from _with_file(text, found, asked)
+
+    def _with_file(text: str, found: list[Any], asked: str) -> Iterator[tuple[Any, ...]]:
+        with tempfile.TemporaryDirectory() as place:
+            path = str(page.save(found, asked, place)) if found else None
+            # Gradio has copied the file into its own cache when it asks for the next value
+            yield text, gr.DownloadButton(value=path, visible=path is not None)
+
+    def judge(found: list[Any], asked: str, *, language: str = "en") -> Iterator[tuple[Any, ...]]:
+        drawn = draw(found, asked, language=language)
+        for text, file in finish(found, asked, language=language):
+            yield drawn, text or batching.nothing_yet(language), file
+
+    def look(found: list[Any], event: gr.SelectData, *, language: str = "en") -> str:
+        return page.detail(found, str(event.row_value[0]), language=language)
+
+    asked = [rows, point]
+    begun = go.click(_busy, None, buttons, **QUIET)
+    running = begun.then(stepwise(run), [files, point], [rows, *results], **RUNS)
+    running.then(_idle, None, buttons, **QUIET)
+    running.success(stepwise(finish), asked, [told, download], **QUIET)
+    halted = stop.click(_idle, None, buttons, cancels=[running], **QUIET)
+    halted.then(stepwise(halt), asked, [told, download], **QUIET)
+    folder.upload(batching.pictures_of, folder, files, **QUIET)
+    point.input(stepwise(judge), asked, [table, told, download], **QUIET)
+    table.select(sentences(look), rows, shown, **QUIET)
+
+    several = gr.File(file_count="multiple", visible=False)
+    add_endpoint("batch", page.data, [several, point], [gr.JSON(visible=False)])
+
+
+def stepwise(fn: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Make a generator a listener, as `sentences` makes one of a function."""
+    begin, step = sentences(fn), sentences(_next)
+
+    def listener(*values: Any) -> Iterator[Any]:
+        running = begin(*values)
+        while (found := step(running)) is not None:
+            yield found
+
+    return listener
+
+
+def _next(running: Iterator[Any]) -> Any:
+    return next(running, None)
+
+
+def _busy() -> tuple[Any, Any]:
+    return gr.Button(interactive=False), gr.Button(visible=True)
+
+
+def _idle() -> tuple[Any, Any]:
+    return gr.Button(interactive=True), gr.Button(visible=False)

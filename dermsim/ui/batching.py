@@ -18,7 +18,6 @@ from dermsim.data.piles import ARCHIVE, Limits, list_pile
 from dermsim.labels import DISCLAIMER
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import opinions, render
-from dermsim.ui.document import dx_name
 from dermsim.ui.i18n import number, say
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
@@ -230,12 +229,12 @@ def _words(row: Row, threshold: float, language: str) -> dict[str, Any]:
     return {
         "file": row.file,
         "unfamiliar": say("batch.yes", language) if found.is_outlier else "",
-        "label": dx_name(found.label_name, language),
+        "label": found.label_name,
         "probability": round(found.probabilities[found.label_name], 3),
         "malignancy": round(found.malignancy, 3),
         "verdict": say(f"batch.{verdict}", language),
         "set": " ".join(found.prediction_set),
-        "neighbors": dx_name(neighbors, language) if neighbors else "",
+        "neighbors": neighbors or "",
         "share": round(row.vote[neighbors], 3) if neighbors else None,
         "agree": say("batch.yes" if row.agrees else "batch.no", language),
     }

@@ -156,6 +156,7 @@ class TestStart:
         [
             *("classify", "similar", "explain", "enroll", "bank", "evaluate", "ensemble"),
             *("gallery", "atlas", "audit", "detector", "protocol", "push", "push-dataset"),
+            *("report", "explore"),
         ],
     )
     def test_help_lists_every_command(self, command, capsys):

@@ -123,7 +123,8 @@ def batch_tab(page: BatchPage) -> None:
     asked = [rows, point]
     begun = go.click(_busy, None, buttons, **QUIET)
     running = begun.then(stepwise(run), [files, point], [rows, *results], **RUNS)
-    running.then(_idle, None, buttons, **QUIET)
+    for end in (running.success, running.failure):
+        end(_idle, None, buttons, **QUIET)
     running.success(stepwise(finish), asked, [told, download], **QUIET)
     halted = stop.click(_idle, None, buttons, cancels=[running], **QUIET)
     halted.then(stepwise(halt), asked, [told, download], **QUIET)

@@ -81,7 +81,7 @@ def test_without_splits_ages_and_notes_there_is_still_a_page():
 def test_contradictory_lesions_are_named():
     rows = synthetic_ham10000(7, seed=0).map(lambda row: {"lesion_id": "L<1>"})
     html = explore_html(explore(rows, name="x"))
-    assert "1 lesions have photographs of more than one diagnosis: L&lt;1&gt;." in html
+    assert "Lesions with photographs of more than one diagnosis (1): L&lt;1&gt;." in html
 
 
 def test_another_language_is_refused(found):

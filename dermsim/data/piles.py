@@ -103,7 +103,7 @@ def list_pile(
     Of an archive, files that end like a picture are taken, and archives inside it are named with
     the reason why they are not opened; folders, hidden files and what macOS adds are passed over.
     A loose file is taken whatever its ending. An archive that cannot be listed, or holds no
-    picture, is listed itself, with the reason.
+    picture, is listed itself, with the reason, and so is a file that does not exist.
 
     Args:
         sources: Files; folders are to be walked before.
@@ -114,16 +114,16 @@ def list_pile(
         At least one photograph, in the order of the sources and within an archive by name.
 
     Raises:
-        FileNotFoundError: If a source does not exist.
         ValueError: If no source is given, there are too many pictures, or they are too large
             together.
     """
     found: list[Listed] = []
     total = 0
     for source in sources:
-        if not source.exists():
-            raise FileNotFoundError(f"no file at {source}: check the path")
         name = str(source) if with_folders else source.name
+        if not source.exists():
+            found.append(Listed(name, source, reason=f"{source.name} is not there: add it again."))
+            continue
         if source.suffix.lower() == ARCHIVE and source.is_file():
             try:
                 inside, size = _list_archive(source, limits)

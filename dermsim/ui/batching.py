@@ -7,7 +7,9 @@ files themselves are read where they were uploaded, and nothing of an archive is
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +71,7 @@ def run(engine: DermSim, paths: Sequence[str] | None, *, language: str = "en") -
     yield rows, progress_html(0, len(pile), language=language)
     for batch in classify_pile(engine, pile, limits=LIMITS, thumbnail=THUMBNAIL):
         rows = [*rows, *batch]
+        _keep(item.path for item in pile[len(rows) :])
         yield rows, progress_html(len(rows), len(pile), language=language)
 
 
@@ -218,6 +221,13 @@ def _sources(paths: Sequence[str] | None) -> list[Path]:
     if not paths:
         raise ValueError("There are no pictures yet: add some, a folder or a zip, then go on.")
     return [Path(path) for path in paths]
+
+
+def _keep(paths: Iterable[Path]) -> None:
+    """Mark uploads as still needed: a server may delete those that lay untouched for a while."""
+    for path in set(paths):
+        with suppress(FileNotFoundError):  # it becomes a row that says so
+            os.utime(path)
 
 
 def _words(row: Row, threshold: float, language: str) -> dict[str, Any]:

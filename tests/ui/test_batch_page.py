@@ -14,6 +14,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from dermsim.data.piles import Limits
 from dermsim.data.synthetic import draw_lesion, synthetic_ham10000
 from dermsim.explore import explore
 from dermsim.labels import CODES
@@ -160,9 +161,8 @@ def hand_over(page, path):
 
 def test_an_archive_becomes_a_table_and_a_file(batch, archive, tmp_path):
     hand_over(batch, archive)
-    batch.locator("#batch-go").click()
     batch.locator("#batch-told").get_by_text("Done: 8 of 8 pictures.").wait_for()
-    assert batch.locator("#batch-stop").is_hidden() and batch.locator("#batch-go").is_enabled()
+    batch.locator("#batch-stop").wait_for(state="hidden")
     rows = saved(batch, tmp_path)
     assert len(rows) == 8 and sum(bool(row["error"]) for row in rows) == 1
 
@@ -182,7 +182,6 @@ def test_an_archive_becomes_a_table_and_a_file(batch, archive, tmp_path):
 
 def test_the_operating_point_moves_the_verdicts_of_the_file(batch, archive, tmp_path):
     hand_over(batch, archive)
-    batch.locator("#batch-go").click()
     batch.locator("#batch-told").get_by_text("Done:").wait_for()
     batch.locator("#batch-point").get_by_text("95 % sensitivity").click()
     batch.wait_for_timeout(1000)
@@ -202,10 +201,8 @@ def test_a_stop_keeps_what_was_found(batch, archive, engine, monkeypatch, tmp_pa
     monkeypatch.setattr("dermsim.batch.BATCH", 2)
     monkeypatch.setattr(type(engine), "predict_and_vote", waiting)
     hand_over(batch, archive)
-    batch.locator("#batch-go").click()
     try:
         batch.locator("#batch-told").get_by_text("4 of 8 pictures").wait_for()
-        assert batch.locator("#batch-go").is_disabled()
         # another visitor's picture does not wait for the batch
         batch.locator("#examples button img").first.click()
         batch.get_by_role("tab", name="Classify").click()
@@ -216,17 +213,16 @@ def test_a_stop_keeps_what_was_found(batch, archive, engine, monkeypatch, tmp_pa
     finally:
         go_on.set()
     batch.locator("#batch-stop").wait_for(state="hidden")
-    assert batch.locator("#batch-go").is_enabled()
     assert len(saved(batch, tmp_path)) == 4
     assert "Stopped" in batch.locator("#batch-told").inner_text()
     assert len(asked) == 3  # nothing is asked after the stop
 
 
-def test_nothing_handed_over_is_a_sentence_and_the_buttons_come_back(batch):
-    batch.locator("#batch-go").click()
-    batch.get_by_test_id("toast-text").get_by_text("There are no pictures yet").wait_for()
+def test_too_many_are_a_sentence_and_the_button_goes(batch, archive, monkeypatch):
+    monkeypatch.setattr(batching, "LIMITS", Limits(pictures=3))
+    hand_over(batch, archive)
+    batch.get_by_test_id("toast-text").get_by_text("8 pictures are too many at once").wait_for()
     batch.locator("#batch-stop").wait_for(state="hidden")
-    assert batch.locator("#batch-go").is_enabled()
 
 
 def test_a_folder_is_taken_without_what_is_no_picture(batch, tmp_path):
@@ -240,7 +236,6 @@ def test_a_folder_is_taken_without_what_is_no_picture(batch, tmp_path):
     listed = "document.querySelector('#batch-files').innerText.replace(/\\s/g, '')"
     batch.wait_for_function(f"{listed}.includes('b.png')")
     assert "notes" not in batch.evaluate(listed)
-    batch.locator("#batch-go").click()
     batch.locator("#batch-told").get_by_text("Done: 2 of 2 pictures.").wait_for()
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import zipfile
 from io import BytesIO
 
@@ -165,6 +166,21 @@ def test_too_many_are_refused_before_the_first(engine, uploads, monkeypatch):
     monkeypatch.setattr(batching, "LIMITS", Limits(pictures=3))
     with pytest.raises(ValueError, match="4 pictures are too many at once: choose up to 3"):
         next(batching.run(engine, uploads))
+
+
+def test_uploads_that_are_still_needed_are_not_left_untouched(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr("dermsim.batch.BATCH", 1)
+    paths = [tmp_path / f"{name}.png" for name in "abc"]
+    for path in paths:
+        path.write_bytes(drawing())
+        os.utime(path, (0, 0))
+    running = batching.run(engine, [str(path) for path in paths])
+    next(running)
+    next(running)
+    assert [path.stat().st_mtime > 0 for path in paths] == [False, True, True]
+    paths[1].unlink()  # whoever deleted it nevertheless
+    *_, (rows, _) = running
+    assert [bool(row.prediction) for row in rows] == [True, False, True]
 
 
 @pytest.mark.parametrize("ask", [batching.table, batching.summary])

@@ -72,7 +72,6 @@ def batch_tab(page: BatchPage) -> None:
                 label=say("batch.point"),
                 elem_id="batch-point",
             )
-            go = gr.Button(say("batch.go"), variant="primary", elem_id="batch-go")
             stop = gr.Button(say("batch.stop"), variant="stop", visible=False, elem_id="batch-stop")
     told = gr.HTML(batching.nothing_yet(), elem_id="batch-told")
     table = gr.Dataframe(
@@ -87,7 +86,7 @@ def batch_tab(page: BatchPage) -> None:
     download = gr.DownloadButton(say("batch.save"), size="sm", visible=False, elem_id="batch-csv")
     shown = gr.HTML(elem_id="batch-row")
     rows = gr.State([], time_to_live=KEPT)
-    buttons, results = [go, stop], [told, table, download, shown]
+    results = [told, table, download, shown]
 
     def draw(found: list[Any], asked: str, *, language: str = "en") -> Any:
         header, cells = page.table(found, asked, language=language)
@@ -121,14 +120,19 @@ def batch_tab(page: BatchPage) -> None:
         return page.detail(found, str(event.row_value[0]), language=language)
 
     asked = [rows, point]
-    begun = go.click(_busy, None, buttons, **QUIET)
-    running = begun.then(stepwise(run), [files, point], [rows, *results], **RUNS)
-    for end in (running.success, running.failure):
-        end(_idle, None, buttons, **QUIET)
-    running.success(stepwise(finish), asked, [told, download], **QUIET)
-    halted = stop.click(_idle, None, buttons, cancels=[running], **QUIET)
+    # uploads do not wait for a button: the server keeps them no longer than it must
+    given = folder.upload(batching.pictures_of, folder, files, **QUIET)
+    runs = []
+    for begin in (files.upload, given.success):
+        running = begin(_busy, None, stop, **QUIET).then(
+            stepwise(run), [files, point], [rows, *results], **RUNS
+        )
+        for end in (running.success, running.failure):
+            end(_idle, None, stop, **QUIET)
+        running.success(stepwise(finish), asked, [told, download], **QUIET)
+        runs.append(running)
+    halted = stop.click(_idle, None, stop, cancels=runs, **QUIET)
     halted.then(stepwise(halt), asked, [told, download], **QUIET)
-    folder.upload(batching.pictures_of, folder, files, **QUIET)
     point.input(stepwise(judge), asked, [table, told, download], **QUIET)
     table.select(sentences(look), rows, shown, **QUIET)
 
@@ -152,9 +156,9 @@ def _next(running: Iterator[Any]) -> Any:
     return next(running, None)
 
 
-def _busy() -> tuple[Any, Any]:
-    return gr.Button(interactive=False), gr.Button(visible=True)
+def _busy() -> Any:
+    return gr.Button(visible=True)
 
 
-def _idle() -> tuple[Any, Any]:
-    return gr.Button(interactive=True), gr.Button(visible=False)
+def _idle() -> Any:
+    return gr.Button(visible=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dermsim.ui import atlas, batching, callbacks, case_page, explaining, render, tabs
+from dermsim.ui import atlas, batching, callbacks, explaining, render, reporting, tabs
 from dermsim.ui.i18n import say
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
@@ -166,7 +166,7 @@ def _place_tabs(
             data=bind(callbacks.classify_data),
         )
         tabs.report_button(
-            picture, write=bind(case_page.report_link), data=bind(case_page.report_data)
+            picture, write=bind(reporting.report_link), data=bind(reporting.report_data)
         )
     with gr.Tab("Explain", id="explain"):
         tabs.explain_tab(

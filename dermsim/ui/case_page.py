@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -16,7 +13,6 @@ from dermsim.methods import METHODS
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import heatmaps
 from dermsim.ui.cards import ARCHIVE
-from dermsim.ui.case_report import CaseReport, examine
 from dermsim.ui.document import (
     check_language,
     document,
@@ -30,8 +26,8 @@ from dermsim.ui.i18n import number, say
 from dermsim.ui.render import percent
 
 if TYPE_CHECKING:  # torch comes with them
-    from dermsim.engine import DermSim
     from dermsim.tasks.retrieve import Neighbor
+    from dermsim.ui.case_report import CaseReport
 
 SIDE = 900
 """Longest side in pixels of a picture in the report."""
@@ -66,36 +62,7 @@ def case_html(report: CaseReport, *, language: str = "en") -> str:
         _origin(report, language),
         f"<footer><p>{escape(say('page.disclaimer', language))}</p></footer>",
     )
-    return document(f"{title}: {report.name}", "\n".join(parts), language=language)
-
-
-def report_data(engine: DermSim, image: str | None, language: str = "en") -> str:
-    """Return the report of a picture as an HTML document: the ``/report`` endpoint.
-
-    Raises:
-        ValueError: If there is no picture, it cannot be read, or the language is unknown.
-    """
-    check_language(language)
-    if image is None:
-        raise ValueError("There is no picture yet: add one first.")
-    return case_html(examine(engine, image), language=language)
-
-
-def report_link(engine: DermSim, image: str | None, *, language: str = "en") -> str:
-    """Return a link that holds the report of a picture, so that no server has to keep it.
-
-    Raises:
-        ValueError: As `report_data`.
-    """
-    data = report_data(engine, image, language).encode("utf-8")
-    size = number(max(1, round(len(data) / 1024)), ",", language)
-    stem = re.sub(r"[^\w.-]+", "-", Path(image or "").stem).strip("-.") or "picture"
-    return (
-        f'<div class="ds ds-report"><a class="ds-button" download="dermsim-{escape(stem)}.html" '
-        f'href="data:text/html;charset=utf-8;base64,{base64.b64encode(data).decode("ascii")}">'
-        f"{say('report.download', language, size=size)}</a>"
-        f'<p class="ds-muted">{say("report.download_text", language)}</p></div>'
-    )
+    return document(f"{title}: {_called(report, language)}", "\n".join(parts), language=language)
 
 
 # -- the parts of the document, from the top -------------------------------------------------------
@@ -104,7 +71,8 @@ def report_link(engine: DermSim, image: str | None, *, language: str = "en") -> 
 def _head(report: CaseReport, title: str, language: str) -> str:
     made = say("report.made", language, version=report.origin.version, date=_date(report))
     return (
-        f"<header><h1>{escape(title)}</h1><p><strong>{escape(report.name)}</strong></p>"
+        f"<header><h1>{escape(title)}</h1>"
+        f"<p><strong>{escape(_called(report, language))}</strong></p>"
         f"<p>{escape(made)}</p></header>\n"
         f'<div class="notice" role="note"><p>{escape(say("page.disclaimer", language))}</p></div>'
     )
@@ -126,10 +94,11 @@ def _familiarity(report: CaseReport, language: str) -> str:
 def _pictures(report: CaseReport, language: str) -> str:
     """Show the picture, and beside it the same with the evidence."""
     width, height = report.picture.size
-    size = say("report.picture_size", language, name=report.name, width=width, height=height)
+    called = _called(report, language)
+    size = say("report.picture_size", language, name=called, width=width, height=height)
     plain = _figure(
         report.picture,
-        say("report.picture_alt", language, name=report.name),
+        say("report.picture_alt", language, name=called),
         f"<strong>{say('report.picture', language)}.</strong> {escape(size)}",
     )
     heatmap = report.heatmap
@@ -359,6 +328,10 @@ def _bar(code: str, share: float) -> str:
 
 def _exact(share: float, language: str) -> str:
     return f"{number(100 * share, '.1f', language)}\u00a0%"
+
+
+def _called(report: CaseReport, language: str) -> str:
+    return report.name or say("report.picture", language)
 
 
 def _date(report: CaseReport) -> str:

@@ -30,6 +30,9 @@ NEIGHBORS = 6
 
 MAX_NEIGHBORS = 24
 
+CHOSEN = "chosen"
+"""What an operating point goes by that is none of the calibration's own."""
+
 _DRAWN = "SYN_"  # how the image_ids of dermsim.data.synthetic begin
 
 
@@ -63,7 +66,7 @@ class CaseReport:
     """What is said of one picture.
 
     Attributes:
-        name: Of the picture's file.
+        name: Of the picture's file; empty where there is none.
         picture: RGB, upright.
         prediction: The classifier's answer.
         vote: Of the nearest past cases, by diagnosis.
@@ -71,7 +74,7 @@ class CaseReport:
         heatmap: Evidence for the predicted diagnosis.
         layer: Where its features were taken, in the engine's words; None for where heads begin.
         unfamiliar_from: Strangeness above which a picture is unfamiliar.
-        point_name: Name of the operating point.
+        point_name: Name of the operating point, `CHOSEN` for one that has none.
         point: The operating point.
         validated_on: How many malignant and benign pictures it was fitted on; None where the
             checkpoint does not say.
@@ -110,7 +113,7 @@ def examine(
     k: int = NEIGHBORS,
     method: str = "gradcam",
     layer: int | str | None = None,
-    point: str = "balanced",
+    point: str | OperatingPoint = "balanced",
     when: datetime | None = None,
 ) -> CaseReport:
     """Ask the engine all that a report says of a picture.
@@ -123,7 +126,7 @@ def examine(
         k: How many past cases, 1 to `MAX_NEIGHBORS`.
         method: Key of `dermsim.methods.METHODS`.
         layer: As for `DermSim.explain`.
-        point: Name of an operating point.
+        point: Name of an operating point, or one of the reader's own choice.
         when: The time to write on it; now when None.
 
     Raises:
@@ -131,7 +134,7 @@ def examine(
         ValueError: If it cannot be read, or an option is unknown or out of range.
     """
     points = engine.calibration.operating_points
-    if point not in points:
+    if isinstance(point, str) and point not in points:
         raise ValueError(f"unknown operating point {point!r}: choose one of {', '.join(points)}.")
     if k not in range(1, MAX_NEIGHBORS + 1):
         raise ValueError(f"Asked for {k} similar cases: choose 1 to {MAX_NEIGHBORS}.")
@@ -141,7 +144,7 @@ def examine(
     query = engine.embed([picture])
     curve: Any = getattr(engine.calibration, "malignancy_curve", None)
     return CaseReport(
-        name=called or "–",
+        name=called,
         picture=picture,
         prediction=prediction,
         vote=vote,
@@ -149,8 +152,8 @@ def examine(
         heatmap=engine.explain(picture, method=method, target=prediction.label_name, layer=layer),
         layer=layer,
         unfamiliar_from=engine.detector.threshold,
-        point_name=point,
-        point=points[point],
+        point_name=point if isinstance(point, str) else CHOSEN,
+        point=points[point] if isinstance(point, str) else point,
         validated_on=(curve.malignant, curve.benign) if curve is not None else None,
         coverage=1 - engine.calibration.alpha,
         origin=origin_of(engine, model=model),

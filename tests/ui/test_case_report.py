@@ -15,9 +15,11 @@ from PIL import Image
 from dermsim import __version__
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES, DISCLAIMER, LABELS
+from dermsim.tasks.classify import OperatingPoint
 from dermsim.tasks.retrieve import Neighbor
-from dermsim.ui.case_page import case_html, report_data, report_link
+from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine, origin_of
+from dermsim.ui.reporting import report_data, report_link
 
 WHEN = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
 VOID = {"meta", "img", "br", "wbr", "line", "rect"}
@@ -162,6 +164,14 @@ def test_malignancy_follows_the_operating_point(report):
         assert f"Reads as {kind}" in case_html(replace(report, point=point))
 
 
+def test_a_point_of_the_readers_own_is_said_to_be_one(engine, picture):
+    point = OperatingPoint(threshold=0.0, sensitivity=1.0, specificity=0.0)
+    own = examine(engine, picture, point=point)
+    assert own.point == point and own.is_malignant
+    assert "“chosen by the reader”" in case_html(own)
+    assert "«elegido por quien lee»" in case_html(own, language="es")
+
+
 def test_the_numbers_behind_the_operating_point_are_given_where_they_are_known(report):
     unknown = case_html(replace(report, validated_on=None))
     assert "does not say how many" in unknown
@@ -236,6 +246,15 @@ def test_the_page_links_to_a_report_that_no_server_keeps(engine, tmp_path):
     document = base64.b64decode(data).decode("utf-8")
     assert '<html lang="es">' in document and "<img" in document
     assert report_data(engine, str(path), "en").startswith("<!DOCTYPE html>")
+
+
+def test_a_picture_without_a_name_is_called_the_picture(engine, tmp_path):
+    draw_lesion("nv", seed=2).save(tmp_path / "a.png")
+    html = report_link(engine, (tmp_path / "a.png").read_bytes())
+    (link,) = Outline(html).all("a")
+    assert link["download"] == "dermsim-case.html"
+    document = base64.b64decode(link["href"].split(",")[1]).decode("utf-8")
+    assert "<strong>The picture</strong>" in document
 
 
 def test_no_picture_no_report(engine):

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
@@ -20,9 +20,11 @@ from dermsim.cli_atlas import atlas_app
 from dermsim.cli_audit import Audit, detector_app
 from dermsim.cli_enroll import Enroll, bank_app
 from dermsim.cli_explain import Explain
+from dermsim.cli_explore import Explore
 from dermsim.cli_gallery import gallery_app
 from dermsim.cli_hub import Push, PushDataset
 from dermsim.cli_protocols import protocol_app
+from dermsim.cli_report import CaseReportCommand
 from dermsim.cli_serve import Serve
 from dermsim.command import Command, ModelCommand, load_engine
 from dermsim.labels import DISCLAIMER, parse_dx
@@ -32,6 +34,7 @@ from dermsim.terminal import (
     check_output,
     classify_table,
     find_pictures,
+    reported,
     sentence,
     show,
     similar_table,
@@ -70,7 +73,7 @@ class Classify(ModelCommand):
     """Say what each picture shows, how sure that is, and what cannot be excluded."""
 
     pictures: Positional[tuple[Path, ...]]
-    """Photographs, or folders that are searched for them."""
+    """Photographs, zip archives of some, or folders that are searched for them."""
     bank: Path | None = None
     """File of enrolled classes to choose from as well, made by `dermsim enroll`."""
     age: float | None = None
@@ -80,30 +83,37 @@ class Classify(ModelCommand):
     site: str | None = None
     """Where on the body the lesion is: abdomen, acral, back, chest, ear, face, foot, genital, hand,
     "lower extremity", neck, scalp, trunk or "upper extremity"."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """CSV file to write a row for each picture to, those that cannot be read with the reason."""
 
     def run(self) -> int:
-        """Classify each readable picture."""
+        """Classify each readable picture, several at a time."""
+        from dermsim.batch import classify_pile, save_csv
         from dermsim.data.facts import Facts
+        from dermsim.data.piles import OWN_FILES, list_pile
 
         facts = Facts(self.age, self.sex, self.site)
-        known = facts if facts.known else None
-        pictures = Pictures(find_pictures(self.pictures))
+        if self.output is not None:
+            check_output(self.output)
+        pile = list_pile(find_pictures(self.pictures), limits=OWN_FILES)
         engine = self.engine()
         bank = None
         if self.bank is not None:
             from dermsim.tasks.enroll import ClassBank
 
             bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
-        results = []
-        for name, image in pictures:
-            result = {"picture": name, **engine.predict([image], facts=known)[0].to_dict()}
-            if bank is not None:
-                vectors = engine.embed([image], space=bank.space.name)
-                result["enrolled"] = bank.predict(vectors)[0]
-            results.append(result)
-        answer = {"results": results, "errors": pictures.errors}
-        show(answer, classify_table(results), as_json=self.json)
-        return pictures.status
+        batches = classify_pile(
+            engine, pile, limits=OWN_FILES, facts=facts if facts.known else None, bank=bank
+        )
+        rows = list(reported(batches, len(pile)))
+        if self.output is not None:
+            save_csv(
+                self.output, rows, calibration=engine.calibration, fingerprint=engine.fingerprint
+            )
+        results: list[dict[str, Any]] = [row.to_dict() for row in rows if row.prediction]
+        errors = [{"picture": row.file, "error": row.reason} for row in rows if row.reason]
+        show({"results": results, "errors": errors}, classify_table(results), as_json=self.json)
+        return 2 if errors else 0
 
 
 @app.command(name="similar")
@@ -180,6 +190,8 @@ def _age_range(text: str) -> tuple[float, float]:
 
 
 app.command(name="explain")(Explain)
+app.command(name="report")(CaseReportCommand)
+app.command(name="explore")(Explore)
 
 
 @app.command(name="evaluate")

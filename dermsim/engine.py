@@ -270,6 +270,28 @@ class DermSim(Explaining):
         known = [facts] if isinstance(facts, Facts) else facts
         return self._predictions(self._encode(_as_list(images), facts=known), known)
 
+    def predict_and_vote(
+        self,
+        images: Sequence[ImageSource],
+        *,
+        facts: Sequence[Facts | None] | None = None,
+    ) -> list[tuple[Prediction, dict[str, float]]]:
+        """Classify images and let the nearest past cases of each vote, in one forward pass.
+
+        Args:
+            images: PIL images, paths or bytes.
+            facts: As for `predict`, one for each.
+
+        Returns:
+            Per image what `predict` says and what `Gallery.vote` says of its embedding.
+
+        Raises:
+            ValueError: As for `predict`.
+        """
+        encoding = self._encode(images, facts=facts)
+        votes = self.gallery.vote(encoding.embeddings)
+        return list(zip(self._predictions(encoding, facts), votes, strict=True))
+
     def embed(
         self,
         images: ImageSource | Iterable[ImageSource],

@@ -15,6 +15,8 @@ from dermsim.labels import DISCLAIMER
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from dermsim.batch import Row
+
 
 def sentence(error: Exception) -> str:
     """Return an error's message on one line."""
@@ -125,6 +127,25 @@ class Pictures:
                 tqdm.write(f"dermsim: {sentence(error)}", file=sys.stderr)
             else:
                 yield str(path), image
+
+
+def reported(batches: Iterable[Sequence[Row]], total: int) -> Iterator[Row]:
+    """Yield rows as they come, with a progress bar when stderr is a terminal.
+
+    Args:
+        batches: What `dermsim.batch.classify_pile` yields; files that could not be read are
+            reported and go on.
+        total: How many rows there will be.
+    """
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="picture", disable=None if total > 1 else True) as bar:
+        for batch in batches:
+            for row in batch:
+                if row.reason:
+                    tqdm.write(f"dermsim: {row.reason}", file=sys.stderr)
+            bar.update(len(batch))
+            yield from batch
 
 
 def classify_table(results: Sequence[dict[str, Any]]) -> str:

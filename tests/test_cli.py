@@ -1,7 +1,9 @@
 """The `dermsim` command, run in this process: on a stub engine, then on a real tiny checkpoint."""
 
+import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ from dermsim.data.facts import SITES, Facts
 from dermsim.explanations.settings import Sizes
 from dermsim.labels import CODES, DISCLAIMER
 from dermsim.results import Prediction
+from dermsim.tasks.classify import OperatingPoint
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.explain import Heatmap
 from dermsim.tasks.retrieve import Gallery
@@ -39,11 +42,14 @@ class StubEngine:
         self.bank = ClassBank.from_classes(CODES, directions, [5] * 7, 0.1, "stub")
         self.peaks = {"mel": 2.0, "nv": 0.5, "df": 0.0, "malignancy": 1.0, "similarity": 0.1}
         self.peaks["bullseye"] = 0.2
+        point = OperatingPoint(threshold=0.5, sensitivity=0.9, specificity=0.8)
+        self.calibration = SimpleNamespace(operating_points={"balanced": point})
         self.told = []  # the facts that came with each call
 
-    def predict(self, images, *, facts=None):
+    def predict_and_vote(self, images, *, facts=None):
         self.told.append(facts)
-        return [self._predict(image) for image in images]
+        votes = self.gallery.vote(self.embed(images))
+        return [(self._predict(image), vote) for image, vote in zip(images, votes, strict=True)]
 
     def _predict(self, image):
         red, _, blue = np.asarray(image).mean(axis=(0, 1))
@@ -150,6 +156,7 @@ class TestStart:
         [
             *("classify", "similar", "explain", "enroll", "bank", "evaluate", "ensemble"),
             *("gallery", "atlas", "audit", "detector", "protocol", "push", "push-dataset"),
+            *("report", "explore"),
         ],
     )
     def test_help_lists_every_command(self, command, capsys):
@@ -221,7 +228,7 @@ class TestClassify:
         pictures = (folder / "a.png", folder / "b.png")
         status, _, err = run("classify", *pictures, "--age", 55, "--sex", "male", "--site", "back")
         assert (status, err) == (0, "")
-        assert stub.told == [Facts(55, "male", "back")] * 2
+        assert stub.told == [[Facts(55, "male", "back")] * 2]
 
     @pytest.mark.parametrize("facts", [(), ("--sex", "unknown"), ("--site", "unknown")])
     def test_nothing_known_is_no_facts(self, run, stub, folder, facts):
@@ -266,6 +273,35 @@ class TestClassify:
     def test_missing_bank(self, run, stub, folder, tmp_path):
         answer = run("classify", folder / "a.png", "--bank", tmp_path / "none.safetensors")
         assert_refused(answer, "none.safetensors")
+
+    def test_an_archive_is_read_like_a_folder(self, run, stub, folder, tmp_path):
+        archive = shutil.make_archive(str(tmp_path / "all"), "zip", folder)
+        status, out, err = run("classify", archive, "--json")
+        document = json.loads(out)
+        assert status == 2 and "c.jpg is not an image" in err
+        names = [result["picture"] for result in document["results"]]
+        assert names == ["all.zip/a.png", "all.zip/b.png"]
+        assert sum(document["results"][0]["vote"].values()) == pytest.approx(1)
+
+    def test_output_is_a_row_for_every_file(self, run, stub, folder, tmp_path):
+        output = tmp_path / "rows.csv"
+        status, _, _ = run("classify", folder, "-o", output)
+        with output.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        assert status == 2
+        assert [row["label"] for row in rows] == ["mel", "nv", ""]
+        assert [row["unfamiliar"] for row in rows] == ["no", "yes", ""]
+        assert "c.jpg is not an image" in rows[2]["error"]
+
+    def test_an_output_that_cannot_be_is_refused_before_any_work(self, run, stub, folder, tmp_path):
+        assert_refused(run("classify", folder, "-o", tmp_path), "is a folder")
+        assert stub.told == []
+
+    def test_a_damaged_archive_is_a_sentence(self, run, stub, folder, tmp_path):
+        (tmp_path / "a.zip").write_bytes(b"PK")
+        status, out, err = run("classify", tmp_path / "a.zip", folder / "a.png")
+        assert status == 2 and "a.png" in out
+        assert err == "dermsim: a.zip is damaged or not a zip archive: pack the pictures again.\n"
 
 
 class TestSimilar:

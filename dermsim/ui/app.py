@@ -1,4 +1,4 @@
-"""The page: one picture, five tabs. Binds the callbacks to an engine and places the tabs."""
+"""The page: one picture, six tabs. Binds the callbacks to an engine and places the tabs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 
 from dermsim.labels import CODES
 from dermsim.traffic import AccessLog, ServedFolder, UploadLimits, be_discreet
-from dermsim.ui import atlas, callbacks, explaining, render, tabs
+from dermsim.ui import atlas, batching, callbacks, explaining, render, reporting, tabs
 from dermsim.ui.i18n import LANGUAGES, number, say
 from dermsim.ui.page_language import PageLanguage
 from dermsim.ui.tabs.housekeeping import housekeeping
@@ -188,6 +188,9 @@ def _place_tabs(
             classify=bind(callbacks.classify),
             data=bind(callbacks.classify_data),
         )
+        tabs.report_button(
+            picture, write=bind(reporting.report_link), data=bind(reporting.report_data)
+        )
     with gr.Tab(say("tabs.explain"), id="explain"):
         tabs.explain_tab(
             picture,
@@ -224,6 +227,17 @@ def _place_tabs(
                 table=bind(atlas.rows_table),
                 save=bind(atlas.save_csv),
                 agreement=bind(atlas.agreement),
+            ),
+        )
+    with gr.Tab(say("batch.tab"), id="batch"):
+        tabs.batch_tab(
+            tabs.BatchPage(
+                run=bind(batching.run),
+                table=bind(batching.table),
+                summary=bind(batching.summary),
+                detail=batching.detail,
+                save=bind(batching.save),
+                data=bind(batching.data),
             ),
         )
     return [*similar.menus, *mapped.menus]

@@ -264,6 +264,10 @@ class _Lent:
         """Classify as `DermSim.predict` does."""
         return self._answer("predict", _read(images), **options)
 
+    def predict_and_vote(self, images: Sequence[ImageSource], **options: Any) -> list[Any]:
+        """Classify as `DermSim.predict_and_vote` does."""
+        return self._answer("predict_and_vote", _read(images), **options)
+
     def embed(
         self, images: ImageSource | Sequence[ImageSource], **options: Any
     ) -> npt.NDArray[np.float32]:

@@ -44,7 +44,8 @@ def lesion(tmp_path_factory):
 
 def test_the_endpoints_are_these_and_no_more(visit):
     named = visit().view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/classify", "/explain", "/similar", "/enroll", "/compare"}
+    known = {"/classify", "/explain", "/similar", "/enroll", "/compare", "/batch", "/report"}
+    assert set(named) == known
 
 
 def test_classify_answers_with_probabilities(visit, lesion, engine):

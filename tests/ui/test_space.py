@@ -141,6 +141,7 @@ here = engine.predict([photo, other])  # torch has worked here before the fork
 lent = lend_gpu(engine, GPU(duration=30))
 assert lent.predict([photo, other]) == here
 assert lent.predict(photo) == engine.predict(photo)
+assert lent.predict_and_vote([photo]) == engine.predict_and_vote([photo])
 np.testing.assert_array_equal(lent.embed([other]), engine.embed([other]))
 assert lent.search([photo], 3) == engine.search([photo], 3)
 assert lent.search(engine.embed([photo]), 3) == engine.search([photo], 3)
@@ -154,12 +155,12 @@ assert (there.prediction, there.neighbors, there.vote) == (
 )
 assert (lent.fingerprint, lent.gallery) == (engine.fingerprint, engine.gallery)
 assert lent.class_bank() is engine.class_bank()
-assert len(calls) == 8, calls
+assert len(calls) == 9, calls
 try:
     lent.predict([b"no picture"])
 except ValueError as error:
     print(error)
-assert len(calls) == 8, "what cannot be read does not reach the card"
+assert len(calls) == 9, "what cannot be read does not reach the card"
 """
 
 

@@ -1,6 +1,7 @@
 """The page's tabs: layout and wiring, a module each. They receive functions, never the engine."""
 
 from dermsim.ui.tabs.atlas import AtlasPage, atlas_tab
+from dermsim.ui.tabs.batch import BatchPage, batch_tab
 from dermsim.ui.tabs.classify import classify_tab
 from dermsim.ui.tabs.enroll import enroll_tab
 from dermsim.ui.tabs.explain import explain_tab
@@ -8,14 +9,17 @@ from dermsim.ui.tabs.facts import fill_menus
 from dermsim.ui.tabs.holding import forget
 from dermsim.ui.tabs.housekeeping import be_discreet
 from dermsim.ui.tabs.page import Page, drawn
+from dermsim.ui.tabs.report import report_button
 from dermsim.ui.tabs.similar import similar_tab
 from dermsim.ui.tabs.wiring import QUIET, picture_input, sentences
 
 __all__ = [
     "QUIET",
     "AtlasPage",
+    "BatchPage",
     "Page",
     "atlas_tab",
+    "batch_tab",
     "be_discreet",
     "classify_tab",
     "drawn",
@@ -24,6 +28,7 @@ __all__ = [
     "fill_menus",
     "forget",
     "picture_input",
+    "report_button",
     "sentences",
     "similar_tab",
 ]

@@ -1,0 +1,346 @@
+"""Many photographs at once: loose files and zip archives, listed within bounds, read one at a time.
+
+Archives come from strangers, so nothing in one is trusted: its list of contents is bounded before
+it is parsed, every size is checked before a byte is unpacked, and nothing is ever written to disk.
+A file that cannot be read keeps its place and says why, so that the others go on.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from dermsim.data.images import is_image_path
+
+ARCHIVE = ".zip"
+"""How the name of an archive ends, in lower case."""
+
+_ENTRY_BYTES = 512
+"""Of an archive's list of contents that one name may take; longer ones leave room for fewer."""
+
+_RATIO_FROM = 2**20
+"""Unpacked bytes from which the ratio counts: a small drawing may well pack a thousandfold."""
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,  # a version or method of zip that Python does not know
+    OSError,
+    RuntimeError,  # a password is needed after all
+    ValueError,
+    IndexError,  # a hostile extra field
+)
+
+
+class _RefusedError(ValueError):
+    """Something was refused by a rule of this module, in a sentence of its own."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much may be handed over at once.
+
+    Attributes:
+        pictures: Photographs in all.
+        file_bytes: Of one photograph, unpacked.
+        total_bytes: Of all photographs together, unpacked.
+        entries: Names in one archive, whatever they stand for.
+        ratio: How many times smaller a large photograph may be inside an archive.
+    """
+
+    pictures: int = 500
+    file_bytes: int = 50 * 2**20
+    total_bytes: int = 2**30
+    entries: int = 5000
+    ratio: int = 100
+
+    def __post_init__(self) -> None:
+        """Refuse limits that nothing could keep."""
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"limit {part.name} must be a positive integer, got {value!r}.")
+
+
+OWN_FILES = Limits(
+    pictures=10_000_000, total_bytes=2**50, file_bytes=2**30, entries=1_000_000, ratio=1000
+)
+"""For files of one's own on one's own machine: bounds that stop bombs, not work."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One photograph that was found, not yet read.
+
+    Attributes:
+        name: What it is called, different from all others of its list.
+        path: The file, or the archive that it is in.
+        member: Its place in the archive's list; None for a loose file.
+        reason: Why it will not be read, one sentence; empty for those that will be tried.
+    """
+
+    name: str
+    path: Path
+    member: int | None = None
+    reason: str = ""
+
+
+def list_pile(
+    sources: Sequence[Path], *, limits: Limits, with_folders: bool = True
+) -> list[Listed]:
+    """List the photographs in files and archives; nothing is unpacked.
+
+    Of an archive, files that end like a picture are taken, and archives inside it are named with
+    the reason why they are not opened; folders, hidden files and what macOS adds are passed over.
+    A loose file is taken whatever its ending. An archive that cannot be listed, or holds no
+    picture, is listed itself, with the reason, and so is a file that does not exist.
+
+    Args:
+        sources: Files; folders are to be walked before.
+        limits: What may be handed over.
+        with_folders: Whether a loose file is called by its path, or by its name alone.
+
+    Returns:
+        At least one photograph, in the order of the sources and within an archive by name.
+
+    Raises:
+        ValueError: If no source is given, there are too many pictures, or they are too large
+            together.
+    """
+    found: list[Listed] = []
+    total = 0
+    for source in sources:
+        name = str(source) if with_folders else source.name
+        if not source.exists():
+            found.append(Listed(name, source, reason=f"{source.name} is not there: add it again."))
+            continue
+        if source.suffix.lower() == ARCHIVE and source.is_file():
+            try:
+                inside, size = _list_archive(source, limits)
+            except _RefusedError as error:
+                inside, size = [Listed(name, source, reason=str(error))], 0
+        else:
+            size = source.stat().st_size
+            inside = [Listed(name, source, reason=_too_large(source.name, size, limits))]
+        found += inside
+        total += size
+    if not found:
+        raise ValueError("no picture was given: name files, folders or zip archives")
+    if len(found) > limits.pictures:
+        raise ValueError(
+            f"{len(found):,} pictures are too many at once: choose up to {limits.pictures:,}."
+        )
+    if total > limits.total_bytes:
+        raise ValueError(
+            f"The pictures take {_size(total)} together, more than the "
+            f"{_size(limits.total_bytes)} accepted at once: choose fewer."
+        )
+    return _told_apart(found)
+
+
+def read_pile(pile: Sequence[Listed], *, limits: Limits) -> Iterator[tuple[Listed, bytes | None]]:
+    """Read photographs one at a time, an archive open only while it is its turn.
+
+    Args:
+        pile: What `list_pile` found.
+        limits: The same.
+
+    Yields:
+        Each with the bytes of its file, or None and the reason in `Listed.reason`.
+    """
+    with ExitStack() as stack:
+        opened: Path | None = None
+        archive: zipfile.ZipFile | None = None
+        for item in pile:
+            data, reason = None, item.reason
+            try:
+                if not reason and item.member is None:
+                    data = _read_loose(item.path, limits)
+                elif not reason:
+                    if archive is None or opened != item.path:
+                        stack.close()
+                        archive = stack.enter_context(_open(item.path, limits))
+                        opened = item.path
+                    data = _read_member(archive, item, limits)
+            except _DAMAGED as error:
+                reason = _reason(item, error)
+            yield replace(item, reason=reason), data
+
+
+# -- archives -------------------------------------------------------------------------------------
+
+
+class _Guarded(io.RawIOBase):
+    """A file of which no more than so many bytes are read at once while a zip is being opened.
+
+    `zipfile` reads an archive's list of contents in one piece, however long it says it is, and
+    makes an object of every name.
+    """
+
+    def __init__(self, stream: BinaryIO, most: int) -> None:
+        self.stream = stream
+        self.most: int | None = most
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.most is not None and size is not None and size > self.most:
+            raise _RefusedError("lists more files than are accepted: split it.")
+        return self.stream.read(-1 if size is None else size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self.stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+
+@contextmanager
+def _open(path: Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
+    with path.open("rb") as stream:
+        guarded = _Guarded(stream, limits.entries * _ENTRY_BYTES)
+        with zipfile.ZipFile(guarded) as archive:
+            guarded.most = None
+            yield archive
+
+
+def _list_archive(path: Path, limits: Limits) -> tuple[list[Listed], int]:
+    """Return the pictures of an archive, and how many bytes they say they have."""
+    try:
+        with _open(path, limits) as archive:
+            members = archive.infolist()
+    except _RefusedError as error:
+        raise _RefusedError(f"{path.name} {error}") from error
+    except _DAMAGED as error:
+        raise _RefusedError(
+            f"{path.name} is damaged or not a zip archive: pack the pictures again."
+        ) from error
+    if len(members) > limits.entries:
+        raise _RefusedError(
+            f"{path.name} lists {len(members):,} files, more than the {limits.entries:,} accepted: "
+            "split it."
+        )
+    found, total = [], 0
+    for place, member in enumerate(members):
+        if member.is_dir() or not _is_wanted(member.filename):
+            continue
+        reason = _refusal(member, limits)
+        found.append(Listed(f"{path.name}/{member.filename}", path, place, reason))
+        total += 0 if reason else member.file_size
+    if not found:
+        raise _RefusedError(f"{path.name} holds no pictures.")
+    return sorted(found, key=lambda item: item.name), total
+
+
+def _is_wanted(name: str) -> bool:
+    """Say whether a name in an archive is worth a row: a picture, or an archive once more."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    hidden = any(part.startswith(".") and part != ".." for part in parts)
+    if not parts or hidden or "__MACOSX" in parts:
+        return False
+    return is_image_path(name) or name.lower().endswith(ARCHIVE)
+
+
+def _refusal(member: zipfile.ZipInfo, limits: Limits) -> str:
+    """Say why a file in an archive is not unpacked; nothing when it is."""
+    name = _last(member.filename)
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    mode = member.external_attr >> 16
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        return f"{name} has a path that leads out of its archive: pack the pictures again."
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        return f"{name} is a link or another special file: pack the picture itself."
+    if name.lower().endswith(ARCHIVE):
+        return f"{name} is an archive inside an archive, which is not opened: add it by itself."
+    if member.flag_bits & 0x1:
+        return f"{name} is encrypted: pack the pictures without a password."
+    if member.compress_type not in _METHODS:
+        return f"{name} is packed in an unusual way: pack the pictures as an ordinary zip."
+    if large := _too_large(name, member.file_size, limits):
+        return large
+    packed = max(member.compress_size, 1)
+    if member.file_size > _RATIO_FROM and member.file_size > limits.ratio * packed:
+        return (
+            f"{name} would grow {member.file_size // packed:,} times when unpacked, which no "
+            "photograph does."
+        )
+    return ""
+
+
+def _read_member(archive: zipfile.ZipFile, item: Listed, limits: Limits) -> bytes:
+    """Unpack one file; `zipfile` stops at the size that was checked and compares its CRC."""
+    assert item.member is not None
+    member = archive.infolist()[item.member]
+    if reason := _refusal(member, limits):  # the file was exchanged since it was listed
+        raise _RefusedError(reason)
+    with archive.open(member) as stream:
+        return stream.read(limits.file_bytes)
+
+
+# -- loose files ----------------------------------------------------------------------------------
+
+
+def _read_loose(path: Path, limits: Limits) -> bytes:
+    if not path.is_file():  # a pipe would block
+        raise _RefusedError(f"{path.name} is not a regular file: pass an image file.")
+    with path.open("rb") as stream:
+        data = stream.read(limits.file_bytes + 1)
+    if reason := _too_large(path.name, len(data), limits):
+        raise _RefusedError(reason)
+    return data
+
+
+def _too_large(name: str, size: int, limits: Limits) -> str:
+    if size <= limits.file_bytes:
+        return ""
+    return (
+        f"{name} has {_size(size)}, more than the {_size(limits.file_bytes)} accepted: scale the "
+        "picture down."
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.0f} MB" if count >= 2**20 else f"{count / 2**10:,.0f} kB"
+
+
+def _last(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/")).name
+
+
+def _reason(item: Listed, error: Exception) -> str:
+    """Word why a file could not be read."""
+    name = _last(item.name)
+    if isinstance(error, _RefusedError):
+        return str(error)
+    if item.member is None:
+        return f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}."
+    return f"{name} is damaged inside its archive: pack the pictures again."
+
+
+def _told_apart(found: Sequence[Listed]) -> list[Listed]:
+    """Number names that come more than once, as uploads from several folders may."""
+    seen: Counter[str] = Counter()
+    taken = {item.name for item in found}
+    apart = []
+    for item in found:
+        seen[item.name] += 1
+        name, number = item.name, seen[item.name]
+        while number > 1 and name in taken:
+            name, number = f"{item.name} ({number})", number + 1
+        taken.add(name)
+        apart.append(item if name == item.name else replace(item, name=name))
+    return apart

@@ -1,0 +1,190 @@
+"""A case report: all that the model says of one picture, and what that rests on.
+
+`examine` asks the engine, `dermsim.ui.case_page.case_html` writes the document; the page and
+`dermsim report` share both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from dermsim import __version__
+from dermsim.card import licence
+from dermsim.data.images import ImageSource, read_image
+
+if TYPE_CHECKING:  # torch comes with them
+    from dermsim.engine import DermSim
+    from dermsim.results import Prediction
+    from dermsim.tasks.classify import OperatingPoint
+    from dermsim.tasks.explain import Heatmap
+    from dermsim.tasks.retrieve import CaseTable, Neighbor
+
+NEIGHBORS = 6
+"""Past cases in a report unless more are asked for."""
+
+MAX_NEIGHBORS = 24
+
+CHOSEN = "chosen"
+"""What an operating point goes by that is none of the calibration's own."""
+
+_DRAWN = "SYN_"  # how the image_ids of dermsim.data.synthetic begin
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What answers rest on, so that they can be made again.
+
+    Attributes:
+        model: What the checkpoint is called.
+        fingerprint: Names the encoder.
+        data: Name of the data set of the past cases.
+        cases: How many past cases there are.
+        lesions: Of how many lesions they are; one of unknown lesion counts as its own.
+        digest: Names exactly these cases with their diagnoses.
+        licence: Of the weights, as the Hub spells it.
+        version: Of dermsim.
+    """
+
+    model: str
+    fingerprint: str
+    data: str
+    cases: int
+    lesions: int
+    digest: str
+    licence: str
+    version: str = __version__
+
+
+@dataclass(frozen=True, eq=False)
+class CaseReport:
+    """What is said of one picture.
+
+    Attributes:
+        name: Of the picture's file; empty where there is none.
+        picture: RGB, upright.
+        prediction: The classifier's answer.
+        vote: Of the nearest past cases, by diagnosis.
+        neighbors: The most similar past cases, one photograph of each lesion.
+        heatmap: Evidence for the predicted diagnosis.
+        layer: Where its features were taken, in the engine's words; None for where heads begin.
+        unfamiliar_from: Strangeness above which a picture is unfamiliar.
+        point_name: Name of the operating point, `CHOSEN` for one that has none.
+        point: The operating point.
+        validated_on: How many malignant and benign pictures it was fitted on; None where the
+            checkpoint does not say.
+        coverage: Share of each diagnosis that prediction sets were calibrated to cover.
+        origin: What all of it rests on.
+        when: When it was said, in UTC.
+    """
+
+    name: str
+    picture: Image.Image
+    prediction: Prediction
+    vote: dict[str, float]
+    neighbors: tuple[Neighbor, ...]
+    heatmap: Heatmap
+    layer: int | str | None
+    unfamiliar_from: float
+    point_name: str
+    point: OperatingPoint
+    validated_on: tuple[int, int] | None
+    coverage: float
+    origin: Origin
+    when: datetime
+
+    @property
+    def is_malignant(self) -> bool:
+        """Whether malignancy reaches the operating point."""
+        return self.prediction.malignancy >= self.point.threshold
+
+
+def examine(
+    engine: DermSim,
+    image: ImageSource,
+    *,
+    name: str | None = None,
+    model: str | None = None,
+    k: int = NEIGHBORS,
+    method: str = "gradcam",
+    layer: int | str | None = None,
+    point: str | OperatingPoint = "balanced",
+    when: datetime | None = None,
+) -> CaseReport:
+    """Ask the engine all that a report says of a picture.
+
+    Args:
+        engine: The loaded checkpoint.
+        image: A PIL image, a path, or the bytes of a file.
+        name: What the picture is called; by default as its file, if it has one.
+        model: What the checkpoint is called; by default after its backbone.
+        k: How many past cases, 1 to `MAX_NEIGHBORS`.
+        method: Key of `dermsim.methods.METHODS`.
+        layer: As for `DermSim.explain`.
+        point: Name of an operating point, or one of the reader's own choice.
+        when: The time to write on it; now when None.
+
+    Raises:
+        FileNotFoundError: If the picture does not exist.
+        ValueError: If it cannot be read, or an option is unknown or out of range.
+    """
+    points = engine.calibration.operating_points
+    if isinstance(point, str) and point not in points:
+        raise ValueError(f"unknown operating point {point!r}: choose one of {', '.join(points)}.")
+    if k not in range(1, MAX_NEIGHBORS + 1):
+        raise ValueError(f"Asked for {k} similar cases: choose 1 to {MAX_NEIGHBORS}.")
+    picture = read_image(image)
+    called = name or (Path(image).name if isinstance(image, str | Path) else "")
+    ((prediction, vote),) = engine.predict_and_vote([picture])
+    query = engine.embed([picture])
+    curve: Any = getattr(engine.calibration, "malignancy_curve", None)
+    return CaseReport(
+        name=called,
+        picture=picture,
+        prediction=prediction,
+        vote=vote,
+        neighbors=tuple(engine.gallery.search(query, k, one_per_lesion=True)[0]),
+        heatmap=engine.explain(picture, method=method, target=prediction.label_name, layer=layer),
+        layer=layer,
+        unfamiliar_from=engine.detector.threshold,
+        point_name=point if isinstance(point, str) else CHOSEN,
+        point=points[point] if isinstance(point, str) else point,
+        validated_on=(curve.malignant, curve.benign) if curve is not None else None,
+        coverage=1 - engine.calibration.alpha,
+        origin=origin_of(engine, model=model),
+        when=(when or datetime.now(UTC)).astimezone(UTC),
+    )
+
+
+def origin_of(engine: DermSim, *, model: str | None = None) -> Origin:
+    """Say what an engine's answers rest on.
+
+    Args:
+        engine: The loaded checkpoint.
+        model: What it is called; by default after its backbone.
+    """
+    records = engine.gallery.records
+    lesions = list(records.values("lesion_id"))
+    drawn = all(str(name).startswith(_DRAWN) for name in records.values("image_id"))
+    data = "synthetic" if drawn else "HAM10000"
+    return Origin(
+        model=model or f"dermsim ({engine.model.config.backbone})",
+        fingerprint=engine.fingerprint,
+        data=data,
+        cases=len(records),
+        lesions=len(set(lesions) - {None}) + lesions.count(None),
+        digest=_digest(records),
+        licence=licence(data),
+    )
+
+
+def _digest(records: CaseTable) -> str:
+    """Name a set of past cases by their photographs, lesions and diagnoses, in whatever order."""
+    columns = (records.values(name) for name in ("image_id", "lesion_id", "dx"))
+    lines = sorted("\t".join(map(str, row)) for row in zip(*columns, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

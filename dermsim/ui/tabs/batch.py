@@ -1,0 +1,157 @@
+"""The tab *Batch*: many pictures in, a table and a CSV file out, with progress and a stop."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from dermsim.ui import batching, inline
+from dermsim.ui.i18n import say
+from dermsim.ui.tabs.holding import INLINE
+from dermsim.ui.tabs.page import drawn as spoken
+from dermsim.ui.tabs.wiring import QUIET, add_endpoint, sentences
+
+RUNS: dict[str, Any] = {
+    "concurrency_id": "batch",
+    "concurrency_limit": 4,
+    "preprocess": False,
+    "api_visibility": "private",
+    "show_progress": "hidden",
+}
+"""Few batches run at a time, and leave other visitors' single pictures their turns."""
+
+KEPT = 60 * 60
+"""Seconds that a visitor's rows are kept in memory at most."""
+
+
+@dataclass(frozen=True)
+class BatchPage:
+    """What the tab asks for.
+
+    Attributes:
+        run: Paths -> after every few pictures the rows so far, and HTML of how far that is.
+        table: Rows, operating point -> header and cells.
+        summary: Rows, operating point, `total` -> HTML.
+        detail: Rows, file -> HTML.
+        save: Rows, operating point, folder -> CSV file.
+        data: Paths, operating point -> JSON-able values, for the endpoint.
+    """
+
+    run: Callable[..., Iterator[batching.Step]]
+    table: Callable[..., tuple[list[str], list[list[Any]]]]
+    summary: Callable[..., str]
+    detail: Callable[..., str]
+    save: Callable[..., Path]
+    data: Callable[..., dict[str, Any]]
+
+
+def batch_tab(page: BatchPage) -> None:
+    """Build *Batch*.
+
+    Args:
+        page: What to ask.
+    """
+    with gr.Row(equal_height=False):
+        files = gr.File(
+            file_count="multiple",
+            label=say("batch.files"),
+            height=170,
+            elem_id="batch-files",
+            scale=3,
+        )
+        with gr.Column(scale=2, min_width=240):
+            folder = gr.UploadButton(
+                say("batch.folder"), file_count="directory", size="sm", elem_id="batch-folder"
+            )
+            point = gr.Radio(
+                point_choices(),
+                value="balanced",
+                label=say("batch.point"),
+                elem_id="batch-point",
+            )
+            stop = gr.Button(say("batch.stop"), variant="stop", visible=False, elem_id="batch-stop")
+    told = gr.HTML(spoken(batching.nothing_yet), elem_id="batch-told")
+    table = gr.Dataframe(
+        interactive=False,
+        visible=False,
+        max_height=460,
+        show_label=False,
+        wrap=False,
+        datatype=["number" if name in batching.NUMBERS else "str" for name in batching.COLUMNS],
+        elem_id="batch-table",
+    )
+    download = gr.DownloadButton(say("batch.save"), size="sm", visible=False, elem_id="batch-csv")
+    shown = gr.HTML(elem_id="batch-row")
+    rows = gr.State([], time_to_live=KEPT)
+    results = [told, table, download, shown]
+
+    def draw(found: list[Any], asked: str, *, language: str = "en") -> Any:
+        header, cells = page.table(found, asked, language=language)
+        return gr.Dataframe(value={"headers": header, "data": cells}, visible=bool(found))
+
+    def run(paths: list[str], asked: str, *, language: str = "en") -> Iterator[tuple[Any, ...]]:
+        for found, progress in page.run(paths, language=language):
+            drawn = draw(found, asked, language=language)
+            yield found, progress, drawn, gr.DownloadButton(visible=False), ""
+
+    def finish(found: list[Any], asked: str, *, language: str = "en") -> str:
+        text = page.summary(found, asked, total=len(found), language=language)
+        return text or batching.nothing_yet(language)
+
+    def halt(found: list[Any], asked: str, *, language: str = "en") -> str:
+        return page.summary(found, asked, language=language) or batching.nothing_yet(language)
+
+    def save(found: list[Any], asked: str) -> Any:
+        with tempfile.TemporaryDirectory() as place:
+            saved = inline.file(page.save(found, asked, place)) if found else None
+        return gr.update(value=saved, visible=saved is not None)
+
+    def offer_at_first(*, language: str = "en") -> Any:
+        return gr.Radio(point_choices(language))
+
+    def look(found: list[Any], event: gr.SelectData, *, language: str = "en") -> str:
+        return page.detail(found, str(event.row_value[0]), language=language)
+
+    asked = [rows, point]
+    # uploads do not wait for a button: the server keeps them no longer than it must
+    given = folder.upload(batching.pictures_of, folder, files, **QUIET)
+    runs = []
+    for begin in (files.upload, given.success):
+        running = begin(_busy, None, stop, **QUIET).then(
+            sentences(run), [files, point], [rows, *results], **RUNS
+        )
+        for end in (running.success, running.failure):
+            end(_idle, None, stop, **QUIET)
+        running.success(sentences(finish), asked, told, **QUIET)
+        running.success(sentences(save), asked, download, **QUIET, **INLINE)
+        runs.append(running)
+    halted = stop.click(_idle, None, stop, cancels=runs, **QUIET)
+    halted.then(sentences(halt), asked, told, **QUIET)
+    halted.then(sentences(save), asked, download, **QUIET, **INLINE)
+    point.input(sentences(draw), asked, table, **QUIET)
+    point.input(sentences(finish), asked, told, **QUIET)
+    point.input(sentences(save), asked, download, **QUIET, **INLINE)
+    gr.on(None, sentences(offer_at_first), None, point, **QUIET)
+    table.select(sentences(look), rows, shown, **QUIET)
+
+    several = gr.File(file_count="multiple", visible=False)
+    add_endpoint("batch", page.data, [several, point], [gr.JSON(visible=False)])
+
+
+def point_choices(language: str = "en") -> list[tuple[str, str]]:
+    """Return the operating points, each as text and value."""
+    names = ("balanced", "sensitivity_95")
+    return [(say(f"report.point_{name}", language), name) for name in names]
+
+
+def _busy() -> Any:
+    return gr.Button(visible=True)
+
+
+def _idle() -> Any:
+    return gr.Button(visible=False)

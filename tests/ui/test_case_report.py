@@ -1,0 +1,262 @@
+"""The case report: what it says, in which order, and that it is a document by itself."""
+
+import base64
+import io
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from dermsim import __version__
+from dermsim.data.synthetic import draw_lesion
+from dermsim.labels import CODES, DISCLAIMER, LABELS
+from dermsim.tasks.classify import OperatingPoint
+from dermsim.tasks.retrieve import Neighbor
+from dermsim.ui.case_page import case_html
+from dermsim.ui.case_report import examine, origin_of
+from dermsim.ui.reporting import report_data, report_link
+
+WHEN = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
+VOID = {"meta", "img", "br", "wbr", "line", "rect"}
+
+
+class Outline(HTMLParser):
+    """Checks that tags close, and collects what is asked about them."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.headings = [], [], []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and re.fullmatch("h[1-6]", self.open[-1]):
+            self.headings.append((int(self.open[-1][1]), data))
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return draw_lesion("mel", seed=1, size=(320, 240))
+
+
+@pytest.fixture(scope="module")
+def report(engine, picture):
+    return examine(engine, picture, name="lesion.png", model="tiny", when=WHEN)
+
+
+def test_the_report_is_what_the_engine_says(engine, picture, report):
+    (alone,) = engine.predict(picture)
+    assert report.prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+    assert report.vote == pytest.approx(engine.gallery.vote(engine.embed(picture))[0], abs=1e-5)
+    found = engine.gallery.search(engine.embed(picture), 6, one_per_lesion=True)[0]
+    assert [case.image_id for case in report.neighbors] == [case.image_id for case in found]
+    heatmap = engine.explain(picture, target=alone.label_name)
+    assert report.heatmap.peak == pytest.approx(heatmap.peak, rel=1e-3)
+    assert report.point == engine.calibration.operating_points["balanced"]
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_every_figure_is_in_it(report, language):
+    html = case_html(report, language=language)
+    text = re.sub(r"<[^>]+>", " ", html)
+    for code in CODES:
+        assert f"<code>{code}</code>" in html
+    for case in report.neighbors:
+        assert case.image_id in text
+    assert report.origin.fingerprint in text and report.origin.digest in text
+    assert "tiny" in text and __version__ in text
+    assert "2026-05-17 09:30 UTC" in text
+    assert "Grad-CAM" in text
+    comma = "," if language == "es" else "."
+    assert f"{report.point.sensitivity * 100:.1f}".replace(".", comma) in text
+    assert f"{report.point.specificity * 100:.1f}".replace(".", comma) in text
+    assert f"{report.neighbors[0].similarity:.3f}".replace(".", comma) in text
+    assert "Apache-2.0" in text  # of drawn data
+
+
+def test_the_disclaimer_is_first_and_last(report):
+    html = case_html(report)
+    assert html.count(DISCLAIMER) == 2
+    assert html.index(DISCLAIMER) < html.index("<img") < html.rindex(DISCLAIMER)
+    assert case_html(report, language="es").count("no un producto sanitario") == 2
+
+
+def test_what_is_strange_is_said_before_any_label(report):
+    strange = replace(report, prediction=replace(report.prediction, is_outlier=True))
+    body = case_html(strange).split("<body>")[1]
+    names = [body.index(item.name) for item in LABELS if item.name in body]
+    assert body.index("Unlike anything in training") < min(names)
+    familiar = replace(report, prediction=replace(report.prediction, is_outlier=False))
+    assert "Unlike anything in training" not in case_html(familiar)
+    assert "not unlike those of training" in case_html(familiar)
+
+
+def test_it_needs_nothing_but_itself(report):
+    html = case_html(report)
+    page = Outline(html)
+    assert {name for name, _ in page.tags} & {"script", "link", "iframe", "a", "form"} == set()
+    sources = [attributes["src"] for attributes in page.all("img")]
+    assert len(sources) == 2 and all(src.startswith("data:image/jpeg") for src in sources)
+    assert "url(" not in html and "@import" not in html
+    (policy,) = [m for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    assert policy["content"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_it_can_be_read_aloud(report, language):
+    page = Outline(case_html(report, language=language))
+    assert page.all("html") == [{"lang": language}]
+    assert all(len(image["alt"]) > 20 for image in page.all("img"))
+    levels = [level for level, _ in page.headings]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert all(header.get("scope") in ("col", "row") for header in page.all("th"))
+
+
+def test_no_metadata_of_the_picture_goes_along(engine, tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "the patient's name"
+    path = tmp_path / "a.jpg"
+    draw_lesion("nv", seed=2).save(path, exif=exif, comment=b"the patient's name")
+    html = case_html(examine(engine, path))
+    for encoded in re.findall(r"base64,([\w+/=]+)", html):
+        data = base64.b64decode(encoded)
+        assert b"patient" not in data
+        with Image.open(io.BytesIO(data)) as shown:
+            assert not shown.getexif() and "comment" not in shown.info
+
+
+def test_nothing_that_came_from_outside_is_markup(report):
+    evil = '<script>alert(1)</script>"&'
+    case = Neighbor(evil, None, "mel", 0.5, {"sex": evil, "localization": evil, "dx_type": evil})
+    spoilt = replace(
+        report,
+        name=evil,
+        neighbors=(case,),
+        origin=replace(report.origin, model=evil, fingerprint=evil, data=evil),
+    )
+    for language in ("en", "es"):
+        html = case_html(spoilt, language=language)
+        assert "<script" not in html
+        Outline(html)
+
+
+def test_malignancy_follows_the_operating_point(report):
+    for threshold, kind in ((0.0, "malignant"), (1.0, "benign")):
+        point = replace(report.point, threshold=threshold)
+        assert f"Reads as {kind}" in case_html(replace(report, point=point))
+
+
+def test_a_point_of_the_readers_own_is_said_to_be_one(engine, picture):
+    point = OperatingPoint(threshold=0.0, sensitivity=1.0, specificity=0.0)
+    own = examine(engine, picture, point=point)
+    assert own.point == point and own.is_malignant
+    assert "“chosen by the reader”" in case_html(own)
+    assert "«elegido por quien lee»" in case_html(own, language="es")
+
+
+def test_the_numbers_behind_the_operating_point_are_given_where_they_are_known(report):
+    unknown = case_html(replace(report, validated_on=None))
+    assert "does not say how many" in unknown
+    known = case_html(replace(report, validated_on=(245, 1007)))
+    assert "of 245 malignant pictures" in known and "of 1,007 benign ones" in known
+    assert "1.007 benignas" in case_html(replace(report, validated_on=(245, 1007)), language="es")
+
+
+def test_they_come_with_the_curve_of_the_calibration(engine, picture, monkeypatch):
+    curve = SimpleNamespace(malignant=12, benign=34)
+    values = {name: getattr(engine.calibration, name) for name in ("operating_points", "alpha")}
+    answers = engine.predict_and_vote([picture])
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "predict_and_vote", lambda images: answers)
+        patch.setattr(engine, "calibration", SimpleNamespace(malignancy_curve=curve, **values))
+        assert examine(engine, picture).validated_on == (12, 34)
+
+
+def test_a_map_without_evidence_is_said_to_be_one(report):
+    empty = replace(report.heatmap, peak=0.0, values=report.heatmap.values * 0)
+    assert "Nothing in this picture speaks for" in case_html(replace(report, heatmap=empty))
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"), [(None, "where the model's heads begin"), (-2, "layer -2")]
+)
+def test_the_layer_is_named(engine, picture, layer, words):
+    html = case_html(examine(engine, picture, layer=layer))
+    assert words in html.replace("&#x27;", "'")
+
+
+def test_the_data_are_named_by_what_they_are(engine):
+    origin = origin_of(engine)
+    records = engine.gallery.records
+    assert (origin.data, origin.cases, origin.licence) == ("synthetic", len(records), "apache-2.0")
+    assert origin.lesions == len(set(records.values("lesion_id")))
+    assert re.fullmatch("[0-9a-f]{16}", origin.digest)
+    fewer = engine.gallery.remove(image_ids=[str(records[0]["image_id"])])
+    shorter = SimpleNamespace(gallery=fewer, fingerprint="x", model=engine.model)
+    assert origin_of(shorter).digest != origin.digest
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"k": 0}, "Asked for 0 similar cases: choose 1 to 24"),
+        ({"point": "best"}, "unknown operating point 'best'"),
+        ({"method": "magic"}, "magic"),
+        ({"layer": 99}, "99"),
+    ],
+)
+def test_bad_options_are_refused(engine, picture, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        examine(engine, picture, **options)
+
+
+def test_another_language_is_refused(engine, report):
+    with pytest.raises(ValueError, match="unknown language 'fr': choose en or es"):
+        case_html(report, language="fr")
+    with pytest.raises(ValueError, match="unknown language 'fr'"):
+        report_data(engine, None, "fr")
+
+
+def test_the_page_links_to_a_report_that_no_server_keeps(engine, tmp_path):
+    path = tmp_path / 'my "lesion" <1>.png'
+    draw_lesion("nv", seed=2).save(path)
+    html = report_link(engine, str(path), language="es")
+    (link,) = Outline(html).all("a")
+    assert link["download"] == "dermsim-my-lesion-1.html"
+    head, data = link["href"].split(",")
+    assert head == "data:text/html;charset=utf-8;base64"
+    document = base64.b64decode(data).decode("utf-8")
+    assert '<html lang="es">' in document and "<img" in document
+    assert report_data(engine, str(path), "en").startswith("<!DOCTYPE html>")
+
+
+def test_a_picture_without_a_name_is_called_the_picture(engine, tmp_path):
+    draw_lesion("nv", seed=2).save(tmp_path / "a.png")
+    html = report_link(engine, (tmp_path / "a.png").read_bytes())
+    (link,) = Outline(html).all("a")
+    assert link["download"] == "dermsim-case.html"
+    document = base64.b64decode(link["href"].split(",")[1]).decode("utf-8")
+    assert "<strong>The picture</strong>" in document
+
+
+def test_no_picture_no_report(engine):
+    with pytest.raises(ValueError, match="There is no picture yet: add one first"):
+        report_link(engine, None)

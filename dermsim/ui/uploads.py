@@ -15,7 +15,7 @@ import time
 import weakref
 from pathlib import Path
 
-AGE = 40.0
+AGE = 48.0
 """Seconds after which a file that came with a request, or was made for one, is deleted."""
 
 PERIOD = 5.0

@@ -24,13 +24,13 @@ def bench():
 
 @pytest.fixture(scope="module")
 def visitors(bench, engine):
-    return bench.make_visitors(engine, 12)
+    return bench.make_visitors(engine, 5)
 
 
-def test_a_dozen_visitors_each_get_their_own_answers(bench, visitors, checkpoint):
+def test_several_visitors_each_get_their_own_answers(bench, visitors, checkpoint):
     with bench.served(str(checkpoint)) as (address, process):
         bench.load(address, visitors[:1], seconds=0.1)
-        run = bench.load(address, visitors, seconds=15, process=process)
+        run = bench.load(address, visitors, seconds=10, process=process)
         swapped = [
             dataclasses.replace(visitor, reference=other.reference)
             for visitor, other in zip(visitors[:2], visitors[1::-1], strict=True)

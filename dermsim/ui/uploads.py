@@ -15,11 +15,11 @@ import time
 import weakref
 from pathlib import Path
 
-AGE = 40.0
+AGE = 48.0
 """Seconds after which a file that came with a request, or was made for one, is deleted."""
 
 PERIOD = 5.0
-"""Seconds between two looks at the folder. With `AGE` it is well within a minute."""
+"""Seconds between two looks at the folder. With `AGE` that is less than a minute."""
 
 ROOM = 2**31
 """Bytes of all uploads on disk at the same time."""

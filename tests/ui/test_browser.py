@@ -75,12 +75,13 @@ def test_evidence_is_shown_by_any_method_beside_its_picture_and_downloaded(visit
     words.get_by_text("HiResCAM", exact=True).wait_for()
     chosen(page, "#target", "Malignancy, against all that is benign")
     words.get_by_text("malignancy", exact=True).wait_for()
+    changed = "old => document.querySelectorAll('#evidence img')[1].src !== old"
     before = page.locator("#evidence img").nth(1).get_attribute("src")
     chosen(page, "#layer", "After layer3")
+    page.wait_for_function(changed, arg=before)
+    before = page.locator("#evidence img").nth(1).get_attribute("src")
     page.locator("#smooth input").check()
-    page.wait_for_function(
-        "old => document.querySelectorAll('#evidence img')[1].src !== old", arg=before
-    )
+    page.wait_for_function(changed, arg=before)
     # before and after are two pictures of one size, the second uncovered by a handle
     first, second = (page.locator("#evidence img").nth(i) for i in (0, 1))
     assert first.get_attribute("src") != second.get_attribute("src")

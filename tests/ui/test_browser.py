@@ -146,8 +146,9 @@ def test_evidence_is_shown_by_any_method_beside_its_picture_and_downloaded(visit
         assert (saved.format, saved.size) == ("PNG", (900, 675))
     painted = b64decode(second.get_attribute("src").removeprefix("data:image/png;base64,"))
     assert (tmp_path / "map.png").read_bytes() == painted
+    before = second.get_attribute("src")
     page.locator("#smooth input").check()
-    page.wait_for_function(changed, arg=second.get_attribute("src"))
+    page.wait_for_function(changed, arg=before)
 
 
 def test_a_likeness_is_shown_for_a_chosen_case_and_goes_with_its_picture(visit, monkeypatch):

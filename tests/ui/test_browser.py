@@ -79,9 +79,6 @@ def test_evidence_is_shown_by_any_method_beside_its_picture_and_downloaded(visit
     before = page.locator("#evidence img").nth(1).get_attribute("src")
     chosen(page, "#layer", "After layer3")
     page.wait_for_function(changed, arg=before)
-    before = page.locator("#evidence img").nth(1).get_attribute("src")
-    page.locator("#smooth input").check()
-    page.wait_for_function(changed, arg=before)
     # before and after are two pictures of one size, the second uncovered by a handle
     first, second = (page.locator("#evidence img").nth(i) for i in (0, 1))
     assert first.get_attribute("src") != second.get_attribute("src")
@@ -92,6 +89,9 @@ def test_evidence_is_shown_by_any_method_beside_its_picture_and_downloaded(visit
         assert (saved.format, saved.size) == ("PNG", (900, 675))
     painted = b64decode(second.get_attribute("src").removeprefix("data:image/png;base64,"))
     assert (tmp_path / "map.png").read_bytes() == painted
+    before = second.get_attribute("src")
+    page.locator("#smooth input").check()
+    page.wait_for_function(changed, arg=before)
 
 
 def test_a_likeness_is_shown_for_a_chosen_case_and_goes_with_its_picture(visit, monkeypatch):

@@ -51,7 +51,7 @@ def seeds() -> dict[str, bytes]:
         ("TIFF", photograph.convert("CMYK"), {"compression": "tiff_deflate"}),
         ("TIFF", grey16, {}),
         ("TIFF", real, {}),
-        ("TIFF", photograph.convert("LAB"), {}),
+        ("TIFF", Image.frombytes("LAB", SIZE, photograph.tobytes()), {}),
         ("TIFF", photograph, {"save_all": True, "append_images": [photograph], "exif": exif}),
         ("BMP", photograph, {}),
         ("BMP", photograph.convert("P"), {}),

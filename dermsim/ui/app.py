@@ -95,7 +95,7 @@ def build_app(
                 )
             with gr.Column(scale=9, min_width=300):
                 notice = gr.HTML(elem_id="notice")
-                with gr.Tabs():
+                with gr.Tabs(overflow_behavior="wrap"):  # all are seen at 360 px
                     menus = _place_tabs(engine, upload, notice, bank, pictures)
         app.load(
             tabs.sentences(lambda: tabs.fill_menus(callbacks.offers(engine())) * 2),

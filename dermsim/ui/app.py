@@ -101,7 +101,7 @@ def build_app(
                 )
             with gr.Column(scale=9, min_width=300):
                 notice = gr.HTML(elem_id="notice")
-                with gr.Tabs(overflow_behavior="wrap"):
+                with gr.Tabs(overflow_behavior="wrap"):  # all are seen at 360 px
                     menus = _place_tabs(engine, upload, notice, bank, pictures)
         app.load(tabs.sentences(_offers_of(engine)), outputs=menus, **tabs.QUIET)
         gr.HTML(tabs.drawn(render.disclaimer), elem_id="disclaimer")

@@ -185,14 +185,15 @@ def detail(rows: Sequence[Row], file: str, *, language: str = "en") -> str:
             f'<div class="ds"><h3>{name}</h3><p>{escape(refusal(row.reason, language))}</p></div>'
         )
     found = row.prediction
-    bars = render.bars(dict(sorted(found.probabilities.items(), key=lambda item: -item[1])))
+    order = sorted(found.probabilities.items(), key=lambda item: -item[1])
+    bars = render.bars(dict(order), language=language)
     alt = escape(say("batch.alt", language, name=row.file), quote=True)
     image = base64.b64encode(row.thumbnail).decode("ascii")
     return (
-        f'<div class="ds">{render.warning(found)}<div class="ds-row"><div>'
+        f'<div class="ds">{render.warning(found, language=language)}<div class="ds-row"><div>'
         f'<img src="data:image/jpeg;base64,{image}" alt="{alt}"></div><div><h3>{name}</h3>'
         f"{bars}<h4>{say('batch.vote', language, voters=VOTERS)}</h4>"
-        f"{opinions.vote_line(row.vote)}</div></div></div>"
+        f"{opinions.vote_line(row.vote, language=language)}</div></div></div>"
     )
 
 

@@ -38,6 +38,7 @@ import torch
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
 from dermsim.labels import CODES
+from dermsim.ui import filters
 
 ROOT = Path(__file__).resolve().parent.parent
 TOLERANCE = 2e-5
@@ -144,7 +145,8 @@ def page_verbs() -> dict[str, Verb]:
         return np.array(list(call(http, visitor, "classify")[0]["probabilities"].values()))
 
     def similar(http: httpx.Client, visitor: Visitor) -> np.ndarray:
-        cases = call(http, visitor, "similar", CASES)[0]
+        every = ([] for _ in filters.MENUS)
+        cases = call(http, visitor, "similar", CASES, True, *every, *filters.AGES)[0]
         return np.array([case["similarity"] for case in cases])
 
     def compare(http: httpx.Client, visitor: Visitor) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dermsim.metrics import Interval
 from dermsim.storage import save_json
@@ -52,6 +53,22 @@ class Table:
         if any(list(row.keys) != names for row in self.rows):
             raise ValueError(f"the rows of {self.protocol} have different keys than {names}.")
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Table:
+        """Read what `to_dict` returned.
+
+        Args:
+            values: Keys stand before the first figure of each row, notes after it.
+
+        Raises:
+            ValueError: If it is not a table.
+        """
+        try:
+            rows = tuple(_row(row) for row in values["rows"])
+            return cls(values["protocol"], values["summary"], rows, values["facts"])
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"this is not the table of a protocol: {error!r}.") from error
+
     def find(self, **keys: Key) -> Row:
         """Return the one row with these keys, written as they are or with _ for a blank.
 
@@ -98,6 +115,17 @@ class Table:
             cells += [_note(row.notes.get(name, "")) for name in notes]
             lines.append(f"| {' | '.join(cells)} |")
         return "\n".join(lines) + "\n"
+
+
+def _row(values: Mapping[str, Any]) -> Row:
+    figures = {name: Interval(**found) for name, found in values.items() if isinstance(found, dict)}
+    first = next((place for place, name in enumerate(values) if name in figures), len(values))
+    others = [(place, name) for place, name in enumerate(values) if name not in figures]
+    return Row(
+        {name: values[name] for place, name in others if place < first},
+        figures,
+        {name: values[name] for place, name in others if place > first},
+    )
 
 
 def _cell(figure: Interval | None) -> str:

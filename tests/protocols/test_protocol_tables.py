@@ -54,3 +54,15 @@ def test_rows_must_make_a_table(table):
         Table("few-shot", "", ())
     with pytest.raises(ValueError, match="different keys"):
         Table("few-shot", "", (*table.rows, Row({"shots": 1}, {})))
+
+
+def test_what_was_kept_is_read_back(table):
+    again = Table.from_dict(table.to_dict())
+    assert again.to_dict() == table.to_dict()
+    assert again.markdown() == table.markdown()
+
+
+@pytest.mark.parametrize("values", [{}, {"rows": 3}, {"protocol": "p", "rows": ["x"]}, []])
+def test_what_is_no_table_is_refused(values):
+    with pytest.raises(ValueError, match="not the table of a protocol"):
+        Table.from_dict(values)

@@ -1,0 +1,77 @@
+"""Write what the protocols found: ``python hub/measured.py`` makes docs/measured.md.
+
+Each file of docs/measured/ is what one ``dermsim protocol ... --output`` wrote; its figures are not
+touched by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from dermsim.protocols.tables import Table
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "measured.md"
+SMALL = "--preset supcon --encoder.image-size 64 --encoder.test-image-size 80 --augment.cooldown 0"
+
+SECTIONS: Mapping[str, tuple[str, str]] = {
+    "retrieval": (
+        "Similar cases",
+        "dermsim protocol retrieval hub/dermsim-ham10000 --data <source> --shift <ISIC 2017>",
+    ),
+    "ambiguity": (
+        "Ambiguity",
+        "dermsim protocol ambiguity hub/dermsim-ham10000 --data <source>",
+    ),
+    "unfamiliar": (
+        "Unfamiliar images",
+        "dermsim protocol unfamiliar hub/dermsim-ham10000 --data <source> \\\n"
+        "    --also runs/no-akiec/checkpoint --also ... \\\n"
+        "    --shift <ISIC 2017> --far <pictures of anything>\n"
+        "# each of the seven others:\n"
+        f"accelerate launch train_accelerate.py --data <source> {SMALL} \\\n"
+        "    --optim.epochs 4 --leave-out akiec",
+    ),
+    "few-shot": (
+        "Few shots",
+        "dermsim protocol few-shot runs/four/checkpoint --data <source>\n"
+        "# which was made by\n"
+        f"accelerate launch train_accelerate.py --data <source> {SMALL} \\\n"
+        "    --optim.epochs 6 --leave-out akiec vasc df",
+    ),
+    "incremental": (
+        "Class-incremental learning",
+        "dermsim protocol incremental runs/four/checkpoint --data <source> --classes akiec vasc df",
+    ),
+}
+"""By the name of each file: a heading, and the command that made it."""
+
+INTRODUCTION = """# What the protocols found
+
+The released encoder, and small ones trained without some diagnoses, on the held-out lesions of
+HAM10000; what each protocol asks is told in [protocols.md](protocols.md). Encoders trained without
+a diagnosis had a small budget (64 pixels, 4 or 6 epochs from random weights, minutes on two cores):
+their figures say what the method is worth at that budget, not what the released encoder would
+reach. This page is written by `python hub/measured.py` from the files in [measured/](measured).
+"""
+
+
+def page(folder: Path) -> str:
+    """Return the page.
+
+    Args:
+        folder: With a file for each of `SECTIONS`.
+    """
+    parts = [INTRODUCTION]
+    for name, (heading, command) in SECTIONS.items():
+        found = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        tables = [Table.from_dict(table) for table in found.get("tables", [found])]
+        parts += [f"## {heading}\n", f"```\n{command}\n```\n"]
+        parts += [table.markdown() for table in tables]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(ROOT / "docs" / "measured"), encoding="utf-8")

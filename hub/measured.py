@@ -21,6 +21,10 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         "Similar cases",
         "dermsim protocol retrieval hub/dermsim-ham10000 --data <source> --shift <ISIC 2017>",
     ),
+    "retrieval-left-out": (
+        "Similar cases of diagnoses never trained on",
+        "dermsim protocol retrieval runs/four/checkpoint --data <source>",
+    ),
     "ambiguity": (
         "Ambiguity",
         "dermsim protocol ambiguity hub/dermsim-ham10000 --data <source>",

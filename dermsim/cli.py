@@ -11,13 +11,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from dermsim.cli_atlas import atlas_app
 from dermsim.cli_audit import Audit, detector_app
+from dermsim.cli_calibrate import Calibrate
 from dermsim.cli_enroll import Enroll, bank_app
 from dermsim.cli_explain import Explain
 from dermsim.cli_gallery import gallery_app
@@ -72,6 +73,8 @@ class Classify(ModelCommand):
     """Photographs, or folders that are searched for them."""
     bank: Path | None = None
     """File of enrolled classes to choose from as well, made by `dermsim enroll`."""
+    operating_point: str = "balanced"
+    """Where malignant begins: balanced, sensitivity_95, or a threshold on malignancy, as 0.3."""
     age: float | None = None
     """Of the patient in all pictures, in years, for a checkpoint that takes facts."""
     sex: str | None = None
@@ -86,6 +89,7 @@ class Classify(ModelCommand):
 
         facts = Facts(self.age, self.sex, self.site)
         known = facts if facts.known else None
+        point = parse_point(self.operating_point)
         pictures = Pictures(find_pictures(self.pictures))
         engine = self.engine()
         bank = None
@@ -95,14 +99,26 @@ class Classify(ModelCommand):
             bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
         results = []
         for name, image in pictures:
-            result = {"picture": name, **engine.predict([image], facts=known)[0].to_dict()}
+            answer = engine.predict([image], facts=known, operating_point=point)[0]
+            result: dict[str, Any] = {"picture": name, **answer.to_dict()}
             if bank is not None:
                 vectors = engine.embed([image], space=bank.space.name)
                 result["enrolled"] = bank.predict(vectors)[0]
             results.append(result)
-        answer = {"results": results, "errors": pictures.errors}
-        show(answer, classify_table(results), as_json=self.json)
+        show(
+            {"results": results, "errors": pictures.errors},
+            classify_table(results),
+            as_json=self.json,
+        )
         return pictures.status
+
+
+def parse_point(text: str) -> str | float:
+    """Return an operating point as it is written on a command line: a number, or else a name."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 @app.command(name="similar")
@@ -305,6 +321,7 @@ app.command(name="audit")(Audit)
 app.command(
     detector_app, name="detector", help="Look at what tells unfamiliar images, or refit it."
 )
+app.command(name="calibrate")(Calibrate)
 app.command(protocol_app, name="protocol", help="Measure a checkpoint by one of the protocols.")
 app.command(name="push")(Push)
 app.command(name="push-dataset")(PushDataset)

@@ -26,7 +26,7 @@ from dermsim.reading import calibrate_with_facts, read_predictions
 from dermsim.results import Analysis, Prediction
 from dermsim.storage import atomic_path, save_json
 from dermsim.tasks.atlas import EmbeddingMap
-from dermsim.tasks.classify import Calibration
+from dermsim.tasks.classify import POINTS, Calibration
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import SPACES, ClassBank
 from dermsim.tasks.retrieve import Gallery, Neighbor
@@ -208,6 +208,7 @@ class DermSim(Explaining):
         target: str | None = None,
         bank: ClassBank | None = None,
         facts: Facts | None = None,
+        operating_point: str | float = POINTS[0],
     ) -> Analysis:
         """Say everything there is to say of one image.
 
@@ -219,6 +220,7 @@ class DermSim(Explaining):
             bank: Old and newly enrolled classes to compare with, or None.
             facts: What is known of the patient. Only the prediction depends on it, and with it
                 which diagnosis is explained; embeddings are of the picture alone.
+            operating_point: As for `predict`.
 
         Raises:
             ValueError: If the image cannot be read, an option is unknown, or there are facts and
@@ -227,7 +229,7 @@ class DermSim(Explaining):
         photograph = read_image(image)
         known = None if facts is None else [facts]
         encoding = self._encode([photograph], facts=known)
-        prediction = self._predictions(encoding, known)[0]
+        prediction = self._predictions(encoding, known, operating_point)[0]
         goal = target or prediction.label_name
         heatmap = self.explain(photograph, method=explain, target=goal) if explain else None
         x, y = self.atlas.transform(encoding.embeddings)[0].tolist()
@@ -245,6 +247,7 @@ class DermSim(Explaining):
         images: ImageSource | Sequence[ImageSource],
         *,
         facts: Facts | Sequence[Facts | None] | None = None,
+        operating_point: str | float = POINTS[0],
     ) -> list[Prediction]:
         """Classify images.
 
@@ -252,16 +255,19 @@ class DermSim(Explaining):
             images: One image or a sequence of them: PIL images, paths or bytes.
             facts: What is known of the patient of one image, or of each; None where nothing is.
                 An image of whose patient anything is known is read with `calibration_facts`.
+            operating_point: Where malignant begins: ``"balanced"``, ``"sensitivity_95"``, or a
+                threshold on malignancy in [0, 1]; see `Calibration.operating_point`.
 
         Returns:
             One prediction per image.
 
         Raises:
             ValueError: If an image cannot be read; if there are facts and the encoder takes none,
-                or they are not as many as the images.
+                or they are not as many as the images; if the operating point is unknown.
         """
         known = [facts] if isinstance(facts, Facts) else facts
-        return self._predictions(self._encode(_as_list(images), facts=known), known)
+        encoding = self._encode(_as_list(images), facts=known)
+        return self._predictions(encoding, known, operating_point)
 
     def embed(
         self,
@@ -331,7 +337,10 @@ class DermSim(Explaining):
         return encode(self.model, self.processor, images, batch_size=batch_size, facts=facts)
 
     def _predictions(
-        self, encoding: Encoding, facts: Sequence[Facts | None] | None
+        self,
+        encoding: Encoding,
+        facts: Sequence[Facts | None] | None,
+        operating_point: str | float,
     ) -> list[Prediction]:
         image_logits = None
         if facts is not None and self.detector.looks_at_logits:
@@ -343,6 +352,7 @@ class DermSim(Explaining):
             calibration_facts=self.calibration_facts,
             facts=facts,
             image_logits=image_logits,
+            operating_point=operating_point,
         )
 
 

@@ -86,6 +86,7 @@ class Classify(ModelCommand):
     def run(self) -> int:
         """Classify each readable picture."""
         from dermsim.data.facts import Facts
+        from dermsim.tasks.classify import parse_point
 
         facts = Facts(self.age, self.sex, self.site)
         known = facts if facts.known else None
@@ -111,14 +112,6 @@ class Classify(ModelCommand):
             as_json=self.json,
         )
         return pictures.status
-
-
-def parse_point(text: str) -> str | float:
-    """Return an operating point as it is written on a command line: a number, or else a name."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 @app.command(name="similar")

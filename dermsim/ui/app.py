@@ -1,4 +1,4 @@
-"""The page: one picture, five tabs. Binds the callbacks to an engine and places the tabs."""
+"""The page: one picture, six tabs. Binds the callbacks to an engine and places the tabs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dermsim.ui import atlas, callbacks, explaining, render, tabs
+from dermsim.ui import atlas, callbacks, comparing, explaining, render, tabs
+from dermsim.ui.i18n import say
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.engine import DermSim
@@ -92,10 +93,17 @@ def build_app(
                     label="Or click a synthetic drawing, made by a program",
                     elem_id="examples",
                 )
-            with gr.Column(scale=9, min_width=300):
-                notice = gr.HTML(elem_id="notice")
-                with gr.Tabs():
-                    menus = _place_tabs(engine, upload, notice, bank, pictures)
+                line = tabs.alert_line()
+            with gr.Column(scale=9, min_width=300, elem_id="answers"):
+                notice, summary = gr.HTML(elem_id="notice"), gr.HTML(elem_id="summary")
+                above = tabs.Above(notice, summary, line.slider)
+                with gr.Tabs(overflow_behavior="wrap"):  # all are seen at 360 px
+                    menus = _place_tabs(engine, upload, above, bank, pictures)
+        app.load(
+            tabs.sentences(tabs.offer(lambda **said: callbacks.points(engine(), **said))),
+            outputs=line.offered,
+            **tabs.QUIET,
+        )
         app.load(
             tabs.sentences(lambda: tabs.fill_menus(callbacks.offers(engine())) * 2),
             outputs=menus,
@@ -145,7 +153,7 @@ def launch(
 def _place_tabs(
     engine: Callable[[], DermSim],
     upload: gr.Image,
-    notice: gr.HTML,
+    above: tabs.Above,
     bank: gr.State,
     pictures: render.Pictures | None,
 ) -> list[gr.Dropdown]:
@@ -160,7 +168,7 @@ def _place_tabs(
     with gr.Tab("Classify", id="classify"):
         picture = tabs.classify_tab(
             upload,
-            notice,
+            above,
             classify=bind(callbacks.classify),
             data=bind(callbacks.classify_data),
         )
@@ -178,6 +186,13 @@ def _place_tabs(
             picture,
             similar=bind(callbacks.similar, pictures=pictures),
             data=bind(callbacks.similar_data),
+        )
+    with gr.Tab(say("compare.tab"), id="compare"):
+        tabs.compare_tab(
+            picture,
+            above.line,
+            compare=bind(comparing.compare, pictures=pictures),
+            data=bind(comparing.compare_data, pictures=pictures),
         )
     with gr.Tab("Enrol a class", id="enroll"):
         tabs.enroll_tab(

@@ -90,18 +90,21 @@ def warning(prediction: Prediction) -> str:
     )
 
 
-def verdict(prediction: Prediction, calibration: Calibration, *, besides: str = "") -> str:
+def verdict(
+    prediction: Prediction, calibration: Calibration, *, risk: str = "", besides: str = ""
+) -> str:
     """Return the whole answer to one picture; `warning` belongs above it.
 
     Args:
         prediction: The classifier's answer.
         calibration: What it was read with.
+        risk: The card beside the answer that says benign or malignant, as HTML.
         besides: Sections to end with, as HTML.
     """
     order = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     return (
         f'<div class="ds"><div class="ds-verdict">{_answer(prediction)}'
-        f"{_risk(prediction, calibration)}</div>"
+        f"{risk}</div>"
         f"{_prediction_set(prediction.prediction_set, calibration.alpha)}"
         '<section><h4>Calibrated probabilities</h4><p class="ds-muted">Of pictures given 70 %, '
         "about 70 % turned out that way on validation. Open a row to read what it means.</p>"
@@ -177,24 +180,6 @@ def _answer(prediction: Prediction) -> str:
         f'<p class="ds-eyebrow">Most probable of seven</p><h3>{escape(item.name)}</h3>'
         f'<p class="ds-figure">{percent(prediction.probabilities[item.code])}</p>'
         f"<p>{escape(item.description)}</p></section>"
-    )
-
-
-def _risk(prediction: Prediction, calibration: Calibration) -> str:
-    point = calibration.operating_points["balanced"]
-    word, mark = ("malignant", "▲") if prediction.is_malignant else ("benign", "●")
-    share = percent(prediction.malignancy)
-    return (
-        f'<section class="ds-card ds-risk is-{word}"><p class="ds-eyebrow">Benign or malignant</p>'
-        f'<h3><span aria-hidden="true">{mark}</span> Reads as {word}</h3>'
-        f'<div class="ds-gauge" role="meter" aria-label="malignancy" aria-valuemin="0" '
-        f'aria-valuemax="1" aria-valuenow="{prediction.malignancy:.3f}" aria-valuetext="{share}">'
-        f'<i style="width:{prediction.malignancy:.1%}"></i>'
-        f'<b style="left:{point.threshold:.1%}" title="alert line"></b></div>'
-        f"<p><strong>{share}</strong> for the {len(MALIGNANT)} malignant diagnoses together; the "
-        f"alert line is at {percent(point.threshold)}. On validation it caught "
-        f"{percent(point.sensitivity)} of the malignant and let {percent(point.specificity)} of "
-        "the benign pass.</p></section>"
     )
 
 

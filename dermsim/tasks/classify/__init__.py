@@ -7,6 +7,7 @@ from dermsim.tasks.classify.operating import (
     MalignancyCurve,
     OperatingPoint,
     check_threshold,
+    parse_point,
 )
 from dermsim.vectors import softmax
 
@@ -18,5 +19,6 @@ __all__ = [
     "OperatingPoint",
     "check_threshold",
     "fit_temperature",
+    "parse_point",
     "softmax",
 ]

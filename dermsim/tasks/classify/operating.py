@@ -193,6 +193,14 @@ class MalignancyCurve:
         return OperatingPoint(threshold, caught / self.malignant, passed / self.benign)
 
 
+def parse_point(text: str | float) -> str | float:
+    """Return an operating point as people write it: what looks like a number is a threshold."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def check_threshold(threshold: object) -> float:
     """Return a threshold on malignancy, or refuse it.
 

@@ -13,7 +13,7 @@ from gradio.components.plot import PlotData
 
 from dermsim.ui import atlas, figures, render
 from dermsim.ui.tabs.facts import FactMenus, fact_menus
-from dermsim.ui.tabs.wiring import ON_PAGE, Picture, sentences
+from dermsim.ui.tabs.wiring import ON_PAGE, Picture, of, sentences
 
 NO_CASE = render.empty(
     "Point at a case",
@@ -81,7 +81,9 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     with gr.Accordion("Only cases with certain facts", open=False, elem_id="atlas-facts"):
         facts = fact_menus("atlas")
     gr.HTML(HOW_TO)
-    plot = gr.Plot(show_label=False, container=False, elem_id="atlas-plot")
+    with gr.Column(elem_classes="ds-follows"):
+        plot = gr.Plot(show_label=False, container=False, elem_id="atlas-plot")
+        whose = gr.HTML("", elem_id="atlas-whose")
     script = Path(atlas.__file__).with_name("atlas.js").read_text(encoding="utf-8")
     pointer = gr.HTML("", js_on_load=script, elem_id="atlas-pointer")
     shown = gr.HTML(NO_CASE, elem_id="atlas-case")
@@ -108,8 +110,12 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
         layouts, colors, lists = page.choices()
         return [gr.Radio(layouts), gr.Dropdown(colors), gr.Radio(lists), True]
 
-    def draw(seen: bool, *asked: Any) -> Any:
-        return PlotData(type="plotly", plot=page.draw(*asked)) if seen else gr.skip()
+    def draw(seen: bool, path: str | None, *asked: Any) -> Any:
+        if not seen:
+            return gr.skip(), gr.skip()
+        layout, color, *chosen = asked
+        drawn = page.draw(layout, color, path, *chosen)
+        return PlotData(type="plotly", plot=drawn), of(path, "")
 
     def show(rows: list[int]) -> Iterator[tuple[Any, Any, str]]:
         header, cells = page.table(rows)
@@ -134,8 +140,8 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
 
     drawing: list[Any] = [
         sentences(draw),
-        [opened, layout, color, picture.path, *facts.inputs],
-        plot,
+        [opened, picture.path, layout, color, *facts.inputs],
+        [plot, whose],
     ]
     lists: list[Any] = [sentences(page.rows), [which, circled, *facts.inputs], listed]
     first = tab.select(sentences(offer), None, [layout, color, which, opened], **ON_PAGE)

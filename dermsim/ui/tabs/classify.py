@@ -7,16 +7,18 @@ from typing import Any
 
 import gradio as gr
 
+from dermsim.tasks.classify import POINTS
 from dermsim.ui import render
-from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, sentences
+from dermsim.ui.callbacks import Case
+from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Above, Picture, add_endpoint, of, sentences
 
 
 def classify_tab(
     upload: gr.Image,
-    notice: gr.HTML,
+    above: Above,
     *,
-    classify: Callable[[str | None], tuple[str, str]],
-    data: Callable[[str | None], dict[str, object]],
+    classify: Callable[..., Case],
+    data: Callable[..., dict[str, object]],
 ) -> Picture:
     """Build *Classify* and take in new pictures.
 
@@ -25,24 +27,27 @@ def classify_tab(
 
     Args:
         upload: The shared upload.
-        notice: Above all tabs, for what must be read before any label.
-        classify: Path or None -> HTML of the notice, HTML of the verdict.
-        data: Path -> JSON-able values, for the endpoint.
+        above: What stands above all tabs and is filled by the same look at the picture.
+        classify: Path or None, stop of the alert line, `language` -> what is said of it.
+        data: Path, operating point -> JSON-able values, for the endpoint.
 
     Returns:
         The picture for the other tabs to follow.
     """
     panel = gr.HTML(render.legend(), elem_id="verdict")
-    path, last_good = gr.State(None), gr.State(None)
+    path, last_good, nearest = gr.State(None), gr.State(None), gr.State(())
 
-    def accept(candidate: str | None) -> tuple[str, str, str | None, Any]:
-        return *classify(candidate), candidate, candidate or gr.skip()
+    def accept(candidate: str | None, stop: int) -> tuple[Any, ...]:
+        case = classify(candidate, stop)
+        answers = (of(candidate, html) for html in (case.notice, case.summary, case.verdict))
+        return *answers, case.neighbors, candidate, candidate or gr.skip()
 
-    shown = [notice, panel, path, last_good]
-    accepted = upload.change(sentences(accept), upload, shown, **ON_PAGE)
+    shown = [above.notice, above.summary, panel, nearest, path, last_good]
+    accepted = upload.change(sentences(accept), [upload, above.line], shown, **ON_PAGE)
     accepted.failure(_same, last_good, upload, **QUIET)
-    add_endpoint("classify", data, [upload], [gr.JSON(visible=False)])
-    return Picture(upload, path, accepted)
+    point = gr.Textbox(POINTS[0], label="operating_point", visible=False)
+    add_endpoint("classify", data, [upload, point], [gr.JSON(visible=False)])
+    return Picture(upload, path, accepted, nearest)
 
 
 def _same(value: Any) -> Any:

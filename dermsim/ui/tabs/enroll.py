@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from dermsim.ui import callbacks, render
-from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, sentences
+from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, of, sentences
 
 
 def enroll_tab(
@@ -38,6 +38,9 @@ def enroll_tab(
         with gr.Column(scale=1, min_width=280):
             result = gr.HTML(callbacks.NOTHING_COMPARED, elem_id="comparison")
 
+    def show(own: Any, path: str | None) -> str:
+        return of(path, compare(own, path))
+
     form = [bank, name, pictures]
     changes = [
         submit.click(sentences(_teacher(enroll)), form, form, **ON_PAGE),
@@ -47,7 +50,7 @@ def enroll_tab(
     for change in changes:
         change.success(_show_bank, bank, shown, api_visibility="private")
     for event in (picture.accepted, *changes):
-        event.success(sentences(compare), [bank, picture.path], result, **ON_PAGE)
+        event.success(sentences(show), [bank, picture.path], result, **ON_PAGE)
 
     def endpoint(bank: Any, name: str, pictures: list[str]) -> tuple[Any, dict[str, object]]:
         known = enroll(bank, name, pictures)

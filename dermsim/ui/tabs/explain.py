@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from dermsim.ui import explaining
-from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, sentences
+from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, of, sentences
 
 
 def explain_tab(
@@ -35,7 +35,7 @@ def explain_tab(
     """
     kept, pair = gr.State(None), gr.State(None)
     with gr.Row(equal_height=False):
-        with gr.Column(scale=3, min_width=280):
+        with gr.Column(scale=3, min_width=280, elem_classes="ds-follows"):
             drawn = gr.ImageSlider(
                 label="The picture, and the evidence in it",
                 show_label=False,
@@ -53,34 +53,36 @@ def explain_tab(
                 0, 1, value=0.6, step=0.05, label="Heatmap opacity", elem_id="opacity"
             )
             outlined = gr.Checkbox(True, label="Outline the map's top half", elem_id="outline")
-    case = gr.Dropdown(
-        [], label="Why is it like a past case? Choose one", visible=False, elem_id="case"
-    )
-    alike = gr.Image(
-        label="What makes them alike",
-        show_label=False,
-        format="png",
-        interactive=False,
-        elem_id="alike",
-        buttons=["download", "fullscreen"],
-        visible=False,
-    )
-    alike_words = gr.HTML("", elem_id="alike-words")
+    with gr.Column(elem_classes="ds-follows"):
+        case = gr.Dropdown(
+            [], label="Why is it like a past case? Choose one", visible=False, elem_id="case"
+        )
+        alike = gr.Image(
+            label="What makes them alike",
+            show_label=False,
+            format="png",
+            interactive=False,
+            elem_id="alike",
+            buttons=["download", "fullscreen"],
+            visible=False,
+        )
+        alike_words = gr.HTML("", elem_id="alike-words")
 
-    def show(share: float, line: bool, *asked: Any) -> tuple[Any, Any, str]:
-        explanation, html = explain(*asked)
+    def show(share: float, line: bool, path: str | None, *asked: Any) -> tuple[Any, Any, str]:
+        explanation, html = explain(path, *asked)
         images = explaining.blend(explanation, share, line)
-        return explanation, gr.ImageSlider(images, visible=images is not None), html
+        return explanation, gr.ImageSlider(images, visible=images is not None), of(path, html)
 
-    def show_pair(share: float, line: bool, *asked: Any) -> tuple[Any, Any, str]:
-        explanation, html = compare(*asked)
+    def show_pair(share: float, line: bool, path: str | None, *asked: Any) -> tuple[Any, Any, str]:
+        explanation, html = compare(path, *asked)
         image = explaining.blend_pair(explanation, share, line)
-        return explanation, gr.Image(image, visible=image is not None), html
+        return explanation, gr.Image(image, visible=image is not None), of(path, html)
 
     def offer(path: str | None) -> tuple[Any, ...]:
         methods, layers, cases = menus(path)
         offered = gr.Dropdown(cases, value=None, visible=bool(cases))
-        return gr.Dropdown(methods), gr.Dropdown(layers), offered, None, gr.Image(visible=False), ""
+        hidden = gr.Image(visible=False)
+        return gr.Dropdown(methods), gr.Dropdown(layers), offered, None, hidden, of(path, "")
 
     def redraw(explanation: Any, two: Any, share: float, line: bool) -> tuple[Any, Any]:
         return explaining.blend(explanation, share, line), explaining.blend_pair(two, share, line)

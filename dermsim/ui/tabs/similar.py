@@ -9,7 +9,7 @@ import gradio as gr
 
 from dermsim.ui import callbacks
 from dermsim.ui.tabs.facts import FactMenus, fact_menus
-from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, sentences
+from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, of, sentences
 
 
 def similar_tab(
@@ -49,8 +49,11 @@ def similar_tab(
         facts = fact_menus("similar")
     cards = gr.HTML(callbacks.NOTHING_SIMILAR, elem_id="cases")
 
+    def show(path: str | None, *asked: Any) -> str:
+        return of(path, similar(path, *asked))
+
     wiring: list[Any] = [
-        sentences(similar),
+        sentences(show),
         [picture.path, k, one_per_lesion, *facts.inputs],
         cards,
     ]

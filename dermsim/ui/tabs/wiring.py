@@ -51,11 +51,44 @@ class Picture:
         path: Its path once it was read, None while there is none. The tabs take this: by the time
             their turn comes, the visitor may already have uploaded another, unreadable one.
         accepted: The event after which `path` is new.
+        nearest: The past cases most like it.
     """
 
     upload: gr.Image
     path: gr.State
     accepted: Any
+    nearest: gr.State
+
+
+@dataclass(frozen=True)
+class Above:
+    """What stands around all tabs and speaks of the same picture.
+
+    Attributes:
+        notice: For what must be read before any label.
+        summary: The answer in short.
+        line: The stop of the alert line.
+    """
+
+    notice: gr.HTML
+    summary: gr.HTML
+    line: gr.Slider
+
+
+def of(path: str | None, html: str) -> str:
+    """Say of which picture an answer is, so that it is never seen beside another one.
+
+    ``case.js`` hides it, with the ``ds-follows`` around it, while another picture is on show.
+
+    Args:
+        path: The picture's, in the folder that Gradio made for it and named after its content; None
+            for an answer that is of none.
+        html: The answer.
+    """
+    if path is None:
+        return html
+    name = escape(Path(path).parent.name, quote=True)
+    return f'<div data-picture="{name}">{html}</div>'
 
 
 def picture_input() -> gr.Image:
@@ -64,7 +97,9 @@ def picture_input() -> gr.Image:
         label="Your picture",
         show_label=False,
         type="filepath",
-        sources=["upload", "clipboard"],
+        sources=["upload", "webcam", "clipboard"],
+        # a mole on the left is on the left; mirrored, it would not be the skin's own picture
+        webcam_options=gr.WebcamOptions(mirror=False),
         height=290,
         elem_id="picture",
         buttons=["fullscreen"],

@@ -161,15 +161,15 @@ def figure(name: str, text: str) -> str:
 def _for_browser(calibration: Calibration, language: str) -> dict[str, object]:
     """Return each stop's threshold and its figures as they are written."""
     curve, points = calibration.malignancy_curve, stops(calibration)
-    counted = zip(curve.caught, curve.passed, strict=True) if curve else [("", "")] * len(points)
     rows = []
-    for point, (caught, passed) in zip(points, counted, strict=True):
+    for row, point in enumerate(points):
         texts = {
             name: percent(getattr(point, name))
             for name in ("threshold", "sensitivity", "specificity")
         }
         if curve is not None:
-            texts |= {"caught": _whole(caught, language), "passed": _whole(passed, language)}
+            texts["caught"] = _whole(curve.caught[row], language)
+            texts["passed"] = _whole(curve.passed[row], language)
         said = say("case.point_said", language, **texts)
         rows.append([point.threshold, texts, said])
     return {"stops": rows, "presets": presets(calibration)}

@@ -16,6 +16,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on the path")
 
 NAME = "clover <b>mark</b>"
+TABS = ("Classify", "Explain", "Similar cases", "Compare", "Enrol a class", "Atlas")
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +241,7 @@ def test_a_strange_picture_is_said_to_be_so_above_every_tab(visit, tmp_path):
     page = visit()
     classified(page, str(tmp_path / "stripes.png"))
     warning = page.get_by_role("heading", name="Unlike anything in training")
-    for name in ("Classify", "Explain", "Similar cases", "Enrol a class", "Atlas"):
+    for name in TABS:
         tab(page, name)
         assert warning.is_visible()
         assert warning.bounding_box()["y"] < page.get_by_role("tab").first.bounding_box()["y"]
@@ -359,7 +360,7 @@ def test_the_page_fits_its_window(visit, width):
     page = visit(width=width, height=800)
     page.locator("#examples button img").first.click()
     page.locator("#verdict .ds-verdict").wait_for()
-    for name in ("Classify", "Explain", "Similar cases", "Enrol a class", "Atlas"):
+    for name in TABS:
         tab(page, name)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.locator("#disclaimer").is_visible()

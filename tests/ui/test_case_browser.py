@@ -71,6 +71,13 @@ def example(page, number: int) -> None:
     page.locator("#examples button img").nth(number).click()
 
 
+def followed(page) -> None:
+    """Wait until every tab has answered to a new picture: one after the other, this the last."""
+    tab(page, "Enrol a class")
+    page.locator("#comparison .ds-bars").wait_for()
+    page.wait_for_timeout(1000)
+
+
 def figure(page, name: str) -> str:
     return page.locator(f"#point-panel [data-figure={name}]").inner_text()
 
@@ -97,8 +104,8 @@ def test_the_answer_in_short_stands_above_every_tab(page):
 def test_the_alert_line_moves_without_asking_anybody(page, engine):
     example(page, 4)
     page.locator("#verdict .ds-verdict").wait_for()
-    page.locator("#comparison .ds-bars").wait_for(state="attached")  # the last to follow
-    page.wait_for_timeout(1000)
+    followed(page)
+    tab(page, "Classify")
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     points, presets = operating.stops(engine.calibration), operating.presets(engine.calibration)
@@ -151,7 +158,9 @@ def test_an_answer_is_never_seen_beside_another_picture(page, monkeypatch, metho
     example(page, 4)
     tab(page, name)
     page.locator(answer).wait_for()
-    page.locator("#comparison .ds-bars").wait_for(state="attached")
+    followed(page)
+    tab(page, name)
+    page.locator(answer).wait_for()
     go, real = threading.Event(), getattr(DermSim, method)
 
     def slow(self, *values, **options):

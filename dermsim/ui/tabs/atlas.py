@@ -84,8 +84,8 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     with gr.Column(elem_classes="ds-follows"):
         plot = gr.Plot(show_label=False, container=False, elem_id="atlas-plot")
         whose = gr.HTML("", elem_id="atlas-whose")
-    script = Path(atlas.__file__).with_name("atlas.js").read_text(encoding="utf-8")
-    pointer = gr.HTML("", js_on_load=script, elem_id="atlas-pointer")
+        script = Path(atlas.__file__).with_name("atlas.js").read_text(encoding="utf-8")
+        pointer = gr.HTML("", js_on_load=script, elem_id="atlas-pointer")
     shown = gr.HTML(NO_CASE, elem_id="atlas-case")
     with gr.Row(elem_id="atlas-lists"):
         which = gr.Radio(

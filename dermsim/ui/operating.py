@@ -68,7 +68,7 @@ def panel(calibration: Calibration, stop: int = USUAL, *, language: str = "en") 
     point, curve = point_at(calibration, stop), calibration.malignancy_curve
     counts = dict.fromkeys(("caught", "malignant", "passed", "benign"), "")
     if curve is not None:
-        row = stops(calibration).index(point)
+        row = curve.thresholds.index(point.threshold)
         counts = {
             "caught": figure("caught", _whole(curve.caught[row], language)),
             "malignant": _whole(curve.malignant, language),

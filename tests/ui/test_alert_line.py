@@ -78,6 +78,15 @@ def test_the_panel_shows_a_point_with_its_counts_and_sends_the_others(calibratio
     assert "sensitivity" in facts["stops"][0][2]
 
 
+def test_shares_that_an_older_fit_rounded_otherwise_are_shown_all_the_same(calibration):
+    points = {
+        name: replace(point, sensitivity=float(np.nextafter(point.sensitivity, 0)))
+        for name, point in calibration.operating_points.items()
+    }
+    kept = replace(calibration, operating_points=points)
+    assert sent(operating.panel(kept)) == sent(operating.panel(calibration))
+
+
 def test_the_panel_speaks_spanish(calibration):
     page = operating.panel(calibration, language="es")
     assert "Sensibilidad" in page and "Sensitivity" not in page

@@ -154,7 +154,7 @@ class MalignancyCurve:
         # how many of the falling thresholds are at least this one
         reached = bisect_left(self.thresholds, -threshold, key=lambda value: -value)
         if reached < len(self.thresholds) and self.thresholds[reached] == threshold:
-            return self.points[reached]
+            return self._point(threshold, self.caught[reached], self.passed[reached])
         caught = self.caught[reached - 1] if reached else 0
         passed = self.passed[reached] if reached < len(self.passed) else 0
         return self._point(threshold, caught, passed)

@@ -41,7 +41,7 @@ class StubEngine:
         self.peaks["bullseye"] = 0.2
         self.told = []  # the facts that came with each call
 
-    def predict(self, images, *, facts=None):
+    def predict(self, images, *, facts=None, operating_point="balanced"):
         self.told.append(facts)
         return [self._predict(image) for image in images]
 

@@ -20,7 +20,7 @@ from dermsim.data.piles import ARCHIVE, Limits, list_pile
 from dermsim.labels import DISCLAIMER
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import opinions, render
-from dermsim.ui.i18n import number, say
+from dermsim.ui.i18n import number, refusal, say
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.engine import DermSim
@@ -181,16 +181,18 @@ def detail(rows: Sequence[Row], file: str, *, language: str = "en") -> str:
         raise ValueError(f"There is no row {file!r}: click one of the table.")
     name = escape(row.file)
     if row.prediction is None:
-        return f'<div class="ds"><h3>{name}</h3><p>{escape(row.reason)}</p></div>'
+        reason = escape(refusal(row.reason, language))
+        return f'<div class="ds"><h2>{name}</h2><p>{reason}</p></div>'
     found = row.prediction
-    bars = render.bars(dict(sorted(found.probabilities.items(), key=lambda item: -item[1])))
+    order = sorted(found.probabilities.items(), key=lambda item: -item[1])
+    bars = render.bars(dict(order), language=language)
     alt = escape(say("batch.alt", language, name=row.file), quote=True)
     image = base64.b64encode(row.thumbnail).decode("ascii")
     return (
-        f'<div class="ds">{render.warning(found)}<div class="ds-row"><div>'
-        f'<img src="data:image/jpeg;base64,{image}" alt="{alt}"></div><div><h3>{name}</h3>'
-        f"{bars}<h4>{say('batch.vote', language, voters=VOTERS)}</h4>"
-        f"{opinions.vote_line(row.vote)}</div></div></div>"
+        f'<div class="ds">{render.warning(found, language=language)}<div class="ds-row"><div>'
+        f'<img src="data:image/jpeg;base64,{image}" alt="{alt}"></div><div><h2>{name}</h2>'
+        f'{bars}<h3 class="ds-sub">{say("batch.vote", language, voters=VOTERS)}</h3>'
+        f"{opinions.vote_line(row.vote, language=language)}</div></div></div>"
     )
 
 
@@ -233,7 +235,7 @@ def _keep(paths: Iterable[Path]) -> None:
 def _words(row: Row, threshold: float, language: str) -> dict[str, Any]:
     found = row.prediction
     if found is None:
-        return {"file": row.file, "problem": row.reason} | dict.fromkeys(NUMBERS)
+        return {"file": row.file, "problem": refusal(row.reason, language)} | dict.fromkeys(NUMBERS)
     neighbors = row.neighbor_dx
     verdict = "malignant" if found.malignancy >= threshold else "benign"
     return {

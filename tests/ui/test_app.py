@@ -136,7 +136,8 @@ def test_a_path_on_the_server_is_not_read(page, tmp_path):
     draw_lesion("nv", seed=0).save(path)
     marked = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
     for image in (marked, {"path": str(path)}, {"url": str(path)}, str(path)):
-        for endpoint, data in {"classify": [image], "enroll": ["clover", [image]]}.items():
+        asked = {"classify": [image, "balanced"], "enroll": ["clover", [image]]}
+        for endpoint, data in asked.items():
             call = httpx.post(f"{page}gradio_api/call/{endpoint}", json={"data": data}).json()
             stream = f"{page}gradio_api/call/{endpoint}/{call['event_id']}"
             answer = httpx.get(stream, timeout=30).text

@@ -65,13 +65,9 @@ def test_a_strange_picture_is_warned_of(engine, tmp_path):
 
 
 def test_one_look_of_the_model_says_everything_above_the_tabs(engine, lesion, monkeypatch):
-    from dermsim.engine import DermSim
-
     looks = []
-    encode = DermSim._encode
-    monkeypatch.setattr(
-        DermSim, "_encode", lambda self, *a, **o: looks.append(a) or encode(self, *a, **o)
-    )
+    encode = engine._encode
+    monkeypatch.setattr(engine, "_encode", lambda *a, **o: looks.append(a) or encode(*a, **o))
     case = callbacks.classify(engine, lesion)
     assert len(looks) == 1
     assert "ds-summary" in case.summary and "ds-verdict" in case.verdict

@@ -75,7 +75,8 @@ def report_at(
         ValueError: As `report_link`, or if there is no such stop.
     """
     calibration = engine.calibration
-    names = {place: name for name, place in presets(calibration).items()}
+    # where two names are of one stop, it goes by the first
+    names = {place: name for name, place in reversed(presets(calibration).items())}
     point = POINTS[0] if stop == USUAL else names.get(stop) or point_at(calibration, stop)
     return report_link(engine, image, point=point, language=language)
 

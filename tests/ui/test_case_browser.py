@@ -1,5 +1,6 @@
 """One case in a real browser: what stands above the tabs, the alert line, two pictures compared."""
 
+import base64
 import shutil
 import threading
 
@@ -8,6 +9,7 @@ import pytest
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
 from dermsim.ui import operating
+from dermsim.ui.i18n import say
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -182,6 +184,48 @@ def test_an_answer_is_never_seen_beside_another_picture(page, monkeypatch, metho
     shown = page.locator("#picture img").get_attribute("src").split("/")[-2]
     of = page.locator(answer).evaluate("found => found.closest('[data-picture]').dataset.picture")
     assert of == shown
+
+
+def test_the_answer_is_seen_again_when_its_picture_is_put_back(page, tmp_path):
+    letter = tmp_path / "letter.jpg"
+    letter.write_text("Dear doctor")
+    example(page, 4)
+    page.locator("#verdict .ds-verdict").wait_for()
+    followed(page)
+    tab(page, "Classify")
+    page.locator("#picture .source-selection button").first.click()
+    page.locator("#verdict").get_by_text("Seven things").wait_for()
+    assert not page.locator("#summary").is_visible()
+    page.locator("#picture input[type=file]").last.set_input_files(str(letter))
+    page.get_by_test_id("toast-text").get_by_text("letter.jpg is not an image").wait_for()
+    page.locator("#picture img[src^='data:']").wait_for()
+    page.locator("#verdict .ds-verdict").wait_for()
+    assert page.locator("#summary .ds-summary").is_visible()
+    mark = page.locator("#verdict [data-picture]").get_attribute("data-picture")
+    assert f";picture={mark};" in page.locator("#picture img").get_attribute("src")
+
+
+def test_a_report_is_written_with_the_chosen_line(page, engine):
+    example(page, 4)
+    page.locator("#verdict .ds-verdict").wait_for()
+    followed(page)
+    tab(page, "Classify")
+    page.locator("#write-report").click()
+    link = page.locator("#report-link a")
+    link.wait_for()
+    named = operating.presets(engine.calibration).values()
+    stop = next(n for n in range(len(operating.stops(engine.calibration))) if n not in named)
+    page.locator("#point input[type=range]").focus()
+    page.keyboard.press("Home")
+    for _ in range(stop):
+        page.keyboard.press("ArrowRight")
+    link.wait_for(state="detached")  # what it held was written with another line
+    page.locator("#write-report").click()
+    link.wait_for()
+    address = link.get_attribute("href")
+    text = base64.b64decode(address.partition(",")[2]).decode("utf-8")
+    assert say("report.point_chosen") in text
+    assert f"left:{operating.stops(engine.calibration)[stop].threshold:.1%}" in text
 
 
 def test_a_picture_from_the_camera_is_a_case_like_any_other(page):

@@ -112,10 +112,12 @@ def test_nothing_is_left_of_uploads_used_or_not_nor_of_what_was_made_of_them(ser
     assert "event: complete" in call(address, "classify", sent(used), "balanced")[1]
     drawn = call(address, "explain", sent(used), "mel", 0.5, "gradcam", "", False, True)[1]
     assert "event: complete" in drawn
+    alike = call(address, "likeness", sent(used), sent(unused), "")[1]
+    assert "event: complete" in alike
     assert {Path(used), Path(unused), Path(bank)} < set(left())
-    assert len(left()) == 4  # with the heatmap's picture
+    assert len(left()) == 6  # with the heatmap's picture, and the two that are alike
     tidy(app.app)
-    assert len(left()) == 4  # they are not old enough to be gone while somebody may fetch them
+    assert len(left()) == 6  # they are not old enough to be gone while somebody may fetch them
     upload_folder().sweep(age=-1)
     assert left() == []
     folders = [path for path in upload_folder().path.iterdir() if path.is_dir()]

@@ -22,6 +22,7 @@ from dermsim.data.images import read_image
 from dermsim.data.piles import Limits, Listed, read_pile
 from dermsim.labels import CODES
 from dermsim.storage import atomic_path
+from dermsim.tasks.classify import POINTS, check_threshold
 from dermsim.tasks.retrieve import VOTERS
 
 if TYPE_CHECKING:  # it brings torch
@@ -36,6 +37,9 @@ BATCH = 16
 
 BATCH_PIXELS = 64_000_000
 """Pixels that the photographs of one forward pass may have decoded, whatever their number."""
+
+CHOSEN = "chosen"
+"""What an operating point goes by that is none of the calibration's own."""
 
 _FORMULA = frozenset("=+-@\t\r\n")
 """First characters by which a spreadsheet takes text for a formula; see
@@ -95,6 +99,7 @@ def classify_pile(
     facts: Facts | None = None,
     bank: ClassBank | None = None,
     thumbnail: int = 0,
+    operating_point: str | float = POINTS[0],
 ) -> Iterator[list[Row]]:
     """Classify photographs, a batch at a time; whoever stops asking keeps what was found.
 
@@ -107,14 +112,18 @@ def classify_pile(
         facts: What is known of the patient in all photographs; None for nothing.
         bank: Enrolled classes to compare with as well, or None.
         thumbnail: Longest side in pixels of the small pictures that are kept; 0 keeps none.
+        operating_point: Where malignant begins, as for `DermSim.predict`.
 
     Yields:
         The rows of the next files, in their order; all lists together have one for each.
 
     Raises:
-        ValueError: If there are facts and the encoder takes none.
+        ValueError: If there are facts and the encoder takes none, or there is no such operating
+            point.
     """
-    ask = partial(_rows, engine, facts=facts, bank=bank, thumbnail=thumbnail)
+    ask = partial(
+        _rows, engine, facts=facts, bank=bank, thumbnail=thumbnail, operating_point=operating_point
+    )
     waiting: list[_Waiting] = []
     pixels = 0
     for item, data in read_pile(pile, limits=limits):
@@ -157,7 +166,11 @@ def columns() -> tuple[str, ...]:
 
 
 def rows_csv(
-    rows: Sequence[Row], *, calibration: Calibration, fingerprint: str, point: str = "balanced"
+    rows: Sequence[Row],
+    *,
+    calibration: Calibration,
+    fingerprint: str,
+    point: str | float = POINTS[0],
 ) -> str:
     """Write rows as CSV (RFC 4180): codes and numbers, the same in every language.
 
@@ -168,7 +181,7 @@ def rows_csv(
         rows: What `classify_pile` found.
         calibration: Whose operating point makes the verdict.
         fingerprint: Names the encoder.
-        point: Name of the operating point.
+        point: Name of the operating point, or a threshold on malignancy.
 
     Raises:
         ValueError: If there is no such operating point.
@@ -181,7 +194,7 @@ def rows_csv(
         facts = {
             "file": _inert(row.file),
             "error": _inert(row.reason),
-            "operating_point": point,
+            "operating_point": point if isinstance(point, str) else CHOSEN,
             "threshold": threshold,
             "voters": VOTERS,
             "encoder": fingerprint,
@@ -197,7 +210,7 @@ def save_csv(
     *,
     calibration: Calibration,
     fingerprint: str,
-    point: str = "balanced",
+    point: str | float = POINTS[0],
 ) -> None:
     """Write `rows_csv` into a UTF-8 file, atomically.
 
@@ -209,12 +222,18 @@ def save_csv(
         temporary.write_bytes(text.encode("utf-8"))
 
 
-def threshold_of(calibration: Calibration, point: str) -> float:
+def threshold_of(calibration: Calibration, point: str | float) -> float:
     """Return the malignancy from which an operating point calls a picture malignant.
+
+    Args:
+        calibration: Whose operating points have names.
+        point: Name of one, or a threshold.
 
     Raises:
         ValueError: If there is no such operating point.
     """
+    if not isinstance(point, str):
+        return check_threshold(point)
     if point not in calibration.operating_points:
         known = ", ".join(sorted(calibration.operating_points))
         raise ValueError(f"unknown operating point {point!r}: choose one of {known}.")
@@ -243,13 +262,14 @@ def _rows(
     facts: Facts | None,
     bank: ClassBank | None,
     thumbnail: int,
+    operating_point: str | float,
 ) -> list[Row]:
     """Ask about all that could be read in one go, and put the answers where they belong."""
     images = [image for _, image, _ in batch if image is not None]
     if not images:
         return [Row(name, reason=reason) for name, _, reason in batch]
     known = None if facts is None else [facts] * len(images)
-    answers = iter(engine.predict_and_vote(images, facts=known))
+    answers = iter(engine.predict_and_vote(images, facts=known, operating_point=operating_point))
     compared: Iterator[dict[str, float] | None] = repeat(None)
     if bank is not None:
         compared = iter(bank.predict(engine.embed(images, space=bank.space.name)))

@@ -18,6 +18,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from dermsim.cli_atlas import atlas_app
 from dermsim.cli_audit import Audit, detector_app
+from dermsim.cli_calibrate import Calibrate
 from dermsim.cli_enroll import Enroll, bank_app
 from dermsim.cli_explain import Explain
 from dermsim.cli_explore import Explore
@@ -76,6 +77,8 @@ class Classify(ModelCommand):
     """Photographs, zip archives of some, or folders that are searched for them."""
     bank: Path | None = None
     """File of enrolled classes to choose from as well, made by `dermsim enroll`."""
+    operating_point: str = "balanced"
+    """Where malignant begins: balanced, sensitivity_95, or a threshold on malignancy, as 0.3."""
     age: float | None = None
     """Of the patient in all pictures, in years, for a checkpoint that takes facts."""
     sex: str | None = None
@@ -91,8 +94,11 @@ class Classify(ModelCommand):
         from dermsim.batch import classify_pile, save_csv
         from dermsim.data.facts import Facts
         from dermsim.data.piles import OWN_FILES, list_pile
+        from dermsim.tasks.classify import parse_point
 
         facts = Facts(self.age, self.sex, self.site)
+        known = facts if facts.known else None
+        point = parse_point(self.operating_point)
         if self.output is not None:
             check_output(self.output)
         pile = list_pile(find_pictures(self.pictures), limits=OWN_FILES)
@@ -103,12 +109,17 @@ class Classify(ModelCommand):
 
             bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
         batches = classify_pile(
-            engine, pile, limits=OWN_FILES, facts=facts if facts.known else None, bank=bank
+            engine, pile, limits=OWN_FILES, facts=known, bank=bank, operating_point=point
         )
         rows = list(reported(batches, len(pile)))
         if self.output is not None:
+            informed = engine.calibration_facts if known else None
             save_csv(
-                self.output, rows, calibration=engine.calibration, fingerprint=engine.fingerprint
+                self.output,
+                rows,
+                calibration=informed or engine.calibration,
+                fingerprint=engine.fingerprint,
+                point=point,
             )
         results: list[dict[str, Any]] = [row.to_dict() for row in rows if row.prediction]
         errors = [{"picture": row.file, "error": row.reason} for row in rows if row.reason]
@@ -318,6 +329,7 @@ app.command(name="audit")(Audit)
 app.command(
     detector_app, name="detector", help="Look at what tells unfamiliar images, or refit it."
 )
+app.command(name="calibrate")(Calibrate)
 app.command(protocol_app, name="protocol", help="Measure a checkpoint by one of the protocols.")
 app.command(name="serve")(Serve)
 app.command(name="push")(Push)

@@ -27,7 +27,7 @@ from dermsim.reading import calibrate_with_facts, read_predictions
 from dermsim.results import Analysis, Prediction
 from dermsim.storage import atomic_path, save_json
 from dermsim.tasks.atlas import EmbeddingMap
-from dermsim.tasks.classify import Calibration
+from dermsim.tasks.classify import POINTS, Calibration
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import SPACES, ClassBank
 from dermsim.tasks.retrieve import Gallery, Neighbor
@@ -215,6 +215,7 @@ class DermSim(Explaining):
         target: str | None = None,
         bank: ClassBank | None = None,
         facts: Facts | None = None,
+        operating_point: str | float = POINTS[0],
     ) -> Analysis:
         """Say everything there is to say of one image.
 
@@ -226,6 +227,7 @@ class DermSim(Explaining):
             bank: Old and newly enrolled classes to compare with, or None.
             facts: What is known of the patient. Only the prediction depends on it, and with it
                 which diagnosis is explained; embeddings are of the picture alone.
+            operating_point: As for `predict`.
 
         Raises:
             ValueError: If the image cannot be read, an option is unknown, or there are facts and
@@ -234,7 +236,7 @@ class DermSim(Explaining):
         photograph = read_image(image)
         known = None if facts is None else [facts]
         encoding = self._encode([photograph], facts=known)
-        prediction = self._predictions(encoding, known)[0]
+        prediction = self._predictions(encoding, known, operating_point)[0]
         goal = target or prediction.label_name
         heatmap = self.explain(photograph, method=explain, target=goal) if explain else None
         x, y = self.atlas.transform(encoding.embeddings)[0].tolist()
@@ -252,6 +254,7 @@ class DermSim(Explaining):
         images: ImageSource | Sequence[ImageSource],
         *,
         facts: Facts | Sequence[Facts | None] | None = None,
+        operating_point: str | float = POINTS[0],
     ) -> list[Prediction]:
         """Classify images.
 
@@ -259,28 +262,33 @@ class DermSim(Explaining):
             images: One image or a sequence of them: PIL images, paths or bytes.
             facts: What is known of the patient of one image, or of each; None where nothing is.
                 An image of whose patient anything is known is read with `calibration_facts`.
+            operating_point: Where malignant begins: ``"balanced"``, ``"sensitivity_95"``, or a
+                threshold on malignancy in [0, 1]; see `Calibration.operating_point`.
 
         Returns:
             One prediction per image.
 
         Raises:
             ValueError: If an image cannot be read; if there are facts and the encoder takes none,
-                or they are not as many as the images.
+                or they are not as many as the images; if the operating point is unknown.
         """
         known = [facts] if isinstance(facts, Facts) else facts
-        return self._predictions(self._encode(_as_list(images), facts=known), known)
+        encoding = self._encode(_as_list(images), facts=known)
+        return self._predictions(encoding, known, operating_point)
 
     def predict_and_vote(
         self,
         images: Sequence[ImageSource],
         *,
         facts: Sequence[Facts | None] | None = None,
+        operating_point: str | float = POINTS[0],
     ) -> list[tuple[Prediction, dict[str, float]]]:
         """Classify images and let the nearest past cases of each vote, in one forward pass.
 
         Args:
             images: PIL images, paths or bytes.
             facts: As for `predict`, one for each.
+            operating_point: As for `predict`.
 
         Returns:
             Per image what `predict` says and what `Gallery.vote` says of its embedding.
@@ -290,7 +298,8 @@ class DermSim(Explaining):
         """
         encoding = self._encode(images, facts=facts)
         votes = self.gallery.vote(encoding.embeddings)
-        return list(zip(self._predictions(encoding, facts), votes, strict=True))
+        predictions = self._predictions(encoding, facts, operating_point)
+        return list(zip(predictions, votes, strict=True))
 
     def embed(
         self,
@@ -351,7 +360,10 @@ class DermSim(Explaining):
         return self.classes
 
     def _predictions(
-        self, encoding: Encoding, facts: Sequence[Facts | None] | None
+        self,
+        encoding: Encoding,
+        facts: Sequence[Facts | None] | None,
+        operating_point: str | float,
     ) -> list[Prediction]:
         image_logits = None
         if facts is not None and self.detector.looks_at_logits:
@@ -363,6 +375,7 @@ class DermSim(Explaining):
             calibration_facts=self.calibration_facts,
             facts=facts,
             image_logits=image_logits,
+            operating_point=operating_point,
         )
 
 

@@ -14,7 +14,7 @@ from dermsim.data.facts import Facts, facts_of
 from dermsim.labels import CODES
 from dermsim.models.encode import weigh_facts
 from dermsim.results import Prediction
-from dermsim.tasks.classify import Calibration
+from dermsim.tasks.classify import POINTS, Calibration
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -65,6 +65,7 @@ def read_predictions(
     calibration_facts: Calibration | None = None,
     facts: Sequence[Facts | None] | None = None,
     image_logits: npt.NDArray[np.float32] | None = None,
+    operating_point: str | float = POINTS[0],
 ) -> list[Prediction]:
     """Say what logits mean, each row with the calibration that was fitted to its like.
 
@@ -76,6 +77,7 @@ def read_predictions(
         facts: What the logits already take into account, one per image; None for nothing.
         image_logits: ``(N, 7)``, the logits of the images alone where there are facts; a detector
             that looks at logits must not be swayed by who the patient is.
+        operating_point: Name or threshold, as for `Calibration.is_malignant`.
 
     Returns:
         One prediction per image.
@@ -83,10 +85,10 @@ def read_predictions(
     seen = encoding if image_logits is None else replace(encoding, logits=image_logits)
     scores = detector.score(seen)
     outliers = detector.is_outlier(scores)
-    found = _read(encoding.logits, calibration, scores, outliers)
+    found = _read(encoding.logits, calibration, scores, outliers, operating_point)
     if facts is None or calibration_facts is None:
         return found
-    informed = _read(encoding.logits, calibration_facts, scores, outliers)
+    informed = _read(encoding.logits, calibration_facts, scores, outliers, operating_point)
     known = [row is not None and row.known for row in facts]
     return [informed[i] if known[i] else found[i] for i in range(len(found))]
 
@@ -96,6 +98,7 @@ def _read(
     calibration: Calibration,
     scores: npt.NDArray[np.float64],
     outliers: npt.NDArray[np.bool_],
+    operating_point: str | float,
 ) -> list[Prediction]:
     probabilities = calibration.probabilities(logits)
     labels = probabilities.argmax(axis=1)
@@ -105,7 +108,7 @@ def _read(
         for level in calibration.levels
     }
     malignancy = calibration.malignancy(probabilities)
-    malignant = calibration.is_malignant(probabilities)
+    malignant = calibration.is_malignant(probabilities, operating_point=operating_point)
     return [
         Prediction(
             label=int(labels[i]),

@@ -168,7 +168,7 @@ def test_the_verdict_is_the_operating_points(engine):
         name: OperatingPoint(threshold, 0.9, 0.8)
         for name, threshold in {"balanced": 0.5, "sensitivity_95": 0.2}.items()
     }
-    calibration = replace(engine.calibration, operating_points=points)
+    calibration = replace(engine.calibration, operating_points=points, malignancy_curve=None)
     row = Row("a.png", prediction(malignancy=0.3), {"mel": 1.0})
     for point, verdict in (("sensitivity_95", "malignant"), ("balanced", "benign")):
         (line,) = read(rows_csv([row], calibration=calibration, fingerprint="x", point=point))

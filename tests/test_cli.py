@@ -46,7 +46,7 @@ class StubEngine:
         self.calibration = SimpleNamespace(operating_points={"balanced": point})
         self.told = []  # the facts that came with each call
 
-    def predict_and_vote(self, images, *, facts=None):
+    def predict_and_vote(self, images, *, facts=None, operating_point="balanced"):
         self.told.append(facts)
         votes = self.gallery.vote(self.embed(images))
         return [(self._predict(image), vote) for image, vote in zip(images, votes, strict=True)]
@@ -700,6 +700,20 @@ class TestRealCheckpoint:
         expected = engine.DermSim.from_pretrained(checkpoint).predict(picture)[0]
         assert result["label_name"] == expected.label_name
         assert result["probabilities"] == expected.probabilities
+
+    def test_malignant_begins_where_it_is_asked_to(self, run, checkpoint, picture):
+        arguments = ("classify", picture, "--model", checkpoint, "--json", "--operating-point")
+        said = {}
+        for point in ("0", "1", "sensitivity_95"):
+            status, out, _ = run(*arguments, point)
+            said[point] = json.loads(out)["results"][0]["is_malignant"]
+            assert status == 0
+        loaded = engine.DermSim.from_pretrained(checkpoint)
+        (expected,) = loaded.predict(picture, operating_point="sensitivity_95")
+        assert said == {"0": True, "1": False, "sensitivity_95": expected.is_malignant}
+        status, _, err = run(*arguments, "strict")
+        assert status == 2
+        assert "unknown operating point 'strict'" in err
 
     def test_facts_reach_an_encoder_that_takes_them(self, run, informed_checkpoint, picture):
         arguments = ("classify", picture, "--model", informed_checkpoint, "--json")

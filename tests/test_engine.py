@@ -57,6 +57,23 @@ def test_a_prediction_is_consistent(engine, lesion):
     json.dumps(prediction.to_dict())
 
 
+def test_malignant_begins_where_it_is_asked_to(engine, informed_engine, lesion):
+    (usual,) = engine.predict(lesion)
+    for point in ("balanced", "sensitivity_95", 0, usual.malignancy, 1.0):
+        (found,) = engine.predict(lesion, operating_point=point)
+        called = usual.malignancy >= engine.calibration.operating_point(point).threshold
+        assert found == replace(usual, is_malignant=called)
+        assert engine.analyze(lesion, explain=None, operating_point=point).prediction == found
+    facts = Facts(age=60)
+    (told,) = informed_engine.predict(lesion, facts=facts, operating_point="sensitivity_95")
+    threshold = informed_engine.calibration_facts.operating_point("sensitivity_95").threshold
+    assert told.is_malignant == (told.malignancy >= threshold)
+    with pytest.raises(ValueError, match="unknown operating point 'strict'"):
+        engine.predict(lesion, operating_point="strict")
+    with pytest.raises(ValueError, match=r"a number in \[0, 1\], got 2"):
+        engine.analyze(lesion, operating_point=2)
+
+
 def test_embeddings_are_unit_rows_whatever_the_batch(engine, synthetic):
     images = list(synthetic["test"]["image"])[:7]
     whole, pieces = engine.embed(images), engine.embed(images, batch_size=2)

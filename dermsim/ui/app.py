@@ -1,4 +1,4 @@
-"""The page: one picture, six tabs. Binds the callbacks to an engine and places the tabs."""
+"""The page: one picture, seven tabs. Binds the callbacks to an engine and places the tabs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,20 @@ from starlette.middleware import Middleware
 
 from dermsim.labels import CODES
 from dermsim.traffic import AccessLog, ServedFolder, UploadLimits, be_discreet
-from dermsim.ui import atlas, batching, callbacks, explaining, render, reporting, tabs
+from dermsim.ui import (
+    atlas,
+    batching,
+    callbacks,
+    comparing,
+    explaining,
+    render,
+    reporting,
+    tabs,
+)
 from dermsim.ui.i18n import LANGUAGES, number, say
 from dermsim.ui.page_language import PageLanguage
 from dermsim.ui.tabs.housekeeping import housekeeping
+from dermsim.ui.tabs.theme import theme
 from dermsim.ui.uploads import AGE, PERIOD, upload_folder
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
@@ -30,35 +40,6 @@ _MAX_FILE_SIZE = "50mb"
 _MAX_UPLOAD = 256_000_000  # bytes of all files sent at a time
 _MAX_QUEUE = 500  # calls that wait; whoever comes later is told so
 _SESSIONS = 1000  # visitors remembered at once, each with less than half a megabyte
-
-_TEAL = gr.themes.Color(
-    name="dermsim-teal",
-    c50="#eef7f5",
-    c100="#d6ebe7",
-    c200="#aed8d1",
-    c300="#7dbfb5",
-    c400="#4aa397",
-    c500="#23877b",
-    c600="#136c62",
-    c700="#10574f",
-    c800="#0f4640",
-    c900="#0d3935",
-    c950="#06211f",
-)
-_STONE = gr.themes.Color(
-    name="dermsim-stone",
-    c50="#faf8f5",
-    c100="#f3f0ea",
-    c200="#e6e1d8",
-    c300="#d0c9bd",
-    c400="#a19b91",
-    c500="#6a6660",
-    c600="#57554f",
-    c700="#3b3f3f",
-    c800="#242b2c",
-    c900="#1a2021",
-    c950="#121718",
-)
 
 
 def build_app(
@@ -99,10 +80,14 @@ def build_app(
                     label=say("page.examples"),
                     elem_id="examples",
                 )
-            with gr.Column(scale=9, min_width=300):
-                notice = gr.HTML(elem_id="notice")
+                line = tabs.alert_line()
+            with gr.Column(scale=9, min_width=300, elem_id="answers"):
+                notice, summary = gr.HTML(elem_id="notice"), gr.HTML(elem_id="summary")
+                above = tabs.Above(notice, summary, line.slider)
                 with gr.Tabs(overflow_behavior="wrap"):  # all are seen at 360 px
-                    menus = _place_tabs(engine, upload, notice, bank, pictures)
+                    menus = _place_tabs(engine, upload, above, bank, pictures)
+        points = tabs.offer(_bound(engine, callbacks.points))
+        app.load(tabs.sentences(points), outputs=line.offered, **tabs.QUIET)
         app.load(tabs.sentences(_offers_of(engine)), outputs=menus, **tabs.QUIET)
         gr.HTML(tabs.drawn(render.disclaimer), elem_id="disclaimer")
         app.unload(tabs.forget)
@@ -145,7 +130,7 @@ def launch(
         server_port=port,
         share=share,
         prevent_thread_lock=True,
-        theme=_theme(),
+        theme=theme(),
         head=_head(),
         i18n=app.spoken(),
         footer_links=["api"],
@@ -175,7 +160,7 @@ def _middleware() -> list[Middleware]:
 def _place_tabs(
     engine: Callable[[], DermSim],
     upload: gr.Image,
-    notice: gr.HTML,
+    above: tabs.Above,
     bank: gr.State,
     pictures: render.Pictures | None,
 ) -> list[gr.Dropdown]:
@@ -184,12 +169,15 @@ def _place_tabs(
     with gr.Tab(say("tabs.classify"), id="classify"):
         picture = tabs.classify_tab(
             upload,
-            notice,
+            above,
             classify=bind(callbacks.classify),
             data=bind(callbacks.classify_data),
         )
         tabs.report_button(
-            picture, write=bind(reporting.report_link), data=bind(reporting.report_data)
+            picture,
+            above.line,
+            write=bind(reporting.report_at),
+            data=bind(reporting.report_data),
         )
     with gr.Tab(say("tabs.explain"), id="explain"):
         tabs.explain_tab(
@@ -205,6 +193,13 @@ def _place_tabs(
             picture,
             similar=bind(callbacks.similar, pictures=pictures),
             data=bind(callbacks.similar_data),
+        )
+    with gr.Tab(say("compare.tab"), id="compare"):
+        tabs.compare_tab(
+            picture,
+            above.line,
+            compare=bind(comparing.compare, pictures=pictures),
+            data=bind(comparing.compare_data, pictures=pictures),
         )
     with gr.Tab(say("tabs.enroll"), id="enroll"):
         tabs.enroll_tab(
@@ -333,51 +328,3 @@ def _described() -> dict[str, dict[str, Any]]:
         },
         "MAP": {language: say("atlas.plot", language) for language in LANGUAGES},
     }
-
-
-def _theme() -> gr.themes.Base:
-    """Return the page's colours and shapes, in a font that Gradio serves itself."""
-    return gr.themes.Base(
-        # of its weight 600 Gradio ships the Cyrillic letters only
-        font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"],
-        primary_hue=_TEAL,
-        secondary_hue=_TEAL,
-        neutral_hue=_STONE,
-        radius_size=gr.themes.sizes.radius_lg,
-        spacing_size=gr.themes.sizes.spacing_lg,
-    ).set(
-        body_background_fill="*neutral_50",
-        body_background_fill_dark="*neutral_950",
-        body_text_color="*neutral_800",
-        body_text_color_dark="*neutral_100",
-        # all text has a contrast of at least 4.5 with what it stands on (WCAG 2.2, 1.4.3)
-        body_text_color_subdued="*neutral_500",
-        body_text_color_subdued_dark="*neutral_400",
-        block_info_text_color="*neutral_500",
-        block_info_text_color_dark="*neutral_400",
-        block_label_text_color="*neutral_600",
-        block_label_text_color_dark="*neutral_200",
-        block_title_text_color="*neutral_600",
-        block_title_text_color_dark="*neutral_200",
-        input_placeholder_color="*neutral_500",
-        input_placeholder_color_dark="*neutral_400",
-        block_background_fill="white",
-        block_background_fill_dark="*neutral_900",
-        block_border_color="*neutral_200",
-        block_border_color_dark="*neutral_800",
-        block_label_background_fill="*neutral_100",
-        block_label_background_fill_dark="*neutral_800",
-        block_shadow="none",
-        input_background_fill="*neutral_50",
-        input_background_fill_dark="*neutral_950",
-        button_primary_background_fill="*primary_600",
-        button_primary_background_fill_hover="*primary_700",
-        button_primary_background_fill_dark="*primary_600",
-        button_primary_background_fill_hover_dark="*primary_700",
-        button_primary_text_color="white",
-        button_secondary_background_fill="*neutral_100",
-        button_secondary_background_fill_dark="*neutral_800",
-        checkbox_border_color="*neutral_500",
-        checkbox_border_color_dark="*neutral_400",
-        slider_color="*primary_500",
-    )

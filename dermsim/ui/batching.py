@@ -181,9 +181,8 @@ def detail(rows: Sequence[Row], file: str, *, language: str = "en") -> str:
         raise ValueError(f"There is no row {file!r}: click one of the table.")
     name = escape(row.file)
     if row.prediction is None:
-        return (
-            f'<div class="ds"><h3>{name}</h3><p>{escape(refusal(row.reason, language))}</p></div>'
-        )
+        reason = escape(refusal(row.reason, language))
+        return f'<div class="ds"><h2>{name}</h2><p>{reason}</p></div>'
     found = row.prediction
     order = sorted(found.probabilities.items(), key=lambda item: -item[1])
     bars = render.bars(dict(order), language=language)
@@ -191,8 +190,8 @@ def detail(rows: Sequence[Row], file: str, *, language: str = "en") -> str:
     image = base64.b64encode(row.thumbnail).decode("ascii")
     return (
         f'<div class="ds">{render.warning(found, language=language)}<div class="ds-row"><div>'
-        f'<img src="data:image/jpeg;base64,{image}" alt="{alt}"></div><div><h3>{name}</h3>'
-        f"{bars}<h4>{say('batch.vote', language, voters=VOTERS)}</h4>"
+        f'<img src="data:image/jpeg;base64,{image}" alt="{alt}"></div><div><h2>{name}</h2>'
+        f'{bars}<h3 class="ds-sub">{say("batch.vote", language, voters=VOTERS)}</h3>'
         f"{opinions.vote_line(row.vote, language=language)}</div></div></div>"
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ from PIL import Image
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES, DISCLAIMER
+from dermsim.tasks.classify import POINTS, parse_point
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import VOTERS
-from dermsim.ui import cards, filters, opinions, render
+from dermsim.ui import cards, filters, operating, opinions, render, summary
 from dermsim.ui.i18n import say
 
 if TYPE_CHECKING:
@@ -45,25 +47,68 @@ def nothing_compared(language: str = "en") -> str:
     return render.empty(say("enroll.nothing", language), say("enroll.nothing_how", language))
 
 
-def classify(engine: DermSim, image: str | None, *, language: str = "en") -> tuple[str, str]:
-    """Return what stands above all tabs, a notice or nothing, and the verdict on a picture.
+CASES = 12
+"""Most similar past cases that are offered to compare with."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is said of one picture wherever the visitor looks, from a single look of the model.
+
+    Attributes:
+        notice: What must be read before any label, or nothing.
+        summary: The answer in short; empty while there is no picture.
+        verdict: What *Classify* shows.
+        neighbors: The past cases most like it, most similar first.
+    """
+
+    notice: str
+    summary: str
+    verdict: str
+    neighbors: tuple[Neighbor, ...] = ()
+
+
+def classify(
+    engine: DermSim, image: str | None, stop: int = operating.USUAL, *, language: str = "en"
+) -> Case:
+    """Say what a picture may be, for what stands above all tabs and for *Classify*.
 
     While there is no picture, the verdict is the seven diagnoses in words.
 
+    Args:
+        engine: The loaded checkpoint.
+        image: Path of the picture, or None while there is none.
+        stop: Where malignant begins, of `operating.stops`.
+        language: The visitor's.
+
     Raises:
-        ValueError: If the picture cannot be read.
+        ValueError: If the picture cannot be read or there is no such stop.
     """
     if image is None:
-        return "", render.legend(language)
-    found = engine.analyze(image, k=1, explain=None)
-    prediction = found.prediction
+        return Case("", "", render.legend(language))
+    found = engine.analyze(image, k=CASES, explain=None)
+    prediction, calibration = found.prediction, engine.calibration
     # whose answer is not to be relied on is not also called ambiguous
     notice = render.warning(prediction, language=language) or opinions.undecided(
         prediction, found.vote, language=language
     )
     second = opinions.second_opinion(prediction, found.vote, language=language)
-    verdict = render.verdict(prediction, engine.calibration, besides=second, language=language)
-    return notice, verdict
+    risk = operating.risk(prediction, calibration, stop, language=language)
+    return Case(
+        notice=notice,
+        summary=summary.summary(engine, found, stop, language=language),
+        verdict=render.verdict(
+            prediction, calibration, risk=risk, besides=second, language=language
+        ),
+        neighbors=found.neighbors,
+    )
+
+
+def points(engine: DermSim, *, language: str = "en") -> tuple[int, int, str]:
+    """Return how many operating points there are to choose from, the usual one, and its figures."""
+    usual = operating.presets(engine.calibration)[POINTS[0]]
+    html = operating.panel(engine.calibration, language=language)
+    return len(operating.stops(engine.calibration)), usual, html
 
 
 def similar(
@@ -193,9 +238,22 @@ def save_bank(bank: ClassBank, folder: str | Path) -> Path:
     return path
 
 
-def classify_data(engine: DermSim, image: str | None) -> dict[str, object]:
-    """Return the prediction for one picture as JSON-able values: the ``/classify`` endpoint."""
-    prediction = engine.predict([_required(image)])[0].to_dict()
+def classify_data(
+    engine: DermSim, image: str | None, operating_point: str | float = POINTS[0]
+) -> dict[str, object]:
+    """Return the prediction for one picture as JSON-able values: the ``/classify`` endpoint.
+
+    Args:
+        engine: The loaded checkpoint.
+        image: Path of the picture.
+        operating_point: Where malignant begins: a name, or a threshold, as for `DermSim.predict`.
+
+    Raises:
+        ValueError: If there is no picture, it cannot be read, or the point is unknown.
+    """
+    path = _required(image)
+    point = parse_point(operating_point)
+    prediction = engine.predict([path], operating_point=point)[0].to_dict()
     return {**prediction, "disclaimer": DISCLAIMER}
 
 

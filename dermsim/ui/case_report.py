@@ -10,11 +10,12 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from dermsim import __version__
+from dermsim.batch import CHOSEN
 from dermsim.card import licence
 from dermsim.data.images import ImageSource, read_image
 
@@ -29,9 +30,6 @@ NEIGHBORS = 6
 """Past cases in a report unless more are asked for."""
 
 MAX_NEIGHBORS = 24
-
-CHOSEN = "chosen"
-"""What an operating point goes by that is none of the calibration's own."""
 
 _DRAWN = "SYN_"  # how the image_ids of dermsim.data.synthetic begin
 
@@ -142,7 +140,7 @@ def examine(
     called = name or (Path(image).name if isinstance(image, str | Path) else "")
     ((prediction, vote),) = engine.predict_and_vote([picture])
     query = engine.embed([picture])
-    curve: Any = getattr(engine.calibration, "malignancy_curve", None)
+    curve = engine.calibration.malignancy_curve
     return CaseReport(
         name=called,
         picture=picture,

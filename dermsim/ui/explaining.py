@@ -143,8 +143,8 @@ def blend(
     """
     if explanation is None:
         return None
-    (drawn,) = _draw(explanation, opacity, outlined)
-    return _draw(explanation, 0.0, False)[0], drawn
+    (drawn,) = draw(explanation, opacity, outlined)
+    return draw(explanation, 0.0, False)[0], drawn
 
 
 def blend_pair(
@@ -157,7 +157,7 @@ def blend_pair(
     """
     if explanation is None:
         return None
-    return heatmaps.side_by_side(_draw(explanation, opacity, outlined))
+    return heatmaps.side_by_side(draw(explanation, opacity, outlined))
 
 
 def case_choices(engine: DermSim, image: str | None, *, language: str = "en") -> Choices:
@@ -207,7 +207,7 @@ def compare(
     """
     if image is None or not case:
         return None, ""
-    row = _row_of(engine, case)
+    row = row_of(engine, case)
     name = f"{render.name_of(str(engine.gallery.records[row]['dx']), language)} ({case})"
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
     picture = pictures(case) if pictures else None
@@ -217,7 +217,7 @@ def compare(
     else:
         shown = [image]
         maps = [engine.explain(image, like=engine.gallery.embeddings[row], **options)]
-    kept = _keep(shown, maps, [heatmaps.strength(found, found) for found in maps])
+    kept = keep(shown, maps, [heatmaps.strength(found, found) for found in maps])
     second = maps[1] if maps[1:] else None
     return kept, heatmaps.likeness(maps[0], second, name, language=language)
 
@@ -236,7 +236,7 @@ def explain_data(
     if image is None:
         raise ValueError("There is no picture yet: add one first.")
     found, answer = _explain(engine, image, None, target, method, layer, smooth)
-    (drawn,) = _draw(found, opacity, outlined)
+    (drawn,) = draw(found, opacity, outlined)
     heatmap = found.heatmaps[0]
     facts: dict[str, object] = {
         "target": heatmap.target,
@@ -269,11 +269,11 @@ def _explain(
         bank=bank,
     )
     heatmap = others[0] if others else own
-    kept = _keep([image], [heatmap], [heatmaps.strength(heatmap, own)])
+    kept = keep([image], [heatmap], [heatmaps.strength(heatmap, own)])
     return kept, own.target
 
 
-def _keep(
+def keep(
     pictures: Sequence[str | Image.Image], maps: Sequence[Heatmap], strengths: Sequence[float]
 ) -> Explanation:
     """Keep little of a map: a session holds it for as long as the visitor stays."""
@@ -285,7 +285,12 @@ def _keep(
     return Explanation(tuple(pictures), tuple(small), tuple(strengths))
 
 
-def _draw(explanation: Explanation, opacity: float, outlined: bool) -> list[Image.Image]:
+def draw(explanation: Explanation, opacity: float, outlined: bool) -> list[Image.Image]:
+    """Draw an explanation's pictures, one by one, each under its heatmap.
+
+    Raises:
+        ValueError: As for `blend`.
+    """
     if not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
         raise ValueError(f"Asked for an opacity of {opacity}: choose 0 to 1.")
     parts = zip(explanation.pictures, explanation.heatmaps, explanation.strengths, strict=True)
@@ -301,7 +306,12 @@ def _draw(explanation: Explanation, opacity: float, outlined: bool) -> list[Imag
     ]
 
 
-def _row_of(engine: DermSim, case: str) -> int:
+def row_of(engine: DermSim, case: str) -> int:
+    """Return the row of a past case in the gallery.
+
+    Raises:
+        ValueError: If there is no such case.
+    """
     for row, record in enumerate(engine.gallery.records):
         if record["image_id"] == case:
             return row

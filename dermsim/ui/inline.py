@@ -28,13 +28,20 @@ def picture(image: Image.Image, *, name: str = "picture.png") -> Inline:
     return _inline(buffer.getvalue(), "image/png", name)
 
 
-def thumbnail(image: Image.Image, *, name: str = "picture.jpg") -> Inline:
-    """Return a picture as a component's value, small enough for the page."""
+def thumbnail(image: Image.Image, *, name: str = "picture.jpg", mark: str = "") -> Inline:
+    """Return a picture as a component's value, small enough for the page.
+
+    Args:
+        image: The picture.
+        name: What it is called.
+        mark: What ``case.js`` is to know it by, letters and digits; nothing for none.
+    """
     small = image.copy()
     small.thumbnail(_THUMBNAIL)
     buffer = BytesIO()
     small.save(buffer, "JPEG", quality=90)
-    return _inline(buffer.getvalue(), "image/jpeg", name)
+    kind = f"image/jpeg;picture={mark}" if mark else "image/jpeg"
+    return _inline(buffer.getvalue(), kind, name)
 
 
 def file(path: str | Path) -> Inline:

@@ -108,20 +108,26 @@ def warning(prediction: Prediction, *, language: str = "en") -> str:
 
 
 def verdict(
-    prediction: Prediction, calibration: Calibration, *, besides: str = "", language: str = "en"
+    prediction: Prediction,
+    calibration: Calibration,
+    *,
+    risk: str = "",
+    besides: str = "",
+    language: str = "en",
 ) -> str:
     """Return the whole answer to one picture; `warning` belongs above it.
 
     Args:
         prediction: The classifier's answer.
         calibration: What it was read with.
+        risk: The card beside the answer that says benign or malignant, as HTML.
         besides: Sections to end with, as HTML.
         language: The visitor's.
     """
     order = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     return (
         f'<div class="ds"><div class="ds-verdict">{_answer(prediction, language)}'
-        f"{_risk(prediction, calibration, language)}</div>"
+        f"{risk}</div>"
         f"{_prediction_set(prediction.prediction_set, calibration.alpha, language)}"
         f'<section><h3 class="ds-sub">{say("classify.probabilities", language)}</h3>'
         f'<p class="ds-muted">{say("classify.probabilities_how", language)}</p>'
@@ -218,31 +224,6 @@ def _answer(prediction: Prediction, language: str) -> str:
         f"<h2>{escape(name_of(item.code, language))}</h2>"
         f'<p class="ds-figure">{percent(prediction.probabilities[item.code])}</p>'
         f"<p>{escape(description_of(item.code, language))}</p></section>"
-    )
-
-
-def _risk(prediction: Prediction, calibration: Calibration, language: str) -> str:
-    point = calibration.operating_points["balanced"]
-    word, mark = ("malignant", "▲") if prediction.is_malignant else ("benign", "●")
-    share = percent(prediction.malignancy)
-    text = say(
-        "classify.risk_text",
-        language,
-        share=f"<strong>{share}</strong>",
-        count=len(MALIGNANT),
-        line=percent(point.threshold),
-        sensitivity=percent(point.sensitivity),
-        specificity=percent(point.specificity),
-    )
-    return (
-        f'<section class="ds-card ds-risk is-{word}">'
-        f'<p class="ds-eyebrow">{say("classify.risk", language)}</p>'
-        f'<h2><span aria-hidden="true">{mark}</span> {say(f"classify.reads_{word}", language)}</h2>'
-        f'<div class="ds-gauge" role="meter" aria-label="{say("classify.malignancy", language)}" '
-        f'aria-valuemin="0" aria-valuemax="1" aria-valuenow="{prediction.malignancy:.3f}" '
-        f'aria-valuetext="{share}"><i style="width:{prediction.malignancy:.1%}"></i>'
-        f'<b style="left:{point.threshold:.1%}" title="{say("classify.alert_line", language)}"></b>'
-        f"</div><p>{text}</p></section>"
     )
 
 

@@ -8,10 +8,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermsim.tasks.classify import POINTS
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine
 from dermsim.ui.document import check_language
 from dermsim.ui.i18n import number, say
+from dermsim.ui.operating import USUAL, point_at, presets
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.data.images import ImageSource
@@ -56,6 +58,27 @@ def report_link(
         f"{say('report.download', language, size=size)}</a>"
         f'<p class="ds-muted">{say("report.download_text", language)}</p></div>'
     )
+
+
+def report_at(
+    engine: DermSim, image: ImageSource | None, stop: int = USUAL, *, language: str = "en"
+) -> str:
+    """Return `report_link` with malignant beginning where the visitor put the alert line.
+
+    Args:
+        engine: The loaded checkpoint.
+        image: The picture, or None while there is none.
+        stop: Of `dermsim.ui.operating.stops`.
+        language: One of `dermsim.ui.i18n.LANGUAGES`.
+
+    Raises:
+        ValueError: As `report_link`, or if there is no such stop.
+    """
+    calibration = engine.calibration
+    # where two names are of one stop, it goes by the first
+    names = {place: name for name, place in reversed(presets(calibration).items())}
+    point = POINTS[0] if stop == USUAL else names.get(stop) or point_at(calibration, stop)
+    return report_link(engine, image, point=point, language=language)
 
 
 def _write(

@@ -289,9 +289,27 @@ class _Lent:
 
     def explain(self, image: ImageSource, **options: Any) -> Heatmap:
         """Explain as `DermSim.explain` does."""
-        if (like := options.get("like")) is not None:
-            options["like"] = _read(like)[0]
-        return self._answer("explain", _read(image)[0], **options)
+        return self._answer("explain", _read(image)[0], **_with_like(options))
+
+    def explain_many(self, images: Sequence[ImageSource], **options: Any) -> list[Heatmap]:
+        """Explain as `DermSim.explain_many` does."""
+        return self._answer("explain_many", _read(images), **_with_like(options))
+
+    def explain_likeness(
+        self, image: ImageSource, other: ImageSource, **options: Any
+    ) -> tuple[Heatmap, Heatmap]:
+        """Explain as `DermSim.explain_likeness` does."""
+        return self._answer("explain_likeness", *_read([image, other]), **options)
+
+
+def _with_like(options: dict[str, Any]) -> dict[str, Any]:
+    """Read the case to be like, unless it is an embedding."""
+    import numpy as np
+
+    like = options.get("like")
+    if like is None or isinstance(like, np.ndarray):
+        return options
+    return {**options, "like": _read(like)[0]}
 
 
 def _read(images: ImageSource | Sequence[ImageSource]) -> list[Image]:

@@ -44,8 +44,16 @@ def lesion(tmp_path_factory):
 
 def test_the_endpoints_are_these_and_no_more(visit):
     named = visit().view_api(return_format="dict", print_info=False)["named_endpoints"]
-    known = {"/classify", "/explain", "/similar", "/enroll", "/compare", "/batch", "/report"}
-    assert set(named) == known
+    assert set(named) == {
+        "/classify",
+        "/explain",
+        "/similar",
+        "/likeness",
+        "/enroll",
+        "/compare",
+        "/batch",
+        "/report",
+    }
 
 
 def test_classify_answers_with_probabilities(visit, lesion, engine):
@@ -55,6 +63,20 @@ def test_classify_answers_with_probabilities(visit, lesion, engine):
     expected = engine.predict([lesion["path"]])[0]
     assert answer["label_name"] == expected.label_name
     assert answer["probabilities"] == pytest.approx(expected.probabilities)
+
+
+def test_classify_takes_an_operating_point(visit, lesion):
+    assert visit().predict(lesion, "0", api_name="/classify")["is_malignant"]
+    assert not visit().predict(lesion, "1", api_name="/classify")["is_malignant"]
+
+
+def test_likeness_answers_with_two_pictures_and_facts(visit, lesion, engine):
+    first, second, facts = visit().predict(lesion, lesion, "", api_name="/likeness")
+    assert Path(first).suffix == Path(second).suffix == ".png"
+    assert facts["likeness"] == pytest.approx(1, abs=1e-5)
+    assert [found["label_name"] for found in facts["predictions"]] == [
+        engine.predict([lesion["path"]])[0].label_name
+    ] * 2
 
 
 def test_explain_answers_with_a_picture_and_its_facts(visit, lesion):
@@ -85,6 +107,9 @@ def test_two_visitors_do_not_see_each_others_classes(visit, lesion):
         ("/classify", [None], "There is no picture yet: add one first."),
         ("/explain", ["lesion", "melanoma", 0.5], "Unknown diagnosis 'melanoma': choose one of"),
         ("/explain", ["lesion", "mel", 7], "Asked for an opacity of 7: choose 0 to 1."),
+        ("/classify", ["lesion", "strict"], "unknown operating point 'strict'"),
+        ("/likeness", ["lesion", None, ""], "There is no second picture yet: add one, or choose"),
+        ("/likeness", ["lesion", None, "ISIC_x"], "There is no past case 'ISIC_x'"),
         ("/similar", ["lesion", 99], "Asked for 99 similar cases: choose 1 to 24."),
         ("/enroll", ["", ["lesion"]], "The new class has no name yet"),
         ("/enroll", ["clover", []], "There are no pictures of 'clover' yet"),
@@ -111,7 +136,8 @@ def test_a_path_on_the_server_is_not_read(page, tmp_path):
     draw_lesion("nv", seed=0).save(path)
     marked = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
     for image in (marked, {"path": str(path)}, {"url": str(path)}, str(path)):
-        for endpoint, data in {"classify": [image], "enroll": ["clover", [image]]}.items():
+        asked = {"classify": [image, "balanced"], "enroll": ["clover", [image]]}
+        for endpoint, data in asked.items():
             call = httpx.post(f"{page}gradio_api/call/{endpoint}", json={"data": data}).json()
             stream = f"{page}gradio_api/call/{endpoint}/{call['event_id']}"
             answer = httpx.get(stream, timeout=30).text

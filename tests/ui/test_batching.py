@@ -13,7 +13,7 @@ from dermsim.data.piles import Limits
 from dermsim.data.synthetic import draw_lesion
 from dermsim.results import Prediction
 from dermsim.ui import batching
-from dermsim.ui.i18n import say
+from dermsim.ui.i18n import refusal, say
 
 
 def drawing(code="mel", seed=0) -> bytes:
@@ -80,7 +80,7 @@ def test_the_table_has_a_row_for_every_file(engine, rows, language):
     for row, line in zip(rows, cells, strict=True):
         found = dict(zip(batching.COLUMNS, line, strict=True))
         if row.prediction is None:
-            assert found["problem"] == row.reason
+            assert found["problem"] == refusal(row.reason, language)
             assert [found[name] for name in batching.NUMBERS] == [None] * 3
             assert found["label"] == ""
             continue

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dermsim.data.synthetic import draw_lesion
 from dermsim.labels import CODES, LABELS, diagnosis
-from dermsim.ui import callbacks, explaining, opinions
+from dermsim.ui import callbacks, explaining, operating, opinions
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +31,9 @@ def five(tmp_path_factory) -> list[str]:
 
 
 def test_without_a_picture_each_tab_explains_itself(engine):
-    notice, page = callbacks.classify(engine, None)
-    assert notice == ""
-    assert all(item.name in page for item in LABELS)
+    case = callbacks.classify(engine, None)
+    assert (case.notice, case.summary, case.neighbors) == ("", "", ())
+    assert all(item.name in case.verdict for item in LABELS)
     assert "past cases most like it" in callbacks.similar(engine, None, 5)
     assert "enrol a class" in callbacks.compare(engine, engine.class_bank(), None)
 
@@ -42,9 +42,13 @@ def test_without_a_picture_each_tab_explains_itself(engine):
 
 
 def test_classify_shows_the_engines_answer(engine, lesion):
-    notice, page = callbacks.classify(engine, lesion)
+    case = callbacks.classify(engine, lesion)
+    notice, page = case.notice, case.verdict
     answer = engine.predict([lesion])[0]
     assert f"<h2>{diagnosis(answer.label_name).name}</h2>" in page
+    assert [n.image_id for n in case.neighbors] == [
+        n.image_id for n in engine.search([lesion], callbacks.CASES)[0]
+    ]
     assert ("Unlike anything in training" in notice) == answer.is_outlier
     vote = engine.analyze(lesion, k=1, explain=None).vote
     if not answer.is_outlier:
@@ -57,7 +61,44 @@ def test_a_strange_picture_is_warned_of(engine, tmp_path):
     stripes = np.tile(np.repeat([0, 255], 8), 12)[None, :, None]
     Image.fromarray(np.broadcast_to(stripes, (150, 192, 3)).astype(np.uint8)).save(path)
     assert engine.predict([path])[0].is_outlier
-    assert "Unlike anything in training" in callbacks.classify(engine, str(path))[0]
+    assert "Unlike anything in training" in callbacks.classify(engine, str(path)).notice
+
+
+def test_one_look_of_the_model_says_everything_above_the_tabs(engine, lesion, monkeypatch):
+    looks = []
+    encode = engine._encode
+    monkeypatch.setattr(engine, "_encode", lambda *a, **o: looks.append(a) or encode(*a, **o))
+    case = callbacks.classify(engine, lesion)
+    assert len(looks) == 1
+    assert "ds-summary" in case.summary and "ds-verdict" in case.verdict
+
+
+def test_the_alert_line_is_drawn_where_the_visitor_put_it(engine, lesion):
+    points = operating.stops(engine.calibration)
+    for stop in (0, len(points) - 1):
+        case = callbacks.classify(engine, lesion, stop)
+        malignancy = engine.predict([lesion])[0].malignancy
+        word = "malignant" if malignancy >= points[stop].threshold else "benign"
+        for page in (case.summary, case.verdict):
+            assert f'is-{word}" data-malignancy' in page
+            assert f"left:{points[stop].threshold:.1%}" in page
+    count, usual, panel = callbacks.points(engine)
+    assert count == len(points)
+    assert points[usual] == engine.calibration.operating_point("balanced")
+    assert panel == operating.panel(engine.calibration)
+    with pytest.raises(ValueError, match="There is no operating point 9999"):
+        callbacks.classify(engine, lesion, 9999)
+
+
+def test_programs_name_the_operating_point(engine, lesion):
+    malignancy = engine.predict([lesion])[0].malignancy
+    assert callbacks.classify_data(engine, lesion, "0")["is_malignant"]
+    assert not callbacks.classify_data(engine, lesion, 1.0)["is_malignant"]
+    threshold = engine.calibration.operating_point("sensitivity_95").threshold
+    answer = callbacks.classify_data(engine, lesion, "sensitivity_95")
+    assert answer["is_malignant"] == (malignancy >= threshold)
+    with pytest.raises(ValueError, match="unknown operating point 'strict'"):
+        callbacks.classify_data(engine, lesion, "strict")
 
 
 def test_similar_cases_are_the_engines(engine, lesion):

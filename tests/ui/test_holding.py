@@ -72,11 +72,17 @@ def test_what_is_no_picture_is_refused_by_its_name_and_nothing_is_held(upload):
 
 
 def test_the_last_good_picture_is_shown_again_from_memory(upload):
-    held = take(upload())[0]
+    raw = upload()
+    held = take(raw)[0]
     upload_folder().sweep(age=-1)
     shown, name = holding.show_again(held)
     assert inline.is_inline(shown)
     assert name is held
+    # by which the browser knows that the answers it has are of this picture
+    folder = Path(raw["path"]).parent.name
+    assert f";picture={folder};" in shown["url"]
+    assert wiring.of(content(held), "said") == f'<div data-picture="{folder}">said</div>'
+    assert wiring.of(None, "said") == "said"
     assert holding.show_again(None) == (None, None)
     holding.SHELF._places.clear()
     assert holding.show_again(held) == (None, None)

@@ -109,18 +109,20 @@ def test_nothing_is_left_of_uploads_used_or_not_nor_of_what_was_made_of_them(ser
     used, unused, bank = upload(
         address, lesion(), lesion("unused.png", seed=1), ("bank.safetensors", b"not a bank")
     )
-    assert "event: complete" in call(address, "classify", sent(used))[1]
+    assert "event: complete" in call(address, "classify", sent(used), "balanced")[1]
     drawn = call(address, "explain", sent(used), "mel", 0.5, "gradcam", "", False, True)[1]
     assert "event: complete" in drawn
+    alike = call(address, "likeness", sent(used), sent(unused), "")[1]
+    assert "event: complete" in alike
     assert {Path(used), Path(unused), Path(bank)} < set(left())
-    assert len(left()) == 4  # with the heatmap's picture
+    assert len(left()) == 6  # with the heatmap's picture, and the two that are alike
     tidy(app.app)
-    assert len(left()) == 4  # they are not old enough to be gone while somebody may fetch them
+    assert len(left()) == 6  # they are not old enough to be gone while somebody may fetch them
     upload_folder().sweep(age=-1)
     assert left() == []
     folders = [path for path in upload_folder().path.iterdir() if path.is_dir()]
     assert {path.parent for path in upload_folder().kept} >= set(folders)
-    said = call(address, "classify", sent(used))[1]
+    said = call(address, "classify", sent(used), "balanced")[1]
     assert "event: error" in said
 
 
@@ -139,7 +141,7 @@ def test_gradio_forgets_what_components_showed(served, lesion):
 
     app, address = served
     (path,) = upload(address, lesion(seed=5))
-    call(address, "classify", sent(path), session="forgetful")
+    call(address, "classify", sent(path), "balanced", session="forgetful")
     state = app.app.state_holder.session_data["forgetful"]
 
     def values():
@@ -173,7 +175,7 @@ def test_a_closed_page_lets_go_of_what_it_held(served):
 def test_one_visitors_files_and_answers_are_not_found_by_another(address, lesion):
     name, content = lesion(seed=7)
     (path,) = upload(address, (name, content))
-    event, answer = call(address, "classify", sent(path), session="mine")
+    event, answer = call(address, "classify", sent(path), "balanced", session="mine")
     assert "event: complete" in answer
     guesses = [
         f"{upload_folder().path}/{hashlib.sha256(content).hexdigest()}/{name}",
@@ -253,7 +255,7 @@ def test_no_path_outside_the_served_folder_can_be_read(address, tmp_path):
 def test_a_path_of_the_server_is_no_upload(address, tmp_path):
     for path in ("/etc/passwd", str(ROOT / "README.md"), "/proc/self/environ"):
         for value in (sent(path), {"path": path}, path, {"url": path}, {"path": path, "url": path}):
-            _, said = call(address, "classify", value)
+            _, said = call(address, "classify", value, "balanced")
             assert "event: error" in said
             assert "root:" not in said and "PATH=" not in said
 
@@ -266,10 +268,11 @@ def test_the_log_has_sizes_and_times_and_no_names(address, lesion, caplog, capfd
     (path,) = upload(address, lesion())
     (letter,) = upload(address, (f"{SECRET}.jpg", b"Dear doctor"))
     httpx.get(f"{address}/gradio_api/file={path}")
-    assert "event: complete" in call(address, "classify", sent(path))[1]
-    assert "is not an image" in call(address, "classify", sent(letter))[1]
-    call(address, "classify", sent(f"/srv/{SECRET}.png"))  # Gradio itself refuses that one
-    call(address, "classify", {"path": SECRET, "url": f"file:///{SECRET}"})
+    assert "event: complete" in call(address, "classify", sent(path), "balanced")[1]
+    assert "is not an image" in call(address, "classify", sent(letter), "balanced")[1]
+    # Gradio itself refuses that one
+    call(address, "classify", sent(f"/srv/{SECRET}.png"), "balanced")
+    call(address, "classify", {"path": SECRET, "url": f"file:///{SECRET}"}, "balanced")
     httpx.get(f"{address}/nowhere/{SECRET}", params={"q": SECRET})
     httpx.get(f"{address}/gradio_api/file=/srv/{SECRET}")
     httpx.get(f"{address}/custom_component/{SECRET}/client/type/{SECRET}")
@@ -321,7 +324,7 @@ def bomb():
 
 def test_pictures_of_too_many_pixels_and_too_many_pictures_are_refused(address, lesion):
     (path,) = upload(address, ("bomb.png", bomb()))
-    said = call(address, "classify", sent(path))[1]
+    said = call(address, "classify", sent(path), "balanced")[1]
     assert "60000 x 60000 pixels, more than the 50 million" in said
     (path,) = upload(address, lesion())
     client = Client(address, verbose=False)

@@ -145,22 +145,29 @@ assert lent.predict_and_vote([photo]) == engine.predict_and_vote([photo])
 np.testing.assert_array_equal(lent.embed([other]), engine.embed([other]))
 assert lent.search([photo], 3) == engine.search([photo], 3)
 assert lent.search(engine.embed([photo]), 3) == engine.search([photo], 3)
-for options in ({}, {"target": "nv"}, {"like": other}):
+known_case = {"like": engine.gallery.embeddings[0]}
+for options in ({}, {"target": "nv"}, {"like": other}, known_case):
     there, known = lent.explain(photo, **options), engine.explain(photo, **options)
     np.testing.assert_array_equal(there.values, known.values)
     assert (there.peak, there.target) == (known.peak, known.target)
+for two, mine in (
+    (lent.explain_likeness(photo, other), engine.explain_likeness(photo, other)),
+    (lent.explain_many([photo, other]), engine.explain_many([photo, other])),
+):
+    for there, known in zip(two, mine, strict=True):
+        np.testing.assert_array_equal(there.values, known.values)
 there, known = (one.analyze(photo, k=2, explain=None) for one in (lent, engine))
 assert (there.prediction, there.neighbors, there.vote) == (
     known.prediction, known.neighbors, known.vote
 )
 assert (lent.fingerprint, lent.gallery) == (engine.fingerprint, engine.gallery)
 assert lent.class_bank() is engine.class_bank()
-assert len(calls) == 9, calls
+assert len(calls) == 12, calls
 try:
     lent.predict([b"no picture"])
 except ValueError as error:
     print(error)
-assert len(calls) == 9, "what cannot be read does not reach the card"
+assert len(calls) == 12, "what cannot be read does not reach the card"
 """
 
 

@@ -9,6 +9,7 @@ from dermsim.tasks.retrieve.cases import COLUMNS, CaseTable, Neighbor
 from dermsim.tasks.retrieve.exact import exact_search
 from dermsim.tasks.retrieve.folder import HEADER, OWN
 from dermsim.tasks.retrieve.gallery import VOTERS, Gallery
+from dermsim.tasks.retrieve.pairs import PairScale, Standing
 
 __all__ = [
     "COLUMNS",
@@ -21,6 +22,8 @@ __all__ = [
     "IndexFacts",
     "Kind",
     "Neighbor",
+    "PairScale",
+    "Standing",
     "choose_kind",
     "exact_search",
 ]

@@ -2,7 +2,9 @@
 
 from dermsim.ui.tabs.atlas import AtlasPage, atlas_tab
 from dermsim.ui.tabs.batch import BatchPage, batch_tab
+from dermsim.ui.tabs.case import alert_line, offer
 from dermsim.ui.tabs.classify import classify_tab
+from dermsim.ui.tabs.compare import compare_tab
 from dermsim.ui.tabs.enroll import enroll_tab
 from dermsim.ui.tabs.explain import explain_tab
 from dermsim.ui.tabs.facts import fill_menus
@@ -11,22 +13,26 @@ from dermsim.ui.tabs.housekeeping import be_discreet
 from dermsim.ui.tabs.page import Page, drawn
 from dermsim.ui.tabs.report import report_button
 from dermsim.ui.tabs.similar import similar_tab
-from dermsim.ui.tabs.wiring import QUIET, picture_input, sentences
+from dermsim.ui.tabs.wiring import QUIET, Above, picture_input, sentences
 
 __all__ = [
     "QUIET",
+    "Above",
     "AtlasPage",
     "BatchPage",
     "Page",
+    "alert_line",
     "atlas_tab",
     "batch_tab",
     "be_discreet",
     "classify_tab",
+    "compare_tab",
     "drawn",
     "enroll_tab",
     "explain_tab",
     "fill_menus",
     "forget",
+    "offer",
     "picture_input",
     "report_button",
     "sentences",

@@ -16,7 +16,7 @@ from dermsim.ui.i18n import say
 from dermsim.ui.tabs.facts import FactMenus, fact_menus
 from dermsim.ui.tabs.holding import INLINE
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, sentences
+from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, of, sentences
 
 
 def no_case(language: str = "en") -> str:
@@ -83,9 +83,11 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     with gr.Accordion(say("facts.only_with"), open=False, elem_id="atlas-facts"):
         facts = fact_menus("atlas")
     gr.HTML(drawn(how_to))
-    plot = gr.Plot(show_label=False, container=False, elem_id="atlas-plot")
-    script = Path(atlas.__file__).with_name("atlas.js").read_text(encoding="utf-8")
-    pointer = gr.HTML("", js_on_load=script, elem_id="atlas-pointer")
+    with gr.Column(elem_classes="ds-follows"):
+        plot = gr.Plot(show_label=False, container=False, elem_id="atlas-plot")
+        whose = gr.HTML("", elem_id="atlas-whose")
+        script = Path(atlas.__file__).with_name("atlas.js").read_text(encoding="utf-8")
+        pointer = gr.HTML("", js_on_load=script, elem_id="atlas-pointer")
     shown = gr.HTML(drawn(no_case), elem_id="atlas-case")
     with gr.Row(elem_id="atlas-lists"):
         which = gr.Radio(
@@ -119,10 +121,12 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
         layouts, colors, lists = page.choices(language=language)
         return [gr.Radio(layouts), gr.Dropdown(colors), gr.Radio(lists), True]
 
-    def draw(seen: bool, *asked: Any, language: str = "en") -> Any:
+    def draw(seen: bool, path: Any, *asked: Any, language: str = "en") -> Any:
         if not seen:
-            return gr.skip()
-        return PlotData(type="plotly", plot=page.draw(*asked, language=language))
+            return gr.skip(), gr.skip()
+        layout, color, *chosen = asked
+        drawn = page.draw(layout, color, path, *chosen, language=language)
+        return PlotData(type="plotly", plot=drawn), of(path, "")
 
     def show(rows: list[int], *, language: str = "en") -> tuple[Any, str]:
         header, cells = page.table(rows, language=language)
@@ -149,8 +153,8 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
 
     drawing: list[Any] = [
         sentences(draw),
-        [opened, layout, color, picture.path, *facts.inputs],
-        plot,
+        [opened, picture.path, layout, color, *facts.inputs],
+        [plot, whose],
     ]
     lists: list[Any] = [sentences(page.rows), [which, circled, *facts.inputs], listed]
     gr.on(None, sentences(offer_at_first), None, [color, which], **QUIET)

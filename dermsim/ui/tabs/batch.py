@@ -25,6 +25,9 @@ RUNS: dict[str, Any] = {
 }
 """Few batches run at a time, and leave other visitors' single pictures their turns."""
 
+WIDTHS = {"file": 220, "set": 200, "problem": 420}
+"""Pixels of the columns that need more than others; who has fewer scrolls sideways."""
+
 KEPT = 60 * 60
 """Seconds that a visitor's rows are kept in memory at most."""
 
@@ -82,6 +85,7 @@ def batch_tab(page: BatchPage) -> None:
         max_height=460,
         show_label=False,
         wrap=False,
+        column_widths=[WIDTHS.get(name, 130) for name in batching.COLUMNS],
         datatype=["number" if name in batching.NUMBERS else "str" for name in batching.COLUMNS],
         elem_id="batch-table",
     )

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 
+from dermsim.tasks.classify import POINTS
 from dermsim.ui import render
+from dermsim.ui.callbacks import Case
 from dermsim.ui.tabs.holding import AT_ONCE, INLINE, show_again, take
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, sentences
+from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Above, Picture, add_endpoint, of, sentences
 
 
 def classify_tab(
     upload: gr.Image,
-    notice: gr.HTML,
+    above: Above,
     *,
-    classify: Callable[..., tuple[str, str]],
-    data: Callable[[str | None], dict[str, object]],
+    classify: Callable[..., Case],
+    data: Callable[..., dict[str, object]],
 ) -> Picture:
     """Build *Classify* and take in new pictures.
 
@@ -26,19 +29,26 @@ def classify_tab(
 
     Args:
         upload: The shared upload.
-        notice: Above all tabs, for what must be read before any label.
-        classify: Path or None, `language` -> HTML of the notice, HTML of the verdict.
-        data: Path -> JSON-able values, for the endpoint.
+        above: What stands above all tabs and is filled by the same look at the picture.
+        classify: Picture or None, stop of the alert line, `language` -> what is said of it.
+        data: Path, operating point -> JSON-able values, for the endpoint.
 
     Returns:
         The picture for the other tabs to follow.
     """
     panel = gr.HTML(drawn(render.legend), elem_id="verdict")
-    path, last_good = gr.State(None), gr.State(None)
+    path, last_good, nearest = gr.State(None), gr.State(None), gr.State(())
+
+    def accept(candidate: Any, stop: int, *, language: str = "en") -> tuple[Any, ...]:
+        case = classify(candidate, stop, language=language)
+        answers = (of(candidate, html) for html in (case.notice, case.summary, case.verdict))
+        return *answers, case.neighbors
 
     held = [path, last_good]
     taken = upload.change(sentences(take), upload, held, **AT_ONCE)
     taken.failure(show_again, last_good, [upload, path], **QUIET, **INLINE)
-    accepted = taken.success(sentences(classify), path, [notice, panel], **ON_PAGE)
-    add_endpoint("classify", data, [upload], [gr.JSON(visible=False)])
-    return Picture(upload, path, accepted)
+    shown = [above.notice, above.summary, panel, nearest]
+    accepted = taken.success(sentences(accept), [path, above.line], shown, **ON_PAGE)
+    point = gr.Textbox(POINTS[0], label="operating_point", visible=False)
+    add_endpoint("classify", data, [upload, point], [gr.JSON(visible=False)])
+    return Picture(upload, path, accepted, nearest)

@@ -12,7 +12,7 @@ from dermsim.ui import callbacks, inline, render
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import AT_ONCE, INLINE, chosen, take_several
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, sentences
+from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, of, sentences
 
 
 def enroll_tab(
@@ -41,6 +41,9 @@ def enroll_tab(
         with gr.Column(scale=1, min_width=280):
             result = gr.HTML(drawn(callbacks.nothing_compared), elem_id="comparison")
 
+    def show(own: Any, path: Any, *, language: str = "en") -> str:
+        return of(path, compare(own, path, language=language))
+
     taught = gr.State(None)
     held = [pictures, taught]
     pictures.upload(sentences(take_several), held, held, **AT_ONCE, **INLINE)
@@ -53,7 +56,7 @@ def enroll_tab(
     for change in changes:
         change.success(sentences(_show_bank), bank, shown, api_visibility="private", **INLINE)
     for event in (picture.accepted, *changes):
-        event.success(sentences(compare), [bank, picture.path], result, **ON_PAGE)
+        event.success(sentences(show), [bank, picture.path], result, **ON_PAGE)
 
     def endpoint(bank: Any, name: str, pictures: list[str]) -> tuple[Any, dict[str, object]]:
         known = enroll(bank, name, pictures)

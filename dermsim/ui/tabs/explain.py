@@ -11,7 +11,7 @@ from dermsim.ui import explaining, inline
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import INLINE, hold_explanation
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import EXPLAIN, ON_PAGE, QUIET, Picture, add_endpoint, sentences
+from dermsim.ui.tabs.wiring import EXPLAIN, ON_PAGE, QUIET, Picture, add_endpoint, of, sentences
 
 NAME = "evidence.png"
 """What a downloaded picture is called."""
@@ -43,7 +43,7 @@ def explain_tab(
     """
     kept, pair = gr.State(None), gr.State(None)
     with gr.Row(equal_height=False):
-        with gr.Column(scale=3, min_width=280):
+        with gr.Column(scale=3, min_width=280, elem_classes="ds-follows"):
             evidence = gr.ImageSlider(
                 label=say("explain.evidence"),
                 show_label=False,
@@ -61,36 +61,40 @@ def explain_tab(
                 0, 1, value=0.6, step=0.05, label=say("explain.opacity"), elem_id="opacity"
             )
             outlined = gr.Checkbox(True, label=say("explain.outline"), elem_id="outline")
-    case = gr.Dropdown([], label=say("explain.case"), visible=False, elem_id="case")
-    alike = gr.Image(
-        label=say("explain.alike"),
-        show_label=False,
-        format="png",
-        interactive=False,
-        elem_id="alike",
-        buttons=["download", "fullscreen"],
-        visible=False,
-    )
-    alike_words = gr.HTML("", elem_id="alike-words")
+    with gr.Column(elem_classes="ds-follows"):
+        case = gr.Dropdown([], label=say("explain.case"), visible=False, elem_id="case")
+        alike = gr.Image(
+            label=say("explain.alike"),
+            show_label=False,
+            format="png",
+            interactive=False,
+            elem_id="alike",
+            buttons=["download", "fullscreen"],
+            visible=False,
+        )
+        alike_words = gr.HTML("", elem_id="alike-words")
 
-    def show(share: float, line: bool, *asked: Any, language: str = "en") -> tuple[Any, Any, str]:
-        explanation, html = explain(*asked, language=language)
+    def show(
+        share: float, line: bool, path: Any, *asked: Any, language: str = "en"
+    ) -> tuple[Any, Any, str]:
+        explanation, html = explain(path, *asked, language=language)
         images = drawn_slider(explanation, share, line)
         kept = hold_explanation(explanation)
-        return kept, gr.update(value=images, visible=images is not None), html
+        return kept, gr.update(value=images, visible=images is not None), of(path, html)
 
     def show_pair(
-        share: float, line: bool, *asked: Any, language: str = "en"
+        share: float, line: bool, path: Any, *asked: Any, language: str = "en"
     ) -> tuple[Any, Any, str]:
-        explanation, html = compare(*asked, language=language)
+        explanation, html = compare(path, *asked, language=language)
         image = drawn_pair(explanation, share, line)
         kept = hold_explanation(explanation)
-        return kept, gr.update(value=image, visible=image is not None), html
+        return kept, gr.update(value=image, visible=image is not None), of(path, html)
 
-    def offer(path: str | None, *, language: str = "en") -> tuple[Any, ...]:
+    def offer(path: Any, *, language: str = "en") -> tuple[Any, ...]:
         methods, layers, cases = menus(path, language=language)
         offered = gr.Dropdown(cases, value=None, visible=bool(cases))
-        return gr.Dropdown(methods), gr.Dropdown(layers), offered, None, gr.Image(visible=False), ""
+        hidden = gr.Image(visible=False)
+        return gr.Dropdown(methods), gr.Dropdown(layers), offered, None, hidden, of(path, "")
 
     def offer_targets(own: Any, *, language: str = "en") -> Any:
         return gr.Dropdown(explaining.target_choices(own, language=language))

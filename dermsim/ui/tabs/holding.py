@@ -20,6 +20,24 @@ from dermsim.ui import inline
 from dermsim.ui.explaining import Explanation
 from dermsim.ui.shelf import Held, Shelf
 
+
+class Upload(bytes):
+    """The bytes of an upload, with what the browser knows it by.
+
+    Attributes:
+        mark: The name of the folder that Gradio made for it, which is part of its address.
+    """
+
+    mark: str
+
+    @classmethod
+    def read(cls, path: str) -> Upload:
+        """Read an upload into memory."""
+        content = cls(Path(path).read_bytes())
+        content.mark = Path(path).parent.name
+        return content
+
+
 SHELF = Shelf()
 """What the visitors of all pages of this program hold."""
 
@@ -63,7 +81,7 @@ def take(source: str | inline.Inline | None) -> tuple[Any, Any]:
     if source is None:
         return None, gr.skip()
     read_image(source)  # type: ignore[arg-type]  # refuses with the file's name
-    content = Path(source).read_bytes()  # type: ignore[arg-type]
+    content = Upload.read(source)  # type: ignore[arg-type]
     held = hold(content, size=len(content))
     return held, held
 
@@ -84,7 +102,7 @@ def show_again(held: Held | None) -> tuple[inline.Inline | None, Held | None]:
         content = SHELF.get(held)
     except FileNotFoundError:
         return None, None
-    return inline.thumbnail(read_image(content)), held
+    return inline.thumbnail(read_image(content), mark=content.mark), held
 
 
 def take_several(sources: Sequence[Any] | None, known: Any) -> tuple[list[Any], Any]:

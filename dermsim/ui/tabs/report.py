@@ -10,18 +10,24 @@ from dermsim.ui.i18n import say
 from dermsim.ui.tabs.wiring import EXPLAIN, ON_PAGE, QUIET, Picture, add_endpoint, sentences
 
 
-def report_button(picture: Picture, *, write: Callable[..., str], data: Callable[..., str]) -> None:
-    """Build the button that writes a report; another picture takes the last one's link away.
+def report_button(
+    picture: Picture, line: gr.Slider, *, write: Callable[..., str], data: Callable[..., str]
+) -> None:
+    """Build the button that writes a report.
+
+    Another picture, or another alert line, takes the last one's link away.
 
     Args:
         picture: The shared picture.
-        write: Path or None -> HTML of a link that holds the report.
+        line: The stop of the alert line.
+        write: Picture or None, stop, `language` -> HTML of a link that holds the report.
         data: Path, language -> the report as an HTML document, for the endpoint.
     """
     button = gr.Button(say("report.write"), size="sm", elem_id="write-report")
     link = gr.HTML(elem_id="report-link")
-    button.click(sentences(write), picture.path, link, **{**ON_PAGE, **EXPLAIN})
+    button.click(sentences(write), [picture.path, line], link, **{**ON_PAGE, **EXPLAIN})
     picture.accepted.success(_nothing, None, link, **QUIET)
+    line.change(None, None, link, js="() => ''", queue=False)
     language = gr.Textbox("en", label=say("report.language"), visible=False)
     document = gr.Textbox(label=say("report.title"), visible=False)
     add_endpoint("report", data, [picture.upload, language], [document], **EXPLAIN)

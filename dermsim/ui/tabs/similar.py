@@ -11,7 +11,7 @@ from dermsim.ui import callbacks
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.facts import FactMenus, fact_menus
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, sentences
+from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, of, sentences
 
 
 def similar_tab(
@@ -53,8 +53,11 @@ def similar_tab(
         facts = fact_menus("similar")
     cards = gr.HTML(drawn(callbacks.nothing_similar), elem_id="cases")
 
+    def show(path: Any, *asked: Any, language: str = "en") -> str:
+        return of(path, similar(path, *asked, language=language))
+
     wiring: list[Any] = [
-        sentences(similar),
+        sentences(show),
         [picture.path, k, one_per_lesion, *facts.inputs],
         cards,
     ]

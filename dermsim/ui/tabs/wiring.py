@@ -29,7 +29,7 @@ from dermsim.ui.i18n import LANGUAGES, refusal, say
 from dermsim.ui.inline import is_inline
 from dermsim.ui.page_language import chosen_language
 from dermsim.ui.shelf import Held
-from dermsim.ui.tabs.holding import SHELF
+from dermsim.ui.tabs.holding import SHELF, Upload
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 16, "preprocess": False}
 """Listeners that ask the model see files as they were uploaded. Several run at the same time, as
@@ -121,11 +121,42 @@ class Picture:
             none; listeners get its bytes. The tabs take this: by the time their turn comes, the
             visitor may already have uploaded another, unreadable one.
         accepted: The event after which `path` is new.
+        nearest: The past cases most like it.
     """
 
     upload: gr.Image
     path: gr.State
     accepted: Any
+    nearest: gr.State
+
+
+@dataclass(frozen=True)
+class Above:
+    """What stands around all tabs and speaks of the same picture.
+
+    Attributes:
+        notice: For what must be read before any label.
+        summary: The answer in short.
+        line: The stop of the alert line.
+    """
+
+    notice: gr.HTML
+    summary: gr.HTML
+    line: gr.Slider
+
+
+def of(picture: Upload | None, html: str) -> str:
+    """Say of which picture an answer is, so that it is never seen beside another one.
+
+    ``case.js`` hides it, with the ``ds-follows`` around it, while another picture is on show.
+
+    Args:
+        picture: What is held of it; None for an answer that is of none.
+        html: The answer.
+    """
+    if picture is None:
+        return html
+    return f'<div data-picture="{escape(picture.mark, quote=True)}">{html}</div>'
 
 
 def picture_input() -> gr.Image:
@@ -134,7 +165,9 @@ def picture_input() -> gr.Image:
         label=say("wiring.picture"),
         show_label=False,
         type="filepath",
-        sources=["upload", "clipboard"],
+        sources=["upload", "webcam", "clipboard"],
+        # a mole on the left is on the left; mirrored, it would not be the skin's own picture
+        webcam_options=gr.WebcamOptions(mirror=False),
         height=290,
         elem_id="picture",
         buttons=["fullscreen"],

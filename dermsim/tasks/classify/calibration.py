@@ -19,42 +19,18 @@ import numpy.typing as npt
 from dermsim.labels import CODES, MALIGNANT
 from dermsim.metrics import fit_temperature
 from dermsim.storage import check_keys, load_json, save_json
+from dermsim.tasks.classify.operating import (
+    POINTS,
+    MalignancyCurve,
+    OperatingPoint,
+    check_share,
+    check_threshold,
+    is_number,
+)
 from dermsim.vectors import check_embeddings, check_labels, softmax
-
-__all__ = ["Calibration", "OperatingPoint", "fit_temperature", "softmax"]
-
-POINTS = {"balanced", "sensitivity_95"}
-"""Names of the operating points that every calibration has."""
 
 LEVELS = ("0.80", "0.90", "0.95")
 """Coverages that prediction sets are calibrated for beside the default one."""
-
-SENSITIVITY_TARGET = 0.95
-"""Share of malignant validation images that the point ``sensitivity_95`` must catch."""
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """A threshold on malignancy and what it achieved on validation.
-
-    Attributes:
-        threshold: An image is called malignant when its malignancy is at least this.
-        sensitivity: Share of the malignant validation images it catches.
-        specificity: Share of the benign validation images it lets pass.
-    """
-
-    threshold: float
-    sensitivity: float
-    specificity: float
-
-    def __post_init__(self) -> None:
-        """Refuse anything outside [0, 1]."""
-        for part in fields(self):
-            _check_share(f"operating point {part.name}", getattr(self, part.name))
-
-    def to_dict(self) -> dict[str, float]:
-        """Return the fields as plain Python values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -69,6 +45,8 @@ class Calibration:
         operating_points: ``"balanced"`` and ``"sensitivity_95"``, fitted on validation.
         levels: Thresholds like `set_thresholds` for each of `LEVELS`; empty in a checkpoint that
             was calibrated for its default coverage alone.
+        malignancy_curve: What every threshold on malignancy achieved on validation; None in a
+            checkpoint that was calibrated for its operating points alone.
     """
 
     temperature: float
@@ -76,19 +54,34 @@ class Calibration:
     set_thresholds: dict[str, float]
     operating_points: dict[str, OperatingPoint]
     levels: dict[str, dict[str, float]] = field(default_factory=dict)
+    malignancy_curve: MalignancyCurve | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that no fit can give."""
-        if not _is_number(self.temperature) or not 0 < self.temperature < np.inf:
+        if not is_number(self.temperature) or not 0 < self.temperature < np.inf:
             raise ValueError(f"temperature must be positive, got {self.temperature!r}.")
         _check_alpha(self.alpha)
-        check_keys(self.operating_points, POINTS, name="operating_points")
+        check_keys(self.operating_points, set(POINTS), name="operating_points")
         if self.levels != {}:
             check_keys(self.levels, set(LEVELS), name="levels")
         for thresholds in (self.set_thresholds, *self.levels.values()):
             check_keys(thresholds, set(CODES), name="set_thresholds")
             for code, value in thresholds.items():
-                _check_share(f"set threshold of {code}", value)
+                check_share(f"set threshold of {code}", value)
+        if self.malignancy_curve is not None:
+            self._check_curve(self.malignancy_curve)
+
+    def _check_curve(self, curve: MalignancyCurve) -> None:
+        for name, point in self.operating_points.items():
+            there = curve.at(point.threshold)
+            if point.threshold not in curve.thresholds or not (
+                math.isclose(point.sensitivity, there.sensitivity, abs_tol=1e-9)
+                and math.isclose(point.specificity, there.specificity, abs_tol=1e-9)
+            ):
+                raise ValueError(
+                    f"operating point {name} does not lie on the malignancy curve: they are of two "
+                    "fits."
+                )
 
     @classmethod
     def fit(
@@ -110,15 +103,17 @@ class Calibration:
         targets = check_labels(labels, rows=len(raw), num_classes=len(CODES))
         temperature = fit_temperature(raw, targets)
         probabilities = softmax(raw, temperature)
+        curve = MalignancyCurve.fit(_malignancy(probabilities), _is_malignant(targets))
         return cls(
             temperature=temperature,
             alpha=alpha,
             set_thresholds=_conformal_thresholds(probabilities, targets, alpha),
-            operating_points=_operating_points(_malignancy(probabilities), _is_malignant(targets)),
+            operating_points=curve.chosen(),
             levels={
                 level: _conformal_thresholds(probabilities, targets, 1.0 - float(level))
                 for level in LEVELS
             },
+            malignancy_curve=curve,
         )
 
     def probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -184,33 +179,68 @@ class Calibration:
         return _malignancy(_check_probabilities(probabilities))
 
     def is_malignant(
-        self, probabilities: npt.ArrayLike, *, operating_point: str = "balanced"
+        self, probabilities: npt.ArrayLike, *, operating_point: str | float = POINTS[0]
     ) -> npt.NDArray[np.bool_]:
         """Say whether malignancy reaches an operating point.
 
         Args:
             probabilities: ``(N, 7)`` from `probabilities`.
             operating_point: ``"balanced"`` weighs missed malignancies and false alarms equally;
-                ``"sensitivity_95"`` caught 95 % of the malignant validation images.
+                ``"sensitivity_95"`` caught 95 % of the malignant validation images. A number is a
+                threshold of one's own.
 
         Returns:
             ``(N,)`` bool.
 
         Raises:
-            ValueError: If there is no operating point of that name.
+            ValueError: If there is no operating point of that name, or a number is outside [0, 1].
         """
-        if operating_point not in self.operating_points:
+        if isinstance(operating_point, str):
+            threshold = self._named(operating_point).threshold
+        else:
+            threshold = check_threshold(operating_point)
+        return self.malignancy(probabilities) >= threshold
+
+    def operating_point(self, choice: str | float = POINTS[0]) -> OperatingPoint:
+        """Return an operating point with what it achieved on validation.
+
+        Args:
+            choice: Name of a point, or a threshold in [0, 1].
+
+        Raises:
+            ValueError: If there is no point of that name, a number is outside [0, 1], or it is
+                none of the points and the checkpoint has no `malignancy_curve` to read it from.
+        """
+        if isinstance(choice, str):
+            return self._named(choice)
+        threshold = check_threshold(choice)
+        for point in self.operating_points.values():
+            if point.threshold == threshold:
+                return point
+        if self.malignancy_curve is None:
             raise ValueError(
-                f"unknown operating point {operating_point!r}; "
-                f"choose one of {sorted(self.operating_points)}."
+                f"What a threshold of {threshold} achieves is not known: this checkpoint was "
+                f"calibrated for {', '.join(self.operating_points)} alone. Choose one of them, or "
+                "run dermsim calibrate."
             )
-        return self.malignancy(probabilities) >= self.operating_points[operating_point].threshold
+        return self.malignancy_curve.at(threshold)
+
+    def _named(self, name: str) -> OperatingPoint:
+        if name not in self.operating_points:
+            raise ValueError(
+                f"unknown operating point {name!r}; choose one of {sorted(self.operating_points)}."
+            )
+        return self.operating_points[name]
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields as plain Python values."""
         plain = asdict(self)
         if not self.levels:
             del plain["levels"]
+        if self.malignancy_curve is None:
+            del plain["malignancy_curve"]
+        else:
+            plain["malignancy_curve"] = self.malignancy_curve.to_dict()
         return plain
 
     @classmethod
@@ -221,14 +251,17 @@ class Calibration:
             ValueError: If a key is unknown or missing, or a value has the wrong type or range.
         """
         keys = {part.name for part in fields(cls)}
-        check_keys({"levels": {}, **values}, keys, name="calibration")
-        points = check_keys(values["operating_points"], POINTS, name="operating_points")
+        check_keys({"levels": {}, "malignancy_curve": None, **values}, keys, name="calibration")
+        points = check_keys(values["operating_points"], set(POINTS), name="operating_points")
         names = {part.name for part in fields(OperatingPoint)}
         rebuilt = {
             name: OperatingPoint(**check_keys(point, names, name=f"operating point {name}"))  # type: ignore[arg-type]
             for name, point in points.items()
         }
-        return cls(**{**values, "operating_points": rebuilt})  # type: ignore[arg-type]
+        parts = {**values, "operating_points": rebuilt}
+        if "malignancy_curve" in values:
+            parts["malignancy_curve"] = MalignancyCurve.from_dict(values["malignancy_curve"])  # type: ignore[arg-type]
+        return cls(**parts)  # type: ignore[arg-type]
 
     def save(self, path: str | Path) -> None:
         """Write the calibration as JSON, atomically."""
@@ -243,21 +276,12 @@ class Calibration:
             ValueError: If the file is not JSON, or does not hold exactly a calibration.
         """
         keys = {part.name for part in fields(cls)}
-        return cls.from_dict(load_json(path, keys=keys - {"levels"}, optional={"levels"}))
-
-
-def _is_number(value: object) -> bool:
-    # JSON's true and false are Python ints
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_share(name: str, value: float) -> None:
-    if not _is_number(value) or not 0 <= value <= 1:
-        raise ValueError(f"{name} must be a number in [0, 1], got {value!r}.")
+        optional = {"levels", "malignancy_curve"}
+        return cls.from_dict(load_json(path, keys=keys - optional, optional=optional))
 
 
 def _check_alpha(alpha: float) -> None:
-    if not _is_number(alpha) or not 0 < alpha < 1:
+    if not is_number(alpha) or not 0 < alpha < 1:
         raise ValueError(f"alpha must be a number strictly between 0 and 1, got {alpha!r}.")
 
 
@@ -296,26 +320,3 @@ def _conformal_thresholds(
         # too few images to promise anything: the code then belongs to every set
         thresholds[code] = float(scores[k - 1]) if k <= len(scores) else 1.0
     return thresholds
-
-
-def _operating_points(
-    malignancy: npt.NDArray[np.float64], malignant: npt.NDArray[np.bool_]
-) -> dict[str, OperatingPoint]:
-    """Choose thresholds on validation: Youden's J, and the first that catches 95 %."""
-    if malignant.all() or not malignant.any():
-        raise ValueError(
-            "validation needs both benign and malignant images to fit operating points."
-        )
-    thresholds = np.unique(malignancy)[::-1]  # highest first, so that a tie keeps fewer alarms
-    missed = np.searchsorted(np.sort(malignancy[malignant]), thresholds, side="left")
-    passed = np.searchsorted(np.sort(malignancy[~malignant]), thresholds, side="left")
-    sensitivity = 1.0 - missed / malignant.sum()
-    specificity = passed / (~malignant).sum()
-    chosen = {
-        "balanced": int(np.argmax(sensitivity + specificity)),
-        "sensitivity_95": int(np.argmax(sensitivity >= SENSITIVITY_TARGET)),
-    }
-    return {
-        name: OperatingPoint(float(thresholds[i]), float(sensitivity[i]), float(specificity[i]))
-        for name, i in chosen.items()
-    }

@@ -1,0 +1,93 @@
+// Keeps the page true to the picture on show and to the alert line that the visitor chose. Gradio
+// replaces what it draws whenever an answer comes, so the page is watched rather than told.
+
+// Answers about another picture than the one on show are hidden. An answer bears the name of the
+// folder that its picture was uploaded to, and so does a picture that was put back in sight.
+const onShow = () => {
+  const image = document.querySelector("#picture img[src]");
+  if (!image) return null;
+  const [, mark] = image.src.match(/^data:[^,]*;picture=(\w+)/) ?? [];
+  return mark ?? decodeURIComponent(image.src).split("/").at(-2);
+};
+
+const hideOthers = () => {
+  const current = onShow();
+  const stale = new Set();
+  const places = new Set(document.querySelectorAll(".ds-follows"));
+  for (const answer of document.querySelectorAll("[data-picture]")) {
+    const place = answer.closest(".ds-follows") ?? answer;
+    places.add(place);
+    if (answer.dataset.picture !== current) stale.add(place);
+  }
+  for (const place of places) {
+    if (place.classList.contains("is-stale") === stale.has(place)) continue;
+    place.classList.toggle("is-stale", stale.has(place));
+    place.inert = stale.has(place);
+    place.setAttribute("aria-busy", stale.has(place));
+  }
+};
+
+// The alert line: every stop's figures lie in the panel under the slider.
+let points = null, parsed = null;
+const read = () => {
+  const written = document.querySelector("[data-points]")?.dataset.points;
+  if (written && written !== parsed) {
+    points = JSON.parse(written);
+    parsed = written;
+  }
+  return points;
+};
+
+const write = (element, text) => {
+  if (element.textContent !== text) element.textContent = text;
+};
+
+const chosen = () => {
+  const slider = document.querySelector("#point input[type=range]");
+  return slider && points && Number(slider.max) === points.stops.length - 1
+    ? Number(slider.value) : points?.presets.balanced;
+};
+
+const unescape = (html) => html.replaceAll("&lt;", "<").replaceAll("&gt;", ">");
+
+const drawLine = () => {
+  if (!read()) return;
+  const stop = points.stops[chosen()];
+  if (!stop) return;
+  const [threshold, texts, said] = stop;
+  for (const element of document.querySelectorAll("[data-figure]"))
+    write(element, unescape(texts[element.dataset.figure] ?? ""));
+  for (const line of document.querySelectorAll("[data-line]"))
+    line.style.left = `${100 * threshold}%`;
+  for (const element of document.querySelectorAll("[data-malignancy]")) {
+    const isMalignant = Number(element.dataset.malignancy) >= threshold;
+    element.classList.toggle("is-malignant", isMalignant);
+    element.classList.toggle("is-benign", !isMalignant);
+  }
+  for (const name of Object.keys(points.presets))
+    document.getElementById(`point-${name}`)?.classList.toggle(
+      "is-chosen", points.presets[name] === chosen());
+  const slider = document.querySelector("#point input[type=range]");
+  if (slider?.getAttribute("aria-valuetext") !== unescape(said))
+    slider?.setAttribute("aria-valuetext", unescape(said));
+};
+
+let waiting = false;
+const keepTrue = () => {
+  hideOthers();
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    drawLine();
+  });
+};
+
+window.dermsimLine = () => requestAnimationFrame(() => requestAnimationFrame(drawLine));
+window.dermsimPreset = (name) => read()?.presets[name] ?? -1;
+document.addEventListener("input", (event) => event.target.closest?.("#point") && keepTrue());
+new MutationObserver(keepTrue).observe(document.body, {
+  childList: true, subtree: true, attributes: true, attributeFilter: ["src", "data-picture", "value", "max"],
+});
+document.getElementById("summary")?.setAttribute("aria-live", "polite");
+keepTrue();

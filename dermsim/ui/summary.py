@@ -1,0 +1,157 @@
+"""The answer in short, above all tabs: what it may be, how dangerous, and how far to trust that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from dermsim.labels import CODES, diagnosis
+from dermsim.tasks.retrieve import VOTERS
+from dermsim.ui.i18n import number, say
+from dermsim.ui.operating import USUAL, figure, gauge, line_of, point_at, reading
+from dermsim.ui.render import ENROLLED_COLOR, name_of, percent
+
+if TYPE_CHECKING:
+    from dermsim.engine import DermSim
+    from dermsim.results import Analysis, Prediction
+
+
+def summary(engine: DermSim, found: Analysis, stop: int = USUAL, *, language: str = "en") -> str:
+    """Return an analysis in five short answers.
+
+    Whether the picture is familiar is said first when it is not, for then nothing else is to be
+    relied on, and last when it is.
+
+    Args:
+        engine: The checkpoint that made it.
+        found: What it said of a picture, with its vote.
+        stop: Where malignant begins, of `dermsim.ui.operating.stops`.
+        language: The visitor's.
+    """
+    votes = _votes(found, min(VOTERS, len(engine.gallery)), language)
+    cells = _cells(engine, found.prediction, stop, language, besides=[votes])
+    return _section(cells, say("case.summary", language))
+
+
+def brief(
+    engine: DermSim,
+    prediction: Prediction,
+    stop: int = USUAL,
+    *,
+    title: str,
+    language: str = "en",
+) -> str:
+    """Return a prediction in four short answers, without the vote of past cases.
+
+    Args:
+        engine: The checkpoint that made it.
+        prediction: What it said.
+        stop: Where malignant begins, of `dermsim.ui.operating.stops`.
+        title: What the picture is called.
+        language: The visitor's.
+    """
+    return _section(_cells(engine, prediction, stop, language), title)
+
+
+def _section(cells: list[str], title: str) -> str:
+    return (
+        f'<section class="ds ds-summary" aria-label="{escape(title, quote=True)}">'
+        f"<dl>{''.join(cells)}</dl></section>"
+    )
+
+
+def _cells(
+    engine: DermSim,
+    prediction: Prediction,
+    stop: int,
+    language: str,
+    *,
+    besides: Sequence[str] = (),
+) -> list[str]:
+    cells = [
+        _label(prediction, language),
+        _set(prediction, language),
+        _risk(engine, prediction, stop, language),
+        *besides,
+    ]
+    place = 0 if prediction.is_outlier else len(cells)
+    cells.insert(place, _familiarity(engine, prediction, language))
+    return cells
+
+
+def _label(prediction: Prediction, language: str) -> str:
+    code = prediction.label_name
+    return _cell(
+        "label",
+        f'<i class="ds-dot" style="--tone:{_tone(code)}"></i>{escape(name_of(code, language))}',
+        f"<b>{percent(prediction.probabilities[code])}</b> {say('case.label_why', language)}",
+        language,
+    )
+
+
+def _set(prediction: Prediction, language: str) -> str:
+    names = "".join(
+        f'<li><i class="ds-dot" style="--tone:{_tone(code)}"></i>'
+        f"{escape(name_of(code, language))}</li>"
+        for code in prediction.prediction_set
+    )
+    return (
+        f'<div class="ds-cell ds-cell-set"><dt>{say("classify.set", language)}</dt>'
+        f"<dd><ul>{names}</ul></dd></div>"
+    )
+
+
+def _risk(engine: DermSim, prediction: Prediction, stop: int, language: str) -> str:
+    malignancy = prediction.malignancy
+    point = point_at(engine.calibration, stop)
+    why = say(
+        "case.risk_why",
+        language,
+        share=f"<b>{percent(malignancy)}</b>",
+        threshold=figure("threshold", percent(point.threshold)),
+    )
+    return (
+        f'<div class="ds-cell ds-cell-risk {line_of(malignancy, point)}>'
+        f'<dt>{say("classify.risk", language)}</dt><dd class="ds-said">{reading(language)}</dd>'
+        f"<dd>{gauge(malignancy, point, language=language)}</dd>"
+        f'<dd class="ds-why">{why}</dd></div>'
+    )
+
+
+def _votes(found: Analysis, count: int, language: str) -> str:
+    answer = found.prediction.label_name
+    first = max(found.vote, key=lambda name: found.vote[name])
+    word, mark = ("agree", "✓") if first == answer else ("disagree", "≠")
+    why = say(
+        f"case.{word}_why",
+        language,
+        count=count,
+        name=escape(name_of(first, language)),
+        share=f"<b>{percent(found.vote[first])}</b>",
+    )
+    said = f'<span aria-hidden="true">{mark}</span> {say(f"case.{word}", language)}'
+    return _cell("votes", said, why, language, kind=f"is-{word}ing")
+
+
+def _familiarity(engine: DermSim, prediction: Prediction, language: str) -> str:
+    score, limit = prediction.ood_score, engine.detector.threshold
+    word, mark = ("strange", "⚠") if prediction.is_outlier else ("familiar", "✓")
+    figures = {
+        "score": number(score, ".3g", language),
+        "limit": number(limit, ".3g", language),
+    }
+    why = say(f"case.{word}_why", language, **figures)
+    said = f'<span aria-hidden="true">{mark}</span> {say(f"case.{word}", language)}'
+    return _cell("familiarity", said, why, language, kind=f"is-{word}")
+
+
+def _cell(key: str, said: str, why: str, language: str, *, kind: str = "") -> str:
+    return (
+        f'<div class="ds-cell ds-cell-{key} {kind}"><dt>{say(f"case.{key}", language)}</dt>'
+        f'<dd class="ds-said">{said}</dd><dd class="ds-why">{why}</dd></div>'
+    )
+
+
+def _tone(code: str) -> str:
+    return diagnosis(code).color if code in CODES else ENROLLED_COLOR

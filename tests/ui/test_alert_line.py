@@ -1,0 +1,116 @@
+import html
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dermsim.labels import CODES
+from dermsim.results import Prediction
+from dermsim.tasks.classify import Calibration
+from dermsim.ui import operating
+from dermsim.ui.i18n import number
+from dermsim.ui.render import percent
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 7, size=1500)
+    return Calibration.fit(rng.normal(size=(1500, 7)) + 2 * np.eye(7)[labels], labels)
+
+
+@pytest.fixture(scope="module")
+def older(calibration):
+    return replace(calibration, malignancy_curve=None)
+
+
+def prediction(malignancy: float) -> Prediction:
+    probabilities = dict.fromkeys(CODES, 0.0) | {"mel": malignancy, "nv": 1 - malignancy}
+    return Prediction(4, "mel", probabilities, ("mel",), malignancy, True, 1.0, False)
+
+
+def sent(panel: str) -> dict:
+    """What the browser reads."""
+    return json.loads(html.unescape(re.search(r'data-points="([^"]*)"', panel).group(1)))
+
+
+def test_every_point_of_the_curve_is_a_stop(calibration):
+    points = operating.stops(calibration)
+    assert points == calibration.malignancy_curve.points
+    assert [operating.point_at(calibration, stop) for stop in range(len(points))] == list(points)
+    assert operating.point_at(calibration, operating.USUAL) == calibration.operating_point()
+    for name, stop in operating.presets(calibration).items():
+        assert points[stop] == calibration.operating_points[name]
+
+
+def test_an_older_checkpoint_offers_the_points_it_has_and_says_so(older):
+    points = operating.stops(older)
+    assert points == tuple(
+        sorted(older.operating_points.values(), key=lambda point: -point.threshold)
+    )
+    assert set(operating.presets(older)) == {"balanced", "sensitivity_95"}
+    page = operating.panel(older)
+    assert "keeps these two points only" in page
+    assert "of 0" not in page and "malignant</dd>" not in page
+    assert len(sent(page)["stops"]) == 2
+
+
+@pytest.mark.parametrize("stop", [-2, 10_000, 1.5, True, None, "3", float("nan")])
+def test_a_stop_that_is_none_is_refused(calibration, stop):
+    with pytest.raises(ValueError, match="There is no operating point"):
+        operating.point_at(calibration, stop)
+
+
+def test_the_panel_shows_a_point_with_its_counts_and_sends_the_others(calibration):
+    curve, stop = calibration.malignancy_curve, 100
+    page = operating.panel(calibration, stop).replace("\u00a0", " ")
+    shown = re.sub(r"<[^>]*>", " ", page)
+    point = curve.points[stop]
+    assert percent(point.sensitivity).replace("\u00a0", " ") in shown
+    assert f"{curve.caught[stop]}  of {curve.malignant} malignant" in shown
+    assert f"{curve.passed[stop]}  of {curve.benign} benign" in shown
+    assert "keeps these two points only" not in page
+    facts = sent(page)
+    assert [row[0] for row in facts["stops"]] == list(curve.thresholds)
+    assert [row[1]["caught"] for row in facts["stops"]] == [f"{n:,}" for n in curve.caught]
+    assert facts["presets"] == operating.presets(calibration)
+    assert "sensitivity" in facts["stops"][0][2]
+
+
+def test_shares_that_an_older_fit_rounded_otherwise_are_shown_all_the_same(calibration):
+    points = {
+        name: replace(point, sensitivity=float(np.nextafter(point.sensitivity, 0)))
+        for name, point in calibration.operating_points.items()
+    }
+    kept = replace(calibration, operating_points=points)
+    assert sent(operating.panel(kept)) == sent(operating.panel(calibration))
+
+
+def test_the_panel_speaks_spanish(calibration):
+    page = operating.panel(calibration, language="es")
+    assert "Sensibilidad" in page and "Sensitivity" not in page
+    assert f"de {number(calibration.malignancy_curve.benign, language='es')} benignas" in page
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_a_card_reads_as_the_line_says(calibration, language):
+    points = operating.stops(calibration)
+    threshold = points[50].threshold
+    for malignancy, word in ((threshold, "malignant"), (np.nextafter(threshold, 0), "benign")):
+        said = prediction(float(malignancy))
+        page = operating.risk(said, calibration, 50, language=language)
+        assert f'ds-risk is-{word}" data-malignancy="{said.malignancy!r}"' in page
+        # both readings are there, for the browser to show one; ds-if-… says which is which
+        assert "ds-if-benign" in page and "ds-if-malignant" in page
+        assert f"left:{threshold:.1%}" in page
+        assert page.count('role="meter"') == 1
+
+
+def test_a_card_says_what_the_line_achieved(calibration):
+    point = operating.stops(calibration)[50]
+    page = operating.risk(prediction(0.4), calibration, 50)
+    words = re.sub(r"<[^>]*>", "", page)
+    assert f"caught {percent(point.sensitivity)} of the malignant" in words
+    assert f"let {percent(point.specificity)} of the benign pass" in words

@@ -1,0 +1,123 @@
+"""What is refused of many pictures, as a visitor reads it in Spanish; each is refused for real."""
+
+import io
+import stat
+import zipfile
+
+import pytest
+from PIL import Image
+
+from dermsim.batch import Row
+from dermsim.data.piles import Limits, list_pile, read_pile
+from dermsim.ui import batching, i18n
+
+SMALL = Limits(pictures=4, file_bytes=20_000, total_bytes=50_000, entries=12)
+ROOMY = Limits(file_bytes=10_000_000)
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def packed(folder, *members, method=zipfile.ZIP_DEFLATED):
+    path = folder / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return path
+
+
+def written(folder, name: str, data: bytes):
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
+def link(folder):
+    member = zipfile.ZipInfo("a.png")
+    member.create_system, member.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    return packed(folder, (member, b"/etc/passwd"))
+
+
+def altered(folder, change):
+    path = packed(folder, ("a.png", png()), method=zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    change(data)
+    path.write_bytes(bytes(data))
+    return path
+
+
+def encrypt(data: bytearray) -> None:
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+
+
+def damage(data: bytearray) -> None:
+    data[data.index(png()) + 40] ^= 0xFF
+
+
+def many(folder, count: int):
+    return packed(folder, *((f"{n:05d}.png", b"") for n in range(count)))
+
+
+REASONS = {
+    "batch_gone": lambda folder: folder / "none.png",
+    "batch_file_too_large": lambda folder: written(folder, "a.png", bytes(30_000)),
+    "batch_archive_damaged": lambda folder: written(folder, "a.zip", b"PK"),
+    "batch_archive_empty": lambda folder: packed(folder, ("notes.txt", b"x")),
+    "batch_archive_lists": lambda folder: many(folder, 100),
+    "batch_archive_lists_more": lambda folder: many(folder, 400),
+    "batch_member_path": lambda folder: packed(folder, ("../a.png", png())),
+    "batch_member_link": link,
+    "batch_member_archive": lambda folder: packed(folder, ("inner.zip", b"PK")),
+    "batch_member_encrypted": lambda folder: altered(folder, encrypt),
+    "batch_member_method": lambda folder: packed(folder, ("a.png", png()), method=zipfile.ZIP_LZMA),
+    "batch_member_bomb": lambda folder: packed(folder, ("a.png", bytes(5_000_000))),
+    "batch_member_damaged": lambda folder: altered(folder, damage),
+}
+
+ACTS = {
+    "batch_nothing": lambda folder: next(batching.run(None, [])),
+    "batch_row": lambda folder: batching.detail([], "a.png"),
+    "batch_too_many": lambda folder: list_pile(
+        [packed(folder, *((f"{n}.png", png()) for n in range(5)))], limits=SMALL
+    ),
+    "batch_too_large": lambda folder: list_pile(
+        [packed(folder, *((f"{n}.png", bytes(18_000)) for n in range(3)))], limits=SMALL
+    ),
+}
+
+
+def check(key: str, sentence: str) -> str:
+    """The refusal is known by this key, and Spanish says it in these words."""
+    said = i18n.refusal(sentence, "es")
+    assert said != sentence, sentence
+    spanish = i18n.translations()["es"][f"errors.{key}"]
+    assert i18n._pattern(spanish).fullmatch(said), f"{said!r} is not {spanish!r}"
+    return said
+
+
+@pytest.mark.parametrize("key", REASONS)
+def test_a_row_says_in_spanish_why_it_could_not_be_read(key, tmp_path, engine):
+    limits = ROOMY if key == "batch_member_bomb" else SMALL
+    pile = list_pile([REASONS[key](tmp_path)], limits=limits)
+    ((item, data),) = read_pile(pile, limits=limits)
+    assert data is None
+    said = check(key, item.reason)
+    row = Row(item.name, reason=item.reason)
+    _, ((*cells,),) = batching.table(engine, [row], "balanced", language="es")
+    assert said in cells
+    assert said in batching.detail([row], item.name, language="es")
+
+
+@pytest.mark.parametrize("key", ACTS)
+def test_an_act_is_refused_in_spanish(key, tmp_path):
+    with pytest.raises(ValueError) as refused:
+        ACTS[key](tmp_path)
+    check(key, str(refused.value))
+
+
+def test_every_known_refusal_of_many_pictures_is_raised_here():
+    known = {key for key in i18n.translations()["en"] if key.startswith("errors.batch_")}
+    assert known == {f"errors.{key}" for key in [*REASONS, *ACTS]}

@@ -1,0 +1,78 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from dermsim.data.synthetic import draw_lesion
+from dermsim.labels import diagnosis
+from dermsim.ui import operating, summary
+from dermsim.ui.render import percent
+
+NASTY = '<img src=x onerror="alert(1)">'
+
+
+@pytest.fixture(scope="module")
+def found(engine):
+    analysis = engine.analyze(draw_lesion("mel", seed=3, size=(200, 150)), explain=None)
+    return replace(analysis, prediction=replace(analysis.prediction, is_outlier=False))
+
+
+def said(page: str) -> list[str]:
+    """The cells in words, in their order."""
+    cells = page.split('<div class="ds-cell')[1:]
+    return [re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", f"<{cell}")).strip() for cell in cells]
+
+
+def test_five_answers_stand_above_the_tabs(engine, found):
+    answer = found.prediction
+    label, members, risk, votes, familiar = said(summary.summary(engine, found))
+    assert diagnosis(answer.label_name).name in label
+    assert percent(answer.probabilities[answer.label_name]).replace("\u00a0", " ") in label
+    for code in answer.prediction_set:
+        assert diagnosis(code).name in members
+    assert percent(answer.malignancy).replace("\u00a0", " ") in risk
+    assert "the 16 nearest" in votes
+    assert f"{answer.ood_score:.3g}" in familiar and f"{engine.detector.threshold:.3g}" in familiar
+
+
+def test_what_is_unfamiliar_is_said_before_the_label(engine, found):
+    strange = replace(found, prediction=replace(found.prediction, is_outlier=True))
+    cells = said(summary.summary(engine, strange))
+    assert "Unfamiliar" in cells[0] and "Do not rely on the rest" in cells[0]
+    assert "Most probable" in cells[1]
+    assert "Unfamiliar" not in " ".join(said(summary.summary(engine, found)))
+
+
+def test_past_cases_agree_or_say_what_they_see(engine, found):
+    answer = found.prediction.label_name
+    other = next(code for code in found.vote if code != answer)
+    agreeing = said(summary.summary(engine, replace(found, vote={answer: 0.7, other: 0.3})))[3]
+    assert "Agree" in agreeing and "70 %" in agreeing
+    page = summary.summary(engine, replace(found, vote={answer: 0.3, other: 0.7}))
+    assert "Disagree" in said(page)[3] and diagnosis(other).name in said(page)[3]
+    assert "is-disagreeing" in page
+
+
+def test_the_chosen_line_is_drawn(engine, found):
+    points = operating.stops(engine.calibration)
+    for stop in (0, len(points) - 1):
+        page = summary.summary(engine, found, stop)
+        word = "malignant" if found.prediction.malignancy >= points[stop].threshold else "benign"
+        assert f"ds-cell-risk is-{word}" in page
+
+
+def test_it_speaks_spanish(engine, found):
+    page = summary.summary(engine, found, language="es")
+    assert diagnosis(found.prediction.label_name).name_es in page
+    assert "Lo más probable" in page and "Most probable" not in page
+
+
+def test_a_vote_for_a_class_of_an_added_case_is_escaped(engine, found):
+    page = summary.summary(engine, replace(found, vote={NASTY: 1.0}))
+    assert "<img" not in page
+
+
+def test_a_brief_leaves_the_vote_out(engine, found):
+    page = summary.brief(engine, found.prediction, title="Your picture")
+    assert len(said(page)) == 4
+    assert 'aria-label="Your picture"' in page

@@ -227,7 +227,7 @@ def out_of_fold(
     probabilities = np.zeros((len(rows), len(CODES)))
     folds = StratifiedGroupKFold(min(FOLDS, fewest), shuffle=True, random_state=0)
     for seen, unseen in folds.split(rows, true, groups):
-        head = LogisticRegression(C=0.01, class_weight="balanced", max_iter=200)
+        head = LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000)
         fitted = make_pipeline(StandardScaler(), head).fit(rows[seen], true[seen])
         columns = fitted[-1].classes_
         probabilities[np.ix_(unseen, columns)] = fitted.predict_proba(rows[unseen])

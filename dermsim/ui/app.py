@@ -270,7 +270,9 @@ def _bound(engine: Callable[[], DermSim], fn: Callable[..., Any], **fixed: Any) 
     def speaking(*values: Any, language: str = LANGUAGES[0], **options: Any) -> Any:
         return bound(*values, language=language, **options)
 
-    return speaking if "language" in inspect.signature(fn).parameters else bound
+    language = inspect.signature(fn).parameters.get("language")
+    # a program names the language itself, as one of the values
+    return speaking if language and language.kind is language.KEYWORD_ONLY else bound
 
 
 def _masthead_of(engine: Callable[[], DermSim]) -> Callable[..., str]:

@@ -14,6 +14,7 @@ from dermsim.ui.case_report import examine
 from dermsim.ui.document import check_language
 from dermsim.ui.i18n import number, say
 from dermsim.ui.operating import USUAL, point_at, presets
+from dermsim.ui.uploads import Upload
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.data.images import ImageSource
@@ -50,8 +51,7 @@ def report_link(
     """
     data = _write(engine, image, point, language).encode("utf-8")
     size = number(max(1, round(len(data) / 1024)), ",", language)
-    stem = Path(image).stem if isinstance(image, str | Path) else ""
-    name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "case"
+    name = re.sub(r"[^\w.-]+", "-", Path(_name(image)).stem).strip("-.") or "case"
     return (
         f'<div class="ds ds-report"><a class="ds-button" download="dermsim-{escape(name)}.html" '
         f'href="data:text/html;charset=utf-8;base64,{base64.b64encode(data).decode("ascii")}">'
@@ -87,4 +87,11 @@ def _write(
     check_language(language)
     if image is None:
         raise ValueError("There is no picture yet: add one first.")
-    return case_html(examine(engine, image, point=point), language=language)
+    return case_html(examine(engine, image, name=_name(image), point=point), language=language)
+
+
+def _name(image: ImageSource | None) -> str:
+    """Return what the visitor's file is called; nothing where that is not known."""
+    if isinstance(image, Upload):
+        return image.name
+    return Path(image).name if isinstance(image, str | Path) else ""

@@ -27,6 +27,25 @@ ROOM = 2**31
 _VARIABLE = "GRADIO_TEMP_DIR"
 
 
+class Upload(bytes):
+    """The bytes of an upload, with what it is known by.
+
+    Attributes:
+        name: Of the visitor's file.
+        mark: The name of the folder that Gradio made for it, which is part of its address.
+    """
+
+    name: str
+    mark: str
+
+    @classmethod
+    def read(cls, path: str) -> Upload:
+        """Read an upload into memory."""
+        content = cls(Path(path).read_bytes())
+        content.name, content.mark = Path(path).name, Path(path).parent.name
+        return content
+
+
 class UploadFolder:
     """A private folder for what a page must put on disk.
 

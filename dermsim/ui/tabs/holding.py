@@ -19,24 +19,7 @@ from dermsim.data.images import read_image
 from dermsim.ui import inline
 from dermsim.ui.explaining import Explanation
 from dermsim.ui.shelf import Held, Shelf
-
-
-class Upload(bytes):
-    """The bytes of an upload, with what the browser knows it by.
-
-    Attributes:
-        mark: The name of the folder that Gradio made for it, which is part of its address.
-    """
-
-    mark: str
-
-    @classmethod
-    def read(cls, path: str) -> Upload:
-        """Read an upload into memory."""
-        content = cls(Path(path).read_bytes())
-        content.mark = Path(path).parent.name
-        return content
-
+from dermsim.ui.uploads import Upload
 
 SHELF = Shelf()
 """What the visitors of all pages of this program hold."""

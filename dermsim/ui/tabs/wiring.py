@@ -29,7 +29,8 @@ from dermsim.ui.i18n import LANGUAGES, refusal, say
 from dermsim.ui.inline import is_inline
 from dermsim.ui.page_language import chosen_language
 from dermsim.ui.shelf import Held
-from dermsim.ui.tabs.holding import SHELF, Upload
+from dermsim.ui.tabs.holding import SHELF
+from dermsim.ui.uploads import Upload
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 16, "preprocess": False}
 """Listeners that ask the model see files as they were uploaded. Several run at the same time, as

@@ -30,7 +30,17 @@ def test_the_command_serves_the_page_with_what_it_was_told(monkeypatch):
         "dermsim.serve.page.serve_page",
         lambda model, **options: served.update(options, model=model),
     )
-    argv = ["serve", "--model", "here", "--host", "0.0.0.0", "--port", "80", "--mcp"]
+    argv = [
+        "serve",
+        "--model",
+        "here",
+        "--host",
+        "0.0.0.0",
+        "--port",
+        "80",
+        "--mcp",
+        "--access-log",
+    ]
     assert main([*argv, "--token", "s3cret"]) == 0
     assert served == {
         "model": "here",
@@ -39,6 +49,7 @@ def test_the_command_serves_the_page_with_what_it_was_told(monkeypatch):
         "port": 80,
         "token": "s3cret",
         "tools": True,
+        "access_log": True,
     }
 
 
@@ -48,7 +59,13 @@ def test_the_command_serves_rest_alone(monkeypatch):
         "dermsim.serve.workers.serve_rest", lambda model, **options: served.update(options)
     )
     assert main(["serve", "--no-page", "--workers", "3"]) == 0
-    assert served == {"host": "127.0.0.1", "port": 7860, "workers": 3, "token": None}
+    assert served == {
+        "host": "127.0.0.1",
+        "port": 7860,
+        "workers": 3,
+        "token": None,
+        "access_log": False,
+    }
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,9 @@ def page_verbs() -> dict[str, Verb]:
         return json.loads(last.partition("data: ")[2])
 
     def predict(http: httpx.Client, visitor: Visitor) -> np.ndarray:
-        return np.array(list(call(http, visitor, "classify")[0]["probabilities"].values()))
+        return np.array(
+            list(call(http, visitor, "classify", "balanced")[0]["probabilities"].values())
+        )
 
     def similar(http: httpx.Client, visitor: Visitor) -> np.ndarray:
         every = ([] for _ in filters.MENUS)

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import shutil
 import threading
 import zipfile
 from io import BytesIO
@@ -22,8 +21,6 @@ from dermsim.ui import batching
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine
 from dermsim.ui.explore_page import explore_html
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -90,19 +87,6 @@ class TestPrograms:
             stream = f"{address}gradio_api/call/{name}/{call['event_id']}"
             answer = httpx.get(stream, timeout=30).text
             assert "event: error" in answer and "event: complete" not in answer
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium on the path")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def predict(
     engine: DermSim,
     pictures: Sequence[Image.Image],
     *,
-    operating_point: str = DEFAULT_POINT,
+    operating_point: str | float = DEFAULT_POINT,
     facts: Facts | None = None,
     bank: ClassBank | None = None,
 ) -> PredictAnswer:
@@ -53,7 +53,7 @@ def predict(
     Args:
         engine: The loaded checkpoint.
         pictures: As `read_image` returns them.
-        operating_point: Where malignant begins; see `Calibration.is_malignant`.
+        operating_point: Where malignant begins: a name, or a threshold in [0, 1].
         facts: What is known of the patient, the same for all pictures.
         bank: Enrolled classes to choose from as well.
 
@@ -261,8 +261,8 @@ def model_info(engine: DermSim, *, limits: Limits) -> ModelInfo:
     )
 
 
-def _point(calibration: Calibration, name: str) -> Point:
-    points = calibration.operating_points
-    if name not in points:
-        raise ValueError(f"Unknown operating point: choose one of {', '.join(sorted(points))}.")
-    return Point(name=name, **points[name].to_dict())
+def _point(calibration: Calibration, choice: str | float) -> Point:
+    point = calibration.operating_point(choice)
+    names = (name for name, known in calibration.operating_points.items() if known == point)
+    name = choice if isinstance(choice, str) else next(names, None)
+    return Point(name=name, **point.to_dict())

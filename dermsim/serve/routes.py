@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.routing import APIRoute
+from pydantic import Field
 
 from dermsim.methods import MethodName
 from dermsim.serve import answers, explaining
@@ -45,6 +46,7 @@ Bank = Annotated[
 ]
 Words = Annotated[list[str], Form(max_length=20)]
 Age = Annotated[float | None, Form(ge=0, le=120, allow_inf_nan=False)]
+Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Word = Annotated[str | None, Form(max_length=80)]
 
 
@@ -154,7 +156,8 @@ def _asking(router: APIRouter, desk: Desk) -> None:
     async def predict(
         images: Pictures,
         operating_point: Annotated[
-            Literal["balanced", "sensitivity_95"], Form(description="Where malignant begins.")
+            Literal["balanced", "sensitivity_95"] | Threshold,
+            Form(description="Where malignant begins: a name, or a threshold on `malignancy`."),
         ] = "balanced",
         age: Age = None,
         sex: Word = None,

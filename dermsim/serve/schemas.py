@@ -29,7 +29,10 @@ class Answer(_Answer):
 class Point(_Answer):
     """A threshold on malignancy and what it achieved on validation."""
 
-    name: str = Field(description="`balanced` or `sensitivity_95`.", examples=["balanced"])
+    name: str | None = Field(
+        description="`balanced` or `sensitivity_95`; null for a threshold of one's own.",
+        examples=["balanced"],
+    )
     threshold: float = Field(description="Malignant is called what reaches it, in [0, 1].")
     sensitivity: float = Field(description="Share of malignant validation images it catches.")
     specificity: float = Field(description="Share of benign validation images it lets pass.")

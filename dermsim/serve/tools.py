@@ -65,7 +65,7 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
             raise RuntimeError(FAULT) from None
 
     async def predict(
-        image: str, operating_point: Literal["balanced", "sensitivity_95"] = "balanced"
+        image: str, operating_point: Literal["balanced", "sensitivity_95"] | float = "balanced"
     ) -> Answer:
         """Classify a dermatoscopic photograph of a skin lesion into seven diagnoses.
 
@@ -75,7 +75,7 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
 
         Args:
             image: A data URI, base64, or the address of a file uploaded to this server.
-            operating_point: Where malignant begins; sensitivity_95 misses less and alarms more.
+            operating_point: balanced, sensitivity_95 (misses less, alarms more) or a threshold.
         """
 
         def task(engine: DermSim) -> Answer:

@@ -28,6 +28,8 @@ def test_a_picture_that_cannot_be_read_is_named(client, lesion, path, data, word
     ("path", "sent", "words"),
     [
         ("predict", {"operating_point": "best"}, "operating_point: input should be"),
+        ("predict", {"operating_point": "1.2"}, "operating_point: input should be"),
+        ("predict", {"operating_point": "nan"}, "operating_point: input should be"),
         ("predict", {"age": "121"}, "age: input should be less than or equal to 120"),
         ("predict", {"age": "nan"}, "age: input should be a finite number"),
         ("predict", {"sex": "robot"}, "Sex is 'robot', but must be one of"),

@@ -48,6 +48,23 @@ def test_predict_decides_at_the_operating_point(client, engine, lesion, other, p
         assert result["is_malignant"] == (result["malignancy"] >= fitted.threshold)
 
 
+@pytest.mark.parametrize("threshold", [0, 0.3, 1])
+def test_predict_decides_at_a_threshold(client, engine, lesion, other, threshold):
+    sent = {"operating_point": str(threshold)}
+    told = client.post("/api/v1/predict", files=files(lesion, other), data=sent).json()
+    fitted = engine.calibration.operating_point(threshold)
+    for result in told["results"]:
+        assert result["operating_point"] == {"name": None, **fitted.to_dict()}
+        assert result["is_malignant"] == (result["malignancy"] >= threshold)
+
+
+def test_a_threshold_that_has_a_name_is_called_by_it(client, engine, lesion):
+    threshold = engine.calibration.operating_points["balanced"].threshold
+    sent = {"operating_point": repr(threshold)}
+    told = client.post("/api/v1/predict", files=files(lesion), data=sent).json()
+    assert told["results"][0]["operating_point"]["name"] == "balanced"
+
+
 def test_facts_of_the_patient_change_the_answer(open_client, informed_engine, lesion):
     from dermsim.data.facts import Facts
 

@@ -97,7 +97,8 @@ def test_similar_keeps_to_a_diagnosis(tools, lesion):
 @pytest.mark.parametrize(
     ("name", "values", "words"),
     [
-        ("predict", {"operating_point": "best"}, "Unknown operating point"),
+        ("predict", {"operating_point": "best"}, "Unknown operating point 'best'"),
+        ("predict", {"operating_point": 1.2}, "A threshold on malignancy is a number in"),
         ("similar", {"k": 0}, "Asked for 0 cases: choose 1 to 100"),
         ("explain", {"target": "clover"}, "Unknown dx 'clover'"),
         ("enroll", {"name": "mel", "examples": []}, "needs at least one example"),

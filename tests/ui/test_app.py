@@ -70,6 +70,28 @@ def test_classify_takes_an_operating_point(visit, lesion):
     assert not visit().predict(lesion, "1", api_name="/classify")["is_malignant"]
 
 
+def called(page, endpoint, data):
+    """Ask without Gradio's client, which fills in defaults; return how the answer ends."""
+    call = httpx.post(f"{page}gradio_api/call/{endpoint}", json={"data": data}).json()
+    stream = f"{page}gradio_api/call/{endpoint}/{call['event_id']}"
+    return httpx.get(stream, timeout=30).text.strip().split("\n\n")[-1]
+
+
+@pytest.mark.parametrize("endpoint", ["classify", "similar", "explain", "report", "compare"])
+def test_values_left_out_at_the_end_are_the_defaults(page, lesion, endpoint):
+    with open(lesion["path"], "rb") as file:
+        (path,) = httpx.post(f"{page}gradio_api/upload", files={"files": file}).json()
+    answer = called(page, endpoint, [{"path": path, "meta": {"_type": "gradio.FileData"}}])
+    assert answer.startswith("event: complete")
+
+
+@pytest.mark.parametrize("endpoint", ["classify", "enroll", "likeness"])
+def test_values_without_a_default_are_asked_for_in_a_sentence(page, endpoint):
+    answer = called(page, endpoint, [])
+    assert answer.startswith("event: error")
+    assert "0 values came, and these are needed: " in answer
+
+
 def test_likeness_answers_with_two_pictures_and_facts(visit, lesion, engine):
     first, second, facts = visit().predict(lesion, lesion, "", api_name="/likeness")
     assert Path(first).suffix == Path(second).suffix == ".png"
@@ -138,11 +160,7 @@ def test_a_path_on_the_server_is_not_read(page, tmp_path):
     for image in (marked, {"path": str(path)}, {"url": str(path)}, str(path)):
         asked = {"classify": [image, "balanced"], "enroll": ["clover", [image]]}
         for endpoint, data in asked.items():
-            call = httpx.post(f"{page}gradio_api/call/{endpoint}", json={"data": data}).json()
-            stream = f"{page}gradio_api/call/{endpoint}/{call['event_id']}"
-            answer = httpx.get(stream, timeout=30).text
-            assert "event: error" in answer
-            assert "event: complete" not in answer
+            assert called(page, endpoint, data).startswith("event: error")
 
 
 def test_visitors_at_the_same_time_get_their_own_answers(visit, engine, tmp_path):

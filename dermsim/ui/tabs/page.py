@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import BlockFunction
 from gradio.i18n import I18nData
 
 from dermsim.ui.i18n import LANGUAGES, phrases, translations
@@ -67,6 +68,24 @@ class Page(gr.Blocks):
                 if key is not None:
                     props[name] = str(I18nData(key))
         return config
+
+    def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
+        """Fill in place what a program left out at the end, as Gradio's own client does.
+
+        Raises:
+            gradio.Error: If what is left out has no default.
+        """
+        if len(inputs) >= len(block_fn.inputs):
+            return
+        asked = [block for block in block_fn.inputs if not block.skip_api]
+        values = [*inputs, *(getattr(block, "value", None) for block in asked[len(inputs) :])]
+        if None in values[len(inputs) :]:
+            needed = ", ".join(repr(block.label) for block in asked)
+            raise gr.Error(
+                f"{len(inputs)} values came, and these are needed: {needed}.", print_exception=False
+            )
+        given = iter(values)
+        inputs[:] = [None if block.skip_api else next(given) for block in block_fn.inputs]
 
     def get_api_info(self, *options: Any, **named: Any) -> Any:
         """Describe the endpoints, for programs, in English."""

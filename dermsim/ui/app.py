@@ -73,7 +73,13 @@ def build_app(
         bank = gr.State(None)
         with gr.Row(equal_height=False, elem_id="bench"):
             with gr.Column(scale=4, min_width=280, elem_id="tray"):
-                upload = tabs.picture_input()
+                upload = tabs.picture_input(
+                    say("wiring.picture"),
+                    height=290,
+                    elem_id="picture",
+                    buttons=["fullscreen"],
+                    placeholder=say("wiring.drop"),
+                )
                 gr.Examples(
                     [[path] for path in callbacks.draw_examples(folder.name)],
                     [upload],

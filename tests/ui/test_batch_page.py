@@ -38,15 +38,6 @@ def archive(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(engine, close):
-    from dermsim.ui.app import build_app, launch
-
-    app = build_app(lambda: engine)
-    yield launch(app, port=None)
-    close(app)
-
-
-@pytest.fixture(scope="module")
 def client(address):
     return Client(address, verbose=False)
 

@@ -11,7 +11,16 @@ from dermsim.ui import comparing, inline
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import AT_ONCE, INLINE, hold_explanation, take
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import EXPLAIN, ON_PAGE, QUIET, Picture, add_endpoint, of, sentences
+from dermsim.ui.tabs.wiring import (
+    EXPLAIN,
+    ON_PAGE,
+    QUIET,
+    Picture,
+    add_endpoint,
+    of,
+    picture_input,
+    sentences,
+)
 
 NAMES = ("compared-1.png", "compared-2.png")
 """What the two painted pictures are called when they are downloaded."""
@@ -37,7 +46,14 @@ def compare_tab(
     """
     kept, second = gr.State(None), gr.State(None)
     with gr.Row(equal_height=False):
-        other = _second_input()
+        other = picture_input(
+            say("compare.second"),
+            height=190,
+            min_width=240,
+            elem_id="second",
+            buttons=[],
+            placeholder=say("compare.upload"),
+        )
         with gr.Column(min_width=240):
             case = gr.Dropdown([], label=say("compare.cases"), elem_id="second-case")
             painted = gr.Checkbox(True, label=say("compare.maps"), elem_id="painted")
@@ -80,22 +96,6 @@ def compare_tab(
     answer = [gr.Image(format="png", visible=False) for _ in range(2)]
     inputs = [picture.upload, other, named]
     add_endpoint("likeness", data, inputs, [*answer, gr.JSON(visible=False)], **EXPLAIN)
-
-
-def _second_input() -> gr.Image:
-    """Place the upload of the second picture."""
-    return gr.Image(
-        label=say("compare.second"),
-        show_label=False,
-        type="filepath",
-        sources=["upload", "webcam", "clipboard"],
-        webcam_options=gr.WebcamOptions(mirror=False),
-        height=190,
-        min_width=240,
-        elem_id="second",
-        buttons=[],
-        placeholder=say("compare.upload"),
-    )
 
 
 def _side(name: str) -> tuple[gr.Image, gr.HTML]:

@@ -160,19 +160,21 @@ def of(picture: Upload | None, html: str) -> str:
     return f'<div data-picture="{escape(picture.mark, quote=True)}">{html}</div>'
 
 
-def picture_input() -> gr.Image:
-    """Place the upload shared by all tabs."""
+def picture_input(label: str, **looks: Any) -> gr.Image:
+    """Place an upload: a file, a photograph taken now, or what was copied.
+
+    Args:
+        label: Read out, not seen.
+        looks: Further arguments of `gr.Image`.
+    """
     return gr.Image(
-        label=say("wiring.picture"),
+        label=label,
         show_label=False,
         type="filepath",
         sources=["upload", "webcam", "clipboard"],
         # a mole on the left is on the left; mirrored, it would not be the skin's own picture
         webcam_options=gr.WebcamOptions(mirror=False),
-        height=290,
-        elem_id="picture",
-        buttons=["fullscreen"],
-        placeholder=say("wiring.drop"),
+        **looks,
     )
 
 

@@ -247,8 +247,9 @@ class _Lent:
     def __init__(self, engine: DermSim, lend: Lend) -> None:
         self._engine = engine
 
-        def answer(method: str, *values: Any, **options: Any) -> Any:
-            return getattr(engine, method)(*values, **options)
+        # positional only: an option may be called anything, `method` for one
+        def answer(verb: str, /, *values: Any, **options: Any) -> Any:
+            return getattr(engine, verb)(*values, **options)
 
         self._answer = lend(answer)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -243,7 +244,9 @@ def _draw_umap(unit: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float
         random_state=seed,
         n_jobs=1,  # what a seed forces anyway; said here, it does not warn
     )
-    return np.asarray(umap.fit_transform(unit), dtype=np.float32)
+    # numba sets the number of OpenMP threads of the thread it runs in, and with it how torch rounds
+    with ThreadPoolExecutor(1) as own:
+        return np.asarray(own.submit(umap.fit_transform, unit).result(), dtype=np.float32)
 
 
 def _draw_tsne(unit: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float32]:

@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -172,7 +174,6 @@ def test_fit_refuses_before_importing_umap():
 
 
 def test_using_a_map_does_not_import_umap(tmp_path):
-    import subprocess
 
     make_map()[0].save(tmp_path / "atlas.parquet")
     program = (
@@ -198,3 +199,17 @@ def test_both_maps_draw_the_clusters_apart_and_the_same_every_time():
         assert gap > 2 * max(a.std(axis=0).max(), b.std(axis=0).max())
         placed = first.transform(draw(20, seed=4)[0], layout=layout)
         assert (np.linalg.norm(placed[::2] - a.mean(axis=0), axis=1) < gap / 2).all()
+
+
+@pytest.mark.slow
+def test_drawing_leaves_the_threads_of_torch_alone():
+    code = """
+import numpy as np, torch
+from dermsim.tasks.atlas import EmbeddingMap
+rows = np.random.default_rng(0).normal(size=(40, 16))
+EmbeddingMap.fit(rows, [str(row) for row in range(40)], tsne=False)
+print(torch.get_num_threads())
+"""
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "3"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=alone)
+    assert (done.stdout, done.returncode) == ("1\n", 0), done.stderr

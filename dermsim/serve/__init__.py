@@ -3,7 +3,8 @@
 `limits` bounds what a request may ask for, `errors` says how one is refused, `schemas` what the
 answers are. `answers` and `explaining` make them from an engine and know nothing of HTTP; `routes`
 gives them over REST, `tools` to assistants (MCP). `app` puts REST together, `beside` puts all of it
-next to the page, `page` serves that, and `workers` serves REST alone from several processes.
+next to the page, `page` serves that, and `workers` serves REST alone from several processes;
+`memory` bounds what all of them keep.
 """
 
 from dermsim.serve.app import build_rest

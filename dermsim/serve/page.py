@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermsim.serve.memory import release_early
+
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
 
@@ -73,7 +75,7 @@ def serve_page(
 
 
 def prepare(*sources: str | None) -> None:
-    """Set what libraries read once, when they are imported.
+    """Set what libraries read once, when they are imported, and what memory threads may keep.
 
     Args:
         sources: What will be loaded; when all of it is on this machine, the Hub is left alone.
@@ -81,6 +83,7 @@ def prepare(*sources: str | None) -> None:
     # Gradio must not phone home; idle threads of torch and FAISS must not spin
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    release_early()
     if all(Path(source).exists() for source in sources if source):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

@@ -17,6 +17,7 @@ from starlette.routing import Mount
 
 from dermsim.serve.app import PREFIX, build_rest, check_token
 from dermsim.serve.limits import Limits
+from dermsim.serve.memory import release_early
 from dermsim.serve.page import TOKEN, check_port, prepare
 from dermsim.serve.routes import Desk, Engine
 from dermsim.traffic import AccessLog, be_discreet, show_access
@@ -87,6 +88,7 @@ def serve_rest(
 
 def worker() -> Starlette:
     """Return what one of several processes serves; its checkpoint is loaded behind it."""
+    release_early()
     found = ThreadPoolExecutor(max_workers=1).submit(_load)
     return mounted(lambda: found.result() if found.done() else None)
 

@@ -95,9 +95,11 @@ def serve(open_: Callable[[], Opened], *, lend: Lend | None) -> None:
             the weights when the page is launched, and only those that are there.
     """
     from dermsim.serve.beside import beside_page
+    from dermsim.serve.memory import release_early
     from dermsim.serve.page import TOKEN
     from dermsim.ui.app import build_app, launch
 
+    release_early()
     opened: Future[Opened] = Future()
     app = build_app(
         lambda: opened.result().engine,

@@ -7,10 +7,12 @@ error: all of them may come from a visitor. For the page's server and for REST's
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,25 @@ ACCESS = logging.getLogger("dermsim.access")
 ERRORS = logging.getLogger("dermsim.errors")
 """A line for each mistake of the program, at level ERROR."""
 
+_QUIET = {
+    "GRADIO_ANALYTICS_ENABLED": "False",  # it must not phone home
+    # nor make a table of its last 10,000 calls after each call, which takes it 20 ms
+    "GRADIO_ANALYTICS_MAX_EVENTS": "1",
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",
+    "OMP_WAIT_POLICY": "PASSIVE",  # idle threads of torch and FAISS must not spin
+}
+
 _OTHERS = ("uvicorn.error", "uvicorn.asgi", "asyncio", "gradio", "gradio.route_utils", "starlette")
 """Loggers of libraries that tell errors with their words."""
+
+
+def quieten() -> None:
+    """Set what a server's libraries read from the environment, once, when they are imported.
+
+    What the environment says already is left as it is.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
 
 
 class AccessLog:
@@ -100,6 +119,8 @@ class Discreet(logging.Filter):
 
 def be_discreet() -> None:
     """Have the libraries of a server tell no more of errors than `note_error` does."""
+    # what an assistant sent is in the words of all its records
+    logging.getLogger("mcp").setLevel(logging.CRITICAL + 1)
     for name in _OTHERS:
         logger = logging.getLogger(name)
         if not any(isinstance(known, Discreet) for known in logger.filters):
@@ -132,6 +153,7 @@ class UploadLimits:
         *,
         most: int,
         admit: Callable[[int], bool],
+        receiving: Callable[[], AbstractContextManager[None]] = nullcontext,
         path: str = "/gradio_api/upload",
     ) -> None:
         """Limit what is uploaded to an ASGI application.
@@ -140,9 +162,11 @@ class UploadLimits:
             app: The application.
             most: Bytes of one request.
             admit: Bytes of one request -> whether there is room for them, over all visitors.
+            receiving: () -> what is entered for as long as a request is being stored.
             path: Where uploads are sent to.
         """
         self.app, self.most, self.admit, self.path = app, most, admit, path
+        self.receiving = receiving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request as the application does, or with 411, 413 or 503 and a sentence."""
@@ -163,7 +187,8 @@ class UploadLimits:
         elif not self.admit(int(length)):
             await _refuse(send, 503, "Many visitors are uploading: try again in a minute.")
         else:
-            await self.app(scope, receive, send)
+            with self.receiving():
+                await self.app(scope, receive, send)
 
 
 class ServedFolder:
@@ -178,7 +203,7 @@ class ServedFolder:
         *,
         folder: Path,
         paths: tuple[str, ...] = ("/gradio_api/file=", "/gradio_api/file/"),
-        closed: tuple[str, ...] = ("/gradio_api/proxy=",),
+        closed: tuple[str, ...] = ("/gradio_api/proxy=", "/gradio_api/component_server"),
     ) -> None:
         """Limit the files that an ASGI application hands out.
 
@@ -187,7 +212,7 @@ class ServedFolder:
             folder: The folder.
             paths: What URLs of files begin with, before the file's path.
             closed: What URLs begin with that are never answered: those that have the server fetch
-                something elsewhere.
+                something elsewhere, or take uploads without `UploadLimits`.
         """
         self.app, self.folder, self.paths, self.closed = app, folder.resolve(), paths, closed
 

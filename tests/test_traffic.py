@@ -1,5 +1,7 @@
 import asyncio
 import logging
+import os
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +17,7 @@ from dermsim.traffic import (
     UploadLimits,
     be_discreet,
     note_error,
+    quieten,
     show_access,
 )
 
@@ -176,6 +179,27 @@ def test_all_uploads_together_have_a_limit(limited):
     assert (status, body) == (503, b"Many visitors are uploading: try again in a minute.")
 
 
+def test_what_is_stored_is_announced_for_as_long_as_it_comes():
+    said = []
+
+    @contextmanager
+    def receiving():
+        said.append("begin")
+        yield
+        said.append("end")
+
+    async def store(scope, receive, send):
+        said.append("stored")
+        await hello(scope, receive, send)
+
+    limited = UploadLimits(store, most=100, admit=lambda size: size < 90, receiving=receiving)
+    assert ask(limited, "POST", "/gradio_api/upload", [(b"content-length", b"95")])[0] == 503
+    assert ask(limited, "GET", "/gradio_api/upload")[0] == 200
+    assert said == ["stored"]
+    assert ask(limited, "POST", "/gradio_api/upload", [(b"content-length", b"80")])[0] == 200
+    assert said == ["stored", "begin", "stored", "end"]
+
+
 def test_other_requests_are_not_limited(limited):
     assert ask(limited, "POST", "/gradio_api/queue/join")[0] == 200
     assert ask(limited, "GET", "/gradio_api/upload")[0] == 200
@@ -234,3 +258,12 @@ def test_no_other_file_is_served(served, path):
 def test_the_server_fetches_nothing_for_a_visitor(served):
     app = ServedFolder(hello, folder=served)
     assert ask(app, path="/gradio_api/proxy=http://127.0.0.1:1/x")[0] == 403
+    assert ask(app, "POST", "/gradio_api/component_server")[0] == 403
+
+
+def test_a_quiet_server_leaves_what_the_environment_says(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    monkeypatch.delenv("GRADIO_ANALYTICS_MAX_EVENTS", raising=False)
+    quieten()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] == "1"

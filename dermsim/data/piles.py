@@ -295,6 +295,8 @@ def _read_member(archive: zipfile.ZipFile, item: Listed, limits: Limits) -> byte
 
 
 def _read_loose(path: Path, limits: Limits) -> bytes:
+    if not path.exists():
+        raise _RefusedError(f"{path.name} is not there: add it again.")
     if not path.is_file():  # a pipe would block
         raise _RefusedError(f"{path.name} is not a regular file: pass an image file.")
     with path.open("rb") as stream:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermsim.serve.memory import release_early
+from dermsim.traffic import quieten
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
@@ -80,9 +81,7 @@ def prepare(*sources: str | None) -> None:
     Args:
         sources: What will be loaded; when all of it is on this machine, the Hub is left alone.
     """
-    # Gradio must not phone home; idle threads of torch and FAISS must not spin
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    quieten()
     release_early()
     if all(Path(source).exists() for source in sources if source):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -6,6 +6,7 @@ Forms are read by the event loop, in memory; decoding and the encoder run in thr
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
@@ -34,6 +35,9 @@ T = TypeVar("T")
 
 Engine = Callable[[], "DermSim | None"]
 """Returns the checkpoint, or None while it is still loading; never waits."""
+
+MAPS = 2
+"""Requests for heatmaps that are worked on at the same time."""
 
 LOADING = "The checkpoint is still loading: ask again in a moment."
 
@@ -70,6 +74,8 @@ class Desk:
         self._engine = engine
         self.limits = limits
         self._workers = Workers(limits)
+        # a map has several times the memory of its picture
+        self._drawers = Workers(replace(limits, threads=min(MAPS, limits.threads)))
 
     def engine(self) -> DermSim:
         """Return the checkpoint, or refuse while it is loading."""
@@ -78,10 +84,15 @@ class Desk:
             raise come_back(LOADING)
         return engine
 
-    async def work(self, task: Callable[[], T]) -> T:
-        """Do what takes long in a thread; what it refuses is a problem of status 422."""
+    async def work(self, task: Callable[[], T], *, maps: bool = False) -> T:
+        """Do what takes long in a thread; what it refuses is a problem of status 422.
+
+        Args:
+            task: What to do.
+            maps: Whether it draws maps, of which few are drawn at a time.
+        """
         try:
-            return await self._workers.run(task)
+            return await (self._drawers if maps else self._workers).run(task)
         except OVERLOADED as error:
             raise come_back(str(error)) from error
         except ValueError as error:
@@ -310,4 +321,4 @@ def _explaining(router: APIRouter, desk: Desk) -> None:
                 outline=outline,
             )
 
-        return await desk.work(task)
+        return await desk.work(task, maps=True)

@@ -54,10 +54,10 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
         files = [picture_bytes(text, uploads=uploads) for text in texts]
         return read_pictures(files, limits=desk.limits)
 
-    async def ask(task: Callable[[DermSim], Answer]) -> Answer:
+    async def ask(task: Callable[[DermSim], Answer], *, maps: bool = False) -> Answer:
         try:
             engine = desk.engine()
-            return await desk.work(lambda: task(engine))
+            return await desk.work(lambda: task(engine), maps=maps)
         except Refusal as refusal:
             raise ValueError(refusal.detail) from refusal
         except Exception as error:  # its words may be of the picture, and are not for others
@@ -127,7 +127,7 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
             told = found.model_dump(include={"target", "method", "score", "disclaimer"})
             return {**told, **shown}
 
-        return await ask(task)
+        return await ask(task, maps=True)
 
     async def similar(image: str, k: int = 5, dx: str = "") -> Answer:
         """Find past cases with a known diagnosis that look like a dermatoscopic photograph.

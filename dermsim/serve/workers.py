@@ -64,8 +64,8 @@ def serve_rest(
     check_port(host, port)
     os.environ[MODEL] = str(folder)
     os.environ[LOG] = "1" if access_log else ""
-    if token is not None:
-        os.environ[TOKEN] = check_token(token)
+    if secret := token or os.environ.get(TOKEN):
+        os.environ[TOKEN] = check_token(secret)
     # a damaged checkpoint is told here once, instead of by workers that die and are born for ever
     from dermsim.engine import DermSim
 

@@ -155,11 +155,14 @@ def launch(
 
 def _middleware() -> list[Middleware]:
     """Return what every request passes through, the outermost first."""
+    uploads = upload_folder()
     return [
         Middleware(AccessLog),
         Middleware(PageLanguage),
-        Middleware(ServedFolder, folder=upload_folder().path),
-        Middleware(UploadLimits, most=_MAX_UPLOAD, admit=upload_folder().admit),
+        Middleware(ServedFolder, folder=uploads.path),
+        Middleware(
+            UploadLimits, most=_MAX_UPLOAD, admit=uploads.admit, receiving=uploads.receiving
+        ),
     ]
 
 

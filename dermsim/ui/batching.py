@@ -83,9 +83,12 @@ def data(engine: DermSim, paths: Sequence[str] | None, point: str = "balanced") 
     """
     threshold = threshold_of(engine.calibration, point)
     pile = list_pile(_sources(paths), limits=LIMITS, with_folders=False)
-    batches = classify_pile(engine, pile, limits=LIMITS)
+    rows: list[Row] = []
+    for batch in classify_pile(engine, pile, limits=LIMITS):
+        rows.extend(batch)
+        _keep(item.path for item in pile[len(rows) :])
     return {
-        "results": [_plain(row, threshold) for batch in batches for row in batch],
+        "results": [_plain(row, threshold) for row in rows],
         "operating_point": point,
         "threshold": threshold,
         "encoder": engine.fingerprint,

@@ -34,6 +34,9 @@ Report = Callable[[float, str], object]
 
 MAX_NEIGHBORS = 24
 MAX_PICTURES = 50
+BANK_BYTES = 16_000_000
+"""Of a file of classes, as over REST."""
+
 BANK_NAME = "dermsim-classes.safetensors"
 
 
@@ -226,8 +229,13 @@ def load_bank(engine: DermSim, path: str) -> ClassBank:
     """Read a bank that a visitor saved earlier.
 
     Raises:
-        ValueError: If the file is not a bank or was made with another model.
+        ValueError: If the file is too large, not a bank or was made with another model.
     """
+    if Path(path).stat().st_size > BANK_BYTES:
+        raise ValueError(
+            f"{Path(path).name} has more than the {BANK_BYTES // 10**6} MB that a file of classes "
+            "may have."
+        )
     return ClassBank.load(path, fingerprint=engine.fingerprint)
 
 

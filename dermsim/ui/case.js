@@ -72,6 +72,39 @@ const drawLine = () => {
     slider?.setAttribute("aria-valuetext", unescape(said));
 };
 
+// Who changes the language loads the page anew. The picture comes along in the memory of the
+// browser's tab, which forgets it the moment it is unpacked; one too large for that stays behind.
+const LUGGAGE = "dermsim-picture";
+let arrived = sessionStorage.getItem(LUGGAGE);
+sessionStorage.removeItem(LUGGAGE);
+
+const pack = (event) => {
+  // with a key held the link opens elsewhere, and this page stays
+  if (!event.target.closest?.("a[hreflang]") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const image = document.querySelector("#picture img[src]");
+  if (!image || image.src.startsWith("data:")) return; // a small copy, not the picture itself
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+  canvas.getContext("2d").drawImage(image, 0, 0);
+  try {
+    sessionStorage.setItem(LUGGAGE, canvas.toDataURL());
+  } catch (error) {
+    if (error.name !== "QuotaExceededError") throw error;
+  }
+};
+
+const unpack = () => {
+  const input = [...document.querySelectorAll("#picture input[type=file]")].at(-1);
+  // the facts about the model come last, when Gradio listens to the upload
+  if (!arrived || !input || !document.querySelector(".ds-facts li")) return;
+  const bytes = Uint8Array.from(atob(arrived.split(",")[1]), (letter) => letter.charCodeAt(0));
+  arrived = null;
+  const files = new DataTransfer();
+  files.items.add(new File([bytes], "picture.png", { type: "image/png" }));
+  input.files = files.files;
+  input.dispatchEvent(new Event("change", { bubbles: true }));
+};
+
 let waiting = false;
 const keepTrue = () => {
   hideOthers();
@@ -80,11 +113,13 @@ const keepTrue = () => {
   requestAnimationFrame(() => {
     waiting = false;
     drawLine();
+    unpack();
   });
 };
 
 window.dermsimLine = () => requestAnimationFrame(() => requestAnimationFrame(drawLine));
 window.dermsimPreset = (name) => read()?.presets[name] ?? -1;
+document.addEventListener("click", pack);
 document.addEventListener("input", (event) => event.target.closest?.("#point") && keepTrue());
 new MutationObserver(keepTrue).observe(document.body, {
   childList: true, subtree: true, attributes: true, attributeFilter: ["src", "data-picture", "value", "max"],

@@ -233,7 +233,7 @@ def _groups(atlas: Atlas, color: str, shown: Rows, language: str) -> list[tuple[
     dx = np.array(atlas.dx)
     if color == "dx":
         kinds = [(render.name_of(x.code, language), x.color, x.code) for x in LABELS]
-        own = [(code, GREY, code) for code in sorted(set(dx.tolist()) - set(CODES))]
+        own = [(escape(code), GREY, code) for code in sorted(set(dx.tolist()) - set(CODES))]
         found = [(n, tone, shown[dx[shown] == code]) for n, tone, code in [*kinds, *own]]
         # rare diagnoses would be lost under the common ones
         return sorted((g for g in found if len(g[2])), key=lambda group: -len(group[2]))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dermsim.hub.space import BUNDLED, SETTINGS
 from dermsim.storage import load_json
+from dermsim.traffic import quieten
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,8 +76,7 @@ def main(folder: Path) -> None:
     Args:
         folder: What `dermsim.hub.space.build_space` wrote.
     """
-    for name, value in (("GRADIO_ANALYTICS_ENABLED", "False"), ("OMP_WAIT_POLICY", "PASSIVE")):
-        os.environ.setdefault(name, value)
+    quieten()
     lend = gpu_lender()
     if lend is not None:
         # OpenMP's threads do not survive the fork, and whoever waits for them waits for ever
@@ -250,10 +250,19 @@ class _Lent:
         self._engine = engine
 
         # positional only: an option may be called anything, `method` for one
-        def answer(verb: str, /, *values: Any, **options: Any) -> Any:
-            return getattr(engine, verb)(*values, **options)
+        def answer(verb: str, /, *values: Any, **options: Any) -> tuple[str | None, Any]:
+            try:
+                return None, getattr(engine, verb)(*values, **options)
+            except ValueError as error:  # of an error raised there, its words do not come back
+                return str(error), None
 
-        self._answer = lend(answer)
+        self._lent = lend(answer)
+
+    def _answer(self, verb: str, /, *values: Any, **options: Any) -> Any:
+        refusal, found = self._lent(verb, *values, **options)
+        if refusal is not None:
+            raise ValueError(refusal)
+        return found
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is asked for here."""

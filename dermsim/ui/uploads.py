@@ -13,6 +13,8 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 AGE = 48.0
@@ -68,6 +70,7 @@ class UploadFolder:
         self.path = Path(tempfile.mkdtemp(prefix="dermsim-uploads-", dir=parent)).resolve()
         self.kept: set[Path] = set()
         self._occupied = 0
+        self._underway: dict[object, float] = {}
         self._lock = threading.Lock()
         self._owner = os.getpid()
         weakref.finalize(self, _remove, self.path, self._owner)
@@ -87,21 +90,25 @@ class UploadFolder:
             How many bytes are left, without what is kept.
         """
         now, left = time.time(), 0
+        with self._lock:
+            begun = min(self._underway.values(), default=now)
         for file in self._files() - self.kept:
             try:
                 found = file.lstat()
-                if now - found.st_ctime > age:
+                # Gradio keeps the parts of an upload in the folder itself until the last has come
+                awaited = file.parent == self.path and found.st_ctime >= begun
+                if now - found.st_ctime > age and not awaited:
                     file.unlink()
                 else:
                     left += found.st_size
             except FileNotFoundError:
                 continue  # someone else was quicker
         for folder, _, _ in os.walk(self.path, topdown=False):
-            if Path(folder) != self.path and now - os.lstat(folder).st_ctime > age:
-                try:
+            try:
+                if Path(folder) != self.path and now - os.lstat(folder).st_ctime > age:
                     os.rmdir(folder)
-                except OSError:
-                    continue  # it is not empty
+            except OSError:
+                continue  # it is not empty, or gone already
         with self._lock:
             self._occupied = left
         return left
@@ -113,6 +120,18 @@ class UploadFolder:
                 return False
             self._occupied += size
             return True
+
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """Keep the parts of an upload for as long as further ones are coming."""
+        upload = object()
+        with self._lock:
+            self._underway[upload] = time.time()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._underway[upload]
 
     def _files(self) -> set[Path]:
         return {Path(root, name) for root, _, names in os.walk(self.path) for name in names}

@@ -212,7 +212,7 @@ def test_a_file_that_went_away_is_a_row(tmp_path):
     archive.unlink()
     found = list(read_pile(pile, limits=SMALL))
     assert [data for _, data in found] == [None, None]
-    assert "not a regular file" in found[0][0].reason
+    assert found[0][0].reason == "a.png is not there: add it again."
     assert "damaged inside its archive" in found[1][0].reason
 
 

@@ -121,6 +121,15 @@ def test_a_damaged_checkpoint_is_told_before_any_worker_is_born(
         serve_rest(str(damaged), host="127.0.0.1", port=free_port, workers=2)
 
 
+def test_a_bad_token_of_the_environment_is_told_before_any_worker_is_born(
+    checkpoint, monkeypatch, free_port
+):
+    monkeypatch.setattr(workers.uvicorn, "run", lambda *v, **o: pytest.fail("it was served"))
+    monkeypatch.setenv("DERMSIM_TOKEN", "two words")
+    with pytest.raises(ValueError, match="token"):
+        serve_rest(str(checkpoint), host="127.0.0.1", port=free_port, workers=2)
+
+
 def test_one_process_serves_what_it_has_loaded(checkpoint, monkeypatch, free_port):
     served = []
     monkeypatch.setattr(workers.uvicorn, "run", lambda app, **options: served.append(app))

@@ -1,6 +1,7 @@
 """The page in a real browser with the network cut off: whatever leaves this host fails."""
 
 import csv
+import threading
 from base64 import b64decode
 
 import numpy as np
@@ -130,6 +131,59 @@ def test_a_class_of_ones_own_can_be_explained(visit, five):
     tab(page, "Explain")
     chosen(page, "#target", "clover (yours)")
     page.locator("#evidence-words").get_by_text("clover").wait_for()
+
+
+def test_a_class_that_is_removed_is_explained_no_longer(visit, five):
+    page = visit()
+    classified(page, five[0])
+    tab(page, "Enrol a class")
+    page.locator("#class-name textarea, #class-name input").fill("clover")
+    page.locator("#class-pictures input[type=file]").set_input_files(five[:2])
+    page.locator("#class-pictures img").nth(1).wait_for()
+    page.locator("#enrol").click()
+    page.locator("#bank li", has_text="clover").wait_for()
+    tab(page, "Explain")
+    chosen(page, "#target", "clover (yours)")
+    page.locator("#evidence-words").get_by_text("clover").wait_for()
+    tab(page, "Enrol a class")
+    page.locator("#remove input").click()
+    page.get_by_role("option", name="clover").click()
+    page.locator("#remove button", has_text="Remove").click()
+    page.locator("#bank li", has_text="clover").wait_for(state="detached")
+    tab(page, "Explain")
+    page.wait_for_function(
+        "() => !document.querySelector('#target input').value.includes('clover')"
+    )
+    page.locator("#picture input[type=file]").last.set_input_files(five[3])
+    page.locator("#evidence-words").get_by_text("clover").wait_for(state="detached")
+    assert page.get_by_test_id("toast-text").count() == 0
+
+
+def test_who_chooses_again_before_the_answer_gets_the_second_answer(visit, engine, monkeypatch):
+    answered, go = [], threading.Event()
+
+    def slowly(*values, own=engine.analyze, **options):
+        answered.append(values)
+        go.wait(10)
+        return own(*values, **options)
+
+    monkeypatch.setattr(engine, "analyze", slowly)
+    page = visit()
+    page.locator("#examples button img").nth(4).click()
+    page.wait_for_function("() => document.querySelector('#picture img[src]')")
+    while not answered:
+        page.wait_for_timeout(50)
+    page.locator("#examples button img").nth(0).click()
+    page.wait_for_timeout(500)
+    go.set()
+    page.wait_for_function(
+        "() => document.querySelector('#verdict .ds-verdict')"
+        " && !document.querySelector('#verdict').closest('.is-stale')"
+        " && !document.querySelector('#verdict .is-stale')"
+        " && document.querySelector('#verdict [data-picture]').dataset.picture"
+        " === document.querySelector('#picture img').src.split('/').at(-2)"
+    )
+    assert len(answered) == 2
 
 
 def test_a_class_is_taught_saved_and_loaded_and_stays_with_its_visitor(visit, five, tmp_path):

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from dermsim.data.synthetic import draw_lesion
 from dermsim.ui.i18n import LANGUAGES, phrases, say, translations
 
 axe_playwright = pytest.importorskip(
@@ -100,6 +101,34 @@ def test_a_visitor_changes_the_language_and_it_stays(visit):
     assert page.locator("[aria-current]").inner_text() == "English"
     assert "__theme=dark" in page.url
     assert page.locator(".dark").count() == 1
+
+
+def is_stream(request):
+    """Tell whether Gradio's client listens for answers by this request."""
+    return "/gradio_api/queue/data" in request.url
+
+
+def test_the_picture_comes_along_into_the_other_language(visit, tmp_path, engine):
+    lesion = tmp_path / "lesion.png"
+    draw_lesion("vasc", seed=5).save(lesion)
+    said = f"{engine.predict(str(lesion))[0].malignancy:.6f}"
+    page = visit()
+    streams = {"request": 0, "requestfinished": 0, "requestfailed": 0}
+    for event in streams:
+        page.on(event, lambda asked, e=event: streams.update({e: streams[e] + is_stream(asked)}))
+    page.locator("#picture input[type=file]").last.set_input_files(str(lesion))
+    page.locator("#verdict [data-malignancy]").wait_for(state="attached")
+    quiet = 0
+    while quiet < 10:  # who leaves before all tabs are filled breaks off what they wait for
+        page.wait_for_timeout(100)
+        opened, *closed = streams.values()
+        quiet = quiet + 1 if opened == sum(closed) else 0
+    page.get_by_role("link", name="Español").click()
+    page.get_by_role("tab", name=say("tabs.similar", "es")).wait_for()
+    shown = page.locator("#verdict [data-malignancy]")
+    shown.wait_for(state="attached")
+    assert f"{float(shown.get_attribute('data-malignancy')):.6f}" == said
+    assert page.evaluate("sessionStorage.length") == 0
 
 
 def test_a_refusal_is_told_in_the_visitors_language(visit, tmp_path):

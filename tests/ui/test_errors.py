@@ -92,6 +92,10 @@ FILES = {
     "not_safetensors": lambda folder, bank: written(folder, "x.safetensors", b"Dear doctor"),
 }
 
+LOADED = {
+    "bank_too_large": lambda folder: written(folder, "x.safetensors", bytes(16_000_001)),
+}
+
 ON_THE_MAP = {
     "no_map_color": lambda engine: atlas.draw(engine, "umap", "age", None),
     "no_list": lambda engine: atlas.listed(engine, "age", []),
@@ -99,6 +103,9 @@ ON_THE_MAP = {
     "no_stop": lambda engine: operating.point_at(engine.calibration, 10**6),
     "no_past_case": lambda engine: explaining.compare(engine, "a.png", "SYN_x"),
 }
+
+
+RAISED = (*IMAGES, *ACTS, *FILES, *LOADED, *ON_THE_MAP)
 
 
 def check(key: str, refused) -> None:
@@ -133,6 +140,13 @@ def test_a_file_of_classes_is_refused_in_spanish(key, bank, tmp_path):
     check(key, refused)
 
 
+@pytest.mark.parametrize("key", LOADED)
+def test_the_page_refuses_a_file_of_classes_in_spanish(key, engine, tmp_path):
+    with pytest.raises(ValueError) as refused:
+        callbacks.load_bank(engine, LOADED[key](tmp_path))
+    check(key, refused)
+
+
 @pytest.mark.parametrize("key", ON_THE_MAP)
 def test_the_map_refuses_in_spanish(key, engine):
     with pytest.raises(ValueError) as refused:
@@ -143,7 +157,7 @@ def test_the_map_refuses_in_spanish(key, engine):
 def test_every_known_refusal_is_raised_here():
     known = {key for key in i18n.translations()["en"] if key.startswith("errors.")}
     piles = {key for key in known if key.startswith("errors.batch_")}  # test_batch_errors.py
-    assert known - piles == {f"errors.{key}" for key in [*IMAGES, *ACTS, *FILES, *ON_THE_MAP]}
+    assert known - piles == {f"errors.{key}" for key in RAISED}
 
 
 def test_what_is_not_known_is_told_in_english():

@@ -142,14 +142,16 @@ def test_gradio_forgets_what_components_showed(served, lesion):
     app, address = served
     (path,) = upload(address, lesion(seed=5))
     call(address, "classify", sent(path), "balanced", session="forgetful")
+    (again,) = upload(address, lesion(seed=6))
+    call(address, "report", sent(again), "en", session="forgetful")
     state = app.app.state_holder.session_data["forgetful"]
 
     def values():
         return json.dumps([config for config in state.config_values.values()], default=str)
 
-    assert SECRET in values()
+    assert SECRET in values() and "data:image" in values()
     tidy(app.app)
-    assert SECRET not in values()
+    assert SECRET not in values() and "data:image" not in values()
 
 
 def test_a_closed_page_lets_go_of_what_it_held(served):

@@ -168,6 +168,11 @@ try:
 except ValueError as error:
     print(error)
 assert len(calls) == 12, "what cannot be read does not reach the card"
+try:
+    lent.explain(photo, target="moon")
+except ValueError as error:
+    assert "moon" in str(error), "a refusal comes back with its words"
+assert len(calls) == 13
 """
 
 

@@ -1,6 +1,7 @@
 import gc
 import os
 import stat
+import time
 
 import pytest
 
@@ -42,6 +43,18 @@ def test_a_link_is_deleted_and_not_what_it_points_to(folder, tmp_path):
     folder.sweep(age=-1)
     assert not (folder.path / "link").is_symlink()
     assert mine.read_text() == "mine"
+
+
+def test_what_is_coming_stays_until_the_last_part_has_come(folder):
+    before = write(folder, "tmp0")
+    time.sleep(0.02)
+    with folder.receiving():
+        part, done = write(folder, "tmp1"), write(folder, "abc/lesion.png")
+        folder.sweep(age=-1)
+        assert part.exists()
+        assert not before.exists() and not done.exists()
+    folder.sweep(age=-1)
+    assert not part.exists()
 
 
 def test_it_is_full_until_it_is_swept(folder):

@@ -22,6 +22,7 @@ RUNS: dict[str, Any] = {
     "preprocess": False,
     "api_visibility": "private",
     "show_progress": "hidden",
+    "trigger_mode": "always_last",  # files that are added meanwhile are classified next
 }
 """Few batches run at a time, and leave other visitors' single pictures their turns."""
 
@@ -144,7 +145,8 @@ def batch_tab(page: BatchPage) -> None:
     table.select(sentences(look), rows, shown, **QUIET)
 
     several = gr.File(file_count="multiple", visible=False)
-    add_endpoint("batch", page.data, [several, point], [gr.JSON(visible=False)])
+    turns = {name: RUNS[name] for name in ("concurrency_id", "concurrency_limit", "preprocess")}
+    add_endpoint("batch", page.data, [several, point], [gr.JSON(visible=False)], **turns)
 
 
 def point_choices(language: str = "en") -> list[tuple[str, str]]:

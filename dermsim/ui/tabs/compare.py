@@ -12,6 +12,7 @@ from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import AT_ONCE, INLINE, hold_explanation, take
 from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import (
+    DRAWING,
     EXPLAIN,
     ON_PAGE,
     QUIET,
@@ -91,7 +92,7 @@ def compare_tab(
     taken = other.change(sentences(_take), other, second, **AT_ONCE)
     taken.failure(lambda: None, None, other, **QUIET)
     taken.success(sentences(show), asked, shown, **MAPS)
-    painted.input(sentences(repaint), [kept, painted], images, **QUIET, **INLINE)
+    painted.input(sentences(repaint), [kept, painted], images, **DRAWING, **INLINE)
     named = gr.Textbox("", label="case", visible=False)
     answer = [gr.Image(format="png", visible=False) for _ in range(2)]
     inputs = [picture.upload, other, named]

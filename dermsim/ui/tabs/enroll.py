@@ -12,7 +12,7 @@ from dermsim.ui import callbacks, inline, render
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import AT_ONCE, INLINE, chosen, take_several
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, of, sentences
+from dermsim.ui.tabs.wiring import ON_PAGE, ONCE, Picture, add_endpoint, of, sentences
 
 
 def enroll_tab(
@@ -47,11 +47,11 @@ def enroll_tab(
     taught = gr.State(None)
     held = [pictures, taught]
     pictures.upload(sentences(take_several), held, held, **AT_ONCE, **INLINE)
-    form = [bank, name, pictures]
+    form, button = [bank, name, pictures], {**ON_PAGE, **ONCE}
     changes = [
-        submit.click(sentences(_teacher(enroll)), [*form, taught], [*form, taught], **ON_PAGE),
+        submit.click(sentences(_teacher(enroll)), [*form, taught], [*form, taught], **button),
         load_button.upload(sentences(load), load_button, bank, **ON_PAGE),
-        remove_button.click(sentences(callbacks.remove), [bank, doomed], bank, **ON_PAGE),
+        remove_button.click(sentences(callbacks.remove), [bank, doomed], bank, **button),
     ]
     for change in changes:
         change.success(sentences(_show_bank), bank, shown, api_visibility="private", **INLINE)

@@ -11,7 +11,16 @@ from dermsim.ui import explaining, inline
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import INLINE, hold_explanation
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import EXPLAIN, ON_PAGE, QUIET, Picture, add_endpoint, of, sentences
+from dermsim.ui.tabs.wiring import (
+    DRAWING,
+    EXPLAIN,
+    ON_PAGE,
+    QUIET,
+    Picture,
+    add_endpoint,
+    of,
+    sentences,
+)
 
 NAME = "evidence.png"
 """What a downloaded picture is called."""
@@ -96,8 +105,10 @@ def explain_tab(
         hidden = gr.Image(visible=False)
         return gr.Dropdown(methods), gr.Dropdown(layers), offered, None, hidden, of(path, "")
 
-    def offer_targets(own: Any, *, language: str = "en") -> Any:
-        return gr.Dropdown(explaining.target_choices(own, language=language))
+    def offer_targets(own: Any, now: str | None, *, language: str = "en") -> Any:
+        offered = explaining.target_choices(own, language=language)
+        known = now in [value for _, value in offered]  # it may have been a class that is gone
+        return gr.Dropdown(offered, value=now if known else "")
 
     def offer_at_first(*, language: str = "en") -> tuple[Any, Any]:
         methods = explaining.method_choices(language=language)
@@ -121,9 +132,10 @@ def explain_tab(
         )
     case.select(sentences(show_pair), *double, **EVIDENCE)
     for knob in style:
-        knob.change(sentences(redraw), [kept, pair, *style], [evidence, alike], **QUIET, **INLINE)
-    gr.on(None, sentences(offer_targets), bank, target, **QUIET)
-    gr.on(None, sentences(offer_at_first), None, [method, layer], **QUIET)
+        knob.change(sentences(redraw), [kept, pair, *style], [evidence, alike], **DRAWING, **INLINE)
+    offering: Any = (sentences(offer_targets), [bank, target], target)
+    bank.change(*offering, **QUIET)
+    gr.on(None, sentences(offer_at_first), None, [method, layer], **QUIET).then(*offering, **QUIET)
     answer = [gr.Image(format="png", visible=False), gr.JSON(visible=False)]
     asked = [picture.upload, target, opacity, *how, outlined]
     add_endpoint("explain", data, asked, answer, **EXPLAIN)

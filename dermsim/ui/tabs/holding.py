@@ -28,9 +28,11 @@ AT_ONCE: dict[str, Any] = {
     "api_visibility": "private",
     "show_progress": "hidden",
     "preprocess": False,
-    "concurrency_limit": None,
+    "concurrency_id": "take",
+    "concurrency_limit": 8,
 }
-"""For listeners that read uploads: nobody waits for their turn while the file is growing old."""
+"""For listeners that read uploads: they wait for nobody else's answer, while the file grows old.
+Several at a time, since a large picture takes 150 MB when it is decoded to be checked."""
 
 INLINE: dict[str, Any] = {"postprocess": False}
 """For listeners that return values of `dermsim.ui.inline`."""

@@ -61,7 +61,7 @@ def tidy(app: Any) -> None:
     SHELF.sweep()
     for session in list(app.state_holder.session_data.values()):
         for config in list(session.config_values.values()):
-            if config and isinstance((config.get("props") or {}).get("value"), dict | list):
+            if config and isinstance((config.get("props") or {}).get("value"), dict | list | str):
                 config["props"]["value"] = None
 
 

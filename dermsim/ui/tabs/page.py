@@ -8,6 +8,7 @@ endpoints, for programs, is left in English.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable
 from typing import Any
@@ -80,7 +81,7 @@ class Page(gr.Blocks):
         asked = [block for block in block_fn.inputs if not block.skip_api]
         values = [*inputs, *(getattr(block, "value", None) for block in asked[len(inputs) :])]
         if None in values[len(inputs) :]:
-            needed = ", ".join(repr(block.label) for block in asked)
+            needed = ", ".join(repr(getattr(block, "label", None)) for block in asked)
             raise gr.Error(
                 f"{len(inputs)} values came, and these are needed: {needed}.", print_exception=False
             )
@@ -110,5 +111,6 @@ def _in_english(value: Any) -> Any:
     return _english().get(value, value) if isinstance(value, str) else value
 
 
+@functools.cache
 def _english() -> dict[str, str]:
     return {str(I18nData(key)): text for text, key in phrases().items()}

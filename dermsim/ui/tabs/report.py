@@ -7,7 +7,15 @@ from collections.abc import Callable
 import gradio as gr
 
 from dermsim.ui.i18n import say
-from dermsim.ui.tabs.wiring import EXPLAIN, ON_PAGE, QUIET, Picture, add_endpoint, sentences
+from dermsim.ui.tabs.wiring import (
+    EXPLAIN,
+    ON_PAGE,
+    ONCE,
+    QUIET,
+    Picture,
+    add_endpoint,
+    sentences,
+)
 
 
 def report_button(
@@ -25,7 +33,7 @@ def report_button(
     """
     button = gr.Button(say("report.write"), size="sm", elem_id="write-report")
     link = gr.HTML(elem_id="report-link")
-    button.click(sentences(write), [picture.path, line], link, **{**ON_PAGE, **EXPLAIN})
+    button.click(sentences(write), [picture.path, line], link, **{**ON_PAGE, **EXPLAIN, **ONCE})
     picture.accepted.success(_nothing, None, link, **QUIET)
     line.change(None, None, link, js="() => ''", queue=False)
     language = gr.Textbox("en", label=say("report.language"), visible=False)

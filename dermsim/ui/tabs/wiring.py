@@ -43,11 +43,22 @@ EXPLAIN: dict[str, Any] = {**MODEL, "concurrency_id": "explain", "concurrency_li
 PATIENCE = 60.0
 """Seconds that a listener waits for the model at most."""
 
-ON_PAGE: dict[str, Any] = {**MODEL, "api_visibility": "private"}
-"""The same for those that serve the page only; programs have endpoints of their own."""
+ON_PAGE: dict[str, Any] = {
+    **MODEL,
+    "api_visibility": "private",
+    "trigger_mode": "always_last",
+}
+"""The same for those that serve the page only; programs have endpoints of their own. What a visitor
+chooses while an answer is under way is answered next; Gradio's own default is to pass over it."""
+
+ONCE: dict[str, Any] = {"trigger_mode": "once"}
+"""For buttons, of which a second press during the first means nothing."""
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """For those that answer at once and do not ask the model."""
+
+DRAWING: dict[str, Any] = {**QUIET, "concurrency_id": "draw", "concurrency_limit": 4}
+"""For those that draw again what is known: nobody waits for one visitor's large picture."""
 
 
 def visitors_language() -> str:

@@ -79,10 +79,9 @@ def evaluate_checkpoint(
 ) -> Report:
     """Measure a checkpoint on rows it has not learned from.
 
-    Diagnoses that it was trained without are left out: it can give none of them. All are measured
-    together and by sex, age band and site, as far as the rows know them. An encoder that takes
-    facts is measured without them, as any other, and then with those of the
-    rows.
+    Diagnoses that it was trained without are left out everywhere: it can give none of them. All
+    are measured together and by sex, age band and site, as far as the rows know them. An encoder
+    that takes facts is measured without them, as any other, and then with those of the rows.
 
     Args:
         engine: The checkpoint.
@@ -107,10 +106,12 @@ def evaluate_checkpoint(
             "Explanations are measured on the split test or validation: the layer and threshold "
             "of each method are chosen on validation."
         )
+    unknown = set(CODES).difference(engine.class_bank().names)
     if shift is not None:
         _refuse_known_cases(engine, shift, shift_name)
+        shift = without(shift, unknown)
     rows = dataset if split == "all" else grouped_splits(dataset)[split]
-    rows = without(rows, set(CODES).difference(engine.class_bank().names))
+    rows = without(rows, unknown)
     encoding = encode(engine.model, engine.processor, rows["image"])
     probabilities = engine.calibration.probabilities(encoding.logits)
     labels, lesion_ids = np.array(rows["dx"]), list(rows["lesion_id"])
@@ -149,7 +150,7 @@ def evaluate_checkpoint(
     if explanations is not None:
         from dermsim.explanations.examination import with_explanations
 
-        validation = grouped_splits(dataset)["validation"]
+        validation = without(grouped_splits(dataset)["validation"], unknown)
         report = with_explanations(report, engine, rows, validation, explanations)
     return report if shift is None else _with_shift(report, engine, shift, shift_name)
 

@@ -13,7 +13,9 @@ from dermsim.card import model_card
 from dermsim.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from dermsim.data.facts import facts_of
 from dermsim.data.masks import Outlines
+from dermsim.data.splits import without
 from dermsim.data.synthetic import synthetic_outlines
+from dermsim.engine import DermSim
 from dermsim.examine import (
     CELLS,
     evaluate_checkpoint,
@@ -277,6 +279,41 @@ def test_data_of_another_origin_share_no_case_with_the_gallery(engine, synthetic
     mixed = synthetic["train"].select([2])
     with pytest.raises(ValueError, match=f"1 images of Clinic, such as {known}, are cases of the"):
         evaluate_checkpoint(engine, rows, split="all", shift=mixed, shift_name="Clinic")
+
+
+# --- trained without some diagnoses --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def partial_engine(engine, synthetic):
+    """The tiny encoder with everything around it fitted without moles."""
+    parts = {name: without(synthetic[name], ["nv"]) for name in ("train", "validation")}
+    return DermSim.fit(engine.model, engine.processor, **parts)
+
+
+def test_shift_leaves_out_what_the_checkpoint_was_trained_without(partial_engine, rows, elsewhere):
+    report = evaluate_checkpoint(partial_engine, rows, split="all", shift=elsewhere)
+    kept = np.array(elsewhere["dx"]) != LABEL2ID["nv"]
+    assert report.shift.class_counts["nv"] == 0 < report.shift.class_counts["mel"]
+    assert report.metrics["shift_balanced_accuracy"].n == kept.sum() < len(elsewhere)
+
+
+def test_layers_are_chosen_without_what_the_checkpoint_was_trained_without(
+    partial_engine, synthetic, monkeypatch
+):
+    seen = []
+
+    def with_explanations(report, engine, rows, validation, asked):
+        seen.extend([*rows["dx"], *validation["dx"]])
+        return report
+
+    monkeypatch.setattr(
+        "dermsim.explanations.examination.with_explanations", with_explanations
+    )
+    everything = concatenate_datasets(list(synthetic.values()))
+    evaluate_checkpoint(partial_engine, everything, explanations=Asked(Outlines({})))
+    assert LABEL2ID["mel"] in seen
+    assert LABEL2ID["nv"] not in seen
 
 
 # --- facts about the patient ---------------------------------------------------------------------

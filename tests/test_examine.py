@@ -277,8 +277,20 @@ def test_shifted_figures_of_a_checkpoint(engine, elsewhere, report):
 def test_data_of_another_origin_share_no_case_with_the_gallery(engine, synthetic, rows):
     known = synthetic["train"][2]["image_id"]
     mixed = synthetic["train"].select([2])
-    with pytest.raises(ValueError, match=f"1 images of Clinic, such as {known}, are cases of the"):
+    words = f"1 images and 1 lesions of Clinic, such as {known}, are in the checkpoint's gallery"
+    with pytest.raises(ValueError, match=words):
         evaluate_checkpoint(engine, rows, split="all", shift=mixed, shift_name="Clinic")
+
+
+@pytest.mark.parametrize("renamed", [False, True], ids=["same image", "same lesion"])
+def test_what_the_checkpoint_has_learned_from_measures_nothing(engine, synthetic, renamed):
+    learned = synthetic["train"].select([2])
+    if renamed:
+        learned = learned.remove_columns("image_id").add_column("image_id", ["new"])
+    rows = concatenate_datasets([synthetic["test"].select([0]), learned])
+    words = f"{1 - renamed} images and 1 lesions, such as .* are in the checkpoint's gallery"
+    with pytest.raises(ValueError, match=words):
+        evaluate_checkpoint(engine, rows, split="all")
 
 
 # --- trained without some diagnoses --------------------------------------------------------------

@@ -132,9 +132,7 @@ class TestWithoutAModel:
         }
 
     @pytest.mark.parametrize("folders", [("a/cats", "b/cats"), ("a/noise",)])
-    def test_two_kinds_of_far_pictures_of_one_name_are_refused(
-        self, run, asked, tmp_path, folders
-    ):
+    def test_two_kinds_of_far_pictures_of_one_name_are_refused(self, run, asked, tmp_path, folders):
         arguments = []
         for folder in folders:
             (tmp_path / folder).mkdir(parents=True)

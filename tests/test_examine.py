@@ -319,9 +319,7 @@ def test_layers_are_chosen_without_what_the_checkpoint_was_trained_without(
         seen.extend([*rows["dx"], *validation["dx"]])
         return report
 
-    monkeypatch.setattr(
-        "dermsim.explanations.examination.with_explanations", with_explanations
-    )
+    monkeypatch.setattr("dermsim.explanations.examination.with_explanations", with_explanations)
     everything = concatenate_datasets(list(synthetic.values()))
     evaluate_checkpoint(partial_engine, everything, explanations=Asked(Outlines({})))
     assert LABEL2ID["mel"] in seen

@@ -49,7 +49,8 @@ def embed_regions(
     Raises:
         ValueError: If the model is in training mode, a shape is wrong, or a region is empty.
     """
-    images = torch.as_tensor(pixel_values).to(next(model.parameters()).device)
+    view: Any = model
+    images = torch.as_tensor(pixel_values).to(next(view.parameters()).device)
     check_input(model, images)
     expected = (len(images), *images.shape[2:])
     if tuple(regions.shape) != expected:
@@ -62,7 +63,6 @@ def embed_regions(
             f"the region of image {int(empty.nonzero()[0])} holds no pixel that the encoder sees"
         )
     weights = weights.to(images.device)
-    view: Any = model
     if any(reads_class_token(getattr(m, "backbone", None)) for m in members(model)):
         view = shadow(model)
         for member in members(view):

@@ -15,12 +15,13 @@ import gc
 import math
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 import tyro
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, set_seed
 from timm.utils import ModelEmaV3
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -32,7 +33,7 @@ from dermsim.data.augment import draw_views, mixer, render_views
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.sampler import BalancedSampler
 from dermsim.data.splits import grouped_splits, without
-from dermsim.data.training_set import TrainingSet, draw_shown_facts
+from dermsim.data.training_set import TrainingSet, check_diagnoses, draw_shown_facts
 from dermsim.engine import DermSim
 from dermsim.examine import evaluate_checkpoint, origin_name
 from dermsim.labels import CODES
@@ -70,14 +71,15 @@ def main(config: TrainConfig) -> Path:
     # --- where it runs ------------------------------------------------------------------------
     for tracker in config.trackers:  # Accelerate would only warn, and the curves be lost
         require(tracker, extra=tracker)
-    some_rest = config.some_weights_rest
+    parallel = DistributedDataParallelKwargs(find_unused_parameters=config.some_weights_rest)
+    patient = InitProcessGroupKwargs(timeout=timedelta(hours=12))  # the first evaluates alone
     accelerator = Accelerator(
         cpu=config.cpu,
         mixed_precision=optim.mixed_precision,
         gradient_accumulation_steps=optim.gradient_accumulation,
         log_with=list(config.trackers) or None,
         project_dir=config.output,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=some_rest)],
+        kwargs_handlers=[parallel, patient],
     )
     device, world, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     states = StateFolder(config.output / "state")
@@ -91,6 +93,7 @@ def main(config: TrainConfig) -> Path:
     dataset = load_ham10000(config.data)
     splits = grouped_splits(dataset)
     rows, held_out = (without(splits[s], config.leave_out) for s in ("train", "validation"))
+    check_diagnoses(rows, held_out, every=config.fits_classifier)
     more = [load_ham10000(source) for source in config.unlabelled]
     size, side = encoder.image_size, encoder.test_image_size
     train = TrainingSet.load(
@@ -253,12 +256,12 @@ def main(config: TrainConfig) -> Path:
     folder = config.output / "checkpoint"
     if accelerator.is_main_process:
         # A new model: Accelerate's wrapper would go on computing in mixed precision.
-        trained = DermSimModel(average.module.config)
+        trained = DermSimModel(average.module.config).to(device)
         trained.load_state_dict(average.module.state_dict())
-        if loss.cross_entropy_weight == 0:
+        if config.fits_classifier:
             fit_classifier(trained.eval(), processor, rows)
         else:
-            trained.classifier.bias.data -= unearned
+            trained.classifier.bias.data -= unearned.to(device)
         engine = DermSim.fit(trained, processor, train=rows, validation=held_out)
         record = run_record(config, seconds=progress.seconds, hardware=where, parameters=parameters)
         report = evaluate_checkpoint(

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from dermsim.data.splits import grouped_splits
 from dermsim.labels import CODES, LABEL2ID
-from dermsim.metrics import DECIMALS, entropy, number_lesions
+from dermsim.metrics import DECIMALS, IntArray, entropy, number_lesions
 from dermsim.models.encode import Encoding, encode
 from dermsim.storage import atomic_path
 from dermsim.tasks.audit import find_duplicates, find_label_errors
@@ -90,12 +90,15 @@ class Audit:
         duplicates: Pairs with the keys of `DUPLICATE_COLUMNS`, most alike first.
         images: How many images were looked at.
         unknown: How many were not, since the encoder does not know their diagnosis.
+        unjudged: How many of the learned ones are in no list of label errors, since no head can be
+            fitted without their lesion: their diagnosis has no other, or is the only one.
     """
 
     label_errors: tuple[Finding, ...]
     duplicates: tuple[Finding, ...]
     images: int
     unknown: int
+    unjudged: int = 0
 
     def save(self, folder: str | Path) -> None:
         """Write ``label_errors.csv`` and ``near_duplicates.csv`` into a new folder, atomically.
@@ -104,8 +107,7 @@ class Audit:
             FileExistsError: If the folder holds anything else.
         """
         target = Path(folder)
-        if target.is_file() or (target.is_dir() and not _names(target) <= set(_FILES)):
-            raise FileExistsError(f"{target} holds other things; name a folder of its own.")
+        check_folder(target)
         with atomic_path(target) as fresh:
             fresh.mkdir()
             for (name, columns), rows in zip(
@@ -121,6 +123,7 @@ class Audit:
         return {
             "images": self.images,
             "unknown": self.unknown,
+            "unjudged": self.unjudged,
             "label_errors": [dict(row) for row in self.label_errors],
             "near_duplicates": [dict(row) for row in self.duplicates],
         }
@@ -132,8 +135,18 @@ _FILES: Mapping[str, Sequence[str]] = {
 }
 
 
-def _names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+def check_folder(target: Path) -> None:
+    """Refuse to write the lists where anything else is.
+
+    Raises:
+        FileExistsError: If `target` is a file, or a folder that holds other things.
+    """
+    if target.is_dir():
+        taken = not {path.name for path in target.iterdir()} <= set(_FILES)
+    else:
+        taken = target.exists()
+    if taken:
+        raise FileExistsError(f"{target} holds other things; name a folder of its own.")
 
 
 def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> Audit:
@@ -165,11 +178,13 @@ def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> A
 
     encoding = encode(engine.model, engine.processor, passing())
     cases = _cases(engine, rows)
+    unjudged = _unjudged(cases)
     return Audit(
-        label_errors=tuple(_label_errors(engine, encoding, cases)),
+        label_errors=tuple(_label_errors(engine, encoding, cases, unjudged)),
         duplicates=tuple(_duplicates(encoding, np.stack(thumbnails), cases)),
         images=len(rows),
         unknown=unknown,
+        unjudged=len(unjudged),
     )
 
 
@@ -251,23 +266,34 @@ def _cases(engine: DermSim, rows: Dataset) -> list[Finding]:
     ]
 
 
+def _unjudged(cases: Sequence[Finding]) -> IntArray:
+    """Return the learned rows ``(n,)`` whose diagnosis no head can know without their lesion."""
+    learned = [row for row, case in enumerate(cases) if case["learned"]]
+    lesions: dict[object, set[object]] = {}
+    for row in learned:
+        own = cases[row]["lesion_id"]
+        lesions.setdefault(cases[row]["dx"], set()).add(row if own is None else own)
+    known = {dx for dx, own in lesions.items() if len(own) > 1}
+    judged = known if len(known) > 1 else set()
+    return np.array([row for row in learned if cases[row]["dx"] not in judged], dtype=np.int64)
+
+
 def _label_errors(
-    engine: DermSim, encoding: Encoding, cases: Sequence[Finding]
+    engine: DermSim, encoding: Encoding, cases: Sequence[Finding], unjudged: IntArray
 ) -> Iterator[Finding]:
     """Rank the suspects among rows that were learned and that were not, each kind by itself."""
     labels = np.array([LABEL2ID[str(case["dx"])] for case in cases])
     lesions = [case["lesion_id"] for case in cases]
     probabilities = engine.calibration.probabilities(encoding.logits)
-    learned = np.flatnonzero(np.array([case["learned"] for case in cases], dtype=bool))
+    every_learned = np.flatnonzero(np.array([case["learned"] for case in cases], dtype=bool))
+    learned = np.setdiff1d(every_learned, unjudged)
     if len(learned):
         own = [lesions[row] for row in learned]
         probabilities[learned] = out_of_fold(
-            encoding.pooled_features[learned],
-            labels[learned],
-            own,  # type: ignore[arg-type]
+            encoding.pooled_features[learned], labels[learned], own
         )
     suspects = []
-    for rows in (learned, np.setdiff1d(np.arange(len(cases)), learned)):
+    for rows in (learned, np.setdiff1d(np.arange(len(cases)), every_learned)):
         if len(rows):
             found = find_label_errors(labels[rows], probabilities[rows])
             suspects += [replace(error, row=int(rows[error.row])) for error in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from dermsim.engine import DermSim
     from dermsim.mapping import Atlas
+
+CLUSTERS = {"HDBSCAN, on the map": "cluster", "k-means": "kmeans"}
+"""The measures of a map that are clusters, by what `dermsim atlas info` calls them."""
 
 atlas_app = tyro.extras.SubcommandApp()
 
@@ -79,19 +83,29 @@ class AtlasInfo(AtlasCommand):
         atlas = self.atlas(self.engine())
         dx, embeddings = atlas.dx, atlas.map.embeddings
         places = {code: place for place, code in enumerate(sorted(set(dx)))}
+        found = {name: atlas.map.measures[measure] for name, measure in CLUSTERS.items()}
         scores = {
-            name: score_clusters(atlas.map.measures[measure], dx, embeddings)
-            for name, measure in {"HDBSCAN, on the map": "cluster", "k-means": "kmeans"}.items()
+            name: score_clusters(numbers, dx, embeddings)
+            for name, numbers in found.items()
+            if any(number >= 0 for number in numbers.tolist())  # HDBSCAN may find no island
         }
         answer: dict[str, Any] = {
             "cases": len(atlas.map),
-            "silhouette_of_dx": silhouette(embeddings, [places[code] for code in dx]),
-            "clusters": {name: found.to_dict() for name, found in scores.items()},
+            "silhouette_of_dx": _or_none(silhouette(embeddings, [places[code] for code in dx])),
+            "clusters": {
+                name: {**score.to_dict(), "silhouette": _or_none(score.silhouette)}
+                for name, score in scores.items()
+            },
             "outliers": atlas.stand_out("isolation", self.count),
             "borderline": atlas.stand_out("margin", self.count, most=False),
         }
         show(answer, _in_words(answer), as_json=self.json)
         return 0
+
+
+def _or_none(figure: float) -> float | None:
+    """Return a figure, or None where there is none to give: of one group there is no silhouette."""
+    return None if math.isnan(figure) else figure
 
 
 def _in_words(answer: dict[str, Any]) -> str:
@@ -126,7 +140,11 @@ def _in_words(answer: dict[str, Any]) -> str:
     ):
         rows = [[*map(case.get, columns), case[measure]] for case in found]
         lists.append(f"{title}\n\n{table([*columns, measure], rows)}")
-    head = f"{answer['cases']} cases; silhouette of the diagnoses {answer['silhouette_of_dx']:.3f}"
+    figure = answer["silhouette_of_dx"]
+    words = "is not defined" if figure is None else f"{figure:.3f}"
+    head = f"{answer['cases']} cases; silhouette of the diagnoses {words}"
+    if missing := [name for name in CLUSTERS if name not in answer["clusters"]]:
+        head += f"; no cluster was found by {' and '.join(missing)}"
     return "\n\n".join([head, scores, each, *lists])
 
 

@@ -46,11 +46,12 @@ class Audit(ModelCommand):
 
     def run(self) -> int:
         """Look through the data and write both lists."""
-        from dermsim.audit import audit_dataset
+        from dermsim.audit import audit_dataset, check_folder
         from dermsim.data.ham10000 import load_ham10000
 
         if self.output.is_file():
             raise ValueError(f"{self.output} is a file: name a folder to write to")
+        check_folder(self.output)
         found = audit_dataset(self.engine(), load_ham10000(self.data), split=self.split)
         found.save(self.output)
         answer = {"output": str(self.output), **found.to_dict()}
@@ -60,6 +61,11 @@ class Audit(ModelCommand):
 
 def _summary(found: Findings, output: Path) -> str:
     passed = f", {found.unknown:,} of unknown diagnoses passed over" if found.unknown else ""
+    if found.unjudged:
+        passed += (
+            f"; {found.unjudged:,} learned ones not judged for label errors, since their diagnosis "
+            "has too few other lesions"
+        )
     errors, pairs = found.label_errors, found.duplicates
     lines = [
         f"{found.images:,} photographs looked at{passed}. {len(errors):,} likely label errors and "

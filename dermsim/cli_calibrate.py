@@ -24,14 +24,16 @@ class Calibrate(Command):
     def run(self) -> int:
         """Fit to validation, compare, and write."""
         from dermsim.data.ham10000 import load_ham10000
-        from dermsim.data.splits import grouped_splits
+        from dermsim.data.splits import grouped_splits, without
+        from dermsim.labels import CODES
         from dermsim.loading import FACTS_CALIBRATION
         from dermsim.recalibration import recalibrate
 
         if not self.model.is_dir():
             raise FileNotFoundError(f"no checkpoint folder at {self.model}: check the path")
         engine = load_engine(str(self.model))
-        validation = grouped_splits(load_ham10000(self.data))["validation"]
+        unknown = set(CODES).difference(engine.class_bank().names)
+        validation = without(grouped_splits(load_ham10000(self.data))["validation"], unknown)
         alone, informed = recalibrate(engine, validation)
         alone.save(self.model / "calibration.json")
         if informed is not None:

@@ -166,6 +166,7 @@ class BankReport(ModelCommand):
         from dermsim.data.ham10000 import load_ham10000
         from dermsim.data.splits import grouped_splits
         from dermsim.labels import CODES
+        from dermsim.learned import refuse_learned
         from dermsim.tasks.enroll import ClassBank, before_and_after
 
         engine = self.engine()
@@ -178,6 +179,7 @@ class BankReport(ModelCommand):
         if not kept:
             raise ValueError(f"{self.data} has no image of an old class of {self.bank}")
         chosen = rows.select(kept)
+        refuse_learned(engine.gallery, chosen)
         images = tqdm(chosen["image"], total=len(kept), unit="picture", disable=None)
         report = before_and_after(
             bank,

@@ -164,10 +164,16 @@ class Unfamiliar(ProtocolCommand):
     def run(self) -> int:
         """Measure and print."""
         from dermsim.data.ham10000 import load_ham10000
-        from dermsim.protocols.unfamiliar import evaluate_unfamiliar, load_pictures
+        from dermsim.protocols.unfamiliar import DRAWN, evaluate_unfamiliar, load_pictures
 
         if self.output is not None:
             check_output(self.output)
+        names = [DRAWN, *(folder.name for folder in self.far)]
+        if repeated := [name for name in names[1:] if names.count(name) > 1]:
+            raise ValueError(
+                f"--far: two kinds of pictures would be called {repeated[0]!r} in the table, where "
+                f"one is always called {DRAWN!r}: rename the folder"
+            )
         table = evaluate_unfamiliar(
             [load_engine(model) for model in (self.model, *self.also)],
             load_ham10000(self.data),

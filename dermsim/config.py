@@ -261,6 +261,12 @@ class TrainConfig:
         return self.loss.cross_entropy_weight == 0 and not by_label
 
     @property
+    def fits_classifier(self) -> bool:
+        """Whether neither diagnoses nor a teacher train the classifier: it is fitted afterwards."""
+        taught = self.teacher and self.loss.distillation_weight > 0
+        return self.loss.cross_entropy_weight == 0 and not taught
+
+    @property
     def some_weights_rest(self) -> bool:
         """Whether there are steps in which some of the weights get no gradient."""
         weights = (self.loss.contrastive_weight, self.loss.cross_entropy_weight)

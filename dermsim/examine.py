@@ -27,6 +27,7 @@ from dermsim.data.facts import facts_of
 from dermsim.data.splits import grouped_splits, without
 from dermsim.evaluate import evaluate, evaluate_classification
 from dermsim.labels import CODES, LABEL2ID
+from dermsim.learned import refuse_learned
 from dermsim.metrics import (
     FloatArray,
     IntArray,
@@ -79,10 +80,9 @@ def evaluate_checkpoint(
 ) -> Report:
     """Measure a checkpoint on rows it has not learned from.
 
-    Diagnoses that it was trained without are left out: it can give none of them. All are measured
-    together and by sex, age band and site, as far as the rows know them. An encoder that takes
-    facts is measured without them, as any other, and then with those of the
-    rows.
+    Diagnoses that it was trained without are left out everywhere: it can give none of them. All
+    are measured together and by sex, age band and site, as far as the rows know them. An encoder
+    that takes facts is measured without them, as any other, and then with those of the rows.
 
     Args:
         engine: The checkpoint.
@@ -97,8 +97,9 @@ def evaluate_checkpoint(
             them out.
 
     Raises:
-        ValueError: If the split is unknown, or `shift` holds a case of the checkpoint's gallery; if
-            explanations are to be measured without validation, or a photograph has no outline.
+        ValueError: If the split is unknown; if the rows or `shift` hold a case of the checkpoint's
+            gallery or a picture of its lesion; if explanations are to be measured without
+            validation, or a photograph has no outline.
     """
     if split not in ("validation", "test", "all"):
         raise ValueError(f"Unknown split {split!r}; choose validation, test or all.")
@@ -107,10 +108,13 @@ def evaluate_checkpoint(
             "Explanations are measured on the split test or validation: the layer and threshold "
             "of each method are chosen on validation."
         )
+    unknown = set(CODES).difference(engine.class_bank().names)
     if shift is not None:
-        _refuse_known_cases(engine, shift, shift_name)
+        refuse_learned(engine.gallery, shift, name=shift_name)
+        shift = without(shift, unknown)
     rows = dataset if split == "all" else grouped_splits(dataset)[split]
-    rows = without(rows, set(CODES).difference(engine.class_bank().names))
+    rows = without(rows, unknown)
+    refuse_learned(engine.gallery, rows)
     encoding = encode(engine.model, engine.processor, rows["image"])
     probabilities = engine.calibration.probabilities(encoding.logits)
     labels, lesion_ids = np.array(rows["dx"]), list(rows["lesion_id"])
@@ -149,7 +153,7 @@ def evaluate_checkpoint(
     if explanations is not None:
         from dermsim.explanations.examination import with_explanations
 
-        validation = grouped_splits(dataset)["validation"]
+        validation = without(grouped_splits(dataset)["validation"], unknown)
         report = with_explanations(report, engine, rows, validation, explanations)
     return report if shift is None else _with_shift(report, engine, shift, shift_name)
 
@@ -318,15 +322,6 @@ def _with_shift(report: Report, engine: DermSim, rows: Dataset, name: str) -> Re
     counts = np.bincount(labels, minlength=len(CODES)).tolist()
     origin = Shift(dataset=name, class_counts=dict(zip(CODES, counts, strict=True)))
     return replace(report, metrics=report.metrics | found, shift=origin)
-
-
-def _refuse_known_cases(engine: DermSim, rows: Dataset, name: str) -> None:
-    known = {record["image_id"] for record in engine.gallery.records} & set(rows["image_id"])
-    if known:
-        raise ValueError(
-            f"{len(known)} images of {name}, such as {min(map(str, known))}, are cases of the "
-            "checkpoint's gallery: data of another origin must share none with its training."
-        )
 
 
 # -- what it is worth to know the patient ---------------------------------------------------------

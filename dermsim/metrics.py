@@ -81,8 +81,26 @@ def lesion_bootstrap(
     if np.isnan(value):
         raise ValueError("the metric is undefined (NaN) on these rows, so it has no interval.")
     samples = np.array([metric_fn(rows) for rows in _resample(lesion_ids, resamples, seed)])
-    low, high = np.nanpercentile(samples, [2.5, 97.5])
-    return Interval(value, float(low), float(high), len(lesion_ids))
+    return Interval(value, *percentile_bounds(samples), len(lesion_ids))
+
+
+def percentile_bounds(samples: npt.ArrayLike) -> tuple[float, float]:
+    """Return the 2.5 and 97.5 percentiles of a metric over bootstrap resamples.
+
+    Args:
+        samples: ``(R,)``; those on which the metric is undefined (NaN) are left out.
+
+    Raises:
+        ValueError: If it is undefined on all of them.
+    """
+    found = np.asarray(samples, dtype=np.float64)
+    if np.isnan(found).all():
+        raise ValueError(
+            f"the metric is undefined (NaN) on all {found.size} resamples of these rows, so it has "
+            "no interval: more lesions are needed."
+        )
+    low, high = np.nanpercentile(found, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def number_lesions(lesion_ids: Sequence[str | None]) -> IntArray:

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 
 def calibrate_with_facts(
-    model: Encoder, logits: npt.NDArray[np.float32], validation: Dataset
+    model: Encoder,
+    logits: npt.NDArray[np.float32],
+    validation: Dataset,
+    *,
+    alpha: float = 0.1,
 ) -> Calibration | None:
     """Fit the calibration for images that come with facts.
 
@@ -37,6 +41,7 @@ def calibrate_with_facts(
         model: The trained encoder.
         logits: ``(N, 7)`` raw logits of the images of `validation`, without facts.
         validation: Rows of the `load_ham10000` schema; those with no known fact are left out.
+        alpha: As for `Calibration.fit`.
 
     Returns:
         The calibration, or None for an encoder that takes no facts.
@@ -54,7 +59,7 @@ def calibrate_with_facts(
             "calibrate it with."
         )
     informed = logits + weigh_facts(model, facts)
-    return Calibration.fit(informed[rows], np.array(validation["dx"])[rows])
+    return Calibration.fit(informed[rows], np.array(validation["dx"])[rows], alpha=alpha)
 
 
 def read_predictions(

@@ -51,11 +51,13 @@ def recalibrate(engine: DermSim, validation: Dataset) -> tuple[Calibration, Cali
         logits = stack.out_of_fold
     else:
         logits = encode(model, engine.processor, validation["image"]).logits
-    alone = complete(engine.calibration, Calibration.fit(logits, validation["dx"]))
-    informed = calibrate_with_facts(model, logits, validation)
-    if informed is not None and engine.calibration_facts is not None:
-        informed = complete(engine.calibration_facts, informed)
-    return alone, informed
+    kept, kept_facts = engine.calibration, engine.calibration_facts
+    alone = complete(kept, Calibration.fit(logits, validation["dx"], alpha=kept.alpha))
+    if kept_facts is None:
+        return alone, None
+    informed = calibrate_with_facts(model, logits, validation, alpha=kept_facts.alpha)
+    assert informed is not None  # who keeps that calibration takes facts
+    return alone, complete(kept_facts, informed)
 
 
 def complete(kept: Calibration, fitted: Calibration) -> Calibration:
@@ -74,14 +76,15 @@ def complete(kept: Calibration, fitted: Calibration) -> Calibration:
                 f"The checkpoint was not calibrated on these photographs with this encoder: its "
                 f"{name} is {old:.6g}, and theirs {new:.6g}. Name the data that it was trained on."
             )
-    curve = fitted.malignancy_curve
-    if curve is not None:
+    curve = kept.malignancy_curve
+    if curve is None and fitted.malignancy_curve is not None:
         # the decision of the checkpoint stands, even where another processor rounds otherwise
         exact = {
             fitted.operating_points[name].threshold: point.threshold
             for name, point in kept.operating_points.items()
         }
-        curve = replace(curve, thresholds=tuple(exact.get(t, t) for t in curve.thresholds))
+        points = fitted.malignancy_curve.thresholds
+        curve = replace(fitted.malignancy_curve, thresholds=tuple(exact.get(t, t) for t in points))
     return replace(kept, levels=kept.levels or fitted.levels, malignancy_curve=curve)
 
 

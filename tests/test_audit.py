@@ -126,6 +126,21 @@ def test_rows_of_diagnoses_the_encoder_does_not_know_are_counted(engine, dataset
         audit_dataset(engine, dataset)
 
 
+def test_learned_rows_of_a_single_lesion_are_left_out_and_counted(engine, dataset):
+    """Of the learned vascular lesions all but one are gone."""
+    labels, lesions = np.array(dataset["dx"]), np.array(dataset["lesion_id"])
+    vascular = CODES.index("vasc")
+    learned = np.arange(N + 1) < 70
+    own = np.unique(lesions[learned & (labels == vascular)])[:1]
+    kept = np.flatnonzero(~learned | (labels != vascular) | (lesions == own))
+    engine.asked[:] = [dataset["image_id"][row] for row in kept]
+    found = audit_dataset(engine, dataset.select(kept))
+    assert found.unjudged == (lesions[learned] == own).sum() > 0
+    assert found.images == len(kept)
+    assert found.label_errors[0]["image_id"] == dataset["image_id"][WRONG]
+    assert own[0] not in {row["lesion_id"] for row in found.label_errors}
+
+
 def test_an_unknown_split_is_refused(engine, dataset):
     with pytest.raises(ValueError, match="Unknown split 'half'"):
         audit_dataset(engine, dataset, split="half")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -55,6 +56,24 @@ def test_info_scores_clusters_and_lists_what_stands_out(run, checkpoint, engine)
     isolation = engine.atlas.measures["isolation"]
     assert answer["outliers"][0]["image_id"] == engine.atlas.image_ids[int(isolation.argmax())]
     assert len(answer["borderline"]) == 3
+
+
+def test_info_shows_the_rest_where_no_island_is_found(run, capsys, checkpoint, engine, tmp_path):
+    folder, drawn = shutil.copytree(checkpoint, tmp_path / "copy"), engine.atlas
+    blank = np.full(len(drawn), -1)
+    whole = {"cluster": blank, "kmeans": np.zeros_like(blank)}
+    measures = {
+        name: values if name not in whole else whole[name].astype(values.dtype)
+        for name, values in drawn.measures.items()
+    }
+    replace(drawn, measures=measures).save(folder / "atlas.parquet")
+    status, answer, _ = run("atlas", "info", "--model", folder)
+    assert status == 0
+    assert list(answer["clusters"]) == ["k-means"]
+    assert answer["clusters"]["k-means"]["silhouette"] is None
+    assert answer["outliers"]
+    assert cli.main(["atlas", "info", "--model", str(folder)]) == 0
+    assert "no cluster was found by HDBSCAN, on the map" in capsys.readouterr().out
 
 
 def test_info_in_words_and_of_other_cases(capsys, checkpoint):

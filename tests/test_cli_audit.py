@@ -66,12 +66,19 @@ class TestAudit:
         assert len(answer["label_errors"]) == 12 and answer["unknown"] == 34
         assert found["split"] == "test"
 
+    def test_says_how_many_could_not_be_judged(self, run, found, tmp_path, monkeypatch):
+        some = audit.Audit((), (), 1200, 0, unjudged=3)
+        monkeypatch.setattr(audit, "audit_dataset", lambda *_, **__: some)
+        out = run("audit", "--data", "here", "-o", tmp_path / "audit", "--model", "m")[1]
+        assert "1,200 photographs looked at; 3 learned ones not judged for label errors" in out
+
     def test_an_output_that_is_taken_is_refused(self, run, found, tmp_path):
         (tmp_path / "notes.txt").write_text("mine")
         answer = run("audit", "--data", "here", "-o", tmp_path / "notes.txt")
         assert_refused(answer, "notes.txt is a file: name a folder")
         assert found == {}
         assert_refused(run("audit", "--data", "here", "-o", tmp_path), "holds other things")
+        assert found == {}  # before any work
         assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 

@@ -10,6 +10,7 @@ from dermsim import cli, engine
 from dermsim.data.synthetic import synthetic_ham10000
 from dermsim.labels import CODES
 from dermsim.tasks.enroll import ClassBank
+from dermsim.tasks.retrieve import Gallery
 
 COLOURS = {"mel": (60, 30, 30), "nv": (180, 120, 90), "bkl": (90, 90, 40)}
 
@@ -47,6 +48,8 @@ class StubEngine:
             validation_labels=asked,
             fingerprint="stub",
         )
+        case = {"image_id": "learned", "dx": "mel"}
+        self.gallery = Gallery.build(np.ones((1, 2)), [case], fingerprint="stub")
 
     def class_bank(self):
         return self.bank
@@ -196,6 +199,15 @@ class TestBank:
         assert report["before"]["n"] == 12
         _, out, _ = run("bank", "report", taught, "--data", "here", "--split", "all")
         assert "on here, all (n = 12)" in out
+
+    def test_report_on_what_was_learned_is_refused(self, run, stub, taught, monkeypatch):
+        rows = synthetic_ham10000(14, size=(40, 30))
+        melanoma = rows["image_id"][rows["dx"].index(CODES.index("mel"))]
+        case = {"image_id": melanoma, "dx": "mel"}
+        stub.gallery = Gallery.build(np.ones((1, 2)), [case], fingerprint="stub")
+        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: rows)
+        answer = run("bank", "report", taught, "--data", "here", "--split", "all")
+        assert_refused(answer, f"such as {melanoma}, are in the checkpoint's gallery")
 
     def test_report_without_an_old_class_is_refused(self, run, taught, monkeypatch):
         rows = synthetic_ham10000(14, size=(40, 30))

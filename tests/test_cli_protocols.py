@@ -131,6 +131,18 @@ class TestWithoutAModel:
             "cats": [cats / "a.png"]
         }
 
+    @pytest.mark.parametrize("folders", [("a/cats", "b/cats"), ("a/noise",)])
+    def test_two_kinds_of_far_pictures_of_one_name_are_refused(self, run, asked, tmp_path, folders):
+        arguments = []
+        for folder in folders:
+            (tmp_path / folder).mkdir(parents=True)
+            Image.new("RGB", (20, 20)).save(tmp_path / folder / "a.png")
+            arguments += ["--far", tmp_path / folder]
+        status, _, err = run("protocol", "unfamiliar", "m", "--data", "d", *arguments)
+        assert (status, asked) == (2, {})
+        name = folders[0].partition("/")[2]
+        assert f"two kinds of pictures would be called '{name}'" in err
+
     def test_ambiguity_has_two_tables(self, run, asked, tmp_path):
         output = tmp_path / "tables.json"
         command = ("protocol", "ambiguity", "m", "--data", "d", "--output", output)

@@ -13,7 +13,9 @@ from dermsim.card import model_card
 from dermsim.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from dermsim.data.facts import facts_of
 from dermsim.data.masks import Outlines
+from dermsim.data.splits import without
 from dermsim.data.synthetic import synthetic_outlines
+from dermsim.engine import DermSim
 from dermsim.examine import (
     CELLS,
     evaluate_checkpoint,
@@ -275,8 +277,53 @@ def test_shifted_figures_of_a_checkpoint(engine, elsewhere, report):
 def test_data_of_another_origin_share_no_case_with_the_gallery(engine, synthetic, rows):
     known = synthetic["train"][2]["image_id"]
     mixed = synthetic["train"].select([2])
-    with pytest.raises(ValueError, match=f"1 images of Clinic, such as {known}, are cases of the"):
+    words = f"1 images and 1 lesions of Clinic, such as {known}, are in the checkpoint's gallery"
+    with pytest.raises(ValueError, match=words):
         evaluate_checkpoint(engine, rows, split="all", shift=mixed, shift_name="Clinic")
+
+
+@pytest.mark.parametrize("renamed", [False, True], ids=["same image", "same lesion"])
+def test_what_the_checkpoint_has_learned_from_measures_nothing(engine, synthetic, renamed):
+    learned = synthetic["train"].select([2])
+    if renamed:
+        learned = learned.remove_columns("image_id").add_column("image_id", ["new"])
+    rows = concatenate_datasets([synthetic["test"].select([0]), learned])
+    words = f"{1 - renamed} images and 1 lesions, such as .* are in the checkpoint's gallery"
+    with pytest.raises(ValueError, match=words):
+        evaluate_checkpoint(engine, rows, split="all")
+
+
+# --- trained without some diagnoses --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def partial_engine(engine, synthetic):
+    """The tiny encoder with everything around it fitted without moles."""
+    parts = {name: without(synthetic[name], ["nv"]) for name in ("train", "validation")}
+    return DermSim.fit(engine.model, engine.processor, **parts)
+
+
+def test_shift_leaves_out_what_the_checkpoint_was_trained_without(partial_engine, rows, elsewhere):
+    report = evaluate_checkpoint(partial_engine, rows, split="all", shift=elsewhere)
+    kept = np.array(elsewhere["dx"]) != LABEL2ID["nv"]
+    assert report.shift.class_counts["nv"] == 0 < report.shift.class_counts["mel"]
+    assert report.metrics["shift_balanced_accuracy"].n == kept.sum() < len(elsewhere)
+
+
+def test_layers_are_chosen_without_what_the_checkpoint_was_trained_without(
+    partial_engine, synthetic, monkeypatch
+):
+    seen = []
+
+    def with_explanations(report, engine, rows, validation, asked):
+        seen.extend([*rows["dx"], *validation["dx"]])
+        return report
+
+    monkeypatch.setattr("dermsim.explanations.examination.with_explanations", with_explanations)
+    everything = concatenate_datasets(list(synthetic.values()))
+    evaluate_checkpoint(partial_engine, everything, explanations=Asked(Outlines({})))
+    assert LABEL2ID["mel"] in seen
+    assert LABEL2ID["nv"] not in seen
 
 
 # --- facts about the patient ---------------------------------------------------------------------

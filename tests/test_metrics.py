@@ -224,6 +224,14 @@ def test_bootstrap_repeats_itself_and_skips_undefined_resamples():
     assert first.value == first.low == first.high == 1.0
 
 
+def test_bootstrap_refuses_what_is_undefined_on_every_resample():
+    def defined_on_all_rows_alone(rows):
+        return 0.5 if rows.tolist() == list(range(20)) else float("nan")
+
+    with pytest.raises(ValueError, match=r"undefined \(NaN\) on all 50 resamples"):
+        lesion_bootstrap(defined_on_all_rows_alone, [None] * 20, resamples=50)
+
+
 def test_bootstrap_refuses():
     with pytest.raises(ValueError, match="empty set"):
         lesion_bootstrap(lambda i: 0.0, [])

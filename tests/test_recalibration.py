@@ -4,9 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from datasets import concatenate_datasets
 
 from dermsim.cli import main
+from dermsim.data.splits import without
 from dermsim.engine import DermSim
+from dermsim.models.encode import encode
 from dermsim.recalibration import complete, recalibrate
 from dermsim.tasks.classify import Calibration
 
@@ -54,6 +57,39 @@ def test_an_ensemble_is_calibrated_on_logits_that_left_the_lesion_out(
     whole = ensemble.calibration
     ensemble.calibration = replace(whole, malignancy_curve=None)
     assert recalibrate(ensemble, synthetic["validation"])[0] == whole
+
+
+def test_a_share_missed_other_than_usual_is_fitted_as_it_was(engine, synthetic):
+    encoding = encode(engine.model, engine.processor, synthetic["validation"]["image"])
+    whole = Calibration.fit(encoding.logits, synthetic["validation"]["dx"], alpha=0.2)
+    loaded = DermSim.__new__(DermSim)
+    older = replace(whole, malignancy_curve=None)
+    loaded.__dict__ |= {**engine.__dict__, "calibration": older}
+    assert recalibrate(loaded, synthetic["validation"])[0] == whole
+
+
+def test_a_curve_that_is_kept_stays(engine):
+    fitted = engine.calibration
+    curve = fitted.malignancy_curve
+    chosen = {point.threshold for point in fitted.operating_points.values()}
+    points = (t if t in chosen else t * (1 - 1e-9) for t in curve.thresholds)
+    shifted = replace(curve, thresholds=tuple(points))
+    kept = replace(fitted, malignancy_curve=shifted)
+    assert complete(kept, fitted).malignancy_curve == shifted != curve
+
+
+def test_the_command_knows_what_a_checkpoint_was_trained_without(
+    engine, synthetic, tmp_path, monkeypatch
+):
+    parts = {name: without(synthetic[name], ["nv"]) for name in ("train", "validation")}
+    fitted = DermSim.fit(engine.model, engine.processor, **parts)
+    fitted.save_pretrained(tmp_path / "partial")
+    path = tmp_path / "partial" / "calibration.json"
+    whole = strip(path, "malignancy_curve", "levels")
+    everything = concatenate_datasets(list(synthetic.values()))
+    monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: everything)
+    assert main(["calibrate", str(tmp_path / "partial"), "--data", "synthetic"]) == 0
+    assert json.loads(path.read_text()) == whole
 
 
 def test_other_photographs_are_refused(engine, synthetic):

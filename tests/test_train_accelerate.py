@@ -134,6 +134,48 @@ def test_a_batch_that_cannot_be_filled_is_an_error(tmp_path):
         train_accelerate.main(config)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"loss": PRESETS["simclr"].loss, "leave_out": ("df",)},
+            "no training image of df, and a classifier that is fitted after training",
+        ),
+        ({"leave_out": ("akiec", "bcc", "mel")}, "needs both benign and malignant images"),
+    ],
+)
+def test_what_cannot_become_a_checkpoint_is_refused_at_once(tmp_path, changes, words):
+    with pytest.raises(ValueError, match=words):
+        train_accelerate.main(replace(SMALL, output=tmp_path, **changes))
+    assert not StateFolder(tmp_path / "state").complete()
+
+
+def test_processes_wait_for_the_one_that_evaluates(tmp_path, monkeypatch):
+    def accelerator(*, kwargs_handlers, **options):
+        hours = [h.timeout.total_seconds() / 3600 for h in kwargs_handlers if hasattr(h, "timeout")]
+        raise InterruptedError(f"{hours}")
+
+    monkeypatch.setattr(train_accelerate, "Accelerator", accelerator)
+    with pytest.raises(InterruptedError, match=r"\[12.0\]"):
+        train_accelerate.main(replace(SMALL, output=tmp_path))
+
+
+def test_a_distilled_classifier_is_kept(run, tmp_path, monkeypatch):
+    def fit_classifier(*_):
+        raise AssertionError("the classifier that was distilled is lost")
+
+    monkeypatch.setattr(train_accelerate, "fit_classifier", fit_classifier)
+    config = replace(
+        SMALL,
+        output=tmp_path,
+        teacher=(str(run / "checkpoint"),),
+        loss=PRESETS["simclr"].loss,
+        optim=replace(SMALL.optim, epochs=1),
+    )
+    assert config.loss.cross_entropy_weight == 0 < config.loss.distillation_weight
+    assert train_accelerate.main(config).is_dir()
+
+
 def test_pretrained_weights_without_network_say_what_to_do(tmp_path):
     config = replace(SMALL, output=tmp_path, encoder=EncoderConfig(pretrained=True))
     with pytest.raises(ConnectionError, match="could not be fetched from the Hub"):

@@ -11,13 +11,44 @@ import torch
 
 from dermsim.data.facts import FACTS_DIM, FACTS_SLICES, encode_facts, facts_of
 from dermsim.data.pixels import channel_statistics, decode_pixels
-from dermsim.labels import CODES
+from dermsim.labels import CODES, diagnosis
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 UNLABELLED = len(CODES)
 """The label of pictures whose diagnosis is not used."""
+
+
+def check_diagnoses(train: Dataset, validation: Dataset, *, every: bool) -> None:
+    """Refuse, before anything is learned, rows around which no checkpoint could be built.
+
+    Args:
+        train: Rows with ``dx``.
+        validation: Rows with ``dx``.
+        every: Whether every diagnosis must be in training, as `fit_classifier` needs it.
+
+    Raises:
+        ValueError: If a diagnosis is missing that must be there, or validation is all benign or all
+            malignant.
+    """
+    learned, held_out = ({CODES[dx] for dx in rows["dx"]} for rows in (train, validation))
+    if every and (missing := [code for code in CODES if code not in learned]):
+        raise ValueError(
+            f"There is no training image of {missing[0]}, and a classifier that is fitted after "
+            "training needs every diagnosis: set loss.cross-entropy-weight above 0, name a teacher "
+            "or leave none out."
+        )
+    if missing := [code for code in CODES if code in learned - held_out]:
+        raise ValueError(
+            f"There is no validation image of {missing[0]} to calibrate it with: use more lesions, "
+            f"or train without it (--leave-out {missing[0]})."
+        )
+    if len({diagnosis(code).malignant for code in held_out}) < 2:
+        raise ValueError(
+            "Validation needs both benign and malignant images to fit operating points, and has "
+            f"{', '.join(sorted(held_out))} alone: use more lesions or leave out fewer diagnoses."
+        )
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,13 @@
 """Do prediction sets keep their promise for every diagnosis, and what warns of a wrong answer?
 
 Two tables. Coverage: of each diagnosis, the share of held-out photographs whose set holds it, at
-every coverage the checkpoint was calibrated for, beside the band in which a set that keeps its
-promise falls 95 times in 100. Warning: how well the entropy of the probabilities, the disagreement
-of similar cases and the strangeness of the picture tell the wrong answers from the right ones.
+every coverage the checkpoint was calibrated for, beside a binomial band: where that share falls 95
+times in 100 if each photograph's chance is exactly the nominal one. The share of a valid conformal
+set falls outside more often: its threshold rests on the validation images of the diagnosis, and
+where these are few its own chance lies well off the nominal one, so that the share follows a
+Beta-binomial law (Vovk, 2012, https://arxiv.org/abs/1209.2673). One outside proves no broken
+promise. Warning: how well the entropy of the probabilities, the disagreement of similar cases and
+the strangeness of the picture tell the wrong answers from the right ones.
 """
 
 from __future__ import annotations

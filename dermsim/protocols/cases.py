@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from dermsim.data.splits import grouped_splits
 from dermsim.labels import CODES
+from dermsim.learned import refuse_learned
 from dermsim.models.encode import Encoding, encode
 
 if TYPE_CHECKING:
@@ -118,19 +119,7 @@ def encode_cases(engine: DermSim, rows: Dataset, *, purpose: str, learned: bool 
         ValueError: If an image or its lesion is there and may not be.
     """
     if not learned:
-        _refuse_learned(engine, rows)
+        refuse_learned(engine.gallery, rows)
     pictures = tqdm(rows["image"], total=len(rows), desc=purpose, unit="picture", disable=None)
     encoding = encode(engine.model, engine.processor, pictures)
     return Cases(encoding, np.array(rows["dx"]), list(rows["lesion_id"]))
-
-
-def _refuse_learned(engine: DermSim, rows: Dataset) -> None:
-    records = engine.gallery.records
-    images = {record["image_id"] for record in records}.intersection(rows["image_id"])
-    lesions = {record["lesion_id"] for record in records}.intersection(rows["lesion_id"]) - {None}
-    if images or lesions:
-        example = min(map(str, images or lesions))
-        raise ValueError(
-            f"{len(images)} images and {len(lesions)} lesions, such as {example}, are in the "
-            "checkpoint's gallery: figures must be of what it has not learned from."
-        )

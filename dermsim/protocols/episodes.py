@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.metrics import FloatArray, IntArray, Interval
+from dermsim.metrics import FloatArray, IntArray, Interval, percentile_bounds
 from dermsim.vectors import check_labels
 
 QUERIES = 15
@@ -154,22 +154,32 @@ class Answers:
         rng = np.random.default_rng(seed)
         even = np.full(len(names), 1 / len(names))
         draws = rng.multinomial(len(names), even, size=resamples).astype(np.float64)
-        low, high = np.percentile([figure(drawn[places]) for drawn in draws], [2.5, 97.5])
+        bounds = percentile_bounds([figure(drawn[places]) for drawn in draws])
         value = figure(np.ones(self.lesions.shape))
-        return Interval(value, float(low), float(high), len(names))
+        return Interval(value, *bounds, len(names))
 
 
 def _accuracy(right: FloatArray, weights: FloatArray) -> float:
-    """Mean over episodes of the mean over classes of the weighted share of right answers."""
+    """Mean over episodes of the mean over classes of the weighted share of right answers.
+
+    NaN where every episode has lost a class.
+    """
     total = weights.sum(axis=2)
     kept = (total > 0).all(axis=1)
+    if not kept.any():
+        return float("nan")
     share = (right * weights).sum(axis=2)[kept] / total[kept]
     return float(share.mean())
 
 
 def _auc(wins: FloatArray, weights: FloatArray) -> float:
-    """Mean over episodes of the weighted share of pairs that are ordered rightly."""
+    """Mean over episodes of the weighted share of pairs that are ordered rightly.
+
+    NaN where every episode has lost a class.
+    """
     total = weights.sum(axis=2).prod(axis=1)
     kept = total > 0
+    if not kept.any():
+        return float("nan")
     won = np.einsum("eij,ei,ej->e", wins[kept], weights[kept, 0], weights[kept, 1])
     return float((won / total[kept]).mean())

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 NOISE = 200
 """Pictures of noise, half of them fine and half coarse."""
 
+DRAWN = "noise"
+"""What those are called."""
+
 MEAN = "mean of the held-out"
 
 
@@ -193,7 +196,7 @@ def _others(
     if shift is not None:
         rows = select(shift, known_classes(engine))
         found.append(asker.ask(f"{shift_name}, shift", encode_cases(engine, rows, purpose="shift")))
-    for name, pictures in {**far, "noise": draw_noise(NOISE, seed=seed)}.items():
+    for name, pictures in {**far, DRAWN: draw_noise(NOISE, seed=seed)}.items():
         encoding = encode(engine.model, engine.processor, pictures)
         rows_of = len(encoding.logits)
         cases = Cases(encoding, np.zeros(rows_of, dtype=np.int64), [None] * rows_of)

@@ -6,8 +6,15 @@ import torch
 
 from dermsim.data.facts import FACTS_DIM, FACTS_SLICES, encode_facts, facts_of
 from dermsim.data.pixels import channel_statistics, decode_pixels
+from dermsim.data.splits import without
 from dermsim.data.synthetic import synthetic_ham10000
-from dermsim.data.training_set import UNLABELLED, TrainingSet, draw_shown_facts
+from dermsim.data.training_set import (
+    UNLABELLED,
+    TrainingSet,
+    check_diagnoses,
+    draw_shown_facts,
+)
+from dermsim.labels import MALIGNANT
 
 CPU = torch.device("cpu")
 
@@ -20,6 +27,21 @@ def rows():
 @pytest.fixture(scope="module")
 def more():
     return synthetic_ham10000(14, seed=1)
+
+
+def test_diagnoses_are_checked_before_anything_is_learned(rows):
+    check_diagnoses(rows, rows, every=True)
+    some = without(rows, ["df"])
+    check_diagnoses(some, rows, every=False)
+    with pytest.raises(ValueError, match="no validation image of df to calibrate it with"):
+        check_diagnoses(rows, some, every=False)
+    with pytest.raises(
+        ValueError, match="no training image of df, and a classifier that is fitted"
+    ):
+        check_diagnoses(some, some, every=True)
+    benign = without(rows, MALIGNANT)
+    with pytest.raises(ValueError, match=r"benign and malignant .* has bkl, df, nv, vasc alone"):
+        check_diagnoses(benign, benign, every=False)
 
 
 def test_labelled_photographs_come_as_they_are(rows):

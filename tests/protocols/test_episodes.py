@@ -124,6 +124,14 @@ def test_a_resample_weighs_lesions_as_drawing_them_again_would():
     assert (interval.low, interval.high) == pytest.approx((low, high))
 
 
+def test_resamples_that_lose_a_class_are_left_out():
+    """Of one episode with one lesion of each class, every other resample draws but one of them."""
+    sure = Answers(np.array([[[-1.0], [1.0]]]), np.array([[[0], [1]]]))
+    for figure in (sure.accuracy, sure.auc):
+        interval = figure(resamples=50)
+        assert (interval.value, interval.low, interval.high) == (1, 1, 1)
+
+
 def test_more_episodes_of_the_same_lesions_do_not_make_it_surer():
     few, many = answers(episodes=40), answers(episodes=640)
     assert many.episode_error() < 0.3 * few.episode_error()

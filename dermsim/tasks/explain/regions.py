@@ -49,19 +49,20 @@ def embed_regions(
     Raises:
         ValueError: If the model is in training mode, a shape is wrong, or a region is empty.
     """
-    images = torch.as_tensor(pixel_values)
+    view: Any = model
+    images = torch.as_tensor(pixel_values).to(next(view.parameters()).device)
     check_input(model, images)
     expected = (len(images), *images.shape[2:])
     if tuple(regions.shape) != expected:
         raise ValueError(f"expected regions {expected}, got {tuple(regions.shape)}")
-    weights = torch.as_tensor(regions).to(images.device, torch.float32)
+    weights = torch.as_tensor(regions).to(torch.float32)
     if not ((weights >= 0) & (weights <= 1)).all():
         raise ValueError("regions must hold weights in [0, 1]")
     if (empty := (weights.sum(dim=(1, 2)) == 0)).any():
         raise ValueError(
             f"the region of image {int(empty.nonzero()[0])} holds no pixel that the encoder sees"
         )
-    view: Any = model
+    weights = weights.to(images.device)
     if any(reads_class_token(getattr(m, "backbone", None)) for m in members(model)):
         view = shadow(model)
         for member in members(view):

@@ -206,12 +206,16 @@ class CaseTable(Sequence[dict[str, object]]):
         """Number the values of one of the `REPEATING` columns.
 
         Returns:
-            The different values, and for each case ``(N,)`` the place of its own among them; -1
-            where it is not known.
+            The different values that a case has, and for each case ``(N,)`` the place of its own
+            among them; -1 where it is not known.
         """
         encoded = self._column(column).combine_chunks()
-        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        return tuple(encoded.dictionary.to_pylist()), codes.astype(np.int64)
+        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        names = encoded.dictionary.to_pylist()
+        # Arrow's dictionary keeps the values of cases that were removed
+        used = np.bincount(codes[codes >= 0], minlength=len(names)) > 0
+        places = np.append(np.cumsum(used) - 1, -1)  # -1 finds the last
+        return tuple(name for name, some in zip(names, used, strict=True) if some), places[codes]
 
     def matching(self, where: Mapping[str, object] | None) -> npt.NDArray[np.int64] | None:
         """Return the rows whose facts match, in order; None, for all, when nothing is asked.

@@ -185,14 +185,17 @@ class Gallery:
             exclude_lesion_ids: As for `search`.
 
         Returns:
-            For each query the probability of every diagnosis in the gallery, summing to 1.
+            For each query the probability of every diagnosis in the gallery, summing to 1. Beside
+            the neighbours count the diagnoses of all cases that match; of all cases if none does.
 
         Raises:
             ValueError: As `search`.
         """
         found = self.nearest(queries, k, where=where, exclude_lesion_ids=exclude_lesion_ids)
         names, labels = self.records.codes("dx")
-        counts = np.bincount(labels, minlength=len(names))
+        matching = self.records.matching(where)
+        voters = labels if matching is None or len(matching) == 0 else labels[matching]
+        counts = np.bincount(voters, minlength=len(names))
         answers = []
         for similarity, rows in found:
             shares = vote_shares(similarity[None], labels[rows][None], counts)[0]

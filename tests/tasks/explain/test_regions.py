@@ -1,5 +1,8 @@
 """The embedding of a part of an image."""
 
+import copy
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +48,18 @@ def test_rows_are_unit_and_differ_by_region(any_model, pixels):
     np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1, atol=1e-5)
     assert np.abs(one - other).max() > 1e-4
     assert one.dtype == np.float32
+
+
+def test_images_and_regions_go_where_the_model_is(model):
+    away, asked = copy.deepcopy(model).to("meta"), []
+
+    def decode(features):  # nothing comes back from that device
+        asked.append(features.device.type)
+        return SimpleNamespace(embeddings=torch.ones(len(features), 2))
+
+    away.encode, away.decode = torch.clone, decode
+    embed_regions(away, np.zeros((3, 3, SIDE, SIDE), dtype=np.float32), whole(3))
+    assert asked == ["meta"]
 
 
 def test_a_batch_is_its_images(any_model, pixels):

@@ -35,6 +35,14 @@ def test_codes_number_the_values(table, make_records):
     assert spelled == [record["sex"] for record in make_records(60)]
 
 
+def test_codes_forget_values_whose_last_case_is_gone(table):
+    names, codes = table.codes("dx")
+    kept = table.take(np.flatnonzero(codes != 1))
+    found, places = kept.codes("dx")
+    assert found == (names[0], *names[2:])
+    assert [found[place] for place in places] == kept.values("dx")
+
+
 def test_rows_of_finds_every_bearer(table):
     one, several, none, unknown = table.rows_of(
         "lesion_id", [{"HAM_3"}, {"HAM_9", "HAM_1"}, (), {"HAM_777"}]

@@ -245,8 +245,14 @@ def test_the_vote_heeds_filters_and_knows_nothing_without_neighbours(gallery, qu
     [vote] = gallery.vote(queries[:1], 5, where={"dx": ["mel", "nv"]})
     blank = np.bincount(np.arange(300) % 7) / 300
     share = dict(zip(CODES, blank, strict=True))  # of the one vote that is not a neighbour's
-    assert vote["mel"] / share["mel"] > vote["bkl"] / share["bkl"]
-    assert vote["bkl"] / share["bkl"] == pytest.approx(vote["df"] / share["df"])
+    found = gallery.search(queries[:1], 5, where={"dx": ["mel", "nv"]})[0]
+    strengths = {"mel": 0.0, "nv": 0.0}
+    for neighbor in found:
+        strengths[neighbor.dx] += np.exp((neighbor.similarity - found[0].similarity) / 0.07)
+    total = 1 + sum(strengths.values())
+    matching = share["mel"] + share["nv"]
+    expected = {code: (share[code] / matching + s) / total for code, s in strengths.items()}
+    assert vote == pytest.approx({**dict.fromkeys(CODES, 0.0), **expected})
     [blank] = gallery.vote(queries[:1], where={"sex": "other"})
     assert blank["akiec"] == pytest.approx(43 / 300)
 

@@ -4,7 +4,7 @@ glibc's allocator gives every thread heaps of its own, and keeps in them what wa
 up to 32 MiB, once a block so large was freed. Each of the server's threads runs the encoder now and
 then, so each heap comes to hold the encoder's activations, and one small block that is still in use
 keeps all below it. `release_early` bounds both (mallopt(3)): half the memory after a minute of 64
-visitors, for a tenth of the answers per second; see `benchmarks/README.md`.
+visitors, for a tenth to a fifth of the answers per second; see `benchmarks/README.md`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,10 @@
 """Send hostile pictures and malformed requests to a tiny checkpoint, and print what came of it."""
 
 import argparse
-import os
 import sys
 import time
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from dermsim.serve.page import prepare
 
 
 def tiny_engine():
@@ -35,6 +33,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", help="checkpoint folder to ask in place of the tiny one")
     options = parser.parse_args()
+    prepare()  # memory is watched, so it is kept as a server keeps it
     from dermsim.engine import DermSim
     from fuzz.running import send_pictures, send_requests
 

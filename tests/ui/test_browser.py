@@ -119,7 +119,7 @@ def test_a_likeness_is_shown_for_a_chosen_case_and_goes_with_its_picture(visit, 
     page.locator("#alike img").wait_for(state="detached")
 
 
-def test_a_class_of_ones_own_can_be_explained(visit, five):
+def test_a_class_of_ones_own_can_be_explained_until_it_is_removed(visit, five):
     page = visit()
     classified(page, five[0])
     tab(page, "Enrol a class")
@@ -132,19 +132,6 @@ def test_a_class_of_ones_own_can_be_explained(visit, five):
     chosen(page, "#target", "clover (yours)")
     page.locator("#evidence-words").get_by_text("clover").wait_for()
 
-
-def test_a_class_that_is_removed_is_explained_no_longer(visit, five):
-    page = visit()
-    classified(page, five[0])
-    tab(page, "Enrol a class")
-    page.locator("#class-name textarea, #class-name input").fill("clover")
-    page.locator("#class-pictures input[type=file]").set_input_files(five[:2])
-    page.locator("#class-pictures img").nth(1).wait_for()
-    page.locator("#enrol").click()
-    page.locator("#bank li", has_text="clover").wait_for()
-    tab(page, "Explain")
-    chosen(page, "#target", "clover (yours)")
-    page.locator("#evidence-words").get_by_text("clover").wait_for()
     tab(page, "Enrol a class")
     page.locator("#remove input").click()
     page.get_by_role("option", name="clover").click()

@@ -231,6 +231,8 @@ def test_a_report_is_written_with_the_chosen_line(page, engine):
 def test_a_picture_from_the_camera_is_a_case_like_any_other(page):
     page.locator("#picture").get_by_label("Capture from camera").click()
     page.locator("#picture").get_by_text("Click to Access Webcam").click()
+    # Gradio's button does nothing until the camera has shown something.
+    page.wait_for_function("document.querySelector('#picture video')?.videoWidth > 0")
     page.locator("#picture").get_by_label("capture photo").click()
     page.locator("#summary .ds-summary").wait_for()
     page.locator("#verdict .ds-verdict").wait_for()

@@ -32,8 +32,8 @@ class AtlasCommand(ModelCommand):
     data: str | None = None
     """Cases to map in place of the checkpoint's own: a Hub id, a folder in any known layout, or
     "synthetic"."""
-    split: Literal["train", "validation", "test", "all"] = "validation"
-    """Whose lesions of the data."""
+    split: Literal["train", "validation", "test", "all"] | None = None
+    """Whose lesions of the data: those of validation unless another is named."""
 
     def atlas(self, engine: DermSim) -> Atlas:
         """Join the checkpoint's map to its gallery, or embed and map the data."""
@@ -42,8 +42,10 @@ class AtlasCommand(ModelCommand):
         from dermsim.tasks.retrieve import Gallery
 
         if self.data is None:
+            if self.split is not None:
+                raise ValueError("--split chooses lesions of other cases: name them with --data")
             return Atlas.of(engine.atlas, engine.gallery)
-        rows, cases = _embed(engine, self.data, self.split)
+        rows, cases = _embed(engine, self.data, self.split or "validation")
         from dermsim.mapping import draw_map
 
         drawn = draw_map(cases, rows, calibration=engine.calibration, detector=engine.detector)

@@ -134,8 +134,8 @@ class GalleryAdd(ModelCommand):
     """The gallery."""
     data: str | None = None
     """Data set whose cases to embed and add, as for `build`."""
-    split: Literal["train", "all"] = "all"
-    """Every photograph of the data set, or only the training lesions."""
+    split: Literal["train", "all"] | None = None
+    """Of the data set, only the training lesions; every photograph unless that is asked for."""
     other: Path | None = None
     """Gallery of the same encoder whose cases to add."""
 
@@ -145,6 +145,8 @@ class GalleryAdd(ModelCommand):
 
         if (self.data is None) == (self.other is None):
             raise ValueError("name what to add: either --data SOURCE or --other GALLERY")
+        if self.other is not None and self.split is not None:
+            raise ValueError("--split chooses lesions of --data; a gallery is added whole")
         gallery = Gallery.load(self.folder, mapped=True)
         more = Gallery.load(self.other, mapped=True) if self.other else self._embedded(gallery)
         grown = gallery.join(more)
@@ -162,7 +164,7 @@ class GalleryAdd(ModelCommand):
                 f"{engine.fingerprint!r}; name the gallery's own with --model"
             )
         assert self.data is not None
-        return embed_cases(engine, self.data, split=self.split)
+        return embed_cases(engine, self.data, split=self.split or "all")
 
 
 @gallery_app.command(name="remove")

@@ -114,6 +114,7 @@ def test_draw_replaces_the_map_of_a_folder(run, checkpoint, engine, source, tmp_
     ("arguments", "sentence"),
     [
         (["info", "--count", "0"], "--count must be at least 1, got 0"),
+        (["info", "--split", "test"], "name them with --data"),
         (["export", "-o", "FOLDER"], "is a folder: name the file to write"),
         (["export", "-o", "OUT", "--pictures", "OTHER"], "of the pictures, such as"),
     ],

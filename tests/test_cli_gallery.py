@@ -133,6 +133,7 @@ def test_an_index_is_made_and_described(run, capsys, tmp_path):
         (("add", "{folder}"), "either --data SOURCE or --other GALLERY"),
         (("add", "{folder}", "--data", "x", "--other", "y"), "either --data SOURCE or --other"),
         (("add", "{folder}", "--other", "{tmp}/none"), "there is no file"),
+        (("add", "{folder}", "--other", "x", "--split", "train"), "a gallery is added whole"),
         (("remove", "{folder}"), "no case to remove was named"),
         (("remove", "{folder}", "--image", "ISIC_7"), "no case whose image_id is 'ISIC_7'"),
         (("remove", "{tmp}/none", "--image", "ISIC_7"), "there is no file"),

@@ -34,7 +34,6 @@ from dermsim.explanations.removal import (
 from dermsim.explanations.settings import Asked, Settings, Sizes, baselines, choose
 from dermsim.explanations.subject import Images, Maps, Photographs, Subject
 from dermsim.labels import CODES
-from dermsim.methods import METHODS
 from dermsim.metrics import DECIMALS, FloatArray, IntArray
 from dermsim.models.untrained import untrained
 from dermsim.tasks.explain import Plan
@@ -149,7 +148,7 @@ class _Examination:
         """Compare maps with outlines; those of slow methods come later."""
         for rows in _chunks(self._cheap(sizes), 8 * CHUNK, "where maps lie"):
             pixels, labels = self._asked(rows)
-            self._locate(rows, self._draw(pixels, labels))
+            self._locate(rows, self._draw(pixels, labels, self._settings.of(slow=False)))
         self._ledger.write_gain("energy", "energy_gain", over=GAUSSIAN)
 
     def remove_and_compare(self, sizes: Sizes) -> None:
@@ -157,12 +156,12 @@ class _Examination:
         slow = [plan.name for plan in self._settings.of(slow=True)]
         for rows in _chunks(self._photographs.sample(sizes.removal), CHUNK, "what maps matter"):
             pixels, labels = self._asked(rows)
-            maps = self._draw(pixels, labels)
+            maps = self._draw(pixels, labels, self._settings.of(slow=False))
             self._probe(rows, pixels, labels, maps, list(maps))
         for rows in _chunks(self._photographs.sample(sizes.slow), CHUNK, "slow methods"):
             if slow:
                 pixels, labels = self._asked(rows)
-                maps = self._draw(pixels, labels, slow=True)
+                maps = self._draw(pixels, labels, self._settings.plans)
                 self._locate(rows, {name: maps[name] for name in slow})
                 self._probe(rows, pixels, labels, maps, slow)
         self._ledger.write_gain("energy", "energy_gain", over=GAUSSIAN)
@@ -221,9 +220,8 @@ class _Examination:
         pixels = self._photographs.pixels(rows)
         return pixels, self._subject.probabilities(pixels).argmax(axis=1)
 
-    def _draw(self, pixels: Images, labels: IntArray, *, slow: bool = False) -> Maps:
-        """Make all maps but those of slow methods, or those as well."""
-        plans = self._settings.of(slow=False) + (self._settings.of(slow=True) if slow else [])
+    def _draw(self, pixels: Images, labels: IntArray, plans: Sequence[Plan]) -> Maps:
+        """Make maps as planned, and those that they are held against."""
         maps = self._subject.maps(pixels, labels, plans)
         return maps | baselines(self._blank, pixels, labels, self._settings.spread)
 
@@ -253,11 +251,10 @@ class _Examination:
         plans = [plan for plan in self._settings.plans if plan.name in names]
         for name, found in self._blank.maps(pixels, labels, plans).items():
             self._ledger.write(name, "sanity", rows, correlation(maps[name], found))
-        slow = any(METHODS[plan.method].is_slow for plan in plans)
         steady = {name: np.zeros(len(rows)) for name in names}
         for turn in TURNS:
             turned = np.ascontiguousarray(turn.there(pixels), dtype=np.float32)
-            seen = self._draw(turned, labels, slow=slow)
+            seen = self._draw(turned, labels, plans)
             for name in names:
                 steady[name] += correlation(maps[name], turn.back(seen[name])) / len(TURNS)
         for name, values in steady.items():

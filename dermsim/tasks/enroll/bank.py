@@ -299,9 +299,13 @@ class ClassBank:
         )
 
     def with_shots(self, name: str, shots: Vectors) -> ClassBank:
-        """Return a bank in which a new class is known by other pictures, comparable rows."""
+        """Return a bank in which a new class is known by other pictures, comparable rows.
+
+        Its head stays what it is, also where fewer pictures would choose another.
+        """
         enrolled = tuple(
-            replace(new, shots=shots.copy()) if new.name == name else new for new in self.enrolled
+            replace(new, shots=shots.copy(), head=self.kinds[name]) if new.name == name else new
+            for new in self.enrolled
         )
         return replace(self, enrolled=enrolled)
 

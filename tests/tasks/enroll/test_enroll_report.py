@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dermsim.tasks.enroll import ClassBank, before_and_after
+from dermsim.tasks.enroll.heads import LOGISTIC_FROM
 
 OLD = ("akiec", "bcc", "mel", "nv")
 
@@ -55,6 +56,13 @@ def test_new_classes_are_asked_about_pictures_they_were_not_shown(world, bank):
     assert apart.recognised > 0.8
     assert noise.recognised < 0.5  # each lies in a direction of its own
     assert single.recognised is None
+
+
+def test_what_is_asked_has_the_head_that_is_reported(world, bank):
+    taught = bank.enroll("apart", world.draw(5, LOGISTIC_FROM))
+    assert taught.kinds == {"apart": "logistic"}
+    fewer = taught.with_shots("apart", taught.enrolled[0].shots[:-4])
+    assert (len(fewer.enrolled[0].shots), fewer.kinds) == (LOGISTIC_FROM - 4, taught.kinds)
 
 
 def test_lesions_are_resampled_whole(world, taught):

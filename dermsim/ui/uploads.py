@@ -13,8 +13,8 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 AGE = 48.0
@@ -22,6 +22,9 @@ AGE = 48.0
 
 PERIOD = 5.0
 """Seconds between two looks at the folder. With `AGE` that is less than a minute."""
+
+WAIT = 600.0
+"""Seconds for which files are spared at most while the work on them waits for its turn."""
 
 ROOM = 2**31
 """Bytes of all uploads on disk at the same time."""
@@ -71,6 +74,7 @@ class UploadFolder:
         self.kept: set[Path] = set()
         self._occupied = 0
         self._underway: dict[object, float] = {}
+        self._awaited: dict[Path, float] = {}
         self._lock = threading.Lock()
         self._owner = os.getpid()
         weakref.finalize(self, _remove, self.path, self._owner)
@@ -92,6 +96,10 @@ class UploadFolder:
         now, left = time.time(), 0
         with self._lock:
             begun = min(self._underway.values(), default=now)
+            self._awaited = {path: end for path, end in self._awaited.items() if end > now}
+            for path in self._awaited:
+                with suppress(FileNotFoundError):
+                    os.utime(path)  # Gradio deletes by age as well
         for file in self._files() - self.kept:
             try:
                 found = file.lstat()
@@ -132,6 +140,24 @@ class UploadFolder:
         finally:
             with self._lock:
                 del self._underway[upload]
+
+    def spare(self, paths: Iterable[str | Path], *, seconds: float = WAIT) -> None:
+        """Keep files that wait for their turn as if they had just come.
+
+        Args:
+            paths: Files of this folder; others are left alone.
+            seconds: How long at most, should their turn never come.
+        """
+        files = [Path(path).resolve() for path in paths]
+        own = [file for file in files if file.is_relative_to(self.path) and file.is_file()]
+        with self._lock:
+            self._awaited.update(dict.fromkeys(own, time.time() + seconds))
+
+    def spare_no_more(self, paths: Iterable[str | Path]) -> None:
+        """Let files age: their turn has come."""
+        with self._lock:
+            for path in paths:
+                self._awaited.pop(Path(path).resolve(), None)
 
     def _files(self) -> set[Path]:
         return {Path(root, name) for root, _, names in os.walk(self.path) for name in names}

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import threading
+import time
 import zipfile
 from io import BytesIO
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ from dermsim.ui import batching
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine
 from dermsim.ui.explore_page import explore_html
+from dermsim.ui.tabs.batch import RUNS
+from dermsim.ui.uploads import upload_folder
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +194,37 @@ def test_a_stop_keeps_what_was_found(batch, archive, engine, monkeypatch, tmp_pa
     assert len(saved(batch, tmp_path)) == 4
     assert "Stopped" in batch.locator("#batch-told").inner_text()
     assert len(asked) == 3  # nothing is asked after the stop
+
+
+def test_a_batch_that_waits_for_others_keeps_its_files(
+    batch, client, archive, engine, monkeypatch, tmp_path
+):
+    turns, go_on = threading.Semaphore(0), threading.Event()
+    ask = type(engine).predict_and_vote
+
+    def waiting(self, images, **options):
+        turns.release()
+        assert go_on.wait(60)
+        return ask(self, images, **options)
+
+    monkeypatch.setattr(type(engine), "predict_and_vote", waiting)
+    others = [
+        client.submit([handle_file(archive)], "balanced", api_name="/batch")
+        for _ in range(RUNS["concurrency_limit"])
+    ]
+    try:
+        for _ in others:
+            assert turns.acquire(timeout=30)
+        hand_over(batch, archive)
+        batch.locator("#batch-stop").wait_for()
+        time.sleep(1.1)
+        upload_folder().sweep(age=1)
+    finally:
+        go_on.set()
+    batch.locator("#batch-told").get_by_text("Done: 8 of 8 pictures.").wait_for()
+    assert sum(bool(row["error"]) for row in saved(batch, tmp_path)) == 1  # the letter
+    for other in others:
+        other.result(timeout=30)
 
 
 def test_too_many_are_a_sentence_and_the_button_goes(batch, archive, monkeypatch):

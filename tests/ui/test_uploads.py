@@ -57,6 +57,33 @@ def test_what_is_coming_stays_until_the_last_part_has_come(folder):
     assert not part.exists()
 
 
+def test_what_waits_for_its_turn_stays_until_it_has_come(folder, tmp_path):
+    waiting, other = write(folder, "abc/lesion.png"), write(folder, "def/lesion.png")
+    outside = tmp_path / "mine.png"
+    outside.touch()
+    for path in (waiting, other, outside):
+        os.utime(path, (1, 1))
+    folder.spare([waiting, folder.path / "gone.png", outside, folder.path / "../../mine.png"])
+    folder.sweep(age=0.01)
+    assert waiting.stat().st_mtime > time.time() - 10  # young again, for Gradio too
+    assert other.stat().st_mtime == outside.stat().st_mtime == 1
+    time.sleep(0.02)
+    folder.sweep(age=0.01)
+    assert waiting.exists() and not other.exists()
+    folder.spare_no_more([waiting, folder.path / "never.png"])
+    time.sleep(0.02)
+    folder.sweep(age=0.01)
+    assert not waiting.exists()
+
+
+def test_nothing_waits_forever(folder):
+    waiting = write(folder, "abc/lesion.png")
+    folder.spare([waiting], seconds=-1)
+    time.sleep(0.02)
+    folder.sweep(age=0.01)
+    assert not waiting.exists()
+
+
 def test_it_is_full_until_it_is_swept(folder):
     assert folder.admit(60)
     assert not folder.admit(41)

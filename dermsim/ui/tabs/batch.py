@@ -15,6 +15,7 @@ from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import INLINE
 from dermsim.ui.tabs.page import drawn as spoken
 from dermsim.ui.tabs.wiring import QUIET, add_endpoint, sentences
+from dermsim.ui.uploads import upload_folder
 
 RUNS: dict[str, Any] = {
     "concurrency_id": "batch",
@@ -100,6 +101,7 @@ def batch_tab(page: BatchPage) -> None:
         return gr.Dataframe(value={"headers": header, "data": cells}, visible=bool(found))
 
     def run(paths: list[str], asked: str, *, language: str = "en") -> Iterator[tuple[Any, ...]]:
+        upload_folder().spare_no_more(paths or [])
         for found, progress in page.run(paths, language=language):
             drawn = draw(found, asked, language=language)
             yield found, progress, drawn, gr.DownloadButton(visible=False), ""
@@ -127,7 +129,7 @@ def batch_tab(page: BatchPage) -> None:
     given = folder.upload(batching.pictures_of, folder, files, **QUIET)
     runs = []
     for begin in (files.upload, given.success):
-        running = begin(_busy, None, stop, **QUIET).then(
+        running = begin(sentences(_busy), files, stop, **QUIET, preprocess=False).then(
             sentences(run), [files, point], [rows, *results], **RUNS
         )
         for end in (running.success, running.failure):
@@ -155,7 +157,8 @@ def point_choices(language: str = "en") -> list[tuple[str, str]]:
     return [(say(f"report.point_{name}", language), name) for name in names]
 
 
-def _busy() -> Any:
+def _busy(paths: list[str] | None) -> Any:
+    upload_folder().spare(paths or [])
     return gr.Button(visible=True)
 
 

@@ -1,4 +1,7 @@
-"""Several checkpoints made one: their encoders as members, and what is learned around them anew."""
+"""Several checkpoints made one: their encoders as members of an ensemble, or their weights' mean.
+
+What surrounds an encoder is learned anew in both cases.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,8 @@ def build_ensemble(
     """
     where: Any = device or ("cuda" if torch.cuda.is_available() else "cpu")
     lesions = list(validation["lesion_id"])
-    members, processor = _load_members(folders, lesions)
+    loaded = _load_members(folders, lesions, same_image=True)
+    members, processor = [model for model, _ in loaded], loaded[0][1]
     model = DermSimEnsembleModel.from_members(members).to(where)
     answers = [encode(m, processor, validation["image"]).logits for m in model.members]
     stack = fit_stack(np.stack(answers), validation["dx"], lesions)
@@ -68,12 +72,60 @@ def build_ensemble(
     )
 
 
-def training_record(engine: DermSim, folders: Sequence[str | Path]) -> dict[str, Any]:
-    """Say how an ensemble was made, for its card.
+def average_weights(
+    folders: Sequence[str | Path],
+    *,
+    train: Dataset,
+    validation: Dataset,
+    device: str | None = None,
+) -> DermSim:
+    """Make one encoder whose weights are the mean of several (a uniform model soup).
+
+    It costs no more to ask than one of them. The mean is worth something only where all are in one
+    valley of the loss, as runs that began with the same weights and did not learn too fast: measure
+    it. Batch statistics are averaged like weights. Source: Wortsman et al. 2022,
+    https://arxiv.org/abs/2203.05482.
 
     Args:
-        engine: What `build_ensemble` made.
+        folders: Checkpoint folders or Hub ids of encoders alike but for their weights, at least
+            two. The result sees pictures as the first of them does.
+        train: As for `build_ensemble`, as are the others.
+        validation: Rows of lesions that none of them was trained on.
+        device: Where the encoder runs.
+
+    Raises:
+        FileNotFoundError: If there is no such folder or model, or it lacks a part.
+        ConnectionError: If the Hub cannot be reached and a model is not in the cache.
+        ValueError: If a folder is damaged, the encoders are not alike, or one of them was trained
+            on validation.
+    """
+    where: Any = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    loaded = _load_members(folders, list(validation["lesion_id"]))
+    states = [model.state_dict() for model, _ in loaded]
+    shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
+    for name, own in zip(folders, shapes, strict=True):
+        if own != shapes[0]:
+            raise ValueError(
+                f"{name} has other layers than {folders[0]}: only encoders alike can be averaged."
+            )
+    model, processor = loaded[0]
+    mean = {
+        name: torch.stack([state[name].double() for state in states]).mean(dim=0).to(tensor.dtype)
+        for name, tensor in states[0].items()
+    }
+    model.load_state_dict(mean)
+    return DermSim.fit(model.to(where), processor, train=train, validation=validation)
+
+
+def training_record(
+    engine: DermSim, folders: Sequence[str | Path], *, command: str = "ensemble"
+) -> dict[str, Any]:
+    """Say how several were made one, for the card.
+
+    Args:
+        engine: What `build_ensemble` or `average_weights` made.
         folders: The members it was made of.
+        command: That of `dermsim` which does so.
 
     Returns:
         The facts for `DermSim.save_pretrained`: of each member its backbone and the command that
@@ -82,7 +134,7 @@ def training_record(engine: DermSim, folders: Sequence[str | Path]) -> dict[str,
     records = [_read_record(local_folder(name)) for name in folders]
     places = " ".join(f"<member {i}>" for i in range(1, len(records) + 1))
     facts: dict[str, Any] = {
-        "command": f"dermsim ensemble {places} --data <source> --output <folder>",
+        "command": f"dermsim {command} {places} --data <source> --output <folder>",
         "parameters": sum(p.numel() for p in engine.model.parameters()),
     }
     if all("minutes" in record for record in records):
@@ -90,6 +142,8 @@ def training_record(engine: DermSim, folders: Sequence[str | Path]) -> dict[str,
     if all("hardware" in record for record in records):
         facts["hardware"] = ", ".join(sorted({record["hardware"] for record in records}))
     backbones = engine.model.config.backbone.split(" + ")
+    if len(backbones) == 1:
+        backbones *= len(records)
     for i, (backbone, record) in enumerate(zip(backbones, records, strict=True), start=1):
         command = f", by `{record['command']}`" if "command" in record else ""
         facts[f"member {i}"] = f"{backbone}{command}"
@@ -97,13 +151,12 @@ def training_record(engine: DermSim, folders: Sequence[str | Path]) -> dict[str,
 
 
 def _load_members(
-    folders: Sequence[str | Path], validation_lesions: Sequence[str]
-) -> tuple[list[DermSimNetwork], ImagePreparation]:
-    """Return the members' encoders and the image processor that they share."""
+    folders: Sequence[str | Path], validation_lesions: Sequence[str], *, same_image: bool = False
+) -> list[tuple[DermSimNetwork, ImagePreparation]]:
+    """Return each member's encoder and image processor."""
     if len(folders) < 2:
-        raise ValueError(f"An ensemble has at least 2 members, got {len(folders)}.")
-    members: list[DermSimNetwork] = []
-    processors: list[ImagePreparation] = []
+        raise ValueError(f"There must be at least 2 checkpoints to join, got {len(folders)}.")
+    members: list[tuple[DermSimNetwork, ImagePreparation]] = []
     names: dict[str, str | Path] = {}
     for name in folders:
         folder = local_folder(name)
@@ -114,15 +167,14 @@ def _load_members(
         if mark in names:
             raise ValueError(f"{names[mark]} and {name} hold the same encoder: name it once.")
         names[mark] = name
-        members.append(model)
-        processors.append(processor)
-        if processor != processors[0]:
+        members.append((model, processor))
+        if same_image and processor != members[0][1]:
             raise ValueError(
                 f"{name} sees images of another size or normalisation than {folders[0]}, but the "
                 "members of an ensemble see the same image."
             )
         _check_unseen(name, Gallery.load(folder / "gallery", fingerprint=mark), validation_lesions)
-    return members, processors[0]
+    return members
 
 
 def _check_unseen(name: str | Path, gallery: Gallery, lesions: Sequence[str]) -> None:

@@ -30,13 +30,13 @@ def synthetic():
     return grouped_splits(synthetic_ham10000(140, seed=0))
 
 
-def _untrained(*, backbone="test_resnet", **options):
+def _untrained(*, backbone="test_resnet", seed=0, **options):
     import torch
 
     from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
 
     with torch.random.fork_rng():
-        torch.random.manual_seed(0)
+        torch.random.manual_seed(seed)
         model = DermSimModel(
             DermSimConfig(backbone=backbone, embed_dim=16, image_size=64, **options)
         )
@@ -68,6 +68,18 @@ def engine(checkpoint):
     from dermsim.engine import DermSim
 
     return DermSim.from_pretrained(checkpoint)
+
+
+@pytest.fixture(scope="session")
+def sibling_checkpoint(synthetic, tmp_path_factory) -> Path:
+    """Like `checkpoint`, with other weights of the same layers; tests must not write to it."""
+    from dermsim.engine import DermSim
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "sibling"
+    encoder = _untrained(seed=1)
+    fitted = DermSim.fit(*encoder, train=synthetic["train"], validation=synthetic["validation"])
+    fitted.save_pretrained(folder, training={"command": "accelerate launch train.py --seed 1"})
+    return folder
 
 
 @pytest.fixture(scope="session")

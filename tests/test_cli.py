@@ -672,9 +672,19 @@ class TestEnsemble:
         again = run("ensemble", *members, "--data", "synthetic", "--output", output)
         assert_refused(again, f"{output} exists: name a new folder to write to")
 
+    def test_weights_are_averaged(self, run, data, checkpoint, sibling_checkpoint, tmp_path):
+        members, output = (checkpoint, sibling_checkpoint), tmp_path / "mean"
+        arguments = ("--average", "--data", "synthetic", "--output", output)
+        status, out, err = run("ensemble", *members, *arguments)
+        assert (status, err) == (0, "")
+        assert f"{output} holds the mean of 2 members" in out
+        assert engine.DermSim.from_pretrained(output).model.config.backbone == "test_resnet"
+        record = json.loads((output / "training.json").read_text())
+        assert record["command"].startswith("dermsim ensemble --average <member 1> <member 2>")
+
     def test_one_member(self, run, data, checkpoint, tmp_path):
         arguments = ("--data", "synthetic", "--output", tmp_path / "out")
-        assert_refused(run("ensemble", checkpoint, *arguments), "at least 2 members, got 1")
+        assert_refused(run("ensemble", checkpoint, *arguments), "at least 2 checkpoints to join")
         assert not (tmp_path / "out").exists()
 
     def test_a_member_that_does_not_exist(self, run, data, checkpoint, tmp_path):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from dermsim import DermSim
 from dermsim.data.synthetic import draw_lesion
-from dermsim.ensemble import build_ensemble, training_record
+from dermsim.ensemble import average_weights, build_ensemble, training_record
 from dermsim.labels import CODES
 from dermsim.models import DermSimEnsembleNetwork
 from dermsim.models.encode import encode
@@ -188,12 +188,65 @@ def test_the_folder_opens_where_dermsim_is_not(kept, ensemble, lesion, tmp_path)
     assert value == pytest.approx(ensemble.embed(lesion)[0, 0], abs=1e-6)
 
 
+# --- the mean of their weights -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def alike(checkpoint, sibling_checkpoint):
+    return [checkpoint, sibling_checkpoint]
+
+
+@pytest.fixture(scope="module")
+def averaged(alike, synthetic) -> DermSim:
+    return average_weights(alike, train=synthetic["train"], validation=synthetic["validation"])
+
+
+def test_every_weight_is_the_mean(averaged, alike, lesion, tmp_path):
+    averaged.save_pretrained(tmp_path, training=training_record(averaged, alike, command="x"))
+    loaded = DermSim.from_pretrained(tmp_path)
+    first, second = (load_file(folder / "model.safetensors") for folder in alike)
+    found = loaded.model.state_dict()
+    assert found.keys() >= first.keys() == second.keys()
+    for name, own in first.items():
+        expected = (own.double() + second[name].double()) / 2
+        # the mean is kept in half precision like what it is of
+        torch.testing.assert_close(found[name].double(), expected, rtol=1e-3, atol=1e-6)
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    assert np.array_equal(loaded.embed(lesion), averaged.embed(lesion))
+    assert {averaged.fingerprint} & {DermSim.from_pretrained(f).fingerprint for f in alike} == set()
+    record = json.loads((tmp_path / "training.json").read_text())
+    assert record["command"] == "dermsim x <member 1> <member 2> --data <source> --output <folder>"
+    assert record["member 1"] == "test_resnet"
+    assert record["member 2"] == "test_resnet, by `accelerate launch train.py --seed 1`"
+
+
+def test_it_sees_pictures_as_the_first_does(alike, synthetic, tmp_path):
+    model, processor = load_encoder(alike[1])
+    other = type(processor)(**{**processor.to_dict(), "size": {"shortest_edge": 72}})
+    copy = tmp_path / "other"
+    splits = {"train": synthetic["train"], "validation": synthetic["validation"]}
+    DermSim.fit(model, other, **splits).save_pretrained(copy)
+    for names, size in (([alike[0], copy], 64), ([copy, alike[0]], 72)):
+        found = average_weights(names, **splits)
+        assert found.processor.size["shortest_edge"] == size
+
+
+def test_other_layers_are_refused(folders, synthetic):
+    message = refused(folders, synthetic, join=average_weights)
+    assert f"{folders[1]} has other layers than {folders[0]}" in message
+    message = refused(folders[:1], synthetic, join=average_weights)
+    assert "at least 2 checkpoints to join, got 1" in message
+    seen = synthetic["train"].select(range(8))
+    message = refused(folders, synthetic, join=average_weights, validation=seen)
+    assert "was trained on 4 lesions of this validation split" in message
+
+
 # --- members that do not belong together ---------------------------------------------------------
 
 
-def refused(names, synthetic, *, validation=None):
+def refused(names, synthetic, *, validation=None, join=build_ensemble):
     with pytest.raises(ValueError) as error:
-        build_ensemble(
+        join(
             names,
             train=synthetic["train"],
             validation=synthetic["validation"] if validation is None else validation,
@@ -203,7 +256,7 @@ def refused(names, synthetic, *, validation=None):
 
 
 def test_one_member_is_no_ensemble(folders, synthetic):
-    assert "at least 2 members, got 1" in refused(folders[:1], synthetic)
+    assert "at least 2 checkpoints to join, got 1" in refused(folders[:1], synthetic)
 
 
 def test_the_same_encoder_twice_is_refused(folders, synthetic):

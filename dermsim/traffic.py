@@ -141,6 +141,10 @@ class Discretion:
             note_error(error)
 
 
+UPLOADS = "/gradio_api/upload"
+"""Where Gradio takes files."""
+
+
 class UploadLimits:
     """ASGI middleware that refuses uploads larger than a server takes, before they are stored.
 
@@ -154,7 +158,7 @@ class UploadLimits:
         most: int,
         admit: Callable[[int], bool],
         receiving: Callable[[], AbstractContextManager[None]] = nullcontext,
-        path: str = "/gradio_api/upload",
+        path: str = UPLOADS,
     ) -> None:
         """Limit what is uploaded to an ASGI application.
 
@@ -177,18 +181,46 @@ class UploadLimits:
         ):
             await self.app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        length = headers.get(b"content-length", b"").decode("latin-1")
-        if not length.isdecimal():
-            await _refuse(send, 411, "Say how long the upload is: send a Content-Length.")
-        elif int(length) > self.most:
-            megabytes = f"{self.most / 1e6:.0f} MB"
-            await _refuse(send, 413, f"No more than {megabytes} are taken at a time: send less.")
-        elif not self.admit(int(length)):
+        length = await _admissible(scope, send, self.most)
+        if length is None:
+            return
+        if not self.admit(length):
             await _refuse(send, 503, "Many visitors are uploading: try again in a minute.")
         else:
             with self.receiving():
                 await self.app(scope, receive, send)
+
+
+class CallLimits:
+    """ASGI middleware that refuses calls larger than any page makes, before they are read.
+
+    Gradio reads the JSON of a call into memory whatever its size.
+    """
+
+    def __init__(
+        self, app: App, *, most: int, paths: tuple[str, ...] = ("/gradio_api/", "/login")
+    ) -> None:
+        """Limit what is sent to an ASGI application.
+
+        Args:
+            app: The application.
+            most: Bytes of one request.
+            paths: What the addresses begin with; that of uploads is left to `UploadLimits`.
+        """
+        self.app, self.most, self.paths = app, most, paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request as the application does, or with 411 or 413 and a sentence."""
+        if (
+            scope["type"] == "http"
+            and scope["method"] == "POST"
+            and scope["path"].startswith(self.paths)
+            and scope["path"].rstrip("/") != UPLOADS
+            and {name for name, _ in scope["headers"]} & {b"content-length", b"transfer-encoding"}
+            and await _admissible(scope, send, self.most) is None
+        ):
+            return
+        await self.app(scope, receive, send)
 
 
 class ServedFolder:
@@ -243,6 +275,19 @@ def show_access() -> None:
     ACCESS.addHandler(handler)
     ACCESS.setLevel(logging.INFO)
     ACCESS.propagate = False
+
+
+async def _admissible(scope: Scope, send: Send, most: int) -> int | None:
+    """Return how many bytes a request announces, or refuse it and return None."""
+    length = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
+    if not length.isdecimal():
+        await _refuse(send, 411, "Say how long the request is: send a Content-Length.")
+    elif int(length) > most:
+        megabytes = f"{most / 1e6:.0f} MB"
+        await _refuse(send, 413, f"No more than {megabytes} are taken at a time: send less.")
+    else:
+        return int(length)
+    return None
 
 
 async def _refuse(send: Send, status: int, sentence: str) -> None:

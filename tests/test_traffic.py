@@ -11,6 +11,7 @@ from dermsim.traffic import (
     ACCESS,
     ERRORS,
     AccessLog,
+    CallLimits,
     Discreet,
     Discretion,
     ServedFolder,
@@ -203,6 +204,34 @@ def test_what_is_stored_is_announced_for_as_long_as_it_comes():
 def test_other_requests_are_not_limited(limited):
     assert ask(limited, "POST", "/gradio_api/queue/join")[0] == 200
     assert ask(limited, "GET", "/gradio_api/upload")[0] == 200
+    assert ask(limited, kind="lifespan") is None
+
+
+# Limits of calls.
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "sentence"),
+    [
+        ([], 200, "hello"),
+        ([(b"content-length", b"100")], 200, "hello"),
+        ([(b"content-length", b"101")], 413, "No more than 0 MB are taken at a time"),
+        ([(b"transfer-encoding", b"chunked")], 411, "send a Content-Length"),
+        ([(b"content-length", b"many")], 411, "send a Content-Length"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/call/batch", "/login"])
+def test_a_call_has_a_limit(path, headers, status, sentence):
+    found, body = ask(CallLimits(hello, most=100), "POST", path, headers)
+    assert found == status
+    assert sentence in body.decode()
+
+
+def test_what_has_limits_of_its_own_is_left_to_them():
+    limited, long = CallLimits(hello, most=100), [(b"content-length", b"101")]
+    for path in ("/gradio_api/upload", "/gradio_api/upload/", "/api/v1/predict"):
+        assert ask(limited, "POST", path, long)[0] == 200
+    assert ask(limited, "GET", "/gradio_api/info", long)[0] == 200
     assert ask(limited, kind="lifespan") is None
 
 

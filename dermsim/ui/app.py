@@ -16,7 +16,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from dermsim.labels import CODES
-from dermsim.traffic import AccessLog, ServedFolder, UploadLimits, be_discreet
+from dermsim.traffic import AccessLog, CallLimits, ServedFolder, UploadLimits, be_discreet
 from dermsim.ui import (
     atlas,
     batching,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
 
 _MAX_FILE_SIZE = "50mb"
 _MAX_UPLOAD = 256_000_000  # bytes of all files sent at a time
+_MAX_CALL = 64_000_000  # bytes of anything else that is sent: values, pictures among them as text
 _MAX_QUEUE = 500  # calls that wait; whoever comes later is told so
 _SESSIONS = 1000  # visitors remembered at once, each with less than half a megabyte
 
@@ -160,6 +161,7 @@ def _middleware() -> list[Middleware]:
         Middleware(AccessLog),
         Middleware(PageLanguage),
         Middleware(ServedFolder, folder=uploads.path),
+        Middleware(CallLimits, most=_MAX_CALL),
         Middleware(
             UploadLimits, most=_MAX_UPLOAD, admit=uploads.admit, receiving=uploads.receiving
         ),

@@ -306,6 +306,13 @@ def test_an_upload_without_end_is_refused_before_it_is_sent(address):
     assert left() == [] or all(path.stat().st_size < 10**6 for path in left())
 
 
+@pytest.mark.parametrize("path", ["queue/join", "call/classify", "run/predict", "cancel"])
+def test_a_call_without_end_is_refused_before_it_is_sent(address, path):
+    huge = [("Content-Type", "application/json"), ("Content-Length", str(10**12))]
+    status, said = raw(address, "POST", f"/gradio_api/{path}", huge)
+    assert (status, b"are taken at a time" in said) == (413, True)
+
+
 def test_uploads_of_all_visitors_together_are_bounded(address, lesion, monkeypatch):
     monkeypatch.setattr(upload_folder(), "room", 0)
     answer = httpx.post(f"{address}/gradio_api/upload", files=[("files", lesion())])

@@ -293,6 +293,8 @@ class Ensemble(Command):
     average: FlagCreatePairsOff[bool] = False
     """Average the weights of encoders alike instead: one encoder, no slower than each of them. It
     sees pictures as the first does."""
+    test_image_size: int | None = None
+    """With --average, the side in pixels at which it sees them instead."""
     split: Literal["test", "validation"] = "test"
     """What to measure it on; the meta-learner of an ensemble has seen validation."""
 
@@ -305,13 +307,23 @@ class Ensemble(Command):
 
         if self.output.exists():
             raise FileExistsError(f"{self.output} exists: name a new folder to write to")
+        if self.test_image_size is not None and not self.average:
+            raise ValueError(
+                "--test-image-size is for --average: an ensemble sees what members see"
+            )
         dataset = load_ham10000(self.data)
         splits = grouped_splits(dataset)
-        join = average_weights if self.average else build_ensemble
-        engine = join(self.members, train=splits["train"], validation=splits["validation"])
+        parts = {"train": splits["train"], "validation": splits["validation"]}
+        if self.average:
+            size = self.test_image_size
+            engine = average_weights(self.members, **parts, test_image_size=size)
+        else:
+            engine = build_ensemble(self.members, **parts)
         name = "synthetic" if self.data == "synthetic" else "HAM10000"
         report = evaluate_checkpoint(engine, dataset, split=self.split, name=name)
         command = "ensemble --average" if self.average else "ensemble"
+        if self.test_image_size is not None:
+            command += f" --test-image-size {self.test_image_size}"
         record = training_record(engine, self.members, command=command)
         engine.save_pretrained(self.output, report=report, training=record)
         answer = {"output": str(self.output), "members": list(self.members), **report.to_dict()}

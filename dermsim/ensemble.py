@@ -77,6 +77,7 @@ def average_weights(
     *,
     train: Dataset,
     validation: Dataset,
+    test_image_size: int | None = None,
     device: str | None = None,
 ) -> DermSim:
     """Make one encoder whose weights are the mean of several (a uniform model soup).
@@ -88,16 +89,17 @@ def average_weights(
 
     Args:
         folders: Checkpoint folders or Hub ids of encoders alike but for their weights, at least
-            two. The result sees pictures as the first of them does.
+            two. The result sees pictures as the first of them does, but for their size.
         train: As for `build_ensemble`, as are the others.
         validation: Rows of lesions that none of them was trained on.
+        test_image_size: Side in pixels of the square that it is shown; None for that of the first.
         device: Where the encoder runs.
 
     Raises:
         FileNotFoundError: If there is no such folder or model, or it lacks a part.
         ConnectionError: If the Hub cannot be reached and a model is not in the cache.
-        ValueError: If a folder is damaged, the encoders are not alike, or one of them was trained
-            on validation.
+        ValueError: If a folder is damaged, the encoders are not alike, one of them was trained on
+            validation, or the size is not positive.
     """
     where: Any = device or ("cuda" if torch.cuda.is_available() else "cpu")
     loaded = _load_members(folders, list(validation["lesion_id"]))
@@ -114,6 +116,8 @@ def average_weights(
         for name, tensor in states[0].items()
     }
     model.load_state_dict(mean)
+    if test_image_size is not None:
+        processor = processor.at(test_image_size)
     return DermSim.fit(model.to(where), processor, train=train, validation=validation)
 
 

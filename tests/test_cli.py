@@ -674,13 +674,22 @@ class TestEnsemble:
 
     def test_weights_are_averaged(self, run, data, checkpoint, sibling_checkpoint, tmp_path):
         members, output = (checkpoint, sibling_checkpoint), tmp_path / "mean"
-        arguments = ("--average", "--data", "synthetic", "--output", output)
+        arguments = ("--average", "--test-image-size", "72", "--data", "synthetic", "-o", output)
         status, out, err = run("ensemble", *members, *arguments)
         assert (status, err) == (0, "")
         assert f"{output} holds the mean of 2 members" in out
-        assert engine.DermSim.from_pretrained(output).model.config.backbone == "test_resnet"
+        loaded = engine.DermSim.from_pretrained(output)
+        assert loaded.model.config.backbone == "test_resnet"
+        assert loaded.processor.crop_size == {"height": 72, "width": 72}
         record = json.loads((output / "training.json").read_text())
-        assert record["command"].startswith("dermsim ensemble --average <member 1> <member 2>")
+        options = "--average --test-image-size 72"
+        assert record["command"].startswith(f"dermsim ensemble {options} <member 1> <member 2>")
+
+    def test_a_size_without_average(self, run, data, checkpoint, second_checkpoint, tmp_path):
+        members, output = (checkpoint, second_checkpoint), tmp_path / "out"
+        arguments = ("--test-image-size", "72", "--data", "synthetic", "--output", output)
+        assert_refused(run("ensemble", *members, *arguments), "--test-image-size is for --average")
+        assert not output.exists()
 
     def test_one_member(self, run, data, checkpoint, tmp_path):
         arguments = ("--data", "synthetic", "--output", tmp_path / "out")

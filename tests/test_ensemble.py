@@ -229,6 +229,8 @@ def test_it_sees_pictures_as_the_first_does(alike, synthetic, tmp_path):
     for names, size in (([alike[0], copy], 64), ([copy, alike[0]], 72)):
         found = average_weights(names, **splits)
         assert found.processor.size["shortest_edge"] == size
+    with pytest.raises(ValueError, match="must be whole pixels, at least 1"):
+        average_weights([alike[0], copy], **splits, test_image_size=0)
 
 
 def test_other_layers_are_refused(folders, synthetic):

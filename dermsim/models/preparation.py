@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,15 @@ class ImagePreparation:
                 )
         own = {item.name for item in fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in own})
+
+    def at(self, side: int) -> ImagePreparation:
+        """Return the same of the central square resized to another side, in pixels.
+
+        Raises:
+            ValueError: If the side is not positive.
+        """
+        square = {"height": side, "width": side}
+        return replace(self, size={"shortest_edge": side}, crop_size=square)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings by name, as `DermSimImageProcessor` takes them."""

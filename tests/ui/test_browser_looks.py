@@ -1,6 +1,7 @@
 """The page as it is seen, heard and reached by keys, in each language, light and dark."""
 
 import itertools
+import time
 
 import pytest
 
@@ -113,16 +114,17 @@ def test_the_picture_comes_along_into_the_other_language(visit, tmp_path, engine
     draw_lesion("vasc", seed=5).save(lesion)
     said = f"{engine.predict(str(lesion))[0].malignancy:.6f}"
     page = visit()
-    streams = {"request": 0, "requestfinished": 0, "requestfailed": 0}
-    for event in streams:
-        page.on(event, lambda asked, e=event: streams.update({e: streams[e] + is_stream(asked)}))
+    streams = set()
+    page.on("request", lambda asked: is_stream(asked) and streams.add(asked))
+    for event in ("requestfinished", "requestfailed"):  # those of the page's beginning, too
+        page.on(event, lambda asked: streams.discard(asked))  # it must be a function
     page.locator("#picture input[type=file]").last.set_input_files(str(lesion))
     page.locator("#verdict [data-malignancy]").wait_for(state="attached")
-    quiet = 0
+    end, quiet = time.monotonic() + 60, 0
     while quiet < 10:  # who leaves before all tabs are filled breaks off what they wait for
+        assert time.monotonic() < end, [asked.url for asked in streams]
         page.wait_for_timeout(100)
-        opened, *closed = streams.values()
-        quiet = quiet + 1 if opened == sum(closed) else 0
+        quiet = 0 if streams else quiet + 1
     page.get_by_role("link", name="Español").click()
     page.get_by_role("tab", name=say("tabs.similar", "es")).wait_for()
     shown = page.locator("#verdict [data-malignancy]")

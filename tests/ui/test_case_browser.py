@@ -84,6 +84,14 @@ def figure(page, name: str) -> str:
     return page.locator(f"#point-panel [data-figure={name}]").inner_text()
 
 
+def drawn(page, engine, stop: int) -> None:
+    """Wait until the page reads by this stop of the alert line."""
+    page.wait_for_function(
+        "text => document.querySelector('#point-panel [data-figure=caught]').innerText == text",
+        arg=str(engine.calibration.malignancy_curve.caught[stop]),
+    )
+
+
 def test_the_answer_in_short_stands_above_every_tab(page):
     assert not page.locator("#summary").is_visible()
     example(page, 4)
@@ -122,10 +130,7 @@ def test_the_alert_line_moves_without_asking_anybody(page, engine):
     slider.focus()
     for key, stop in (("Home", 0), ("ArrowRight", 1), ("End", len(points) - 1)):
         page.keyboard.press(key)
-        page.wait_for_function(
-            "text => document.querySelector('#point-panel [data-figure=caught]').innerText == text",
-            arg=str(engine.calibration.malignancy_curve.caught[stop]),
-        )
+        drawn(page, engine, stop)
         assert figure(page, "sensitivity").replace("\u00a0", " ") in slider.get_attribute(
             "aria-valuetext"
         ).replace("\u00a0", " ")
@@ -138,6 +143,7 @@ def test_the_alert_line_moves_without_asking_anybody(page, engine):
     assert [url for url in asked if "queue" in url] == []
     # the next picture is read by the line that was chosen
     page.keyboard.press("Home")
+    drawn(page, engine, 0)
     before = page.locator("#verdict .ds-verdict").inner_text()
     example(page, 5)
     page.wait_for_function(
@@ -145,10 +151,9 @@ def test_the_alert_line_moves_without_asking_anybody(page, engine):
         " return now && now != old }",  # what is hidden has no text
         arg=before,
     )
-    found = page.locator("#verdict .ds-risk").inner_text()
     malignancy = float(page.locator("#verdict [data-malignancy]").get_attribute("data-malignancy"))
     word = "malignant" if malignancy >= points[0].threshold else "benign"
-    assert f"Reads as {word}" in found
+    page.locator("#verdict .ds-risk").get_by_text(f"Reads as {word}").wait_for()
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ def GPU(*, duration: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                 process.kill()
                 raise TimeoutError("the forked process does not answer")
             kind, answer = receiver.recv()
-            process.join()
+            process.join(PATIENCE)
+            process.kill()  # what has answered and goes on is of no use
             if kind == "error":
                 raise RuntimeError(f"GPU task failed: {answer}")
             return answer

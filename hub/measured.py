@@ -43,7 +43,7 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         "dermsim protocol few-shot runs/four/checkpoint --data <source>\n"
         "# which was made by\n"
         f"accelerate launch train_accelerate.py --data <source> {SMALL} \\\n"
-        "    --optim.epochs 6 --leave-out akiec vasc df",
+        "    --encoder.backbone densenet121 --optim.epochs 6 --leave-out akiec vasc df",
     ),
     "incremental": (
         "Class-incremental learning",

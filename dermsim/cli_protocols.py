@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -70,6 +71,49 @@ class Retrieval(ProtocolCommand):
             shift_name=Path(self.shift).name if self.shift else "",
         )
         return self.answer(table)
+
+
+@protocol_app.command(name="comparison")
+@dataclass(frozen=True, kw_only=True)
+class Comparison(ProtocolCommand):
+    """Compare checkpoints on the same photographs: is the difference more than luck?
+
+    Differences are to the first one, with intervals of their own; what all say together stands
+    beside them.
+    """
+
+    against: UseAppendAction[tuple[str, ...]]
+    """Checkpoint to compare with the first; may be repeated."""
+    split: Literal["test", "validation", "all"] = "test"
+    """Held-out lesions of the training source, validation while anything is still being chosen, or
+    every photograph of another source."""
+
+    def run(self) -> int:
+        """Measure and print."""
+        from dermsim.data.ham10000 import load_ham10000
+        from dermsim.protocols.comparison import compare
+
+        if self.output is not None:
+            check_output(self.output)
+        sources = [self.model, *self.against]
+        engines = {
+            name: load_engine(source) for name, source in zip(_names(sources), sources, strict=True)
+        }
+        return self.answer(compare(engines, load_ham10000(self.data), split=self.split))
+
+
+def _names(sources: Sequence[str]) -> list[str]:
+    """Name checkpoints by their folders, and by as much of the path as tells them apart.
+
+    Raises:
+        ValueError: If one comes twice.
+    """
+    parts = [Path(source).parts for source in sources]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise ValueError("--against names a checkpoint that is compared already: each comes once.")
 
 
 @protocol_app.command(name="few-shot")

@@ -21,6 +21,7 @@ from dermsim.metrics import (
     FloatArray,
     IntArray,
     Interval,
+    accuracy,
     balanced_accuracy,
     class_auc,
     expected_calibration_error,
@@ -30,13 +31,19 @@ from dermsim.metrics import (
     mean_auc,
     score_ranks,
 )
-from dermsim.ranking import rank_gallery
+from dermsim.ranking import Metric, rank_gallery
 from dermsim.report import DECISION_RULE, Report
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.retrieve import Gallery
 from dermsim.vectors import check_labels
 
-__all__ = ["Report", "evaluate", "evaluate_classification", "evaluate_retrieval"]
+__all__ = [
+    "Report",
+    "evaluate",
+    "evaluate_classification",
+    "evaluate_retrieval",
+    "overall_metrics",
+]
 
 
 @dataclass(frozen=True)
@@ -95,20 +102,13 @@ def evaluate_classification(
     true = check_labels(labels, rows=len(values), num_classes=len(CODES))
     _check_lesions(lesion_ids, len(values))
     bootstrap = _Bootstrap(lesion_ids, resamples, seed)
-    predicted = values.argmax(axis=1)
-    hits = predicted == true
+    hits = values.argmax(axis=1) == true
     present = {code: true == label for code, label in LABEL2ID.items() if (true == label).any()}
-    classes = len(CODES)
-    found = {
-        "balanced_accuracy": bootstrap(lambda i: balanced_accuracy(true[i], predicted[i], classes)),
-        "accuracy": bootstrap.mean(hits),
-        "macro_f1": bootstrap(lambda i: macro_f1(true[i], predicted[i], classes)),
-    }
+    measured = overall_metrics(values, true, calibration)
+    overall = {name: bootstrap(metric) for name, metric in measured.items()}
+    found = {name: overall.pop(name) for name in ("balanced_accuracy", "accuracy", "macro_f1")}
     found |= {f"recall_{code}": bootstrap.mean(hits, among=rows) for code, rows in present.items()}
-    found |= _areas(values, true, calibration, bootstrap)
-    found["expected_calibration_error"] = bootstrap(
-        lambda i: expected_calibration_error(true[i], values[i])
-    )
+    found |= overall
     covered = included[np.arange(len(true)), true]
     for code, rows in present.items():
         found[f"coverage_{code}"] = bootstrap.mean(covered, among=rows)
@@ -116,22 +116,40 @@ def evaluate_classification(
     return found | _operating_points(values, true, calibration, bootstrap)
 
 
-def _areas(
-    probabilities: FloatArray, true: IntArray, calibration: Calibration, bootstrap: _Bootstrap
-) -> dict[str, Interval]:
-    """Measure the areas under ROC curves that the classes present allow."""
+def overall_metrics(
+    probabilities: FloatArray, true: IntArray, calibration: Calibration
+) -> dict[str, Metric]:
+    """Return the figures of all diagnoses at once, each a function of the rows it is asked of.
+
+    Args:
+        probabilities: ``(N, 7)`` from `Calibration.probabilities`.
+        true: ``(N,)`` the true diagnoses, at least one. Some of the seven may be absent.
+        calibration: Says which of them are malignant.
+
+    Returns:
+        Balanced accuracy, accuracy, macro F1, the areas under ROC curves that the classes present
+        allow, and the expected calibration error, by name.
+    """
+    predicted, classes = probabilities.argmax(axis=1), len(CODES)
     # ranks once, so that each resample counts instead of sorting
     ranks = np.stack([score_ranks(column) for column in probabilities.T], axis=1)
     malignancy = score_ranks(calibration.malignancy(probabilities))
     melanoma, malignant = true == LABEL2ID["mel"], _malignant(true)
     mel_ranks = ranks[:, LABEL2ID["mel"]]
-    found = {}
+    found: dict[str, Metric] = {
+        "balanced_accuracy": lambda i: balanced_accuracy(true[i], predicted[i], classes),
+        "accuracy": lambda i: accuracy(true[i], predicted[i]),
+        "macro_f1": lambda i: macro_f1(true[i], predicted[i], classes),
+    }
     if len(np.unique(true)) > 1:
-        found["mean_auc"] = bootstrap(lambda i: mean_auc(true[i], ranks[i]))
+        found["mean_auc"] = lambda i: mean_auc(true[i], ranks[i])
     if melanoma.any() and not melanoma.all():
-        found["melanoma_auc"] = bootstrap(lambda i: class_auc(melanoma[i], mel_ranks[i]))
+        found["melanoma_auc"] = lambda i: class_auc(melanoma[i], mel_ranks[i])
     if malignant.any() and not malignant.all():
-        found["malignancy_auc"] = bootstrap(lambda i: class_auc(malignant[i], malignancy[i]))
+        found["malignancy_auc"] = lambda i: class_auc(malignant[i], malignancy[i])
+    found["expected_calibration_error"] = lambda i: expected_calibration_error(
+        true[i], probabilities[i]
+    )
     return found
 
 

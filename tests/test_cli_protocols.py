@@ -1,6 +1,7 @@
 """The `dermsim protocol` commands on a real tiny checkpoint and drawn lesions."""
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -44,6 +45,27 @@ def test_retrieval(run, data, checkpoint, tmp_path):
     kept = json.loads(output.read_text())
     assert kept["protocol"] == "retrieval"
     assert len(kept["rows"]) == len(lines) - 2
+
+
+def test_comparison(run, data, checkpoint, tmp_path):
+    for name in ("one", "other"):
+        shutil.copytree(checkpoint, tmp_path / name / "checkpoint")
+    one, other = (tmp_path / name / "checkpoint" for name in ("one", "other"))
+    command = ("protocol", "comparison", one, "--against", other, "--data", "synthetic", "--json")
+    status, out, err = run(*command)
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert set(found["facts"]["fingerprints"]) == {"one/checkpoint", "other/checkpoint"}
+    for row in found["rows"]:
+        assert row["other/checkpoint"] == row["one/checkpoint"]
+        assert row["other/checkpoint − one/checkpoint"]["high"] == 0
+
+
+def test_a_checkpoint_is_not_compared_with_itself(run, data, checkpoint):
+    command = ("protocol", "comparison", checkpoint, "--against", checkpoint, "--data", "synthetic")
+    status, out, err = run(*command)
+    assert (status, out) == (2, "")
+    assert "each comes once" in err
 
 
 def test_a_shift_of_known_cases_is_refused(run, data, checkpoint, tmp_path):

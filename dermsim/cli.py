@@ -230,18 +230,26 @@ class Evaluate(Command):
     """Only this way of making heatmaps, for --explanations; may be repeated."""
     photographs: int | None = None
     """Of each diagnosis at most, for a quick look with --explanations."""
+    add_to: UseAppendAction[tuple[Path, ...]] = ()
+    """JSON file of figures of the same checkpoint and photographs, measured before with --output:
+    what it has besides, such as corruptions, is kept; may be repeated."""
     output: Path | None = None
     """JSON file to write the figures to."""
 
     def run(self) -> int:
         """Evaluate, print, and write the figures if asked to."""
         from dermsim.data.ham10000 import load_ham10000
+        from dermsim.evaluate import Report, join_reports
         from dermsim.examine import evaluate_checkpoint, origin_name
 
         if self.output is not None:
             check_output(self.output)
         explanations = self._explanations()
+        earlier = [Report.load(path) for path in self.add_to]
         engine = load_engine(self.model)
+        for path, kept in zip(self.add_to, earlier, strict=True):
+            if kept.fingerprint != engine.fingerprint:
+                raise ValueError(f"the figures in {path} are of another encoder")
         ours = self.split != "all" and self.data != "synthetic"
         report = evaluate_checkpoint(
             engine,
@@ -253,6 +261,8 @@ class Evaluate(Command):
             shift_name=origin_name(self.shift or ""),
             explanations=explanations,
         )
+        for kept in earlier:
+            report = join_reports(kept, report)
         if self.output is not None:
             report.save(self.output)
         show(report.to_dict(), report.markdown(), as_json=self.json)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import numpy as np
@@ -42,6 +42,7 @@ __all__ = [
     "evaluate",
     "evaluate_classification",
     "evaluate_retrieval",
+    "join_reports",
     "overall_metrics",
 ]
 
@@ -287,6 +288,44 @@ def evaluate(
         seed=seed,
         fingerprint=gallery.fingerprint,
         versions=_versions(),
+    )
+
+
+def join_reports(earlier: Report, later: Report) -> Report:
+    """Make one report of two of the same checkpoint and photographs, measured in two goes.
+
+    Args:
+        earlier: Perhaps with corruptions, data of another origin or explanations that the later one
+            lacks.
+        later: Whose figures are taken where both have them: they must be the same.
+
+    Raises:
+        ValueError: If the reports are not of the same, or a figure that both have differs.
+    """
+    for name in (
+        "fingerprint",
+        "dataset",
+        "split",
+        "class_counts",
+        "resamples",
+        "seed",
+        "versions",
+    ):
+        ours, theirs = getattr(later, name), getattr(earlier, name)
+        if ours != theirs:
+            raise ValueError(
+                f"the two reports are not of the same: {name} is {theirs} in the earlier one and "
+                f"{ours} in the later one."
+            )
+    shared = earlier.metrics.keys() & later.metrics.keys()
+    for name in sorted(shared):
+        if earlier.metrics[name].to_dict() != later.metrics[name].to_dict():
+            raise ValueError(f"the two reports disagree on {name}, and cannot be joined.")
+    return replace(
+        later,
+        metrics=earlier.metrics | later.metrics,
+        shift=later.shift or earlier.shift,
+        explanations=later.explanations or earlier.explanations,
     )
 
 

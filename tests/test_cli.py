@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,8 @@ from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.explain import Heatmap
 from dermsim.tasks.retrieve import Gallery
 from dermsim.terminal import table
+
+RELEASED = Path(__file__).parents[1] / "hub" / "dermsim-ham10000"
 
 
 class StubEngine:
@@ -579,6 +582,14 @@ class TestEvaluate:
         assert evaluated["corruptions"] is True
         assert (evaluated["shift"], evaluated["shift_name"]) == (f"<{source}>", name)
 
+    def test_figures_of_another_encoder_are_not_added_to(self, run, evaluated, tmp_path):
+        shutil.copy(RELEASED / "evaluation.json", tmp_path / "figures.json")
+        command = ("evaluate", "some/model", "--data", "here", "--add-to")
+        answer = run(*command, tmp_path / "figures.json")
+        assert_refused(answer, "are of another encoder")
+        assert "engine" not in evaluated, "found out before an hour has gone by"
+        assert_refused(run(*command, tmp_path / "none.json"), "none.json")
+
     @pytest.mark.parametrize("data", ["here", "synthetic"])
     def test_explanations(self, run, evaluated, monkeypatch, data):
         monkeypatch.setattr("dermsim.data.masks.load_masks", lambda source: f"<{source}>")
@@ -703,6 +714,20 @@ class TestEnsemble:
 
 class TestRealCheckpoint:
     """The same commands on a checkpoint folder as training writes it."""
+
+    def test_what_was_measured_before_is_added_to(
+        self, run, checkpoint, synthetic, monkeypatch, tmp_path
+    ):
+        from datasets import concatenate_datasets
+
+        rows = concatenate_datasets(list(synthetic.values()))
+        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: rows)
+        before, after = tmp_path / "before.json", tmp_path / "after.json"
+        command = ("evaluate", checkpoint, "--data", "synthetic")
+        assert run(*command, "--corruptions", "--output", before)[0] == 0
+        assert run(*command, "--add-to", before, "--output", after)[0] == 0
+        assert after.read_text() == before.read_text()
+        assert "corruption_drop" in after.read_text()
 
     @pytest.fixture
     def picture(self, tmp_path):

@@ -1,5 +1,6 @@
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ from dermsim.evaluate import (
     evaluate,
     evaluate_classification,
     evaluate_retrieval,
+    join_reports,
 )
 from dermsim.labels import CODES, MALIGNANT
+from dermsim.metrics import Interval
+from dermsim.report import Shift
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.retrieve import Gallery
 
@@ -256,3 +260,43 @@ def test_evaluate_refuses(calibration, gallery):
     )
     with pytest.raises(ValueError, match=r"the gallery holds \['scar'\]"):
         make_report(calibration, strange)
+
+
+class TestJoining:
+    """Two reports of the same checkpoint and photographs, measured in two goes."""
+
+    @pytest.fixture
+    def corrupted(self, report):
+        drop = {"corruption_drop": Interval(0.1, 0.05, 0.15, 150)}
+        counts = dict.fromkeys(CODES, 3)
+        return replace(report, metrics=report.metrics | drop, shift=Shift("ISIC 2017", counts))
+
+    def test_what_either_has_is_kept(self, report, corrupted, tmp_path):
+        corrupted.save(tmp_path / "figures.json")  # as files keep them: rounded
+        for earlier, later in (
+            (Report.load(tmp_path / "figures.json"), report),
+            (report, corrupted),
+        ):
+            joined = join_reports(earlier, later)
+            assert joined.to_dict() == corrupted.to_dict()
+            assert joined.markdown() == corrupted.markdown()
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"fingerprint": "encoder-b"},
+            {"split": "validation"},
+            {"dataset": "elsewhere"},
+            {"seed": 1},
+            {"resamples": 51},
+            {"versions": {"python": "4"}},
+        ],
+    )
+    def test_reports_of_something_else_are_refused(self, report, corrupted, change):
+        with pytest.raises(ValueError, match=f"not of the same: {next(iter(change))} is"):
+            join_reports(replace(corrupted, **change), report)
+
+    def test_figures_that_differ_are_refused(self, report, corrupted):
+        other = {"accuracy": Interval(0.123, 0.1, 0.2, 150)}
+        with pytest.raises(ValueError, match="disagree on accuracy"):
+            join_reports(replace(corrupted, metrics=corrupted.metrics | other), report)

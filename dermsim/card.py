@@ -145,10 +145,10 @@ The gallery of past cases stands on its own as the data set
 
 _DECISIONS = """\
 Logits are divided by the temperature {temperature:.4f}; their softmax gives the probabilities. The
-label is the most probable diagnosis ({rule}), and nothing is added to any class here: a correction
-for how often each diagnosis was drawn in training (`--loss.prior-correction`) is in the weights
-already. All numbers here were fitted on validation, whose lesions are neither in training nor in
-test.
+label is the most probable diagnosis ({rule}), and nothing is added to any class here: what corrects
+for how often each diagnosis was drawn in training (`--loss.prior-correction`), and in a mean of
+several encoders for how readily each is named, is in the weights already. All numbers here were
+fitted on validation, whose lesions are neither in training nor in test.
 
 Malignancy is the summed probability of {malignant}. A lesion is called malignant when it reaches
 the threshold of the operating point in use, `balanced` unless another is asked for:

@@ -302,21 +302,10 @@ def join_reports(earlier: Report, later: Report) -> Report:
     Raises:
         ValueError: If the reports are not of the same, or a figure that both have differs.
     """
-    for name in (
-        "fingerprint",
-        "dataset",
-        "split",
-        "class_counts",
-        "resamples",
-        "seed",
-        "versions",
-    ):
-        ours, theirs = getattr(later, name), getattr(earlier, name)
-        if ours != theirs:
-            raise ValueError(
-                f"the two reports are not of the same: {name} is {theirs} in the earlier one and "
-                f"{ours} in the later one."
-            )
+    ours, theirs = later.to_dict(), earlier.to_dict()
+    for name in ours.keys() & theirs.keys() - {"metrics"}:
+        if ours[name] != theirs[name]:
+            raise ValueError(f"the two reports are not of the same: they differ in their {name}.")
     shared = earlier.metrics.keys() & later.metrics.keys()
     for name in sorted(shared):
         if earlier.metrics[name].to_dict() != later.metrics[name].to_dict():

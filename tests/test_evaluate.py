@@ -293,8 +293,15 @@ class TestJoining:
         ],
     )
     def test_reports_of_something_else_are_refused(self, report, corrupted, change):
-        with pytest.raises(ValueError, match=f"not of the same: {next(iter(change))} is"):
+        with pytest.raises(
+            ValueError, match=f"not of the same: they differ in their {next(iter(change))}"
+        ):
             join_reports(replace(corrupted, **change), report)
+
+    def test_another_shift_is_refused(self, corrupted):
+        other = Shift("elsewhere", dict.fromkeys(CODES, 3))
+        with pytest.raises(ValueError, match="they differ in their shift"):
+            join_reports(replace(corrupted, shift=other), corrupted)
 
     def test_figures_that_differ_are_refused(self, report, corrupted):
         other = {"accuracy": Interval(0.123, 0.1, 0.2, 150)}

@@ -1,6 +1,6 @@
 """Train a DermSim encoder, from photographs to a checkpoint folder. Read from top to bottom.
 
-    accelerate launch train_accelerate.py --data <source>                    # the released recipe
+    accelerate launch train_accelerate.py --data <source>                    # how the release began
     accelerate launch train_accelerate.py --preset smoke                     # a minute on a CPU
     accelerate launch train_accelerate.py --preset simclr --data <source>    # without diagnoses
 
@@ -38,6 +38,7 @@ from dermsim.engine import DermSim
 from dermsim.examine import evaluate_checkpoint, origin_name
 from dermsim.labels import CODES
 from dermsim.models import DermSimImageProcessor, DermSimModel
+from dermsim.models.class_bias import set_class_bias
 from dermsim.models.freezing import Freezing, parameter_groups
 from dermsim.models.image_processing_dermsim import shades_of_grey
 from dermsim.models.objective import Truth, class_weights, log_prior, training_loss
@@ -262,6 +263,8 @@ def main(config: TrainConfig) -> Path:
             fit_classifier(trained.eval(), processor, rows)
         else:
             trained.classifier.bias.data -= unearned.to(device)
+        if loss.fit_bias:
+            set_class_bias(trained.eval(), processor, held_out)
         engine = DermSim.fit(trained, processor, train=rows, validation=held_out)
         record = run_record(config, seconds=progress.seconds, hardware=where, parameters=parameters)
         report = evaluate_checkpoint(
@@ -288,12 +291,8 @@ def parse(arguments: list[str]) -> TrainConfig:
     chooser = argparse.ArgumentParser(add_help=False)
     chooser.add_argument("--preset", choices=PRESETS, default="release")
     chosen, rest = chooser.parse_known_args(arguments)
-    return tyro.cli(
-        TrainConfig,
-        default=PRESETS[chosen.preset],
-        args=rest,
-        description=f"{__doc__}\n--preset {{{','.join(PRESETS)}}} chooses the defaults below.",
-    )
+    words = f"{__doc__}\n--preset {{{','.join(PRESETS)}}} chooses the defaults below."
+    return tyro.cli(TrainConfig, default=PRESETS[chosen.preset], args=rest, description=words)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,9 @@ PRESETS: Mapping[str, TrainConfig] = types.MappingProxyType(
                 drop_rate=0.4,
             ),
             augment=AugmentConfig(views=1, mixup=0.2, cutmix=1.0),
-            loss=LossConfig(contrastive_weight=0.0, class_weighting=1.0, label_smoothing=0.1),
+            loss=LossConfig(
+                contrastive_weight=0.0, class_weighting=1.0, label_smoothing=0.1, fit_bias=True
+            ),
             optim=OptimConfig(
                 epochs=30, batch_size=16, learning_rate=1e-3, weight_decay=1e-4, balance=0.0
             ),

@@ -21,6 +21,8 @@ from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import draw_lesion
 from dermsim.examine import evaluate_checkpoint
+from dermsim.models.class_bias import fit_class_bias
+from dermsim.models.encode import encode
 from dermsim.presets import PRESETS
 from dermsim.report import Report
 from dermsim.states import StateFolder
@@ -91,6 +93,20 @@ def test_the_drawn_shares_are_taken_off_the_classifier(run):
     expected = averaged - (drawn / drawn.sum()).log().float()
     found = weights(run)["classifier.bias"]
     torch.testing.assert_close(found.float(), expected, rtol=1e-3, atol=1e-3)  # kept as halves
+
+
+def test_diagnoses_are_named_as_readily_as_validation_asks(run, tmp_path):
+    fitted = replace(SMALL.loss, fit_bias=True)
+    train_accelerate.main(replace(SMALL, loss=fitted, output=tmp_path))
+    before, after = weights(run), weights(tmp_path)
+    added = after.pop("classifier.bias") - before.pop("classifier.bias")
+    assert all(torch.equal(before[name], after[name]) for name in after)
+    engine = DermSim.from_pretrained(run / "checkpoint")
+    held_out = grouped_splits(load_ham10000("synthetic"))["validation"]
+    logits = encode(engine.model, engine.processor, held_out["image"]).logits
+    expected = torch.from_numpy(fit_class_bias(logits, held_out["dx"]))
+    assert expected.abs().max() > 0.005
+    torch.testing.assert_close(added.float(), expected, rtol=0.01, atol=2e-3)  # kept as halves
 
 
 def test_the_curves_are_written(run):

@@ -3,16 +3,40 @@
 What a diagnosis is ranked by can be good while it is hardly ever named: pictures mixed in training,
 weights averaged after it and squares of another size all move some logits against others. One
 number added to each logit puts that right, and changes neither the embedding nor the ranking of
-photographs by a logit. NumPy in, NumPy out.
+photographs by a logit.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from dermsim.labels import CODES
+from dermsim.models.encode import encode
 from dermsim.vectors import check_labels
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from dermsim.models.network_dermsim import DermSimNetwork
+    from dermsim.models.preparation import ImagePreparation
+
+
+def set_class_bias(model: DermSimNetwork, processor: ImagePreparation, validation: Dataset) -> None:
+    """Set the classifier's bias right, in place, by what it says of validation.
+
+    Args:
+        model: The encoder, in eval mode.
+        processor: Makes its input.
+        validation: Rows of the `load_ham10000` schema that it was not trained on.
+    """
+    logits = encode(model, processor, validation["image"]).logits
+    bias = torch.from_numpy(fit_class_bias(logits, validation["dx"]))
+    with torch.no_grad():
+        model.classifier.bias.add_(bias.to(model.device))
 
 
 def fit_class_bias(

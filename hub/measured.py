@@ -36,7 +36,7 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         "    --shift <ISIC 2017> --far <pictures of anything>\n"
         "# each of the seven others:\n"
         f"accelerate launch train_accelerate.py --data <source> {SMALL} \\\n"
-        "    --optim.epochs 4 --leave-out akiec",
+        "    --encoder.backbone densenet121 --optim.epochs 4 --leave-out akiec",
     ),
     "few-shot": (
         "Few shots",

@@ -35,6 +35,7 @@ def with_figures(readme: str, checkpoint: Path) -> str:
     training = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
     figures = Report.load(checkpoint / "evaluation.json").digest().strip()
     begun = training.get("started from")
+    members = sum(name.startswith("member ") for name in training)
     made = (
         f"{training['parameters'] / 1e6:.1f} million parameters from "
         f"{'an encoder of our own' if begun else 'random weights'}, trained in "
@@ -43,6 +44,11 @@ def with_figures(readme: str, checkpoint: Path) -> str:
     )
     if begun:
         made += f"\nThe encoder it began with came of {begun}.\n"
+    if members:
+        made += (
+            f"\nThe commands of its {members} members are on its card, and "
+            "[hub/train.sh](hub/train.sh) runs them all.\n"
+        )
     rest = (
         "Each corruption, sex, age and site, and the rest of what was measured of explanations are "
         f"on [its card]({(checkpoint / 'README.md').relative_to(ROOT).as_posix()})."

@@ -49,16 +49,35 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         "Class-incremental learning",
         "dermsim protocol incremental runs/four/checkpoint --data <source> --classes akiec vasc df",
     ),
+    "comparison-release": (
+        "The release against the one before, on validation",
+        "dermsim protocol comparison runs/B --against hub/dermsim-ham10000 --data <source> \\\n"
+        "    --split validation",
+    ),
+    "comparison-ensemble": (
+        "A stacked ensemble, its members, and one of them taught by it",
+        "dermsim protocol comparison runs/ensemble --against runs/resnet \\\n"
+        "    --against runs/efficientnet --against runs/densenet --against runs/distilled \\\n"
+        "    --data <source>\n"
+        "# the members, with --encoder.backbone efficientnet_b0 and densenet121 for two of them:\n"
+        f"accelerate launch train_accelerate.py --data <source> {SMALL} --optim.epochs 4\n"
+        "# the ensemble, and the ResNet-18 that it taught:\n"
+        "dermsim ensemble runs/resnet runs/efficientnet runs/densenet --data <source> \\\n"
+        "    --output runs/ensemble\n"
+        f"accelerate launch train_accelerate.py --data <source> {SMALL} \\\n"
+        "    --optim.epochs 4 --teacher runs/ensemble",
+    ),
 }
 """By the name of each file: a heading, and the command that made it."""
 
 INTRODUCTION = """# What the protocols found
 
-The released encoder, and small ones trained without some diagnoses, on the held-out lesions of
-HAM10000; what each protocol asks is told in [protocols.md](protocols.md). Encoders trained without
-a diagnosis had a small budget (64 pixels, 4 or 6 epochs from random weights, minutes on two cores):
-their figures say what the method is worth at that budget, not what the released encoder would
-reach. This page is written by `python hub/measured.py` from the files in [measured/](measured).
+The released encoder, and others of a small budget, on the held-out lesions of HAM10000 where
+nothing else is said; what each protocol asks is told in [protocols.md](protocols.md). Encoders
+trained without a diagnosis had a small budget (64 pixels, 4 or 6 epochs from random weights,
+minutes on two cores): their figures say what the method is worth at that budget, not what the
+released encoder would reach. This page is written by `python hub/measured.py` from the files in
+[measured/](measured).
 """
 
 

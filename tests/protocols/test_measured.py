@@ -23,3 +23,9 @@ def test_the_figures_are_of_the_released_encoder(name):
         facts = table["facts"]
         measured = facts.get("fingerprint") or facts["fingerprints"][0]
         assert measured == released["fingerprint"]
+
+
+def test_the_release_is_compared_with_the_one_before():
+    released = json.loads((ROOT / "hub/dermsim-ham10000/evaluation.json").read_text())
+    compared = json.loads((FOLDER / "comparison-release.json").read_text())
+    assert compared["facts"]["fingerprints"]["dermsim-ham10000"] == released["fingerprint"]

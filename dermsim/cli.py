@@ -247,23 +247,31 @@ class Evaluate(Command):
         explanations = self._explanations()
         earlier = [Report.load(path) for path in self.add_to]
         engine = load_engine(self.model)
-        for path, kept in zip(self.add_to, earlier, strict=True):
-            if kept.fingerprint != engine.fingerprint:
-                raise ValueError(f"the figures in {path} are of another encoder")
         ours = self.split != "all" and self.data != "synthetic"
+        name = "HAM10000" if ours else Path(self.data).name
+        asked = {"fingerprint": engine.fingerprint, "dataset": name, "split": self.split}
+        for path, kept in zip(self.add_to, earlier, strict=True):
+            for what, value in asked.items():  # now, and not after an hour
+                if getattr(kept, what) != value:
+                    raise ValueError(
+                        f"the figures in {path} are not of the same: their {what} is "
+                        f"{getattr(kept, what)}, and {value} is asked for"
+                    )
         report = evaluate_checkpoint(
             engine,
             load_ham10000(self.data),
             split=self.split,
-            name="HAM10000" if ours else Path(self.data).name,
+            name=name,
             corruptions=self.corruptions,
             shift=load_ham10000(self.shift) if self.shift else None,
             shift_name=origin_name(self.shift or ""),
             explanations=explanations,
         )
+        if self.output is not None:
+            report.save(self.output)  # kept even if nothing can be added to
         for kept in earlier:
             report = join_reports(kept, report)
-        if self.output is not None:
+        if self.output is not None and earlier:
             report.save(self.output)
         show(report.to_dict(), report.markdown(), as_json=self.json)
         return 0

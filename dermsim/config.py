@@ -140,8 +140,8 @@ class LossConfig:
     prior_correction: float = 1.0
     """Times log prior taken off the classifier's bias after training, which does the same later."""
     fit_bias: bool = False
-    """Set how readily each diagnosis is named right by validation, after training: where images are
-    mixed, melanomas would hardly be (docs/experiments.md)."""
+    """After training, set right on validation how readily each diagnosis is named: of mixed images
+    an encoder learns to name melanoma hardly ever (docs/experiments.md)."""
     class_weighting: float = 0.0
     """Power of the inverse class frequency by which the cross-entropy is weighted."""
     focal: float = 0.0

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from dermsim import cli, command, engine
 from dermsim.data.facts import SITES, Facts
 from dermsim.explanations.settings import Sizes
 from dermsim.labels import CODES, DISCLAIMER
+from dermsim.report import Report
 from dermsim.results import Prediction
 from dermsim.tasks.classify import OperatingPoint
 from dermsim.tasks.enroll import ClassBank
@@ -586,9 +588,25 @@ class TestEvaluate:
         shutil.copy(RELEASED / "evaluation.json", tmp_path / "figures.json")
         command = ("evaluate", "some/model", "--data", "here", "--add-to")
         answer = run(*command, tmp_path / "figures.json")
-        assert_refused(answer, "are of another encoder")
+        assert_refused(answer, "are not of the same: their fingerprint is")
         assert "engine" not in evaluated, "found out before an hour has gone by"
         assert_refused(run(*command, tmp_path / "none.json"), "none.json")
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"split": "validation"}, "their split is validation, and test is asked for"),
+            ({"dataset": "elsewhere"}, "their dataset is elsewhere, and HAM10000 is asked for"),
+        ],
+    )
+    def test_figures_of_other_photographs_are_not_added_to(
+        self, run, stub, evaluated, tmp_path, change, words
+    ):
+        report = Report.load(RELEASED / "evaluation.json")
+        replace(report, fingerprint=stub.fingerprint, **change).save(tmp_path / "figures.json")
+        command = ("evaluate", "some/model", "--data", "here", "--add-to")
+        assert_refused(run(*command, tmp_path / "figures.json"), words)
+        assert "engine" not in evaluated
 
     @pytest.mark.parametrize("data", ["here", "synthetic"])
     def test_explanations(self, run, evaluated, monkeypatch, data):
@@ -728,6 +746,15 @@ class TestRealCheckpoint:
         assert run(*command, "--add-to", before, "--output", after)[0] == 0
         assert after.read_text() == before.read_text()
         assert "corruption_drop" in after.read_text()
+        # what was measured is not lost where it turns out that nothing can be added to
+        alone = tmp_path / "alone.json"
+        assert run(*command, "--output", alone)[0] == 0
+        kept = json.loads(before.read_text())
+        kept["metrics"]["accuracy"]["value"] = 0.1234
+        before.write_text(json.dumps(kept))
+        answer = run(*command, "--add-to", before, "--output", after)
+        assert_refused(answer, "disagree on accuracy")
+        assert after.read_text() == alone.read_text()
 
     @pytest.fixture
     def picture(self, tmp_path):

@@ -59,7 +59,8 @@ def fit_class_bias(
             default gave, left-out lesions of validation asked, the highest areas under ROC curves
             and the lowest calibration error that cost no balanced accuracy (docs/experiments.md).
         penalty: Weight of the squared biases beside the mean log loss. It holds the bias of a
-            diagnosis with a handful of photographs, or none, near 0.
+            diagnosis with a handful of photographs near 0, and keeps that of an absent one, which
+            the loss would have without end, finite.
 
     Returns:
         ``(7,)`` with mean 0.

@@ -68,7 +68,7 @@ def test_balance_names_rare_diagnoses_more(drawn):
     assert found[0] < found[1] < found[2]
 
 
-def test_an_absent_diagnosis_is_left_where_it_is(drawn):
+def test_an_absent_diagnosis_is_held_by_the_penalty(drawn):
     logits, labels = drawn
     kept = labels != 3
     found = fit_class_bias(logits[kept], labels[kept])

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermsim.core.labels import LABEL2ID, parse_dx
 from dermsim.data.isic import find_ground_truth, read_challenge
 from dermsim.data.pixels import map_images
 from dermsim.data.tables import (
@@ -22,7 +23,6 @@ from dermsim.data.tables import (
     schema,
     to_dataset,
 )
-from dermsim.labels import LABEL2ID, parse_dx
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -57,9 +57,9 @@ def load_ham10000(source: str | Path = "marmal88/skin_cancer") -> Dataset:
 
     Returns:
         Rows sorted by image_id with the columns ``image`` (RGB), ``image_id``, ``lesion_id``,
-        ``dx`` (class label over `dermsim.labels.CODES`), ``dx_type``, ``age`` (years), ``sex`` and
-        ``localization``; the last four are None where the source does not know them. Pictures that
-        lay beside a table stay there and are read when asked for.
+        ``dx`` (class label over `dermsim.core.labels.CODES`), ``dx_type``, ``age`` (years), ``sex``
+        and ``localization``; the last four are None where the source does not know them. Pictures
+        that lay beside a table stay there and are read when asked for.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
@@ -133,7 +133,7 @@ def _load_with_datasets(source: str | Path) -> Dataset:
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HTTPError
 
-    from dermsim.downloads import persist
+    from dermsim.core.downloads import persist
 
     try:
         splits = persist(lambda: load_dataset(str(source)))

@@ -76,7 +76,7 @@ def load_ham10000(source: str | Path = "marmal88/skin_cancer") -> Dataset:
 
         return synthetic_ham10000()
 
-    dataset = _read_source(source)
+    dataset = read_source(source)
     _check_columns(source, dataset)
     if "lesion_id" not in dataset.column_names:
         warnings.warn(
@@ -92,14 +92,14 @@ def load_ham10000(source: str | Path = "marmal88/skin_cancer") -> Dataset:
             f"same facts and were merged; {len(rows)} images remain",
             stacklevel=2,
         )
-    checked = _assemble(dataset, facts, rows)
+    checked = assemble(dataset, facts, rows)
     # 1/8 of the size is enough to find what does not decode.
     for _ in map_images(checked, lambda _: None, at_least=(1, 1), row_numbers=rows):
         pass
     return checked
 
 
-def _read_source(source: str | Path) -> Dataset:
+def read_source(source: str | Path) -> Dataset:
     """Recognise the layout and read it, facts still in the source's own words."""
     path = Path(source)
     if path.is_file():
@@ -253,7 +253,7 @@ def _distinct_rows(facts: list[Facts]) -> list[int]:
     return [first[image_id] for image_id in sorted(first)]
 
 
-def _assemble(dataset: Dataset, facts: list[Facts], rows: list[int]) -> Dataset:
+def assemble(dataset: Dataset, facts: list[Facts], rows: list[int]) -> Dataset:
     """Put the images beside the normalised facts and keep the given rows.
 
     Images stay where they are, on disk or memory-mapped, however many gigabytes they take.

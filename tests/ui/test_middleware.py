@@ -110,7 +110,7 @@ def test_of_an_error_the_kind_and_the_place_are_told(lines):
     except RuntimeError as error:
         note_error(error)
     (line,) = lines()
-    assert line.startswith("RuntimeError at test_traffic.py:")
+    assert line.startswith("RuntimeError at test_middleware.py:")
     assert SECRET not in line
 
 

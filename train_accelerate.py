@@ -134,8 +134,8 @@ def main(config: TrainConfig) -> Path:
     validation_loader = DataLoader(range(len(validation)), 4 * optim.batch_size)
 
     # --- the encoder and what moves it --------------------------------------------------------
-    model = new_encoder(encoder).to(memory_format=torch.channels_last)
-    origin = model.origin
+    model, origin = new_encoder(encoder)
+    model = model.to(memory_format=torch.channels_last)
     states.check_room(model)
     blank = not (encoder.start or encoder.pretrained)
     freezing = Freezing(model, config.freeze, epochs=optim.epochs, random=blank)

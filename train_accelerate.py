@@ -137,7 +137,7 @@ def main(config: TrainConfig) -> Path:
     model, origin = new_encoder(encoder)
     model = model.to(memory_format=torch.channels_last)
     states.check_room(model)
-    blank = not (encoder.start or encoder.pretrained)
+    blank = not (encoder.start or encoder.from_imagenet)
     freezing = Freezing(model, config.freeze, epochs=optim.epochs, random=blank)
     optimizer = torch.optim.AdamW(
         parameter_groups(

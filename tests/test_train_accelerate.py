@@ -241,7 +241,7 @@ def test_every_recipe_runs(name, run, tmp_path):
             preset.encoder,
             backbone=TINY_BACKBONES.get(preset.encoder.backbone, "test_resnet"),
             embed_dim=8,
-            pretrained="",
+            pretrained="no",
             start=str(run / "checkpoint") if name == "linear-probe" else "",
             image_size=32,
             test_image_size=32,

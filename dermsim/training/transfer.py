@@ -41,7 +41,7 @@ def new_encoder(config: EncoderConfig) -> tuple[DermSimModel, dict[str, str]]:
         )
     )
     origin = {}
-    if config.pretrained:
+    if config.from_imagenet:
         origin = load_imagenet(model.backbone, config.backbone, config.pretrained)
     if config.start:
         start_from(model, config.start)
@@ -59,7 +59,7 @@ def normalisation_of(config: EncoderConfig) -> Normalisation | None:
         ConnectionError: If the Hub cannot be reached.
         ValueError: If it is damaged, or timm knows no weights of the backbone.
     """
-    if config.pretrained:
+    if config.from_imagenet:
         return normalisation(config.backbone)
     if not config.start:
         return None

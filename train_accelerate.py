@@ -38,7 +38,6 @@ from dermsim.engine import DermSim
 from dermsim.examine import evaluate_checkpoint, origin_name
 from dermsim.labels import CODES
 from dermsim.models import DermSimImageProcessor, DermSimModel
-from dermsim.models.class_bias import set_class_bias
 from dermsim.models.freezing import Freezing, parameter_groups
 from dermsim.models.image_processing_dermsim import shades_of_grey
 from dermsim.models.objective import Truth, class_weights, log_prior, training_loss
@@ -263,9 +262,9 @@ def main(config: TrainConfig) -> Path:
             fit_classifier(trained.eval(), processor, rows)
         else:
             trained.classifier.bias.data -= unearned.to(device)
-        if loss.fit_bias:
-            set_class_bias(trained.eval(), processor, held_out)
-        engine = DermSim.fit(trained, processor, train=rows, validation=held_out)
+        engine = DermSim.fit(
+            trained, processor, train=rows, validation=held_out, fit_bias=loss.fit_bias
+        )
         record = run_record(config, seconds=progress.seconds, hardware=where, parameters=parameters)
         report = evaluate_checkpoint(
             engine,

@@ -21,7 +21,7 @@ from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import draw_lesion
 from dermsim.examine import evaluate_checkpoint
-from dermsim.models.class_bias import fit_class_bias
+from dermsim.tasks.classify import fit_class_bias
 from dermsim.models.encode import encode
 from dermsim.presets import PRESETS
 from dermsim.report import Report

@@ -1,6 +1,7 @@
 """From logits to probabilities, a set of diagnoses, and benign or malignant."""
 
-from dermsim.metrics import fit_temperature
+from dermsim.core.metrics import fit_temperature
+from dermsim.core.vectors import softmax
 from dermsim.tasks.classify.calibration import LEVELS, Calibration
 from dermsim.tasks.classify.class_bias import add_left_out_bias, fit_class_bias
 from dermsim.tasks.classify.coverage import covering_score
@@ -12,7 +13,6 @@ from dermsim.tasks.classify.operating import (
     check_threshold,
     parse_point,
 )
-from dermsim.vectors import softmax
 
 __all__ = [
     "LEVELS",

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.folds import deal_lesions, most_folds
-from dermsim.labels import CODES
-from dermsim.vectors import check_labels
+from dermsim.core.labels import CODES
+from dermsim.core.vectors import check_labels
 
 
 def add_left_out_bias(

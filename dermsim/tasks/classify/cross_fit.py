@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.folds import Fold
-from dermsim.labels import CODES
-from dermsim.metrics import fit_temperature, number_lesions
-from dermsim.storage import check_keys
+from dermsim.core.labels import CODES
+from dermsim.core.metrics import fit_temperature, number_lesions
+from dermsim.core.storage import check_keys
+from dermsim.core.vectors import softmax
 from dermsim.tasks.classify.operating import is_count, is_number
-from dermsim.vectors import softmax
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,7 @@ def count_lesions(
         lesion_ids: N lesions; None means a lesion of its own.
     """
     lesions = number_lesions(lesion_ids)
-    return {
-        code: len(np.unique(lesions[labels == label])) for label, code in enumerate(CODES)
-    }
+    return {code: len(np.unique(lesions[labels == label])) for label, code in enumerate(CODES)}
 
 
 def left_out_probabilities(

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.storage import check_keys
+from dermsim.core.storage import check_keys
 from dermsim.tasks.classify.coverage import covering_score
 
 POINTS = ("balanced", "sensitivity_95")

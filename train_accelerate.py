@@ -39,7 +39,6 @@ from dermsim.models import DermSimImageProcessor, DermSimModel
 from dermsim.models.depthwise import QuickDepthwise
 from dermsim.models.image_processing_dermsim import shades_of_grey
 from dermsim.training.augment import draw_views, mixer, render_views
-from dermsim.training.class_bias import set_class_bias
 from dermsim.training.config import TrainConfig
 from dermsim.training.freezing import Freezing, parameter_groups
 from dermsim.training.objective import Truth, class_weights, log_prior, training_loss
@@ -278,9 +277,9 @@ def main(config: TrainConfig) -> Path:
             fit_classifier(trained.eval(), processor, rows)
         else:
             trained.classifier.bias.data -= unearned.to(device)
-        if loss.fit_bias:
-            set_class_bias(trained.eval(), processor, held_out)
-        engine = DermSim.fit(trained, processor, train=rows, validation=held_out)
+        engine = DermSim.fit(
+            trained, processor, train=rows, validation=held_out, fit_bias=loss.fit_bias
+        )
         record = run_record(
             config,
             seconds=progress.seconds,

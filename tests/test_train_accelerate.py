@@ -22,7 +22,7 @@ from dermsim.data.synthetic import draw_lesion
 from dermsim.evaluation.checkpoint import evaluate_checkpoint
 from dermsim.evaluation.report import Report
 from dermsim.models.encode import encode
-from dermsim.training.class_bias import fit_class_bias
+from dermsim.tasks.classify import fit_class_bias
 from dermsim.training.config import (
     EncoderConfig,
     FreezeConfig,

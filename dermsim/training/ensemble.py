@@ -135,7 +135,8 @@ def training_record(
 
     Returns:
         The facts for `DermSim.save_pretrained`: of each member its backbone and the command that
-        trained it, where its folder tells; the minutes and hardware of all, where all tell.
+        trained it, where its folder tells; the minutes and hardware of all, where all tell;
+        what all began with and learned from beside their own data.
     """
     records = [_read_record(local_folder(name)) for name in folders]
     places = " ".join(f"<member {i}>" for i in range(1, len(records) + 1))
@@ -153,6 +154,12 @@ def training_record(
     for i, (backbone, record) in enumerate(zip(backbones, records, strict=True), start=1):
         command = f", by `{record['command']}`" if "command" in record else ""
         facts[f"member {i}"] = f"{backbone}{command}"
+    for fact in ("started from", "also learned from"):
+        told = {record[fact] for record in records if fact in record}
+        if len(told) == 1:
+            facts[fact] = told.pop()
+        elif told:
+            facts[fact] = "see the members"
     return facts
 
 

@@ -189,7 +189,8 @@ def run_record(
     Returns:
         ``"command"``, ``"minutes"``, ``"hardware"``, ``"parameters"``; and for a run that began
         with another encoder of a local folder ``"started from"``: that one's command and minutes,
-        or the ImageNet weights and their licence.
+        and what it began with, or the ImageNet weights and their licence; ``"also learned from"``:
+        the further sources of diagnoses.
     """
     record: dict[str, Any] = {
         "command": command_line(config),
@@ -198,11 +199,14 @@ def run_record(
         "parameters": parameters,
     }
     if origin:
-        record["started from"] = f"ImageNet: {origin['origin']} ({origin['licence']})"
+        record["started from"] = f"ImageNet, {origin['origin']} ({origin['licence']})"
     earlier = Path(config.encoder.start) / "training.json"
     if config.encoder.start and earlier.is_file():
         made = json.loads(earlier.read_text(encoding="utf-8"))
-        record["started from"] = f"`{made['command']}`, {made['minutes']} minutes"
+        begun = f", begun with {made['started from']}" if "started from" in made else ""
+        record["started from"] = f"`{made['command']}`, {made['minutes']} minutes{begun}"
+    if config.also:
+        record["also learned from"] = ", ".join(Path(source).name for source in config.also)
     return record
 
 

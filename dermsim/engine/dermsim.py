@@ -25,7 +25,7 @@ from dermsim.engine.results import Analysis, Prediction
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
 from dermsim.models import Encoder, Processor
 from dermsim.models.encode import Encoding, encode, fingerprint, weigh_facts
-from dermsim.models.pretrained import round_to_half, save_encoder
+from dermsim.models.pretrained import for_inference, round_to_half, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import POINTS, Calibration
 from dermsim.tasks.detect import OutlierDetector
@@ -150,7 +150,7 @@ class DermSim(Explaining):
             ValueError: If there are not as many `calibration_logits` as validation rows, or they
                 are given and `fit_bias` is set.
         """
-        model = model.eval()
+        model = for_inference(model)
         round_to_half(model)
         held_out, calibration, calibration_facts = calibrate(
             model,

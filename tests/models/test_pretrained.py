@@ -15,7 +15,13 @@ from dermsim.models import (
     DermSimNetwork,
     pretrained,
 )
-from dermsim.models.pretrained import as_pretrained, load_encoder, round_to_half, save_encoder
+from dermsim.models.pretrained import (
+    as_pretrained,
+    for_inference,
+    load_encoder,
+    round_to_half,
+    save_encoder,
+)
 
 
 @pytest.fixture
@@ -97,7 +103,7 @@ def test_the_network_is_the_model_to_the_last_buffer(backbone, tmp_path):
     with torch.inference_mode():
         # Transformers leaves weights where they lie in the file, at addresses of any alignment, for
         # which kernels add up in another order; a copy is aligned as the network's own are.
-        first, second = network(pixels), deepcopy(whole)(pixels)
+        first, second = network(pixels), for_inference(deepcopy(whole))(pixels)
     for name in ("logits", "embeddings", "features", "pooled_features"):
         assert torch.equal(first[name], second[name]), name
 

@@ -139,8 +139,10 @@ def _eval_result(report: Report, name: str) -> EvalResult:
 
 def _decisions(rule: str, calibration: Calibration) -> str:
     """Say how an answer is made, with every number that validation fitted."""
+    fit = calibration.cross_fit
     thresholds = "\n".join(
-        f"| `{code}` | {1 - value:.4f} |" for code, value in calibration.set_thresholds.items()
+        f"| `{code}` | {1 - value:.4f} | {fit.lesions[code] if fit else '–'} |"
+        for code, value in calibration.set_thresholds.items()
     )
     points = "\n".join(
         f"| `{name}` | {point.threshold:.4f} | {point.sensitivity:.3f} | {point.specificity:.3f} |"
@@ -151,6 +153,7 @@ def _decisions(rule: str, calibration: Calibration) -> str:
         temperature=calibration.temperature,
         malignant=", ".join(f"`{code}`" for code in MALIGNANT),
         coverage=1 - calibration.alpha,
+        folds=_FOLDS.format(folds=fit.folds) if fit else "",
         thresholds=thresholds,
         points=points,
     )
@@ -185,7 +188,7 @@ Logits are divided by the temperature {temperature:.4f}; their softmax gives the
 label is the most probable diagnosis ({rule}), and nothing is added to any class here: what corrects
 for how often each diagnosis was drawn in training (`--loss.prior-correction`), and in a mean of
 several encoders for how readily each is named, is in the weights already. All numbers here were
-fitted on validation, whose lesions are neither in training nor in test.
+fitted on validation, whose lesions are neither in training nor in test.{folds}
 
 Malignancy is the summed probability of {malignant}. A lesion is called malignant when it reaches
 the threshold of the operating point in use, `balanced` unless another is asked for:
@@ -196,11 +199,16 @@ the threshold of the operating point in use, `balanced` unless another is asked 
 
 The prediction set holds every diagnosis that cannot be excluded. One belongs to it when its
 probability is at least that of the table, chosen so that at least {coverage:.0%} of each diagnosis
-have their own in the set; the most probable one always does.
+have their own in the set; the most probable one always does. Few lesions promise that only roughly.
 
-| diagnosis | probability at least |
-|---|---|
+| diagnosis | probability at least | lesions it rests on |
+|---|---|---|
 {thresholds}"""
+
+_FOLDS = """ Prediction
+sets and operating points rest on answers about lesions that the fit had left out ({folds} folds),
+and count lesions, not photographs. `sensitivity_95` is set to catch 95% of malignant photographs to
+come more often than not, so that it caught more of those at hand."""
 
 _CITE_HAM10000 = """
 @article{tschandl2018ham10000,

@@ -24,8 +24,10 @@ POINTS = ("balanced", "sensitivity_95")
 SENSITIVITY_TARGET = 0.95
 """Share of malignant images yet to come that the point ``sensitivity_95`` is to catch."""
 
-SENSITIVITY_CONFIDENCE = 0.8
-"""How sure one may be, before they come, that it does; see `choose_points`."""
+SENSITIVITY_CONFIDENCE = 0.7
+"""How sure one may be, before they come, that it does; see `choose_points`. Of the values tried on
+halves of validation it came nearest to the target most often (docs/experiments.md); 0.8 costs twice
+the specificity."""
 
 
 @dataclass(frozen=True)

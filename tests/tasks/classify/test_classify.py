@@ -176,9 +176,9 @@ def test_operating_points_against_a_scan_of_all_thresholds(calibration):
         called = malignancy >= threshold
         scan.append((called[malignant].mean(), (~called[~malignant]).mean(), threshold))
     youden = max(scan, key=lambda point: point[0] + point[1])
-    # so many of n that with fewer than 0.8 certainty no more of them would reach 0.95
+    # so many of n that fewer of them lie above what catches 0.95 in 7 of 10 draws
     n = int(malignant.sum())
-    needed = int(binom.ppf(0.8, n, 0.95)) + 1
+    needed = int(binom.ppf(0.7, n, 0.95)) + 1
     catching = next(point for point in scan if round(point[0] * n) >= needed)
     assert catching[0] > 0.95
     for name, (sensitivity, specificity, threshold) in [
@@ -348,7 +348,7 @@ def test_a_bias_that_the_lesions_chose_themselves_would_cover_too_little():
     assert np.mean(left_out) > np.mean(alike) + 0.001
 
 
-def test_the_point_of_95_reaches_it_on_lesions_to_come_four_times_of_five():
+def test_the_point_of_95_reaches_it_on_lesions_to_come_more_often_than_not():
     reached = []
     for seed in range(60):
         labels = np.random.default_rng(seed).choice(7, size=420)
@@ -358,8 +358,8 @@ def test_the_point_of_95_reaches_it_on_lesions_to_come_four_times_of_five():
         truth_rows = ~np.isin(truth, BENIGN)
         called = fitted.is_malignant(fitted.probabilities(unseen), operating_point="sensitivity_95")
         reached.append(called[truth_rows].mean())
-    assert 0.7 < np.mean(np.array(reached) >= 0.95) < 0.95
-    assert np.mean(reached) < 0.975  # which more than that would cost benign images
+    assert 0.6 < np.mean(np.array(reached) >= 0.95) < 0.9
+    assert 0.95 < np.mean(reached) < 0.97  # more than that would cost benign images
 
 
 def test_what_it_was_fitted_to_is_kept(tmp_path):

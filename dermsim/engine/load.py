@@ -9,7 +9,7 @@ import numpy as np
 
 from dermsim.core.labels import CODES
 from dermsim.core.vectors import l2_normalize
-from dermsim.models import DermSimEnsembleNetwork, Encoder
+from dermsim.models import Encoder
 from dermsim.models.encode import fingerprint
 from dermsim.models.pretrained import load_encoder
 from dermsim.tasks.atlas import EmbeddingMap
@@ -71,9 +71,8 @@ def _check_labels(model: Encoder) -> None:
 
 
 def _check_detector(detector: OutlierDetector, model: Encoder, gallery: Gallery) -> None:
-    members = model.members if isinstance(model, DermSimEnsembleNetwork) else [model]
     widths = {
-        "pooled_features": sum(member.classifier.in_features for member in members),
+        "pooled_features": sum(member.classifier.in_features for member in model.members),
         "embeddings": gallery.dim,
     }
     if detector.measures is not None:

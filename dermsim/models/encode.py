@@ -14,7 +14,7 @@ import torch
 
 from dermsim.data.facts import Facts, encode_facts
 from dermsim.data.images import ImageSource, read_image
-from dermsim.models import DermSimNetwork, Encoder, Processor
+from dermsim.models import Encoder, Processor
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,9 @@ def weigh_facts(model: Encoder, facts: Sequence[Facts | None]) -> npt.NDArray[np
         ValueError: If the model takes no facts.
     """
     known = _facts_tensor(model, facts)
-    assert isinstance(model, DermSimNetwork)  # no other has columns for facts
+    (single,) = model.members  # an ensemble has no columns for facts
     with torch.inference_mode():
-        return model.weigh_facts(known).float().cpu().numpy()
+        return single.weigh_facts(known).float().cpu().numpy()
 
 
 def _facts_tensor(model: Encoder, facts: Sequence[Facts | None]) -> torch.Tensor:

@@ -169,13 +169,13 @@ def _load_members(
     for name in folders:
         folder = local_folder(name)
         model, processor = load_encoder(folder)
-        if not isinstance(model, DermSimNetwork):
+        if len(model.members) > 1:
             raise ValueError(f"{name} is an ensemble itself: name its members instead.")
         mark = fingerprint(model, processor)
         if mark in names:
             raise ValueError(f"{names[mark]} and {name} hold the same encoder: name it once.")
         names[mark] = name
-        members.append((model, processor))
+        members.append((model.members[0], processor))
         if same_image and processor != members[0][1]:
             raise ValueError(
                 f"{name} sees images of another size or normalisation than {folders[0]}, but the "

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dermsim.engine.predictions import calibrate_with_facts
-from dermsim.models import DermSimEnsembleModel
 from dermsim.models.encode import encode
 from dermsim.tasks.classify import Calibration
 from dermsim.training.stacking import fit_stack
@@ -44,7 +43,7 @@ def recalibrate(engine: DermSim, validation: Dataset) -> tuple[Calibration, Cali
         ValueError: If they come out otherwise: the rows, or the encoder, are others.
     """
     model = engine.model
-    if isinstance(model, DermSimEnsembleModel):
+    if len(model.members) > 1:
         # as `build_ensemble` does it: the stack was fitted to validation, and answers it too well
         answers = [encode(m, engine.processor, validation["image"]).logits for m in model.members]
         stack = fit_stack(np.stack(answers), validation["dx"], list(validation["lesion_id"]))

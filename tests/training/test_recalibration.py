@@ -47,16 +47,17 @@ def test_both_calibrations_of_an_encoder_that_takes_facts(informed_engine, synth
     assert (alone, informed) == (informed_engine.calibration, kept)
 
 
-def test_an_ensemble_is_calibrated_on_logits_that_left_the_lesion_out(
-    checkpoint, second_checkpoint, synthetic
+def test_a_saved_ensemble_is_calibrated_on_logits_that_left_the_lesion_out(
+    checkpoint, second_checkpoint, synthetic, tmp_path
 ):
     from dermsim.training.ensemble import build_ensemble
 
     parts = {name: synthetic[name] for name in ("train", "validation")}
-    ensemble = build_ensemble([checkpoint, second_checkpoint], **parts, device="cpu")
-    whole = ensemble.calibration
-    ensemble.calibration = replace(whole, malignancy_curve=None)
-    assert recalibrate(ensemble, synthetic["validation"])[0] == whole
+    built = build_ensemble([checkpoint, second_checkpoint], **parts, device="cpu")
+    built.save_pretrained(tmp_path / "ensemble")
+    strip(tmp_path / "ensemble" / "calibration.json", "malignancy_curve", "levels")
+    loaded = DermSim.from_pretrained(tmp_path / "ensemble", device="cpu")
+    assert recalibrate(loaded, synthetic["validation"])[0] == built.calibration
 
 
 def test_a_share_missed_other_than_usual_is_fitted_as_it_was(engine, synthetic):

@@ -65,7 +65,7 @@ class Enroll(ModelCommand):
 
 
 def _report(bank: ClassBank) -> EnrollmentReport | None:
-    """Measure on what the bank keeps; banks of older checkpoints keep nothing."""
+    """Measure on what the bank keeps; one of new classes alone keeps nothing."""
     from dermsim.tasks.enroll import before_and_after
 
     if not len(bank.old.vectors):

@@ -269,19 +269,6 @@ def fpr_at_tpr(positive: BoolArray, scores: npt.NDArray[np.generic], tpr: float 
     return float(np.mean(others >= lowest))
 
 
-def coverage_per_class(included: BoolArray, labels: IntArray) -> FloatArray:
-    """Share of each class's rows whose prediction set holds the true class.
-
-    Args:
-        included: ``(N, C)`` bool, whether class c is in row n's set.
-        labels: ``(N,)`` integers.
-
-    Returns:
-        ``(C,)``, NaN for an absent class.
-    """
-    return _ratio_per_class(labels, included[np.arange(len(labels)), labels], included.shape[1])
-
-
 def _ratio_per_class(
     labels: IntArray, hits: npt.NDArray[np.generic], num_classes: int
 ) -> FloatArray:
@@ -330,11 +317,6 @@ def average_precision(relevance: BoolArray) -> FloatArray:
 def macro_mean(values: FloatArray, labels: IntArray, num_classes: int) -> float:
     """Mean over classes of the mean value of each class's rows, so that no class dominates."""
     return float(np.nanmean(_ratio_per_class(labels, values, num_classes)))
-
-
-def mean_average_precision(relevance: BoolArray, labels: IntArray, num_classes: int) -> float:
-    """Average precision, macro-averaged over the queries' classes."""
-    return macro_mean(average_precision(relevance), labels, num_classes)
 
 
 # -- calibration ----------------------------------------------------------------------------------

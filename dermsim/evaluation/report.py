@@ -129,7 +129,8 @@ class Report:
         fingerprint: Names the encoder.
         versions: Of Python and the packages that matter.
         shift: The data of another origin, or None when there were none.
-        subgroups: The same figures within each sex, age band and site; none in older files.
+        subgroups: The same figures within each sex, age band and site; none where no fact of
+            the patients is known.
         explanations: What was measured of heatmaps, or None when nothing was.
     """
 

@@ -60,12 +60,6 @@ class Freezing:
                 f"stages 0 to {len(self._stages) - 1}."
             )
 
-    @property
-    def freezes(self) -> bool:
-        """Whether any stage ever rests."""
-        config = self.config
-        return config.epochs > 0 or config.unfreeze_epochs > 0 or config.never > 0
-
     def awake(self, epoch: int) -> int:
         """How many stages, counted from the last, learn in an epoch (from 0)."""
         config = self.config

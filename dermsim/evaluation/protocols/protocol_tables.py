@@ -69,18 +69,6 @@ class Table:
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"this is not the table of a protocol: {error!r}.") from error
 
-    def find(self, **keys: Key) -> Row:
-        """Return the one row with these keys, written as they are or with _ for a blank.
-
-        Raises:
-            KeyError: If there is none, or more than one.
-        """
-        wanted = {name.replace("_", " "): value for name, value in keys.items()}
-        found = [row for row in self.rows if wanted.items() <= dict(row.keys).items()]
-        if len(found) != 1:
-            raise KeyError(f"{len(found)} rows of {self.protocol} have {wanted}.")
-        return found[0]
-
     def to_dict(self) -> dict[str, object]:
         """Return plain Python values, figures rounded to 4 decimals."""
         rows = [

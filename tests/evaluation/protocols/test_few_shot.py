@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from table_rows import row_of
 
 from dermsim.core.vectors import l2_normalize
 from dermsim.evaluation.protocols.episodes import draw_episodes
@@ -20,8 +21,8 @@ def test_rows_and_figures(table):
     for row in table.rows:
         for figure in row.figures.values():
             assert 0 <= figure.low <= figure.value <= figure.high <= 1
-    best = table.find(classes="all pairs", vectors="pooled features", head="mean", shots=5)
-    once = table.find(classes="all pairs", vectors="pooled features", head="mean", shots=1)
+    best = row_of(table, classes="all pairs", vectors="pooled features", head="mean", shots=5)
+    once = row_of(table, classes="all pairs", vectors="pooled features", head="mean", shots=1)
     assert best.figures["AUC"].value > once.figures["AUC"].value > 0.6
     assert best.figures["AUC"].n == 90  # 30 lesions of each class
     assert "akiec, df, vasc (akiec 60, df 60, vasc 60 photographs of 90 lesions)" in table.summary

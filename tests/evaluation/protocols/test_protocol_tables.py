@@ -41,14 +41,6 @@ def test_json_holds_everything(table, tmp_path):
     assert kept["rows"][1]["spread"] == 0.0125
 
 
-def test_find_names_one_row(table):
-    assert table.find(held_out="mel", shots=5) is table.rows[1]
-    with pytest.raises(KeyError, match="2 rows of few-shot"):
-        table.find(held_out="mel")
-    with pytest.raises(KeyError, match="0 rows of few-shot"):
-        table.find(shots=3)
-
-
 def test_rows_must_make_a_table(table):
     with pytest.raises(ValueError, match="has no row"):
         Table("few-shot", "", ())

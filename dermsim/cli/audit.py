@@ -14,7 +14,7 @@ from dermsim.cli.command import Command, ModelCommand, load_engine
 from dermsim.cli.terminal import show, table
 
 if TYPE_CHECKING:
-    from dermsim.evaluation.audit import Audit as Findings
+    from dermsim.evaluation.audit import AuditReport
 
 Method = Literal[
     "softmax",
@@ -59,7 +59,7 @@ class Audit(ModelCommand):
         return 0
 
 
-def _summary(found: Findings, output: Path) -> str:
+def _summary(found: AuditReport, output: Path) -> str:
     passed = f", {found.unknown:,} of unknown diagnoses passed over" if found.unknown else ""
     if found.unjudged:
         passed += (

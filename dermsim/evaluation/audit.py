@@ -82,7 +82,7 @@ SIDE = 32
 
 
 @dataclass(frozen=True)
-class Audit:
+class AuditReport:
     """What was found in a data set.
 
     Attributes:
@@ -149,7 +149,7 @@ def check_folder(target: Path) -> None:
         raise FileExistsError(f"{target} holds other things; name a folder of its own.")
 
 
-def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> Audit:
+def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> AuditReport:
     """Look through a data set.
 
     Args:
@@ -179,7 +179,7 @@ def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> A
     encoding = encode(engine.model, engine.processor, passing())
     cases = _cases(engine, rows)
     unjudged = _unjudged(cases)
-    return Audit(
+    return AuditReport(
         label_errors=tuple(_label_errors(engine, encoding, cases, unjudged)),
         duplicates=tuple(_duplicates(encoding, np.stack(thumbnails), cases)),
         images=len(rows),

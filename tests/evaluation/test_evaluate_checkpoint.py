@@ -14,7 +14,7 @@ from dermsim.data.facts import facts_of
 from dermsim.data.splits import without
 from dermsim.data.synthetic import synthetic_outlines
 from dermsim.engine import DermSim
-from dermsim.evaluation import checkpoint as examine
+from dermsim.evaluation import checkpoint
 from dermsim.evaluation.card import model_card
 from dermsim.evaluation.checkpoint import (
     CELLS,
@@ -124,7 +124,7 @@ def test_a_rerun_agrees_to_the_last_digit_and_survives_the_disk(
 
 def test_predictions_are_those_of_each_corrupted_photograph(engine, rows, monkeypatch):
     few = rows.select(range(5))
-    monkeypatch.setattr(examine, "CHUNK", 2)
+    monkeypatch.setattr(checkpoint, "CHUNK", 2)
     predicted = predict_corrupted(engine, few)
     assert list(predicted) == list(CELLS)
     for name, (kind, strength) in list(CELLS.items())[1::4]:
@@ -148,9 +148,9 @@ def test_few_photographs_wait_in_memory():
     from PIL import Image
 
     row = {"image": Image.new("RGB", (20, 16)), "image_id": "a"}
-    stream = examine._corrupted([Row(row) for _ in range(60)])
+    stream = checkpoint._corrupted([Row(row) for _ in range(60)])
     assert len(list(islice(stream, 3 * len(CELLS)))) == 3 * len(CELLS)
-    assert taken.count("image") <= 3 + examine.AHEAD + 1
+    assert taken.count("image") <= 3 + checkpoint.AHEAD + 1
     assert len(list(stream)) == 57 * len(CELLS)
 
 

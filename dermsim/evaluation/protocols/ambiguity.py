@@ -30,7 +30,7 @@ from dermsim.core.metrics import (
     macro_mean,
 )
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -121,7 +121,7 @@ def binomial_band(nominal: float, n: int) -> tuple[float, float]:
 
 def _coverage(
     engine: DermSim, cases: Cases, probabilities: FloatArray, resamples: int, seed: int
-) -> list[Row]:
+) -> list[TableRow]:
     rows = []
     for level in engine.calibration.levels:
         included = engine.calibration.included(probabilities, level=level)
@@ -140,7 +140,9 @@ def _coverage(
             name = EVERY if label is None else CODES[label]
             # the promise is made to each diagnosis, not to all together
             rows.append(
-                Row({"nominal": level, "diagnosis": name}, figures, {} if label is None else notes)
+                TableRow(
+                    {"nominal": level, "diagnosis": name}, figures, {} if label is None else notes
+                )
             )
     return rows
 
@@ -163,7 +165,7 @@ def _mean(
 
 def _warning(
     engine: DermSim, cases: Cases, probabilities: FloatArray, resamples: int, seed: int
-) -> list[Row]:
+) -> list[TableRow]:
     predicted = probabilities.argmax(axis=1)
     wrong = predicted != cases.labels
     if wrong.all() or not wrong.any():
@@ -192,7 +194,7 @@ def _warning(
             column: lesion_bootstrap(figure, cases.lesion_ids, resamples=resamples, seed=seed)
             for column, figure in figures.items()
         }
-        rows.append(Row({"sign": name}, measured))
+        rows.append(TableRow({"sign": name}, measured))
     return rows
 
 

@@ -19,7 +19,7 @@ from dermsim.core.metrics import lesion_bootstrap, number_lesions
 from dermsim.core.vectors import softmax
 from dermsim.evaluation.evaluate import overall_metrics
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 from dermsim.evaluation.retrieval import Metric, rank_gallery
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def compare(
         TOGETHER,
     ]
     found = tuple(
-        Row(
+        TableRow(
             {"figure": title},
             {
                 column: lesion_bootstrap(

@@ -22,7 +22,7 @@ from dermsim.evaluation.protocols.protocol_cases import (
     left_out_classes,
     select,
 )
-from dermsim.evaluation.protocols.protocol_tables import Key, Row, Table
+from dermsim.evaluation.protocols.protocol_tables import Key, Table, TableRow
 from dermsim.tasks.enroll import HEADS, ClassBank, Space
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def evaluate_few_shot(
     cases = encode_cases(engine, select(dataset, left_out), purpose="new classes")
     plain = ClassBank(space=Space("embeddings"), fingerprint=engine.fingerprint)
     banks = {engine.class_bank().space.name: engine.class_bank().blank(), "embeddings": plain}
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for count in shots:
         drawn = list(
             draw_episodes(cases.labels, cases.lesion_ids, shots=count, count=episodes, seed=seed)
@@ -134,7 +134,7 @@ def _pairs(
     answers: Answers,
     resamples: int,
     seed: int,
-) -> list[Row]:
+) -> list[TableRow]:
     """Return a row for each pair of classes."""
     rows = []
     for pair in sorted({episode.classes for episode in episodes}):
@@ -145,8 +145,10 @@ def _pairs(
     return rows
 
 
-def _row(keys: Mapping[str, Key], classes: str, answers: Answers, resamples: int, seed: int) -> Row:
-    return Row(
+def _row(
+    keys: Mapping[str, Key], classes: str, answers: Answers, resamples: int, seed: int
+) -> TableRow:
+    return TableRow(
         {"classes": classes, **keys},
         {
             "accuracy": answers.accuracy(resamples=resamples, seed=seed),

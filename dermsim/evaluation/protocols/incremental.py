@@ -26,7 +26,7 @@ from dermsim.evaluation.protocols.protocol_cases import (
     left_out_classes,
     select,
 )
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 from dermsim.tasks.enroll import HEADS, ClassBank
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def evaluate_incremental(
     pictures = encode_cases(engine, select(dataset, new, split="train"), purpose="new classes")
     cases = encode_cases(engine, select(dataset, (*old, *new), split=split), purpose=split)
     bank = engine.class_bank()
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for count in shots:
         for head in ("auto", *HEADS):
             course = run_course(
@@ -197,7 +197,7 @@ def _rows(
     lesion_ids: Sequence[str | None],
     resamples: int,
     seed: int,
-) -> list[Row]:
+) -> list[TableRow]:
     """Return a row for each step."""
     rows = []
     old = course.classes[0]
@@ -217,7 +217,7 @@ def _rows(
             column: _interval(metric, asked, lesions, resamples, seed)
             for column, metric in metrics.items()
         }
-        rows.append(Row({"shots": shots, "head": head, "after": name}, figures))
+        rows.append(TableRow({"shots": shots, "head": head, "after": name}, figures))
     return rows
 
 

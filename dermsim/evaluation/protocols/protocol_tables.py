@@ -15,7 +15,7 @@ Key = str | int
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row of a table.
 
     Attributes:
@@ -42,7 +42,7 @@ class Table:
 
     protocol: str
     summary: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     facts: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -105,11 +105,11 @@ class Table:
         return "\n".join(lines) + "\n"
 
 
-def _row(values: Mapping[str, Any]) -> Row:
+def _row(values: Mapping[str, Any]) -> TableRow:
     figures = {name: Interval(**found) for name, found in values.items() if isinstance(found, dict)}
     first = next((place for place, name in enumerate(values) if name in figures), len(values))
     others = [(place, name) for place, name in enumerate(values) if name not in figures]
-    return Row(
+    return TableRow(
         {name: values[name] for place, name in others if place < first},
         figures,
         {name: values[name] for place, name in others if place > first},

@@ -19,7 +19,7 @@ from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.core.metrics import IntArray, Interval
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 from dermsim.evaluation.retrieval import Rankings, rank_gallery
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ def _join(gallery: Embedded, cases: Cases) -> Embedded:
     )
 
 
-def _measure(name: str, asked: Cases, gallery: Embedded, resamples: int, seed: int) -> list[Row]:
+def _measure(
+    name: str, asked: Cases, gallery: Embedded, resamples: int, seed: int
+) -> list[TableRow]:
     """Return the rows of one set of queries: the mean, by chance, and each diagnosis."""
     found = _rank(asked, gallery)
     shuffled = [
@@ -134,9 +136,9 @@ def _measure(name: str, asked: Cases, gallery: Embedded, resamples: int, seed: i
         for number in range(SHUFFLES)
     ]
 
-    def row(diagnosis: str, figures: dict[str, Interval]) -> Row:
+    def row(diagnosis: str, figures: dict[str, Interval]) -> TableRow:
         named = {COLUMNS[figure]: interval for figure, interval in figures.items()}
-        return Row({"queries": name, "diagnosis": diagnosis}, named)
+        return TableRow({"queries": name, "diagnosis": diagnosis}, named)
 
     metrics = found.metrics()
     rows = [

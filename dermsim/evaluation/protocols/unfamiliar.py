@@ -28,7 +28,7 @@ from dermsim.core.metrics import (
 )
 from dermsim.data.images import ImageSource, list_images
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 from dermsim.models.encode import encode
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.detect.scores import SCORES
@@ -266,7 +266,7 @@ def _share(rows: IntArray, *, values: BoolArray) -> float:
     return float(values[rows].mean())
 
 
-def _rows(kind: Kind, resamples: int, seed: int) -> list[Row]:
+def _rows(kind: Kind, resamples: int, seed: int) -> list[TableRow]:
     """Return a row for each score; of familiar pictures only what is rejected of them."""
     rows = []
     strange = [lesion for lesion, own in zip(kind.lesion_ids, kind.known, strict=True) if not own]
@@ -283,11 +283,11 @@ def _rows(kind: Kind, resamples: int, seed: int) -> list[Row]:
             partial(_share, values=rejected), strange, resamples=resamples, seed=seed
         )
         notes = {"shipped": "yes" if score == kind.shipped else ""}
-        rows.append(Row({"pictures": kind.name, "score": score}, figures, notes))
+        rows.append(TableRow({"pictures": kind.name, "score": score}, figures, notes))
     return rows
 
 
-def _mean_row(near: Sequence[Kind], score: str, resamples: int, seed: int) -> Row:
+def _mean_row(near: Sequence[Kind], score: str, resamples: int, seed: int) -> TableRow:
     """Average over the held-out diagnoses; a lesion is drawn for all of them at once."""
     values = np.concatenate([kind.values(score) for kind in near])
     known = np.concatenate([kind.known for kind in near])
@@ -305,4 +305,4 @@ def _mean_row(near: Sequence[Kind], score: str, resamples: int, seed: int) -> Ro
         for name, figure in FIGURES.items()
     }
     notes = {"shipped": "yes" if all(score == kind.shipped for kind in near) else ""}
-    return Row({"pictures": MEAN, "score": score}, figures, notes)
+    return TableRow({"pictures": MEAN, "score": score}, figures, notes)

@@ -14,7 +14,7 @@ from dermsim.core.vectors import l2_normalize
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import synthetic_ham10000
 from dermsim.data.tables import case_records
-from dermsim.evaluation.protocols import protocol_cases as cases
+from dermsim.evaluation.protocols import protocol_cases
 from dermsim.models.encode import Encoding
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
@@ -94,7 +94,7 @@ def encoding_is_pretended(dataset):
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cases, "encode", encode)
+        patch.setattr(protocol_cases, "encode", encode)
         yield SimpleNamespace(everything=everything)
 
 

@@ -3,13 +3,15 @@ import json
 import pytest
 
 from dermsim.core.metrics import Interval
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 
 
 @pytest.fixture
 def table():
-    first = Row({"held out": "mel", "shots": 1}, {"accuracy": Interval(0.5, 0.4, 0.61234, 1200)})
-    second = Row(
+    first = TableRow(
+        {"held out": "mel", "shots": 1}, {"accuracy": Interval(0.5, 0.4, 0.61234, 1200)}
+    )
+    second = TableRow(
         {"held out": "mel", "shots": 5},
         {"AUC": Interval(0.75, 0.7, 0.8, 30)},
         {"spread": 0.0125, "inside": "yes"},
@@ -45,7 +47,7 @@ def test_rows_must_make_a_table(table):
     with pytest.raises(ValueError, match="has no row"):
         Table("few-shot", "", ())
     with pytest.raises(ValueError, match="different keys"):
-        Table("few-shot", "", (*table.rows, Row({"shots": 1}, {})))
+        Table("few-shot", "", (*table.rows, TableRow({"shots": 1}, {})))
 
 
 def test_what_was_kept_is_read_back(table):

@@ -12,7 +12,6 @@ the strangeness of the picture tell the wrong answers from the right ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,12 +20,11 @@ import numpy as np
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import (
     BoolArray,
+    Bootstrap,
     FloatArray,
     IntArray,
-    Interval,
     class_auc,
     entropy,
-    lesion_bootstrap,
     macro_mean,
 )
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
@@ -80,6 +78,7 @@ def evaluate_ambiguity(
     known = known_classes(engine)
     cases = encode_cases(engine, select(dataset, known, split=split), purpose=split)
     probabilities = engine.calibration.probabilities(cases.encoding.logits)
+    bootstrap = Bootstrap(cases.lesion_ids, resamples, seed)
     about = (
         f"{len(cases):,} photographs of {len(set(cases.lesion_ids)):,} lesions ({split}). "
         f"Intervals are 95 %, from {resamples:,} bootstrap resamples of whole lesions; n counts "
@@ -91,7 +90,7 @@ def evaluate_ambiguity(
         "Share of the photographs of each diagnosis whose prediction set holds it. The band is "
         "that of a binomial of n photographs at the nominal coverage, 95 % of it; it takes "
         f"photographs of one lesion for independent. {about}",
-        tuple(_coverage(engine, cases, probabilities, resamples, seed)),
+        tuple(_coverage(engine, cases, probabilities, bootstrap)),
         facts,
     )
     warning = Table(
@@ -100,7 +99,7 @@ def evaluate_ambiguity(
         "often it is higher for a wrong answer than for a right one, 0.5 by chance. Balanced "
         "accuracy over the "
         f"{SURER:.0%} of photographs where it is lowest, beside that over all. {about}",
-        tuple(_warning(engine, cases, probabilities, resamples, seed)),
+        tuple(_warning(engine, cases, probabilities, bootstrap)),
         facts,
     )
     return coverage, warning
@@ -120,7 +119,7 @@ def binomial_band(nominal: float, n: int) -> tuple[float, float]:
 
 
 def _coverage(
-    engine: DermSim, cases: Cases, probabilities: FloatArray, resamples: int, seed: int
+    engine: DermSim, cases: Cases, probabilities: FloatArray, bootstrap: Bootstrap
 ) -> list[TableRow]:
     rows = []
     for level in engine.calibration.levels:
@@ -131,7 +130,7 @@ def _coverage(
         for label in (None, *present):
             own = np.full(len(cases), True) if label is None else cases.labels == label
             figures = {
-                name: _mean(values, own, cases.lesion_ids, resamples, seed)
+                name: bootstrap.mean(values, among=own)
                 for name, values in (("coverage", covered), ("diagnoses in the set", sizes))
             }
             low, high = binomial_band(float(level), int(own.sum()))
@@ -147,24 +146,8 @@ def _coverage(
     return rows
 
 
-def _mean(
-    values: FloatArray | BoolArray,
-    among: BoolArray,
-    lesion_ids: Sequence[str | None],
-    resamples: int,
-    seed: int,
-) -> Interval:
-    own = np.flatnonzero(among)
-    return lesion_bootstrap(
-        lambda drawn: float(values[own[drawn]].mean()),
-        [lesion_ids[row] for row in own.tolist()],
-        resamples=resamples,
-        seed=seed,
-    )
-
-
 def _warning(
-    engine: DermSim, cases: Cases, probabilities: FloatArray, resamples: int, seed: int
+    engine: DermSim, cases: Cases, probabilities: FloatArray, bootstrap: Bootstrap
 ) -> list[TableRow]:
     predicted = probabilities.argmax(axis=1)
     wrong = predicted != cases.labels
@@ -190,10 +173,7 @@ def _warning(
                 _balanced, kept=everything, wrong=wrong, labels=cases.labels
             ),
         }
-        measured = {
-            column: lesion_bootstrap(figure, cases.lesion_ids, resamples=resamples, seed=seed)
-            for column, figure in figures.items()
-        }
+        measured = {column: bootstrap.interval(figure) for column, figure in figures.items()}
         rows.append(TableRow({"sign": name}, measured))
     return rows
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dermsim.core.markdown import markdown_table
 from dermsim.core.metrics import Interval
 from dermsim.core.storage import save_json
 
@@ -96,13 +97,13 @@ class Table:
         columns = list(dict.fromkeys(name for row in self.rows for name in row.figures))
         notes = list(dict.fromkeys(name for row in self.rows for name in row.notes))
         header = [*keys, *columns, *notes]
-        lines = [self.summary, "", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+        body = []
         for row in self.rows:
             cells = [str(row.keys[name]) for name in keys]
             cells += [_cell(row.figures.get(name)) for name in columns]
             cells += [_note(row.notes.get(name, "")) for name in notes]
-            lines.append(f"| {' | '.join(cells)} |")
-        return "\n".join(lines) + "\n"
+            body.append(cells)
+        return "\n".join([self.summary, "", *markdown_table(header, body)]) + "\n"
 
 
 def _row(values: Mapping[str, Any]) -> TableRow:
@@ -117,10 +118,7 @@ def _row(values: Mapping[str, Any]) -> TableRow:
 
 
 def _cell(figure: Interval | None) -> str:
-    if figure is None:
-        return ""
-    value, low, high, n = figure.to_dict().values()
-    return f"{value:.3f} ({low:.3f} to {high:.3f}), {n:,}"
+    return "" if figure is None else f"{figure}, {figure.n:,}"
 
 
 def _note(note: str | float) -> str:

@@ -8,7 +8,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from table_rows import row_of
 
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import lesion_bootstrap
+from dermsim.core.metrics import Bootstrap
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.protocols import comparison
 from dermsim.evaluation.protocols.comparison import FIGURES, compare
@@ -66,7 +66,7 @@ def test_differences_are_paired(whole_engine, worse, dataset, held_out):
             ]
         )
 
-    expected = lesion_bootstrap(difference, lesions, resamples=50)
+    expected = Bootstrap(lesions, resamples=50).interval(difference)
     assert found["b − a"].to_dict() == expected.to_dict()
 
 

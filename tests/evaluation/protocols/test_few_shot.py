@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from table_rows import row_of
 
+from dermsim.core.metrics import Bootstrap
 from dermsim.core.vectors import l2_normalize
 from dermsim.evaluation.protocols.episodes import draw_episodes
 from dermsim.evaluation.protocols.few_shot import answer, evaluate_few_shot
@@ -43,7 +44,7 @@ def test_the_mean_head_against_the_formula(engine, dataset):
     vectors = rng.normal(size=(60, 6)).astype(np.float32)
     labels, lesions = np.repeat([0, 1], 30), [f"L{i // 2}" for i in range(60)]
     episodes = list(draw_episodes(labels, lesions, shots=3, count=5))
-    found = answer(ClassBank(), vectors, lesions, episodes, head="mean")
+    found = answer(ClassBank(), vectors, Bootstrap(lesions), episodes, head="mean")
     unit = l2_normalize(vectors)
     for margins, asked, episode in zip(found.margins, found.lesions, episodes, strict=True):
         first, second = l2_normalize(unit[episode.support].sum(axis=1))

@@ -6,6 +6,7 @@ Everything on it that is measured comes from the `Report`, everything that is fi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -99,12 +100,21 @@ def model_card(
         name=model_id or HERE,
         gallery=_GALLERY.format(gallery_id) if gallery_id else "",
         training="\n".join(lines),
-        origin=_DRAWN if drawn else _HAM10000,
+        origin=_DRAWN if drawn else _origin(training),
         decisions=_decisions(report.decision_rule, calibration),
         results=report.markdown(),
         cite="" if drawn else _CITE_HAM10000,
     )
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n{body}"))
+
+
+def _origin(training: Mapping[str, object]) -> str:
+    """Name the photographs that were learned from, and the licence that the weights carry."""
+    further = str(training.get("also learned from", ""))
+    if not further:
+        return _HAM10000
+    named = _ISIC_2019 if "isic2019" in re.sub("[-_ ]", "", further.lower()) else _FURTHER
+    return f"{_HAM10000}\n\n{named.format(further)}"
 
 
 def _eval_result(report: Report, name: str) -> EvalResult:
@@ -162,6 +172,15 @@ The photographs are HAM10000: Tschandl, Rosendahl and Kittler, *The HAM10000 dat
 collection of multi-source dermatoscopic images of common pigmented skin lesions*, Scientific Data
 5:180161 (2018), doi 10.1038/sdata.2018.161, licensed CC BY-NC 4.0. These weights are made from
 them and carry the same licence: credit the authors, no commercial use."""
+
+_ISIC_2019 = """\
+Diagnoses were also learned from photographs of other clinics, `{0}`: ISIC 2019 without HAM10000,
+which is BCN20000 (Combalia et al. 2019, arXiv 1908.02288) and MSK (Codella et al. 2018, arXiv
+1710.05006), licensed CC BY-NC 4.0. None of them is in a split, the gallery or the calibration."""
+
+_FURTHER = """\
+Diagnoses were also learned from `{0}`, whose own licence holds beside that. None of its photographs
+is in a split, the gallery or the calibration."""
 
 _DRAWN = """\
 **The pictures are drawings made by a program**, to try the training with. These weights know

@@ -161,6 +161,19 @@ def test_a_card_on_the_hub_names_itself_and_its_gallery():
     assert ModelCard(write_card(make_report())).data.datasets is None
 
 
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("isic2019_84", "BCN20000 (Combalia et al. 2019, arXiv 1908.02288) and MSK"),
+        ("our-clinic", "`our-clinic`, whose own licence holds beside that"),
+    ],
+)
+def test_what_was_learned_from_beside_it_is_credited(source, words):
+    text = write_card(make_report(), training={"also learned from": source})
+    assert words in text
+    assert "The photographs are HAM10000" in text
+
+
 def test_drawings_carry_no_one_s_licence():
     text = write_card(make_report(dataset="synthetic"))
     assert ModelCard(text).data.license == licence("synthetic") == "apache-2.0"

@@ -180,9 +180,9 @@ def add_to_bias(model: Encoder, bias: npt.NDArray[np.float32]) -> npt.NDArray[np
     Raises:
         ValueError: If the encoder is an ensemble.
     """
-    if not isinstance(model, DermSimNetwork):
+    if len(model.members) > 1:
         raise ValueError("The stacked classifier of an ensemble has its bias; it takes no other.")
-    own = model.classifier.bias
+    own = model.members[0].classifier.bias
     with torch.no_grad():
         before = own.clone()
         own.copy_((own + torch.from_numpy(bias).to(own)).half())

@@ -107,10 +107,10 @@ class Similar(ModelCommand):
         results = []
         for name, image in pictures:
             query = engine.embed([image])
-            neighbors = engine.gallery.search(
+            neighbors = engine.search(
                 query, self.k, where=where, one_per_lesion=self.one_per_lesion
             )[0]
-            vote = engine.gallery.vote(query, where=where)[0]
+            vote = engine.vote(query, where=where)[0]
             found = [neighbor.to_dict() for neighbor in neighbors]
             results.append({"picture": name, "neighbors": found, "vote": vote})
         answer = {"results": results, "errors": pictures.errors}

@@ -257,7 +257,7 @@ class DermSim(Explaining):
             neighbors=tuple(self.search(encoding.embeddings, k)[0]),
             position=(x, y),
             enrolled=bank.predict(getattr(encoding, bank.space.name))[0] if bank else None,
-            vote=self.gallery.vote(encoding.embeddings)[0],
+            vote=self.vote(encoding.embeddings)[0],
         )
 
     def predict(
@@ -308,7 +308,7 @@ class DermSim(Explaining):
             ValueError: As for `predict`.
         """
         encoding = self._encode(images, facts=facts)
-        votes = self.gallery.vote(encoding.embeddings)
+        votes = self.vote(encoding.embeddings)
         predictions = self._predictions(encoding, facts, operating_point)
         return list(zip(predictions, votes, strict=True))
 
@@ -344,6 +344,7 @@ class DermSim(Explaining):
         *,
         where: Mapping[str, Any] | None = None,
         exclude_lesion_ids: Sequence[Any] | None = None,
+        one_per_lesion: bool = False,
     ) -> list[list[Neighbor]]:
         """Find the most similar past cases.
 
@@ -352,6 +353,7 @@ class DermSim(Explaining):
             k: How many cases per query.
             where: Facts the cases must have, as for `Gallery.search`.
             exclude_lesion_ids: Per query, the lesion or lesions to leave out.
+            one_per_lesion: Of several photographs of one lesion, return the most similar only.
 
         Returns:
             Per query up to k neighbors, most similar first.
@@ -359,12 +361,49 @@ class DermSim(Explaining):
         Raises:
             ValueError: If an image cannot be read or a filter is unknown.
         """
-        queries = (
-            images_or_embeddings
-            if isinstance(images_or_embeddings, np.ndarray)
-            else self.embed(images_or_embeddings)
+        return self.gallery.search(
+            self._embeddings(images_or_embeddings),
+            k,
+            where=where,
+            exclude_lesion_ids=exclude_lesion_ids,
+            one_per_lesion=one_per_lesion,
         )
-        return self.gallery.search(queries, k, where=where, exclude_lesion_ids=exclude_lesion_ids)
+
+    def vote(
+        self,
+        images_or_embeddings: ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating],
+        *,
+        where: Mapping[str, Any] | None = None,
+        exclude_lesion_ids: Sequence[Any] | None = None,
+    ) -> list[dict[str, float]]:
+        """Let the nearest past cases vote on the diagnosis: a second opinion.
+
+        Args:
+            images_or_embeddings: As for `search`, as are the others.
+            where: Facts the cases must have.
+            exclude_lesion_ids: Per query, the lesion or lesions to leave out.
+
+        Returns:
+            Per query the probability of each diagnosis; see `Gallery.vote`.
+
+        Raises:
+            ValueError: As for `search`.
+        """
+        queries = self._embeddings(images_or_embeddings)
+        return self.gallery.vote(queries, where=where, exclude_lesion_ids=exclude_lesion_ids)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Codes of the diagnoses that the encoder was trained with, in the order of `CODES`."""
+        return tuple(code for code in CODES if code in self.classes.names)
+
+    def _embeddings(
+        self,
+        images_or_embeddings: ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating],
+    ) -> npt.NDArray[np.floating]:
+        if isinstance(images_or_embeddings, np.ndarray):
+            return images_or_embeddings
+        return self.embed(images_or_embeddings)
 
     def class_bank(self) -> ClassBank:
         """The seven known diagnoses as a `ClassBank` to enrol new classes in."""

@@ -163,7 +163,7 @@ def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> A
     if split not in ("train", "validation", "test", "all"):
         raise ValueError(f"Unknown split {split!r}; choose train, validation, test or all.")
     rows = dataset if split == "all" else grouped_splits(dataset)[split]
-    known = {LABEL2ID[name] for name in engine.class_bank().names if name in LABEL2ID}
+    known = {LABEL2ID[code] for code in engine.known}
     kept = [row for row, dx in enumerate(rows["dx"]) if dx in known]
     if not kept:
         raise ValueError("no picture has a diagnosis that this encoder was trained with.")

@@ -108,7 +108,7 @@ def evaluate_checkpoint(
             "Explanations are measured on the split test or validation: the layer and threshold "
             "of each method are chosen on validation."
         )
-    unknown = set(CODES).difference(engine.class_bank().names)
+    unknown = set(CODES).difference(engine.known)
     if shift is not None:
         refuse_learned(engine.gallery, shift, name=shift_name)
         shift = without(shift, unknown)

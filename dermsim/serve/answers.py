@@ -121,8 +121,8 @@ def similar(
         ValueError: If a filter is bad.
     """
     queries = engine.embed(pictures)
-    found = engine.gallery.search(queries, k, where=where, one_per_lesion=one_per_lesion)
-    votes = engine.gallery.vote(queries, where=where) if any(found) else [{} for _ in found]
+    found = engine.search(queries, k, where=where, one_per_lesion=one_per_lesion)
+    votes = engine.vote(queries, where=where) if any(found) else [{} for _ in found]
     results = [
         PictureCases(neighbors=[Case(**case.to_dict()) for case in cases], vote=vote)  # type: ignore[arg-type]
         for cases, vote in zip(found, votes, strict=True)

@@ -293,11 +293,22 @@ class _Lent:
         **options: Any,
     ) -> list[list[Neighbor]]:
         """Search as `DermSim.search` does; the gallery is searched here."""
+        return self._engine.search(self._embeddings(images_or_embeddings), k, **options)
+
+    def vote(
+        self,
+        images_or_embeddings: ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating],
+        **options: Any,
+    ) -> list[dict[str, float]]:
+        """Vote as `DermSim.vote` does; the gallery votes here."""
+        return self._engine.vote(self._embeddings(images_or_embeddings), **options)
+
+    def _embeddings(
+        self, given: ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating]
+    ) -> npt.NDArray[np.floating]:
         import numpy as np
 
-        given = images_or_embeddings
-        queries = given if isinstance(given, np.ndarray) else self.embed(given)
-        return self._engine.search(queries, k, **options)
+        return given if isinstance(given, np.ndarray) else self.embed(given)
 
     def explain(self, image: ImageSource, **options: Any) -> Heatmap:
         """Explain as `DermSim.explain` does."""

@@ -147,7 +147,7 @@ def similar(
     if found:
         key = "similar.vote_these" if where else "similar.vote"
         title = say(key, language, count=min(VOTERS, total))
-        vote = opinions.vote_line(engine.gallery.vote(query, where=where)[0], language=language)
+        vote = opinions.vote_line(engine.vote(query, where=where)[0], language=language)
         above = f'<h3 class="ds-sub">{title}</h3>{vote}'
     return cards.neighbors(found, pictures, total, above=above, language=language)
 
@@ -331,5 +331,5 @@ def _neighbors(
         raise ValueError(f"Asked for {k} similar cases: choose 1 to {MAX_NEIGHBORS}.")
     where = filters.where(facts[:-2], *facts[-2:]) if facts else {}
     query = engine.embed([image])
-    found = engine.gallery.search(query, int(k), where=where, one_per_lesion=bool(one_per_lesion))
+    found = engine.search(query, int(k), where=where, one_per_lesion=bool(one_per_lesion))
     return found[0], where, query

@@ -82,8 +82,11 @@ class StubEngine:
             row[7] = 0.6
         return embeddings
 
-    def search(self, images, k=5, *, where=None):
-        return self.gallery.search(self.embed(images), k, where=where)
+    def search(self, queries, k=5, **options):
+        return self.gallery.search(queries, k, **options)
+
+    def vote(self, queries, **options):
+        return self.gallery.vote(queries, **options)
 
     def explain_many(self, images, *, target, method, **options):
         self.options = options

@@ -27,7 +27,7 @@ from dermsim.core.metrics import (
     entropy,
     macro_mean,
 )
-from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
+from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def evaluate_ambiguity(
             "this checkpoint was calibrated for its default coverage alone, by an older version: "
             "fit it again (DermSim.fit) to have prediction sets at other coverages."
         )
-    known = known_classes(engine)
+    known = engine.known
     cases = encode_cases(engine, select(dataset, known, split=split), purpose=split)
     probabilities = engine.calibration.probabilities(cases.encoding.logits)
     bootstrap = Bootstrap(cases.lesion_ids, resamples, seed)

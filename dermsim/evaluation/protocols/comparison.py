@@ -18,7 +18,7 @@ from dermsim.core.labels import CODES
 from dermsim.core.metrics import Bootstrap
 from dermsim.core.vectors import softmax
 from dermsim.evaluation.evaluate import overall_metrics
-from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
+from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 from dermsim.evaluation.retrieval import Metric, rank_gallery
 
@@ -79,12 +79,12 @@ def compare(
     if split not in ("test", "validation", "all"):
         raise ValueError(f"Unknown split {split!r}; choose validation, test or all.")
     first, *others = engines
-    known = known_classes(engines[first])
+    known = engines[first].known
     for name in others:
-        if known_classes(engines[name]) != known:
+        if engines[name].known != known:
             raise ValueError(
                 f"{first} was trained with {', '.join(known)} and {name} with "
-                f"{', '.join(known_classes(engines[name]))}: there is no common question to ask."
+                f"{', '.join(engines[name].known)}: there is no common question to ask."
             )
     rows = select(dataset, known, split=split)
     asked = {name: encode_cases(engine, rows, purpose=name) for name, engine in engines.items()}

@@ -19,7 +19,6 @@ from dermsim.core.metrics import Bootstrap, number_lesions
 from dermsim.evaluation.protocols.episodes import Answers, Episode, draw_episodes
 from dermsim.evaluation.protocols.protocol_cases import (
     encode_cases,
-    known_classes,
     left_out_classes,
     select,
 )
@@ -92,7 +91,7 @@ def evaluate_few_shot(
         "few-shot",
         f"Two-way episodes of {', '.join(left_out)} ({pictures} photographs of "
         f"{len(set(cases.lesion_ids))} lesions), on which the encoder was not trained; it was on "
-        f"{', '.join(known_classes(engine))}. At least {episodes} episodes for each number of "
+        f"{', '.join(engine.known)}. At least {episodes} episodes for each number of "
         "shots, every pair as often; pictures shown and asked about are of different lesions, one "
         f"of each. Intervals are 95 %, from {resamples:,} bootstrap resamples of the lesions asked "
         "about; n counts these lesions. The ± is that of papers on few-shot learning: over "

@@ -22,7 +22,6 @@ from dermsim.core.metrics import Bootstrap, FloatArray, IntArray, macro_mean, ro
 from dermsim.evaluation.protocols.protocol_cases import (
     Cases,
     encode_cases,
-    known_classes,
     left_out_classes,
     select,
 )
@@ -72,7 +71,7 @@ def evaluate_incremental(
     if split not in ("validation", "test"):
         raise ValueError(f"Unknown split {split!r}; choose validation or test.")
     new = left_out_classes(engine, classes)
-    old = known_classes(engine)
+    old = engine.known
     pictures = encode_cases(engine, select(dataset, new, split="train"), purpose="new classes")
     cases = encode_cases(engine, select(dataset, (*old, *new), split=split), purpose=split)
     bank = engine.class_bank()

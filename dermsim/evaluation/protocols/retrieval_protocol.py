@@ -18,7 +18,7 @@ import numpy.typing as npt
 from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.core.metrics import Bootstrap, IntArray, Interval
 from dermsim.data.splits import grouped_splits
-from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
+from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 from dermsim.evaluation.retrieval import Rankings, rank_gallery
 
@@ -75,7 +75,7 @@ def evaluate_retrieval_protocol(
     """
     if split not in ("test", "validation"):
         raise ValueError(f"held-out lesions are of the test or validation split, not {split!r}.")
-    known = known_classes(engine)
+    known = engine.known
     asked = encode_cases(engine, select(dataset, known, split=split), purpose="held-out lesions")
     gallery = _gallery_cases(engine)
     name = f"held-out lesions ({split})"

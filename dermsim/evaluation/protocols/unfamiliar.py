@@ -27,7 +27,7 @@ from dermsim.core.metrics import (
     fpr_at_tpr,
 )
 from dermsim.data.images import ImageSource, list_images
-from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
+from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 from dermsim.models.encode import encode
 from dermsim.tasks.detect import OutlierDetector
@@ -117,7 +117,7 @@ def evaluate_unfamiliar(
     for number, engine in enumerate(engines):
         asker = _Asker.fit(engine, dataset, split)
         for code in CODES:
-            if code not in known_classes(engine):
+            if code not in engine.known:
                 new = encode_cases(engine, select(dataset, (code,)), purpose=code)
                 kinds.append(asker.ask(f"{code}, held out", new, near=True))
         if number == 0:
@@ -156,7 +156,7 @@ class _Asker:
     @classmethod
     def fit(cls, engine: DermSim, dataset: Dataset, split: str) -> _Asker:
         """Fit the scores to the training split and the thresholds to validation."""
-        known = known_classes(engine)
+        known = engine.known
         train, validation, held_out = (
             encode_cases(
                 engine, select(dataset, known, split=part), purpose=part, learned=part == "train"
@@ -198,7 +198,7 @@ def _others(
     """Ask about shift, far pictures and noise."""
     engine, found = asker.engine, []
     if shift is not None:
-        rows = select(shift, known_classes(engine))
+        rows = select(shift, engine.known)
         found.append(asker.ask(f"{shift_name}, shift", encode_cases(engine, rows, purpose="shift")))
     for name, pictures in {**far, DRAWN: draw_noise(NOISE, seed=seed)}.items():
         encoding = encode(engine.model, engine.processor, pictures)

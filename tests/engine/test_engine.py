@@ -249,9 +249,9 @@ def test_facts_do_not_make_an_image_stranger(informed_engine, synthetic, lesion,
     detector = OutlierDetector.fit(seen, labels, validation=seen, method=method)
     told = shallow_copy(informed_engine)
     told.detector = detector
-    with_facts, without = told.predict(lesion, facts=FACTS)[0], told.predict(lesion)[0]
+    with_facts, untold = told.predict(lesion, facts=FACTS)[0], told.predict(lesion)[0]
     assert with_facts.probabilities != untold.probabilities
-    assert with_facts.ood_score == pytest.approx(without.ood_score, rel=1e-4)
+    assert with_facts.ood_score == pytest.approx(untold.ood_score, rel=1e-4)
 
 
 def test_facts_help_on_lesions_never_seen(informed_engine, synthetic):

@@ -23,9 +23,8 @@ from dermsim.engine.load import FACTS_CALIBRATION, load_parts
 from dermsim.engine.predictions import calibrate, read_predictions
 from dermsim.engine.results import Analysis, Prediction
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
-from dermsim.models import Encoder, Processor
 from dermsim.models.encode import Encoding, encode, fingerprint, weigh_facts
-from dermsim.models.pretrained import round_to_half, save_encoder
+from dermsim.models.encoder import Encoder, Processor, round_to_half, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import POINTS, Calibration
 from dermsim.tasks.detect import OutlierDetector

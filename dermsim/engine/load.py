@@ -9,9 +9,8 @@ import numpy as np
 
 from dermsim.core.labels import CODES
 from dermsim.core.vectors import l2_normalize
-from dermsim.models import Encoder
 from dermsim.models.encode import fingerprint
-from dermsim.models.pretrained import load_encoder
+from dermsim.models.encoder import Encoder, load_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector

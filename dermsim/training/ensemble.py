@@ -15,10 +15,10 @@ import torch
 
 from dermsim.core.checkpoint import local_folder
 from dermsim.engine import DermSim
-from dermsim.models import DermSimEnsembleModel, DermSimNetwork
+from dermsim.models import DermSimNetwork
 from dermsim.models.encode import encode, fingerprint
+from dermsim.models.encoder import join_encoders, load_encoder
 from dermsim.models.preparation import ImagePreparation
-from dermsim.models.pretrained import load_encoder
 from dermsim.tasks.retrieve import Gallery
 from dermsim.training.stacking import fit_stack
 
@@ -57,7 +57,7 @@ def build_ensemble(
     lesions = list(validation["lesion_id"])
     loaded = _load_members(folders, lesions, same_image=True)
     members, processor = [model for model, _ in loaded], loaded[0][1]
-    model = DermSimEnsembleModel.from_members(members).to(where)
+    model = join_encoders(members).to(where)
     answers = [encode(m, processor, validation["image"]).logits for m in model.members]
     stack = fit_stack(np.stack(answers), validation["dx"], lesions)
     with torch.no_grad():

@@ -27,8 +27,9 @@ from dermsim.ui import (
     report_callbacks,
     tabs,
 )
+from dermsim.ui.body_limit import BodyLimit
 from dermsim.ui.i18n import LANGUAGES, number, say
-from dermsim.ui.middleware import AccessLog, CallLimits, ServedFolder, UploadLimits
+from dermsim.ui.middleware import AccessLog, ServedFolder, is_call, is_upload, refusal
 from dermsim.ui.page_language import PageLanguage
 from dermsim.ui.tabs.housekeeping import housekeeping
 from dermsim.ui.tabs.theme import theme
@@ -162,11 +163,21 @@ def _middleware() -> list[Middleware]:
         Middleware(AccessLog),
         Middleware(PageLanguage),
         Middleware(ServedFolder, folder=uploads.path),
-        Middleware(CallLimits, most=_MAX_CALL),
-        Middleware(
-            UploadLimits, most=_MAX_UPLOAD, admit=uploads.admit, receiving=uploads.receiving
-        ),
+        _limit(_MAX_CALL, concerns=is_call),
+        _limit(_MAX_UPLOAD, concerns=is_upload, admit=uploads.admit, receiving=uploads.receiving),
     ]
+
+
+def _limit(most: int, **options: Any) -> Middleware:
+    """Return what refuses requests of more bytes, in the page's words."""
+    return Middleware(
+        BodyLimit,
+        most=most,
+        refuse=refusal,
+        too_long=f"No more than {most / 1e6:.0f} MB are taken at a time: send less.",
+        too_many="Many visitors are uploading: try again in a minute.",
+        **options,
+    )
 
 
 def _place_tabs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +16,14 @@ from dermsim.core.labels import CODES
 from dermsim.core.storage import atomic_path, save_json
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, read_image
-from dermsim.data.tables import case_records
-from dermsim.engine.atlas import draw_map
 from dermsim.engine.explain import Explaining
-from dermsim.engine.load import FACTS_CALIBRATION, load_parts
-from dermsim.engine.predictions import calibrate, read_predictions
+from dermsim.engine.fit import fit_parts
+from dermsim.engine.load import FACTS_CALIBRATION, load_parts, save_extra
+from dermsim.engine.predictions import read_predictions
 from dermsim.engine.results import Analysis, Prediction
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
-from dermsim.models.encode import Encoding, encode, fingerprint, weigh_facts
-from dermsim.models.encoder import Encoder, Processor, round_to_half, save_encoder
+from dermsim.models.encode import Encoding, fingerprint, weigh_facts
+from dermsim.models.encoder import Encoder, Processor, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import POINTS, Calibration
 from dermsim.tasks.detect import OutlierDetector
@@ -33,6 +32,9 @@ from dermsim.tasks.retrieve import Gallery, Neighbor
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+Queries: TypeAlias = ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating]
+"""Images, or embeddings ``(N, D)`` of some."""
 
 
 class DermSim(Explaining):
@@ -149,35 +151,8 @@ class DermSim(Explaining):
             ValueError: If there are not as many `calibration_logits` as validation rows, or they
                 are given and `fit_bias` is set.
         """
-        model = model.eval()
-        round_to_half(model)
-        held_out, calibration, calibration_facts = calibrate(
-            model,
-            encode(model, processor, validation["image"]),
-            validation,
-            logits=calibration_logits,
-            fit_bias=fit_bias,
-        )
-        mark = fingerprint(model, processor)  # after the last change to a weight
-        cases, labels = encode(model, processor, train["image"]), np.array(train["dx"])
-        detector = OutlierDetector.fit(cases, labels, validation=held_out, fingerprint=mark)
-        return cls(
-            model,
-            processor,
-            calibration=calibration,
-            calibration_facts=calibration_facts,
-            detector=detector,
-            gallery=Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
-            classes=ClassBank.fit(
-                cases.pooled_features,
-                labels,
-                names=CODES,
-                validation=held_out.pooled_features,
-                validation_labels=np.array(validation["dx"]),
-                fingerprint=mark,
-            ),
-            atlas=draw_map(cases, train, calibration=calibration, detector=detector),
-        )
+        parts = fit_parts(model, processor, train, validation, calibration_logits, fit_bias)
+        return cls(**parts)
 
     def save_pretrained(
         self,
@@ -208,13 +183,7 @@ class DermSim(Explaining):
             self.atlas.save(fresh / "atlas.parquet")
             if training is not None:
                 save_json(fresh / "training.json", training)
-            for name, data in (extra or {}).items():
-                if Path(name).name != name or (fresh / name).exists():
-                    raise ValueError(
-                        f"{name!r} cannot be written beside the parts of a checkpoint: give it a "
-                        "plain file name that no part has."
-                    )
-                (fresh / name).write_bytes(data)
+            save_extra(fresh, extra or {})
 
     def analyze(
         self,
@@ -338,7 +307,7 @@ class DermSim(Explaining):
 
     def search(
         self,
-        images_or_embeddings: ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating],
+        images_or_embeddings: Queries,
         k: int = 5,
         *,
         where: Mapping[str, Any] | None = None,
@@ -370,7 +339,7 @@ class DermSim(Explaining):
 
     def vote(
         self,
-        images_or_embeddings: ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating],
+        images_or_embeddings: Queries,
         *,
         where: Mapping[str, Any] | None = None,
         exclude_lesion_ids: Sequence[Any] | None = None,
@@ -379,8 +348,8 @@ class DermSim(Explaining):
 
         Args:
             images_or_embeddings: As for `search`, as are the others.
-            where: Facts the cases must have.
-            exclude_lesion_ids: Per query, the lesion or lesions to leave out.
+            where: As for `search`.
+            exclude_lesion_ids: As for `search`.
 
         Returns:
             Per query the probability of each diagnosis; see `Gallery.vote`.
@@ -396,13 +365,8 @@ class DermSim(Explaining):
         """Codes of the diagnoses that the encoder was trained with, in the order of `CODES`."""
         return tuple(code for code in CODES if code in self.classes.names)
 
-    def _embeddings(
-        self,
-        images_or_embeddings: ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating],
-    ) -> npt.NDArray[np.floating]:
-        if isinstance(images_or_embeddings, np.ndarray):
-            return images_or_embeddings
-        return self.embed(images_or_embeddings)
+    def _embeddings(self, queries: Queries) -> npt.NDArray[np.floating]:
+        return queries if isinstance(queries, np.ndarray) else self.embed(queries)
 
     def class_bank(self) -> ClassBank:
         """The seven known diagnoses as a `ClassBank` to enrol new classes in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,21 @@ def load_parts(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"The checkpoint {folder} cannot be used: {error}") from error
     return parts
+
+
+def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:
+    """Write files beside the parts of a checkpoint.
+
+    Raises:
+        ValueError: If one has the name of a part, or a name that leads elsewhere.
+    """
+    for name, data in extra.items():
+        if Path(name).name != name or (folder / name).exists():
+            raise ValueError(
+                f"{name!r} cannot be written beside the parts of a checkpoint: give it a plain "
+                "file name that no part has."
+            )
+        (folder / name).write_bytes(data)
 
 
 def _check_labels(model: Encoder) -> None:

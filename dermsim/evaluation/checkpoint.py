@@ -22,12 +22,11 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.core.metrics import (
-    Bootstrap,
     FloatArray,
     IntArray,
-    Interval,
     balanced_accuracy,
     class_auc,
     macro_mean,

@@ -14,14 +14,12 @@ from importlib.metadata import version
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import DECIMALS, Bootstrap, Interval
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
 from dermsim.core.metrics import (
-    DECIMALS,
     BoolArray,
-    Bootstrap,
     FloatArray,
     IntArray,
-    Interval,
     accuracy,
     balanced_accuracy,
     class_auc,

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import LABELS, MALIGNANT
 from dermsim.core.markdown import markdown_table
-from dermsim.core.metrics import Interval
 from dermsim.core.storage import check_keys, load_json, save_json
 from dermsim.evaluation.explanations.explanation_report import ExplanationReport
 from dermsim.evaluation.explanations.explanation_tables import explanation_digest, explanation_lines

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
 from dermsim.core.metrics import (
     BoolArray,
-    Bootstrap,
     FloatArray,
     IntArray,
     balanced_accuracy,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from dermsim.core.bootstrap import number_lesions
 from dermsim.core.labels import CODES, diagnosis
-from dermsim.core.metrics import number_lesions
 from dermsim.data.facts import FACTS_DIM, FACTS_SLICES, encode_facts, facts_of
 from dermsim.data.pixels import channel_statistics, decode_pixels, map_images
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dermsim.cli.main import main
-from dermsim.core.metrics import Interval
+from dermsim.core.bootstrap import Interval
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES, MALIGNANT
-from dermsim.core.metrics import Bootstrap, Interval
 from dermsim.evaluation.evaluate import (
     Report,
     evaluate,

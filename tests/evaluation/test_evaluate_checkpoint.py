@@ -8,8 +8,9 @@ import pytest
 from datasets import concatenate_datasets
 from sklearn import metrics as sk
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES, LABEL2ID
-from dermsim.core.metrics import Bootstrap, balanced_accuracy
+from dermsim.core.metrics import balanced_accuracy
 from dermsim.data.facts import facts_of
 from dermsim.data.splits import without
 from dermsim.data.synthetic import synthetic_outlines

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
-from dermsim.core.metrics import Bootstrap
 from dermsim.data.synthetic import synthetic_ham10000
 from dermsim.evaluation.subgroups import (
     MIN_LESIONS,

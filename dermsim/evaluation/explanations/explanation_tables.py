@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import CODES
 from dermsim.core.markdown import markdown_table
-from dermsim.core.metrics import Interval
 from dermsim.evaluation.explanations.explanation_report import (
     BASELINES,
     GAUSSIAN,

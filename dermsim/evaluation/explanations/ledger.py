@@ -8,8 +8,9 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES, LABEL2ID
-from dermsim.core.metrics import Bootstrap, FloatArray, IntArray, Interval, macro_mean
+from dermsim.core.metrics import FloatArray, IntArray, macro_mean
 
 
 class Ledger:

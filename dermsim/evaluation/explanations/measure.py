@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from dermsim.core.bootstrap import DECIMALS, Bootstrap
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import DECIMALS, Bootstrap, FloatArray, IntArray
+from dermsim.core.metrics import FloatArray, IntArray
 from dermsim.evaluation.explanations import shortcuts
 from dermsim.evaluation.explanations.agreement import TURNS, correlation
 from dermsim.evaluation.explanations.explanation_report import (

@@ -17,16 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import (
-    BoolArray,
-    Bootstrap,
-    FloatArray,
-    IntArray,
-    class_auc,
-    entropy,
-    macro_mean,
-)
+from dermsim.core.metrics import BoolArray, FloatArray, IntArray, class_auc, entropy, macro_mean
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import Bootstrap
 from dermsim.core.vectors import softmax
 from dermsim.evaluation.evaluate import overall_metrics
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select

@@ -13,7 +13,8 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.metrics import FloatArray, IntArray, Interval, percentile_bounds, rows_by_lesion
+from dermsim.core.bootstrap import Interval, percentile_bounds, rows_by_lesion
+from dermsim.core.metrics import FloatArray, IntArray
 from dermsim.core.vectors import check_labels
 
 QUERIES = 15

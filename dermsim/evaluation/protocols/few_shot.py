@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import Bootstrap, number_lesions
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import Bootstrap, number_lesions
 from dermsim.evaluation.protocols.episodes import Answers, Episode, draw_episodes
 from dermsim.evaluation.protocols.protocol_cases import (
     encode_cases,

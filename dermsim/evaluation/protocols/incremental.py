@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import Bootstrap, rows_by_lesion
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import Bootstrap, FloatArray, IntArray, macro_mean, rows_by_lesion
+from dermsim.core.metrics import FloatArray, IntArray, macro_mean
 from dermsim.evaluation.protocols.protocol_cases import (
     Cases,
     encode_cases,

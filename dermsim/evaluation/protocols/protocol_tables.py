@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dermsim.core.bootstrap import Interval
 from dermsim.core.markdown import markdown_table
-from dermsim.core.metrics import Interval
 from dermsim.core.storage import save_json
 
 Key = str | int

@@ -16,16 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
+from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import (
-    BoolArray,
-    Bootstrap,
-    FloatArray,
-    IntArray,
-    Interval,
-    class_auc,
-    fpr_at_tpr,
-)
+from dermsim.core.metrics import BoolArray, FloatArray, IntArray, class_auc, fpr_at_tpr
 from dermsim.data.images import ImageSource, list_images
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.metrics import number_lesions
+from dermsim.core.bootstrap import number_lesions
 from dermsim.core.vectors import check_labels, l2_normalize, vote_shares
 
 NEAREST = 16

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.metrics import Bootstrap, Interval, macro_mean
+from dermsim.core.bootstrap import Bootstrap, Interval
+from dermsim.core.metrics import macro_mean
 from dermsim.core.vectors import check_labels
 from dermsim.tasks.enroll.bank import ClassBank
 

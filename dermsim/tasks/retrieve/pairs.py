@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.metrics import number_lesions
+from dermsim.core.bootstrap import number_lesions
 from dermsim.tasks.retrieve.gallery import Gallery
 
 PAIRS = 2000

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dermsim.core.metrics import Bootstrap, macro_mean
+from dermsim.core.bootstrap import Bootstrap
+from dermsim.core.metrics import macro_mean
 from dermsim.evaluation.explanations.ledger import Ledger
 
 LABELS = np.array([0, 0, 0, 4, 4, 5])

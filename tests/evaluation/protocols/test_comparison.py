@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from table_rows import row_of
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import Bootstrap
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.protocols import comparison
 from dermsim.evaluation.protocols.comparison import FIGURES, compare

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from table_rows import row_of
 
-from dermsim.core.metrics import Bootstrap
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.vectors import l2_normalize
 from dermsim.evaluation.protocols.episodes import draw_episodes
 from dermsim.evaluation.protocols.few_shot import answer, evaluate_few_shot

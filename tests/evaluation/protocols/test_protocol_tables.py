@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dermsim.core.metrics import Interval
+from dermsim.core.bootstrap import Interval
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, cast
 
 import torch
 from safetensors import SafetensorError
@@ -118,7 +118,8 @@ def join_encoders(members: Sequence[DermSimNetwork]) -> DermSimEnsembleNetwork:
 
 def copy_encoder(model: Encoder) -> Encoder:
     """Make another encoder of the same shape with copies of the weights, in the same mode."""
-    return _with_weights_of(model)
+    # mypy finds the models of transformers too unlike torch's modules to be encoders
+    return cast("DermSimNetwork | DermSimEnsembleNetwork", _with_weights_of(model))
 
 
 def redraw_encoder(model: Encoder) -> Encoder:
@@ -126,7 +127,7 @@ def redraw_encoder(model: Encoder) -> Encoder:
 
     They are drawn from torch's global generator.
     """
-    return _same_shape(model)
+    return cast("DermSimNetwork | DermSimEnsembleNetwork", _same_shape(model))
 
 
 def round_to_half(model: Encoder) -> None:

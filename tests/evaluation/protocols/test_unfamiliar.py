@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 from table_rows import row_of
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.metrics import class_auc
 from dermsim.data.synthetic import draw_lesion, synthetic_ham10000
 from dermsim.evaluation.protocols import unfamiliar
@@ -115,8 +116,9 @@ def test_a_lesion_counts_as_one_and_is_drawn_for_all_kinds_at_once():
     scores[200:] += 1
     parts = {"energy": scores[:200]}, {"energy": scores[200:]}
     kind = Kind("x, held out", True, *parts, {"energy": 1.0}, lesions, "energy")
-    alone = unfamiliar._mean_row([kind], "energy", 300, 0).figures["AUROC"]
-    twice = unfamiliar._mean_row([kind, kind], "energy", 300, 0).figures["AUROC"]
+    alone = unfamiliar._mean_row([kind], "energy", Bootstrap(lesions, 300)).figures["AUROC"]
+    both = Bootstrap([*lesions, *lesions], 300)
+    twice = unfamiliar._mean_row([kind, kind], "energy", both).figures["AUROC"]
     assert (twice.value, twice.low, twice.high) == (alone.value, alone.low, alone.high)
 
 

@@ -35,9 +35,10 @@ from dermsim.data.splits import grouped_splits, without
 from dermsim.engine import DermSim
 from dermsim.evaluation.card import measured_files
 from dermsim.evaluation.checkpoint import evaluate_checkpoint, origin_name
-from dermsim.models import DermSimImageProcessor, DermSimModel
+from dermsim.models.color_constancy_dermsim import shades_of_grey
 from dermsim.models.depthwise import QuickDepthwise
-from dermsim.models.image_processing_dermsim import shades_of_grey
+from dermsim.models.encoder import copy_encoder
+from dermsim.models.preparation import ImagePreparation
 from dermsim.training.augment import draw_views, mixer, render_views
 from dermsim.training.config import TrainConfig
 from dermsim.training.freezing import Freezing, parameter_groups
@@ -122,13 +123,9 @@ def main(config: TrainConfig) -> Path:
     # --- validation goes through the processor that ships with the weights --------------------
     known = normalisation_of(encoder)
     mean, std = (known.mean, known.std) if known else (train.mean, train.std)
-    processor = DermSimImageProcessor(
-        size={"shortest_edge": side},
-        crop_size={"height": side, "width": side},
-        image_mean=list(mean),
-        image_std=list(std),
-        do_color_constancy=encoder.color_constancy,
-    )
+    processor = ImagePreparation(
+        image_mean=tuple(mean), image_std=tuple(std), do_color_constancy=encoder.color_constancy
+    ).at(side)
     validation = Validation.load(held_out, processor)
     validation_loader = DataLoader(range(len(validation)), 4 * optim.batch_size)
 
@@ -271,8 +268,7 @@ def main(config: TrainConfig) -> Path:
     folder = config.output / "checkpoint"
     if accelerator.is_main_process:
         # A new model: Accelerate's wrapper would go on computing in mixed precision.
-        trained = DermSimModel(average.module.config).to(device)
-        trained.load_state_dict(average.module.state_dict())
+        trained = copy_encoder(average.module).to(device)
         if config.fits_classifier:
             fit_classifier(trained.eval(), processor, rows)
         else:

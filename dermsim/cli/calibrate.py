@@ -32,7 +32,7 @@ class Calibrate(Command):
         if not self.model.is_dir():
             raise FileNotFoundError(f"no checkpoint folder at {self.model}: check the path")
         engine = load_engine(str(self.model))
-        unknown = set(CODES).difference(engine.class_bank().names)
+        unknown = set(CODES).difference(engine.known)
         validation = without(grouped_splits(load_ham10000(self.data))["validation"], unknown)
         alone, informed = recalibrate(engine, validation)
         changed = (alone, informed) != (engine.calibration, engine.calibration_facts)

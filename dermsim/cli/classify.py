@@ -44,9 +44,9 @@ class Classify(ModelCommand):
 
     def run(self) -> int:
         """Classify each readable picture, several at a time."""
-        from dermsim.data.archives import OWN_FILES, list_pile
+        from dermsim.data.archives import OWN_FILES, list_photographs
         from dermsim.data.facts import Facts
-        from dermsim.engine.batch import classify_pile, save_csv
+        from dermsim.engine.batch import classify_photographs, save_csv
         from dermsim.tasks.classify import parse_point
 
         facts = Facts(self.age, self.sex, self.site)
@@ -54,17 +54,17 @@ class Classify(ModelCommand):
         point = parse_point(self.operating_point)
         if self.output is not None:
             check_output(self.output)
-        pile = list_pile(find_pictures(self.pictures), limits=OWN_FILES)
+        photographs = list_photographs(find_pictures(self.pictures), limits=OWN_FILES)
         engine = self.engine()
         bank = None
         if self.bank is not None:
             from dermsim.tasks.enroll import ClassBank
 
             bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
-        batches = classify_pile(
-            engine, pile, limits=OWN_FILES, facts=known, bank=bank, operating_point=point
+        batches = classify_photographs(
+            engine, photographs, limits=OWN_FILES, facts=known, bank=bank, operating_point=point
         )
-        rows = list(reported(batches, len(pile)))
+        rows = list(reported(batches, len(photographs)))
         if self.output is not None:
             informed = engine.calibration_facts if known else None
             save_csv(
@@ -107,10 +107,10 @@ class Similar(ModelCommand):
         results = []
         for name, image in pictures:
             query = engine.embed([image])
-            neighbors = engine.gallery.search(
+            neighbors = engine.search(
                 query, self.k, where=where, one_per_lesion=self.one_per_lesion
             )[0]
-            vote = engine.gallery.vote(query, where=where)[0]
+            vote = engine.vote(query, where=where)[0]
             found = [neighbor.to_dict() for neighbor in neighbors]
             results.append({"picture": name, "neighbors": found, "vote": vote})
         answer = {"results": results, "errors": pictures.errors}

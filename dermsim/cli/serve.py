@@ -26,6 +26,8 @@ class Serve:
     """Processes that answer. The page needs to be in one, so several need --no-page."""
     mcp: bool = False
     """Serve tools for assistants at /gradio_api/mcp/; needs pip install "dermsim[mcp]"."""
+    share: bool = False
+    """Open a public tunnel to the page through Gradio's servers."""
     access_log: bool = False
     """Log sizes and times of requests; never names, addresses or what was asked."""
     token: str | None = None
@@ -51,6 +53,7 @@ class Serve:
                     dataset=self.dataset,
                     host=self.host,
                     port=self.port,
+                    share=self.share,
                     token=self.token,
                     tools=self.mcp,
                     access_log=self.access_log,
@@ -59,8 +62,8 @@ class Serve:
                 print(f"dermsim: {error}", file=sys.stderr)
                 return 2
             return 0
-        if self.mcp or self.dataset is not None:
-            raise ValueError("--mcp and --dataset belong to the page: leave out --no-page")
+        if self.mcp or self.share or self.dataset is not None:
+            raise ValueError("--mcp, --share and --dataset belong to the page: leave out --no-page")
         from dermsim.serve.workers import serve_rest
 
         serve_rest(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import number_lesions
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import number_lesions
 
 FOLDS = 5
 """In how many parts the lesions of validation are dealt."""

@@ -18,8 +18,8 @@ from dermsim.tasks.classify import POINTS, Calibration, add_left_out_bias, fit_c
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from dermsim.models import Encoder
     from dermsim.models.encode import Encoding
+    from dermsim.models.encoder import Encoder
     from dermsim.tasks.detect import OutlierDetector
 
 

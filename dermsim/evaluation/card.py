@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import DISCLAIMER, LABELS, MALIGNANT
+from dermsim.core.markdown import markdown_table
 from dermsim.core.storage import pack_json
 from dermsim.tasks.classify import Calibration
 
@@ -140,13 +141,25 @@ def _eval_result(report: Report, name: str) -> EvalResult:
 def _decisions(rule: str, calibration: Calibration) -> str:
     """Say how an answer is made, with every number that validation fitted."""
     fit = calibration.cross_fit
-    thresholds = "\n".join(
-        f"| `{code}` | {1 - value:.4f} | {fit.lesions[code] if fit else '–'} |"
-        for code, value in calibration.set_thresholds.items()
+    thresholds = markdown_table(
+        ["diagnosis", "probability at least", "lesions it rests on"],
+        [
+            [f"`{code}`", f"{1 - value:.4f}", str(fit.lesions[code]) if fit else "–"]
+            for code, value in calibration.set_thresholds.items()
+        ],
     )
-    points = "\n".join(
-        f"| `{name}` | {point.threshold:.4f} | {point.sensitivity:.3f} | {point.specificity:.3f} |"
-        for name, point in calibration.operating_points.items()
+    columns = ["malignancy at least", "sensitivity on validation", "specificity on validation"]
+    points = markdown_table(
+        ["operating point", *columns],
+        [
+            [
+                f"`{name}`",
+                f"{point.threshold:.4f}",
+                f"{point.sensitivity:.3f}",
+                f"{point.specificity:.3f}",
+            ]
+            for name, point in calibration.operating_points.items()
+        ],
     )
     return _DECISIONS.format(
         rule=rule,
@@ -154,8 +167,8 @@ def _decisions(rule: str, calibration: Calibration) -> str:
         malignant=", ".join(f"`{code}`" for code in MALIGNANT),
         coverage=1 - calibration.alpha,
         folds=_FOLDS.format(folds=fit.folds) if fit else "",
-        thresholds=thresholds,
-        points=points,
+        thresholds="\n".join(thresholds),
+        points="\n".join(points),
     )
 
 
@@ -193,16 +206,12 @@ fitted on validation, whose lesions are neither in training nor in test.{folds}
 Malignancy is the summed probability of {malignant}. A lesion is called malignant when it reaches
 the threshold of the operating point in use, `balanced` unless another is asked for:
 
-| operating point | malignancy at least | sensitivity on validation | specificity on validation |
-|---|---|---|---|
 {points}
 
 The prediction set holds every diagnosis that cannot be excluded. One belongs to it when its
 probability is at least that of the table, chosen so that at least {coverage:.0%} of each diagnosis
 have their own in the set; the most probable one always does. Few lesions promise that only roughly.
 
-| diagnosis | probability at least | lesions it rests on |
-|---|---|---|
 {thresholds}"""
 
 _FOLDS = """ Prediction

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,9 @@ import torch
 
 from dermsim.data.facts import Facts, encode_facts
 from dermsim.data.images import ImageSource, read_image
-from dermsim.models import DermSimNetwork, Encoder, Processor
+
+if TYPE_CHECKING:
+    from dermsim.models.encoder import Encoder, Processor
 
 
 @dataclass(frozen=True)
@@ -161,9 +164,9 @@ def weigh_facts(model: Encoder, facts: Sequence[Facts | None]) -> npt.NDArray[np
         ValueError: If the model takes no facts.
     """
     known = _facts_tensor(model, facts)
-    assert isinstance(model, DermSimNetwork)  # no other has columns for facts
+    (single,) = model.members  # an ensemble has no columns for facts
     with torch.inference_mode():
-        return model.weigh_facts(known).float().cpu().numpy()
+        return single.weigh_facts(known).float().cpu().numpy()
 
 
 def add_to_bias(model: Encoder, bias: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -180,9 +183,9 @@ def add_to_bias(model: Encoder, bias: npt.NDArray[np.float32]) -> npt.NDArray[np
     Raises:
         ValueError: If the encoder is an ensemble.
     """
-    if not isinstance(model, DermSimNetwork):
+    if len(model.members) > 1:
         raise ValueError("The stacked classifier of an ensemble has its bias; it takes no other.")
-    own = model.classifier.bias
+    own = model.members[0].classifier.bias
     with torch.no_grad():
         before = own.clone()
         own.copy_((own + torch.from_numpy(bias).to(own)).half())

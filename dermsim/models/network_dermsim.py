@@ -120,6 +120,11 @@ class DermSimNetwork(nn.Module):
         self.facts_head = FactsHead(config.facts_dim, classes) if config.facts_dim else None
 
     @property
+    def members(self) -> tuple[DermSimNetwork, ...]:
+        """The encoder itself; those of an ensemble are several."""
+        return (self,)
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.classifier.weight.device

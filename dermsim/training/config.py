@@ -279,12 +279,6 @@ class TrainConfig:
     freeze: FreezeConfig = field(default_factory=FreezeConfig)
 
     @property
-    def self_supervised(self) -> bool:
-        """Whether no loss asks for a diagnosis."""
-        by_label = self.loss.contrastive != "ntxent" and self.loss.positives == "diagnosis"
-        return self.loss.cross_entropy_weight == 0 and not by_label
-
-    @property
     def fits_classifier(self) -> bool:
         """Whether neither diagnoses nor a teacher train the classifier: it is fitted afterwards."""
         taught = self.teacher and self.loss.distillation_weight > 0

@@ -15,10 +15,10 @@ import torch
 
 from dermsim.core.checkpoint import local_folder
 from dermsim.engine import DermSim
-from dermsim.models import DermSimEnsembleModel, DermSimNetwork
+from dermsim.models import DermSimNetwork
 from dermsim.models.encode import encode, fingerprint
+from dermsim.models.encoder import join_encoders, load_encoder
 from dermsim.models.preparation import ImagePreparation
-from dermsim.models.pretrained import load_encoder
 from dermsim.tasks.retrieve import Gallery
 from dermsim.training.stacking import fit_stack
 
@@ -57,7 +57,7 @@ def build_ensemble(
     lesions = list(validation["lesion_id"])
     loaded = _load_members(folders, lesions, same_image=True)
     members, processor = [model for model, _ in loaded], loaded[0][1]
-    model = DermSimEnsembleModel.from_members(members).to(where)
+    model = join_encoders(members).to(where)
     answers = [encode(m, processor, validation["image"]).logits for m in model.members]
     stack = fit_stack(np.stack(answers), validation["dx"], lesions)
     with torch.no_grad():
@@ -174,13 +174,13 @@ def _load_members(
     for name in folders:
         folder = local_folder(name)
         model, processor = load_encoder(folder)
-        if not isinstance(model, DermSimNetwork):
+        if len(model.members) > 1:
             raise ValueError(f"{name} is an ensemble itself: name its members instead.")
         mark = fingerprint(model, processor)
         if mark in names:
             raise ValueError(f"{names[mark]} and {name} hold the same encoder: name it once.")
         names[mark] = name
-        members.append((model, processor))
+        members.append((model.members[0], processor))
         if same_image and processor != members[0][1]:
             raise ValueError(
                 f"{name} sees images of another size or normalisation than {folders[0]}, but the "

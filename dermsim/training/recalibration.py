@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.engine.predictions import calibrate_with_facts
-from dermsim.models import DermSimEnsembleNetwork
 from dermsim.models.encode import encode
 from dermsim.tasks.classify import Calibration, add_left_out_bias, bias_of
 from dermsim.training.stacking import fit_stack
@@ -97,7 +96,7 @@ def _unseen_logits(
     """
     model, images, labels = engine.model, validation["image"], np.array(validation["dx"])
     lesions = list(validation["lesion_id"])
-    if isinstance(model, DermSimEnsembleNetwork):
+    if len(model.members) > 1:
         answers = [encode(member, engine.processor, images).logits for member in model.members]
         return fit_stack(np.stack(answers), labels, lesions).out_of_fold, None
     logits = encode(model, engine.processor, images).logits

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from dermsim.core.checkpoint import local_folder
 from dermsim.data.facts import FACTS_DIM
-from dermsim.models.configuration_dermsim import DermSimConfig
+from dermsim.models import DermSimNetwork
+from dermsim.models.encoder import build_encoder, load_encoder
 from dermsim.models.imagenet import Normalisation, load_imagenet, normalisation
-from dermsim.models.modeling_dermsim import DermSimModel
-from dermsim.models.pretrained import load_encoder
 from dermsim.training.config import EncoderConfig
 
 
-def new_encoder(config: EncoderConfig) -> tuple[DermSimModel, dict[str, str]]:
+def new_encoder(config: EncoderConfig) -> tuple[DermSimNetwork, dict[str, str]]:
     """Make the encoder that a run begins with, as the configuration describes it.
 
     Args:
@@ -30,15 +29,13 @@ def new_encoder(config: EncoderConfig) -> tuple[DermSimModel, dict[str, str]]:
         ImportError: If the package with the weights is not installed.
         ValueError: If timm has no such backbone, or the checkpoint or weights are of another.
     """
-    model = DermSimModel(
-        DermSimConfig(
-            backbone=config.backbone,
-            embed_dim=config.embed_dim,
-            drop_rate=config.drop_rate,
-            image_size=config.image_size,
-            facts_dim=FACTS_DIM if config.facts else 0,
-            malignancy_head=config.malignancy_head,
-        )
+    model = build_encoder(
+        backbone=config.backbone,
+        embed_dim=config.embed_dim,
+        drop_rate=config.drop_rate,
+        image_size=config.image_size,
+        facts_dim=FACTS_DIM if config.facts else 0,
+        malignancy_head=config.malignancy_head,
     )
     origin = {}
     if config.from_imagenet:
@@ -67,7 +64,7 @@ def normalisation_of(config: EncoderConfig) -> Normalisation | None:
     return Normalisation(tuple(processor.image_mean), tuple(processor.image_std))
 
 
-def start_from(model: DermSimModel, name_or_path: str | Path) -> None:
+def start_from(model: DermSimNetwork, name_or_path: str | Path) -> None:
     """Copy the weights of an encoder, in place: its backbone, and its heads but the classifier.
 
     Heads that the other encoder lacks, or has in another size, keep their random weights.

@@ -10,8 +10,8 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard import metadata_load
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import CODES, DISCLAIMER
-from dermsim.core.metrics import Interval
 from dermsim.evaluation.card import HERE, licence, model_card
 from dermsim.evaluation.report import Report, Shift, Subgroup
 from dermsim.tasks.classify import Calibration, CrossFit, OperatingPoint

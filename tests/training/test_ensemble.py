@@ -16,7 +16,7 @@ from dermsim.core.labels import CODES
 from dermsim.data.synthetic import draw_lesion
 from dermsim.models import DermSimEnsembleNetwork
 from dermsim.models.encode import add_to_bias, encode
-from dermsim.models.pretrained import load_encoder, save_encoder
+from dermsim.models.encoder import load_encoder, save_encoder
 from dermsim.tasks.classify import Calibration, add_left_out_bias, bias_of, fit_class_bias
 from dermsim.training.ensemble import average_weights, build_ensemble, training_record
 from dermsim.training.stacking import fit_stack

@@ -59,7 +59,7 @@ def test_both_calibrations_of_an_encoder_that_takes_facts(informed_engine, synth
     assert (alone, informed) == (informed_engine.calibration, kept)
 
 
-def test_an_ensemble_is_calibrated_on_logits_that_left_the_lesion_out(
+def test_a_saved_ensemble_is_calibrated_on_logits_that_left_the_lesion_out(
     checkpoint, second_checkpoint, synthetic, tmp_path
 ):
     parts = {name: synthetic[name] for name in ("train", "validation")}

@@ -287,7 +287,7 @@ class Calibration:
             ValueError: If a key is unknown or missing, or a value has the wrong type or range.
         """
         keys = {part.name for part in fields(cls)}
-        absent = {"levels": {}, "malignancy_curve": None, "cross_fit": None}
+        absent: dict[str, object] = {"levels": {}, "malignancy_curve": None, "cross_fit": None}
         check_keys({**absent, **values}, keys, name="calibration")
         points = check_keys(values["operating_points"], set(POINTS), name="operating_points")
         names = {part.name for part in fields(OperatingPoint)}
@@ -356,7 +356,7 @@ def _set_thresholds(
     thresholds = {}
     for label, code in enumerate(CODES):
         rows = np.flatnonzero(labels == label)
-        ids = [lesion_ids[row] for row in rows]
+        ids = [lesion_ids[row] for row in rows.tolist()]
         found = covering_score(1.0 - probabilities[rows, label], ids, share) if len(rows) else None
         # too few lesions to promise anything: the code then belongs to every set
         thresholds[code] = 1.0 if found is None else found

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from dermsim.core.folds import deal_lesions, most_folds
 from dermsim.core.labels import CODES
+from dermsim.core.softmax_regression import log_loss
 from dermsim.core.vectors import check_labels
 
 
@@ -81,7 +82,6 @@ def fit_class_bias(
         ValueError: If there are no rows, or shapes or labels are wrong, or a number is not finite.
     """
     from scipy.optimize import minimize
-    from scipy.special import log_softmax
 
     raw = np.asarray(logits, dtype=np.float64)
     if raw.ndim != 2 or raw.shape[1] != len(CODES) or len(raw) == 0:
@@ -91,18 +91,14 @@ def fit_class_bias(
     targets = check_labels(labels, rows=len(raw), num_classes=len(CODES))
     weights = np.bincount(targets).astype(np.float64)[targets] ** -balance
     weights /= weights.sum()
-    truth = np.arange(len(raw)), targets
 
     def objective(point: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         sharpness, bias = np.exp(point[0]), point[1:]
-        answers = log_softmax(sharpness * raw + bias, axis=1)
-        residuals = np.exp(answers)
-        residuals[truth] -= 1.0
-        residuals *= weights[:, None]
+        lost, errors = log_loss(sharpness * raw + bias, targets, weights)
         slope = np.concatenate(
-            [[sharpness * (residuals * raw).sum()], residuals.sum(axis=0) + 2 * penalty * bias]
+            [[sharpness * (errors * raw).sum()], errors.sum(axis=0) + 2 * penalty * bias]
         )
-        return float(penalty * bias @ bias - weights @ answers[truth]), slope
+        return float(lost + penalty * bias @ bias), slope
 
     bounds = [(-5.0, 5.0), *[(None, None)] * len(CODES)]
     start = np.zeros(1 + len(CODES))

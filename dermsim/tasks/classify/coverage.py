@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.metrics import number_lesions
+from dermsim.core.bootstrap import number_lesions
 
 
 def covering_score(

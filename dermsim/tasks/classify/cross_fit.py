@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import number_lesions
 from dermsim.core.folds import Fold
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import fit_temperature, number_lesions
+from dermsim.core.metrics import fit_temperature
 from dermsim.core.storage import check_keys
 from dermsim.core.vectors import softmax
 from dermsim.tasks.classify.operating import is_count, is_number

@@ -217,7 +217,7 @@ def choose_points(
     rows = np.flatnonzero(malignant)
     found = covering_score(
         -malignancy[rows],
-        [lesion_ids[row] for row in rows],
+        [lesion_ids[row] for row in rows.tolist()],
         SENSITIVITY_TARGET,
         confidence=SENSITIVITY_CONFIDENCE,
     )

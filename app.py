@@ -12,7 +12,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Serve the page, load the checkpoint behind it, and go on until interrupted."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    from dermsim.serve.page import serve_page
+    from dermsim.serve.page_server import serve_page
 
     try:
         serve_page(

@@ -27,27 +27,30 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
-from dermsim._optional import require
-from dermsim.config import TrainConfig
-from dermsim.data.augment import draw_views, mixer, render_views
+from dermsim.core.labels import CODES
+from dermsim.core.optional import require
+from dermsim.data.elsewhere import load_elsewhere
 from dermsim.data.ham10000 import load_ham10000
-from dermsim.data.sampler import BalancedSampler
 from dermsim.data.splits import grouped_splits, without
-from dermsim.data.training_set import TrainingSet, check_diagnoses, draw_shown_facts
 from dermsim.engine import DermSim
-from dermsim.examine import evaluate_checkpoint, origin_name
-from dermsim.labels import CODES
+from dermsim.evaluation.card import measured_files
+from dermsim.evaluation.checkpoint import evaluate_checkpoint, origin_name
 from dermsim.models import DermSimImageProcessor, DermSimModel
-from dermsim.models.class_bias import set_class_bias
-from dermsim.models.freezing import Freezing, parameter_groups
+from dermsim.models.depthwise import QuickDepthwise
 from dermsim.models.image_processing_dermsim import shades_of_grey
-from dermsim.models.objective import Truth, class_weights, log_prior, training_loss
-from dermsim.models.probe import fit_classifier
-from dermsim.models.teaching import Teachers
-from dermsim.models.transfer import new_encoder
-from dermsim.models.validation import Validation
-from dermsim.presets import PRESETS, flatten, run_record
-from dermsim.states import Progress, StateFolder
+from dermsim.training.augment import draw_views, mixer, render_views
+from dermsim.training.class_bias import set_class_bias
+from dermsim.training.config import TrainConfig
+from dermsim.training.freezing import Freezing, parameter_groups
+from dermsim.training.objective import Truth, class_weights, log_prior, training_loss
+from dermsim.training.presets import PRESETS, flatten, run_record
+from dermsim.training.probe import fit_classifier
+from dermsim.training.run_state import Progress, StateFolder
+from dermsim.training.sampler import BalancedSampler
+from dermsim.training.teachers import Teachers
+from dermsim.training.training_set import TrainingSet, check_diagnoses, draw_shown_facts
+from dermsim.training.transfer import new_encoder, normalisation_of
+from dermsim.training.validation import Validation
 
 
 def main(config: TrainConfig) -> Path:
@@ -95,26 +98,36 @@ def main(config: TrainConfig) -> Path:
     splits = grouped_splits(dataset)
     rows, held_out = (without(splits[s], config.leave_out) for s in ("train", "validation"))
     check_diagnoses(rows, held_out, every=config.fits_classifier)
+    also = [load_elsewhere(source) for source in config.also]
     more = [load_ham10000(source) for source in config.unlabelled]
     size, side = encoder.image_size, encoder.test_image_size
     train = TrainingSet.load(
         rows,
+        also=[without(source, config.leave_out) for source in also],
         unlabelled=more,
         facts=encoder.facts,
         prepare=shades_of_grey if encoder.color_constancy else None,
         image_size=size,
         device=device,
     )
-    sampler = BalancedSampler(train.labels.tolist(), balance=optim.balance, seed=config.seed)
+    sampler = BalancedSampler(
+        train.labels.tolist(),
+        balance=optim.balance,
+        seed=config.seed,
+        also=train.further,
+        also_share=config.also_share,
+    )
     # What the loader yields are indices: an epoch's worth of them weighs 60 kB.
     loader = DataLoader(range(len(train)), optim.batch_size, sampler=sampler, drop_last=True)
 
     # --- validation goes through the processor that ships with the weights --------------------
+    known = normalisation_of(encoder)
+    mean, std = (known.mean, known.std) if known else (train.mean, train.std)
     processor = DermSimImageProcessor(
         size={"shortest_edge": side},
         crop_size={"height": side, "width": side},
-        image_mean=list(train.mean),
-        image_std=list(train.std),
+        image_mean=list(mean),
+        image_std=list(std),
         do_color_constancy=encoder.color_constancy,
     )
     validation = Validation.load(held_out, processor)
@@ -122,6 +135,7 @@ def main(config: TrainConfig) -> Path:
 
     # --- the encoder and what moves it --------------------------------------------------------
     model = new_encoder(encoder).to(memory_format=torch.channels_last)
+    origin = model.origin
     states.check_room(model)
     blank = not (encoder.start or encoder.pretrained)
     freezing = Freezing(model, config.freeze, epochs=optim.epochs, random=blank)
@@ -131,6 +145,7 @@ def main(config: TrainConfig) -> Path:
             learning_rate=optim.learning_rate,
             backbone_rate=config.freeze.backbone_rate,
             weight_decay=optim.weight_decay,
+            layer_decay=optim.layer_decay,
         ),
         fused=True,
     )
@@ -201,7 +216,7 @@ def main(config: TrainConfig) -> Path:
             share = slice(rank * len(chosen), (rank + 1) * len(chosen))
             views = draw_views(everyone, strengths, generator=generator)[share]
             batch = render_views(
-                train.pixels[chosen], views, size=size, mean=train.mean, std=train.std
+                train.pixels[chosen], views, size=size, mean=mean, std=std
             ).contiguous(memory_format=torch.channels_last)
             labels, shares, facts = train.labels[chosen], None, None
             if mix:
@@ -213,7 +228,7 @@ def main(config: TrainConfig) -> Path:
             instances = instances.repeat_interleave(augment.views)
             truth = Truth(labels, instances, train.lesions[chosen], shares)
             with accelerator.accumulate(model):
-                with accelerator.autocast():
+                with accelerator.autocast(), QuickDepthwise():
                     output = model(batch, facts=facts)
                     taught = teacher(batch) if teacher is not None else None
                 losses = training_loss(
@@ -266,7 +281,13 @@ def main(config: TrainConfig) -> Path:
         if loss.fit_bias:
             set_class_bias(trained.eval(), processor, held_out)
         engine = DermSim.fit(trained, processor, train=rows, validation=held_out)
-        record = run_record(config, seconds=progress.seconds, hardware=where, parameters=parameters)
+        record = run_record(
+            config,
+            seconds=progress.seconds,
+            hardware=where,
+            parameters=parameters,
+            origin=origin,
+        )
         report = evaluate_checkpoint(
             engine,
             dataset,
@@ -276,7 +297,8 @@ def main(config: TrainConfig) -> Path:
             shift=load_ham10000(config.shift) if config.shift else None,
             shift_name=origin_name(config.shift),
         )
-        engine.save_pretrained(folder, report=report, training=record)
+        measured = measured_files(report, training=record, calibration=engine.calibration)
+        engine.save_pretrained(folder, training=record, extra=measured)
         accelerator.print(f"\n{(folder / 'README.md').read_text()}\nwritten to {folder}")
     # Without letting go of these first, processes that talk through gloo may abort at exit.
     model, optimizer, loader = accelerator.free_memory(model, optimizer, loader)

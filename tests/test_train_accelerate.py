@@ -16,16 +16,22 @@ from safetensors.torch import load_file
 
 import train_accelerate
 from dermsim import DermSim
-from dermsim.config import EncoderConfig, FreezeConfig, LossConfig, OptimConfig, TrainConfig
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import draw_lesion
-from dermsim.examine import evaluate_checkpoint
-from dermsim.models.class_bias import fit_class_bias
+from dermsim.evaluation.checkpoint import evaluate_checkpoint
+from dermsim.evaluation.report import Report
 from dermsim.models.encode import encode
-from dermsim.presets import PRESETS
-from dermsim.report import Report
-from dermsim.states import StateFolder
+from dermsim.training.class_bias import fit_class_bias
+from dermsim.training.config import (
+    EncoderConfig,
+    FreezeConfig,
+    LossConfig,
+    OptimConfig,
+    TrainConfig,
+)
+from dermsim.training.presets import PRESETS
+from dermsim.training.run_state import StateFolder
 
 SCRIPT = Path(__file__).parents[1] / "train_accelerate.py"
 SMALL = TrainConfig(
@@ -193,7 +199,7 @@ def test_a_distilled_classifier_is_kept(run, tmp_path, monkeypatch):
 
 
 def test_pretrained_weights_without_network_say_what_to_do(tmp_path):
-    config = replace(SMALL, output=tmp_path, encoder=EncoderConfig(pretrained=True))
+    config = replace(SMALL, output=tmp_path, encoder=EncoderConfig(pretrained="hub"))
     with pytest.raises(ConnectionError, match="could not be fetched from the Hub"):
         train_accelerate.main(config)
 
@@ -235,7 +241,7 @@ def test_every_recipe_runs(name, run, tmp_path):
             preset.encoder,
             backbone=TINY_BACKBONES.get(preset.encoder.backbone, "test_resnet"),
             embed_dim=8,
-            pretrained=False,
+            pretrained="",
             start=str(run / "checkpoint") if name == "linear-probe" else "",
             image_size=32,
             test_image_size=32,

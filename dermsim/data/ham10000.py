@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermsim.core.labels import LABEL2ID, parse_dx
 from dermsim.data.isic import find_ground_truth, read_challenge
 from dermsim.data.pixels import map_images
 from dermsim.data.tables import (
@@ -22,7 +23,6 @@ from dermsim.data.tables import (
     schema,
     to_dataset,
 )
-from dermsim.labels import LABEL2ID, parse_dx
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -57,9 +57,9 @@ def load_ham10000(source: str | Path = "marmal88/skin_cancer") -> Dataset:
 
     Returns:
         Rows sorted by image_id with the columns ``image`` (RGB), ``image_id``, ``lesion_id``,
-        ``dx`` (class label over `dermsim.labels.CODES`), ``dx_type``, ``age`` (years), ``sex`` and
-        ``localization``; the last four are None where the source does not know them. Pictures that
-        lay beside a table stay there and are read when asked for.
+        ``dx`` (class label over `dermsim.core.labels.CODES`), ``dx_type``, ``age`` (years), ``sex``
+        and ``localization``; the last four are None where the source does not know them. Pictures
+        that lay beside a table stay there and are read when asked for.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
@@ -76,7 +76,7 @@ def load_ham10000(source: str | Path = "marmal88/skin_cancer") -> Dataset:
 
         return synthetic_ham10000()
 
-    dataset = _read_source(source)
+    dataset = read_source(source)
     _check_columns(source, dataset)
     if "lesion_id" not in dataset.column_names:
         warnings.warn(
@@ -92,14 +92,14 @@ def load_ham10000(source: str | Path = "marmal88/skin_cancer") -> Dataset:
             f"same facts and were merged; {len(rows)} images remain",
             stacklevel=2,
         )
-    checked = _assemble(dataset, facts, rows)
+    checked = assemble(dataset, facts, rows)
     # 1/8 of the size is enough to find what does not decode.
     for _ in map_images(checked, lambda _: None, at_least=(1, 1), row_numbers=rows):
         pass
     return checked
 
 
-def _read_source(source: str | Path) -> Dataset:
+def read_source(source: str | Path) -> Dataset:
     """Recognise the layout and read it, facts still in the source's own words."""
     path = Path(source)
     if path.is_file():
@@ -133,7 +133,7 @@ def _load_with_datasets(source: str | Path) -> Dataset:
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HTTPError
 
-    from dermsim.downloads import persist
+    from dermsim.core.downloads import persist
 
     try:
         splits = persist(lambda: load_dataset(str(source)))
@@ -253,7 +253,7 @@ def _distinct_rows(facts: list[Facts]) -> list[int]:
     return [first[image_id] for image_id in sorted(first)]
 
 
-def _assemble(dataset: Dataset, facts: list[Facts], rows: list[int]) -> Dataset:
+def assemble(dataset: Dataset, facts: list[Facts], rows: list[int]) -> Dataset:
     """Put the images beside the normalised facts and keep the given rows.
 
     Images stay where they are, on disk or memory-mapped, however many gigabytes they take.

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermsim.core.labels import parse_dx
 from dermsim.data.tables import Row, attach_images, read_rows, row_error
-from dermsim.labels import parse_dx
 
 _GROUND_TRUTHS = ("ISIC2018_Task3_*GroundTruth.csv", "ISIC-2017_*Part3_GroundTruth.csv")
 _CLASSES_2018 = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dermsim.core.labels import CODES
 from dermsim.data.grouping import group_ids
-from dermsim.labels import CODES
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermsim.core.labels import CODES
 from dermsim.data.ham10000 import normalise
 from dermsim.data.tables import COLUMNS, row_error
-from dermsim.labels import CODES
 
 if TYPE_CHECKING:
     from datasets import IterableDataset

@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermsim.core.labels import CODES
 from dermsim.data.images import list_images
-from dermsim.labels import CODES
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from dermsim.core.labels import CODES
 from dermsim.data.sources.folder import Folder
-from dermsim.labels import CODES
 
 OTHER = "other"
 """A diagnosis that is none of the seven."""
@@ -37,7 +37,7 @@ class SourceRow:
         image: Path of the picture, or its encoded bytes; None where the file is missing.
         image_id: Its name in the data set, without ending.
         lesion_id: All pictures of one lesion share it; None where it is not known.
-        dx: One of `dermsim.labels.CODES`, `OTHER`, or None where no diagnosis is given.
+        dx: One of `dermsim.core.labels.CODES`, `OTHER`, or None where no diagnosis is given.
         dx_type: How the diagnosis was confirmed. It reveals the label: never feed it to a model.
         age: Years.
         sex: ``"female"`` or ``"male"``.

@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.data.sources.adapter import OTHER, SourceRow
 from dermsim.data.tables import COLUMNS, schema
-from dermsim.labels import CODES, LABEL2ID
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

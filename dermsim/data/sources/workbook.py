@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from dermsim._optional import require
+from dermsim.core.optional import require
 from dermsim.data.tables import Row
 
 

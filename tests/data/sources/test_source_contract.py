@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 
+from dermsim.core.labels import CODES
 from dermsim.data.facts import SITES, facts_of
 from dermsim.data.sources import (
     ADAPTERS,
@@ -28,7 +29,6 @@ from dermsim.data.sources.vocabulary import (
     years,
 )
 from dermsim.data.tables import COLUMNS
-from dermsim.labels import CODES
 
 
 def row(image_id="a", **facts):

@@ -39,7 +39,6 @@ from dermsim.models import DermSimImageProcessor, DermSimModel
 from dermsim.models.depthwise import QuickDepthwise
 from dermsim.models.image_processing_dermsim import shades_of_grey
 from dermsim.training.augment import draw_views, mixer, render_views
-from dermsim.training.class_bias import set_class_bias
 from dermsim.training.config import TrainConfig
 from dermsim.training.freezing import Freezing, parameter_groups
 from dermsim.training.objective import Truth, class_weights, log_prior, training_loss
@@ -134,10 +133,10 @@ def main(config: TrainConfig) -> Path:
     validation_loader = DataLoader(range(len(validation)), 4 * optim.batch_size)
 
     # --- the encoder and what moves it --------------------------------------------------------
-    model = new_encoder(encoder).to(memory_format=torch.channels_last)
-    origin = model.origin
+    model, origin = new_encoder(encoder)
+    model = model.to(memory_format=torch.channels_last)
     states.check_room(model)
-    blank = not (encoder.start or encoder.pretrained)
+    blank = not (encoder.start or encoder.from_imagenet)
     freezing = Freezing(model, config.freeze, epochs=optim.epochs, random=blank)
     optimizer = torch.optim.AdamW(
         parameter_groups(
@@ -278,9 +277,9 @@ def main(config: TrainConfig) -> Path:
             fit_classifier(trained.eval(), processor, rows)
         else:
             trained.classifier.bias.data -= unearned.to(device)
-        if loss.fit_bias:
-            set_class_bias(trained.eval(), processor, held_out)
-        engine = DermSim.fit(trained, processor, train=rows, validation=held_out)
+        engine = DermSim.fit(
+            trained, processor, train=rows, validation=held_out, fit_bias=loss.fit_bias
+        )
         record = run_record(
             config,
             seconds=progress.seconds,

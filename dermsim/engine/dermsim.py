@@ -20,12 +20,12 @@ from dermsim.data.tables import case_records
 from dermsim.engine.atlas import draw_map
 from dermsim.engine.explain import Explaining
 from dermsim.engine.load import FACTS_CALIBRATION, load_parts
-from dermsim.engine.predictions import calibrate_with_facts, read_predictions
+from dermsim.engine.predictions import calibrate, read_predictions
 from dermsim.engine.results import Analysis, Prediction
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
 from dermsim.models import Encoder, Processor
 from dermsim.models.encode import Encoding, encode, fingerprint, weigh_facts
-from dermsim.models.pretrained import round_to_half, save_encoder
+from dermsim.models.pretrained import for_inference, round_to_half, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import POINTS, Calibration
 from dermsim.tasks.detect import OutlierDetector
@@ -126,6 +126,7 @@ class DermSim(Explaining):
         train: Dataset,
         validation: Dataset,
         calibration_logits: npt.NDArray[np.float32] | None = None,
+        fit_bias: bool = False,
     ) -> DermSim:
         """Build everything around a trained encoder.
 
@@ -142,24 +143,30 @@ class DermSim(Explaining):
             calibration_logits: ``(N_validation, 7)``, to calibrate with in place of the model's own
                 when validation shaped the model, as it does an ensemble's meta-learner: what it was
                 fitted to it answers too well. Each row must come from a fit without its lesion.
+            fit_bias: Set the bias of the classifier right on validation first (`fit_class_bias`);
+                the calibration then sees logits whose bias was fitted without the lesion.
 
         Raises:
-            ValueError: If there are not as many `calibration_logits` as validation rows.
+            ValueError: If there are not as many `calibration_logits` as validation rows, or they
+                are given and `fit_bias` is set.
         """
-        model = model.eval()
+        model = for_inference(model)
         round_to_half(model)
-        mark = fingerprint(model, processor)
-        cases = encode(model, processor, train["image"])
-        held_out = encode(model, processor, validation["image"])
-        labels, held_out_labels = np.array(train["dx"]), np.array(validation["dx"])
-        unseen = held_out.logits if calibration_logits is None else calibration_logits
-        calibration = Calibration.fit(unseen, held_out_labels)
+        held_out, calibration, calibration_facts = calibrate(
+            model,
+            encode(model, processor, validation["image"]),
+            validation,
+            logits=calibration_logits,
+            fit_bias=fit_bias,
+        )
+        mark = fingerprint(model, processor)  # after the last change to a weight
+        cases, labels = encode(model, processor, train["image"]), np.array(train["dx"])
         detector = OutlierDetector.fit(cases, labels, validation=held_out, fingerprint=mark)
         return cls(
             model,
             processor,
             calibration=calibration,
-            calibration_facts=calibrate_with_facts(model, unseen, validation),
+            calibration_facts=calibration_facts,
             detector=detector,
             gallery=Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
             classes=ClassBank.fit(
@@ -167,7 +174,7 @@ class DermSim(Explaining):
                 labels,
                 names=CODES,
                 validation=held_out.pooled_features,
-                validation_labels=held_out_labels,
+                validation_labels=np.array(validation["dx"]),
                 fingerprint=mark,
             ),
             atlas=draw_map(cases, train, calibration=calibration, detector=detector),

@@ -161,7 +161,8 @@ def evaluate_checkpoint(
 def origin_name(source: str) -> str:
     """Name a source for reports: by its challenge, or by the folder, file or Hub id."""
     name = Path(source).name
-    return "ISIC 2017" if re.match("isic[-_ ]?2017", name.lower()) else name
+    year = re.match(r"isic[-_ ]?(201[6-9]|2020)", name.lower())
+    return f"ISIC {year[1]}" if year else name
 
 
 # -- the same photographs, corrupted --------------------------------------------------------------

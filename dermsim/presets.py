@@ -57,7 +57,7 @@ PRESETS: Mapping[str, TrainConfig] = types.MappingProxyType(
             output=Path("runs/efficientnet-b4"),
             encoder=EncoderConfig(
                 backbone="efficientnet_b4",
-                pretrained=True,
+                pretrained="hub",
                 image_size=380,
                 test_image_size=380,
                 drop_rate=0.4,
@@ -76,7 +76,7 @@ PRESETS: Mapping[str, TrainConfig] = types.MappingProxyType(
             output=Path("runs/xception"),
             encoder=EncoderConfig(
                 backbone="legacy_xception",
-                pretrained=True,
+                pretrained="hub",
                 image_size=299,
                 test_image_size=299,
                 drop_rate=0.5,
@@ -143,7 +143,12 @@ def command_line(config: TrainConfig) -> str:
 
 
 def run_record(
-    config: TrainConfig, *, seconds: float, hardware: str, parameters: int
+    config: TrainConfig,
+    *,
+    seconds: float,
+    hardware: str,
+    parameters: int,
+    origin: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """State how an encoder was made, for its folder's ``training.json`` and its card.
 
@@ -152,10 +157,12 @@ def run_record(
         seconds: How long it trained.
         hardware: On what.
         parameters: Of the encoder.
+        origin: ``"origin"`` and ``"licence"`` of ImageNet weights that it began with.
 
     Returns:
         ``"command"``, ``"minutes"``, ``"hardware"``, ``"parameters"``; and for a run that began
-        with another encoder of a local folder ``"started from"``: that one's command and minutes.
+        with another encoder of a local folder ``"started from"``: that one's command and minutes,
+        or the ImageNet weights and their licence.
     """
     record: dict[str, Any] = {
         "command": command_line(config),
@@ -163,6 +170,8 @@ def run_record(
         "hardware": hardware,
         "parameters": parameters,
     }
+    if origin:
+        record["started from"] = f"ImageNet: {origin['origin']} ({origin['licence']})"
     earlier = Path(config.encoder.start) / "training.json"
     if config.encoder.start and earlier.is_file():
         made = json.loads(earlier.read_text(encoding="utf-8"))

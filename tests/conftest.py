@@ -22,6 +22,19 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
+def shared_data():
+    """Where real data of a name lie beside the checkout; without them the test is skipped."""
+
+    def find(name: str) -> Path:
+        folder = Path(__file__).parents[2] / "shared" / "data" / name
+        if not folder.is_dir():
+            pytest.skip(f"needs the real data in ../shared/data/{name}")
+        return folder
+
+    return find
+
+
+@pytest.fixture(scope="session")
 def synthetic():
     """Splits of a small synthetic HAM10000."""
     from dermsim.data.splits import grouped_splits

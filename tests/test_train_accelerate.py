@@ -193,7 +193,7 @@ def test_a_distilled_classifier_is_kept(run, tmp_path, monkeypatch):
 
 
 def test_pretrained_weights_without_network_say_what_to_do(tmp_path):
-    config = replace(SMALL, output=tmp_path, encoder=EncoderConfig(pretrained=True))
+    config = replace(SMALL, output=tmp_path, encoder=EncoderConfig(pretrained="hub"))
     with pytest.raises(ConnectionError, match="could not be fetched from the Hub"):
         train_accelerate.main(config)
 
@@ -235,7 +235,7 @@ def test_every_recipe_runs(name, run, tmp_path):
             preset.encoder,
             backbone=TINY_BACKBONES.get(preset.encoder.backbone, "test_resnet"),
             embed_dim=8,
-            pretrained=False,
+            pretrained="",
             start=str(run / "checkpoint") if name == "linear-probe" else "",
             image_size=32,
             test_image_size=32,

@@ -18,6 +18,8 @@ from torchvision.transforms import v2
 from dermsim.config import AugmentConfig
 from dermsim.data.marks import Marks, draw_marks, render_marks
 
+_DETAIL = (0.35, 0.45, 0.6, 0.75)
+"""Sides to which coarse views are reduced, as shares: few, so that they are resized together."""
 _LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
@@ -31,6 +33,8 @@ class Views:
         color: ``(N, 3, 3)`` float32, saturation, hue and white balance as one matrix on RGB.
         contrast: ``(N,)`` float32, spread around the view's own mean.
         shift: ``(N,)`` float32, added to all channels in [0, 1].
+        detail: ``(N,)`` float32, side of the picture that a view is shown as, as a share of its
+            own, 1 for all its pixels; None where all have all.
         marks: Hairs and rulers over the views; None for none.
     """
 
@@ -38,6 +42,7 @@ class Views:
     color: torch.Tensor
     contrast: torch.Tensor
     shift: torch.Tensor
+    detail: torch.Tensor | None = None
     marks: Marks | None = None
 
     def __getitem__(self, rows: slice) -> Views:
@@ -47,6 +52,7 @@ class Views:
             self.color[rows],
             self.contrast[rows],
             self.shift[rows],
+            None if self.detail is None else self.detail[rows],
             None if self.marks is None else self.marks[rows],
         )
 
@@ -85,8 +91,9 @@ def draw_views(n: int, config: AugmentConfig, *, generator: torch.Generator) -> 
     saturate = saturation[:, None, None] * (torch.eye(3) - grey) + grey
     color = gains[:, :, None] * (hue @ saturate)
     shift = uniform(-config.brightness, config.brightness)
+    detail = _draw_detail(n, config.coarse, generator) if config.coarse > 0 else None
     marks = draw_marks(n, config.marks, generator=generator) if config.marks > 0 else None
-    return Views(geometry, color, contrast, shift, marks)
+    return Views(geometry, color, contrast, shift, detail, marks)
 
 
 def render_views(
@@ -120,6 +127,8 @@ def render_views(
     shift = views.shift.to(device)[:, None, None]
     bias = color @ ((1 - contrast) * average) + shift
     image = torch.baddbmm(bias, contrast * color, image).clamp_(0, 1)
+    if views.detail is not None:
+        _show_coarse(image.unflatten(2, (size, size)), views.detail)
     if views.marks is not None:
         render_marks(image.unflatten(2, (size, size)), views.marks)
     offset = torch.tensor(mean, device=device)[:, None]
@@ -166,6 +175,22 @@ def mixer(
         return mixed, shares
 
     return mix
+
+
+def _draw_detail(n: int, share: float, generator: torch.Generator) -> torch.Tensor:
+    level = torch.randint(0, len(_DETAIL), (n,), generator=generator)
+    coarse = torch.rand(n, generator=generator) < share
+    return torch.where(coarse, torch.tensor(_DETAIL)[level], torch.ones(n))
+
+
+def _show_coarse(images: torch.Tensor, detail: torch.Tensor) -> None:
+    """Reduce some views to fewer pixels, as a small photograph has, and enlarge them, in place."""
+    for share in detail[detail < 1].unique().tolist():
+        rows = (detail == share).nonzero().squeeze(1).to(images.device)
+        side = round(share * images.shape[-1])
+        small = F.interpolate(images[rows], size=side, mode="bilinear", antialias=True)
+        large = F.interpolate(small, size=images.shape[-1], mode="bicubic", align_corners=False)
+        images[rows] = large.clamp_(0, 1)
 
 
 def _hue_rotation(angle: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from dermsim.data.layouts import LAYOUTS, Layout, read_layout
 from dermsim.data.photographs import is_outline
 from dermsim.data.rows import Facts, distinct_rows, known, normalise_all
 from dermsim.data.tables import OTHER, row_error, schema
+from dermsim.labels import CODES
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -120,18 +122,23 @@ class OpenedSource:
         rows = list(self.kept)
         if not keep_other:
             rows = [row for row in rows if self.facts[row]["dx"] is not None]
-            self._say_left_out(len(self.kept) - len(rows))
+            self._say_left_out([row for row in self.kept if self.facts[row]["dx"] is None])
         loaded = self._assemble(rows, more=more)
         _refuse_outlines(loaded, rows)
         return loaded
 
-    def _say_left_out(self, others: int) -> None:
-        if others == len(self.kept):
-            raise ValueError(f"{self.source} has no photograph of one of the seven diagnoses")
+    def _say_left_out(self, others: Sequence[int]) -> None:
+        """Count the words of what is left out."""
+        words = Counter(str(self.facts[row]["original_label"]) for row in others)
+        named = ", ".join(f"{word} ({count})" for word, count in words.most_common(NAMED))
+        if len(others) == len(self.kept):
+            raise ValueError(
+                f"{self.source} has no photograph of {', '.join(CODES)}, but of {named}"
+            )
         if others:
             warnings.warn(
-                f"{self.source}: {others:,} of {len(self.kept):,} images are of other diagnoses "
-                "and were left out",
+                f"{self.source}: {len(others):,} photographs of other diagnoses are left out: "
+                f"{named}{', …' if len(words) > NAMED else ''}",
                 stacklevel=3,
             )
 
@@ -165,6 +172,7 @@ def open_source(
     *,
     label_column: str | None = None,
     mapping: Mapping[str, str] | None = None,
+    unknown_is_other: bool = False,
 ) -> OpenedSource:
     """Read the facts of a source and settle what its words mean; see `load_dataset`.
 
@@ -172,6 +180,7 @@ def open_source(
         source: As for `load_dataset`.
         label_column: Likewise.
         mapping: Likewise.
+        unknown_is_other: Take words for none of the seven where nobody said what they mean.
 
     Raises:
         FileNotFoundError: As `load_dataset`, as are the others, for all but the pictures.
@@ -179,7 +188,7 @@ def open_source(
         ValueError: Likewise.
     """
     layout = read_rows_of(source, label_column=label_column, mapping=mapping)
-    codes, found = _settle_labels(layout, mapping)
+    codes, found = _settle_labels(layout, mapping, unknown_is_other=unknown_is_other)
     rows = [
         {"source": layout.name, "original_label": row.get("dx"), **row, "dx": code}
         for row, code in zip(layout.rows, codes, strict=True)
@@ -197,7 +206,7 @@ def open_source(
 
 
 def _settle_labels(
-    layout: Layout, mapping: Mapping[str, str] | None
+    layout: Layout, mapping: Mapping[str, str] | None, *, unknown_is_other: bool
 ) -> tuple[Sequence[str], LabelMapping]:
     """Translate the words for diagnoses; an adapter has done so and knows what has none."""
     if layout.mapped:
@@ -208,7 +217,12 @@ def _settle_labels(
     for number, (image_id, word) in enumerate(zip(ids, words, strict=True)):
         if word is None:
             raise row_error(number, image_id, "dx is missing")
-    return map_labels([str(word) for word in words], mapping, image_ids=ids)
+    return map_labels(
+        [str(word) for word in words],
+        mapping,
+        image_ids=ids,
+        unknown_is_other=unknown_is_other,
+    )
 
 
 def read_rows_of(
@@ -254,7 +268,6 @@ def _name_columns(layout: Layout, source: str, label_column: str | None) -> Layo
 
 def _synthetic() -> Layout:
     from dermsim.data.synthetic import synthetic_ham10000
-    from dermsim.labels import CODES
 
     drawn = synthetic_ham10000()
     rows = drawn.remove_columns("image").to_list()

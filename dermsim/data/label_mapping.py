@@ -76,6 +76,7 @@ def map_labels(
     mapping: Mapping[str, str] | None = None,
     *,
     image_ids: Sequence[str | None] | None = None,
+    unknown_is_other: bool = False,
 ) -> tuple[list[str], LabelMapping]:
     """Translate a source's words for diagnoses.
 
@@ -84,6 +85,7 @@ def map_labels(
         mapping: What words mean: a code of `CODES`, a name of one, or ``"other"``. It goes before
             what `parse_dx` knows; case, accents and signs of the words do not matter.
         image_ids: Of the rows, for errors.
+        unknown_is_other: Take unknown words for `OTHER` and do not refuse them.
 
     Returns:
         A code or ``"other"`` per row, and what each word was taken for.
@@ -101,7 +103,9 @@ def map_labels(
             codes[label] = meanings.get(fold(label)) or parse_dx(label)
         except ValueError:
             unknown.append(label)
-    if unknown:
+    if unknown_is_other:
+        codes |= dict.fromkeys(unknown, OTHER)
+    elif unknown:
         row = next(row for row, label in enumerate(labels) if label in unknown)
         raise row_error(row, image_ids[row] if image_ids else None, _unknown(labels[row], unknown))
     translated = [codes[label] for label in labels]

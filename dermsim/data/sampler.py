@@ -17,13 +17,25 @@ class BalancedSampler(Sampler[int]):
     but the seed and the epoch: Accelerate shards it and calls `set_epoch` on every process.
     """
 
-    def __init__(self, labels: Sequence[int], *, balance: float = 0.5, seed: int = 0) -> None:
+    def __init__(
+        self,
+        labels: Sequence[int],
+        *,
+        balance: float = 0.5,
+        seed: int = 0,
+        also: Sequence[bool] | None = None,
+        also_share: float = 0.0,
+    ) -> None:
         """Weigh the images.
 
         Args:
             labels: ``(N,)`` int, the class of each image.
             balance: 0 draws every image once, 1 makes all classes equally frequent.
             seed: Fixes the order of every epoch.
+            also: ``(N,)``, which images come from further sources; None for none.
+            also_share: Share of each class' draws that they get, where a class has images of both.
+                The classes are then as frequent as the others' counts make them, so that a clinic
+                says nothing about the diagnosis.
 
         Raises:
             ValueError: If there are no images, or `balance` is outside [0, 1].
@@ -33,8 +45,10 @@ class BalancedSampler(Sampler[int]):
         if not 0 <= balance <= 1:
             raise ValueError(f"balance is {balance}, but must be in [0, 1].")
         self.labels = torch.as_tensor(labels, dtype=torch.int64)
-        counts = torch.bincount(self.labels).double()
-        weights = counts[self.labels] ** -balance
+        further = torch.as_tensor(also or [False] * len(labels), dtype=torch.bool)
+        if not 0 <= also_share < 1:
+            raise ValueError(f"also_share is {also_share}, but must be in [0, 1).")
+        weights = _weights(self.labels, further, balance, also_share)
         self.expected = weights / weights.sum() * len(weights)
         """``(N,)`` float64, how often each image is expected in an epoch; they sum to N."""
         self.seed = seed
@@ -65,3 +79,18 @@ class BalancedSampler(Sampler[int]):
         times = torch.floor(ends - offset).diff(prepend=torch.floor(-offset)[None]).long()
         drawn = order.repeat_interleave(times)
         return iter(drawn[torch.randperm(len(drawn), generator=generator)].tolist())
+
+
+def _weights(
+    labels: torch.Tensor, further: torch.Tensor, balance: float, share: float
+) -> torch.Tensor:
+    """``(N,)`` float64, how much more often an image is drawn than another."""
+    classes = int(labels.max()) + 1
+    own = torch.bincount(labels[~further], minlength=classes).double()
+    other = torch.bincount(labels[further], minlength=classes).double()
+    # A class that only one kind of source has gets all its draws from there.
+    wanted = torch.where(own > 0, own, other) ** (1 - balance)
+    of_other = torch.where(own == 0, 1.0, torch.where(other == 0, 0.0, share))
+    each_own = wanted * (1 - of_other) / own.clamp(min=1)
+    each_other = wanted * of_other / other.clamp(min=1)
+    return torch.where(further, each_other[labels], each_own[labels])

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dermsim.data.facts import FACTS_DIM, FACTS_SLICES, encode_facts, facts_of
-from dermsim.data.pixels import channel_statistics, decode_pixels
+from dermsim.data.pixels import channel_statistics, decode_pixels, map_images
 from dermsim.labels import CODES, diagnosis
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class TrainingSet:
         labels: ``(N,)`` int64 on the device; `UNLABELLED` where the diagnosis is not used.
         lesions: ``(N,)`` int64 on the device; photographs of one lesion share a number.
         facts: ``(N, F)`` float32 on the device, as `encode_facts` makes them, or None.
+        further: N times whether it comes from another source than the first.
         image_ids: N names.
         mean: Of the three channels over the labelled photographs, in [0, 1].
         std: Likewise.
@@ -69,6 +70,7 @@ class TrainingSet:
     labels: torch.Tensor
     lesions: torch.Tensor
     facts: torch.Tensor | None
+    further: Sequence[bool]
     image_ids: Sequence[str]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -82,6 +84,7 @@ class TrainingSet:
         cls,
         train: Dataset,
         *,
+        also: Sequence[Dataset] = (),
         unlabelled: Sequence[Dataset] = (),
         facts: bool = False,
         prepare: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -92,6 +95,7 @@ class TrainingSet:
 
         Args:
             train: The training split.
+            also: Further photographs with diagnoses, from other sources.
             unlabelled: More photographs, of which only the pictures and lesions are used.
             facts: Whether to keep what is known of the patients.
             prepare: What the processor does to colours before it normalises them, on one
@@ -103,11 +107,10 @@ class TrainingSet:
             ValueError: If an image cannot be read, or a fact that was asked for makes no sense;
                 the message names its row and image_id.
         """
-        height = max(150, image_size)
-        sources = [train, *unlabelled]
-        decoded = [
-            decode_pixels(source, height=height, width=round(height * 4 / 3)) for source in sources
-        ]
+        labelled = [train, *also]
+        sources = [*labelled, *unlabelled]
+        height, width = _canvas(train, image_size)
+        decoded = [decode_pixels(source, height=height, width=width) for source in sources]
         if prepare is not None:
             for photographs in decoded:
                 for photograph in photographs:
@@ -118,12 +121,14 @@ class TrainingSet:
             known = torch.from_numpy(
                 np.concatenate([encode_facts(facts_of(source)) for source in sources])
             )
-        labels = [*train["dx"], *(UNLABELLED for source in unlabelled for _ in source["image_id"])]
+        labels = [dx for source in labelled for dx in source["dx"]]
+        labels += [UNLABELLED for source in unlabelled for _ in source["image_id"]]
         return cls(
             pixels=torch.from_numpy(np.concatenate(decoded)).to(device),
             labels=torch.tensor(labels, device=device),
             lesions=torch.tensor(_lesion_numbers(sources), device=device),
             facts=known.to(device) if known is not None else None,
+            further=[False] * len(train) + [True] * (len(labels) - len(train)),
             image_ids=[name for source in sources for name in source["image_id"]],
             mean=mean,
             std=std,
@@ -147,6 +152,16 @@ def draw_shown_facts(n: int, share: float, *, generator: torch.Generator) -> tor
     for columns in FACTS_SLICES.values():
         shown[:, columns] = (told & (torch.rand(n, 1, generator=generator) >= share)).float()
     return shown
+
+
+def _canvas(train: Dataset, image_size: int) -> tuple[int, int]:
+    """Height and width that photographs are kept at: a fifth more than is cut from them.
+
+    The aspect is that of the first photograph: 4 to 3 as HAM10000 is published, or its square.
+    """
+    first = next(iter(map_images(train.select([0]), lambda image: image.size)))
+    height = max(150, round(1.2 * image_size))
+    return height, round(height * first[0] / first[1])
 
 
 def _lesion_numbers(sources: Sequence[Dataset]) -> list[int]:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from timm.models import group_modules, group_parameters
-from timm.optim import param_groups_weight_decay
+from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 
 from dermsim.config import FreezeConfig
 from dermsim.models.modeling_dermsim import DermSimModel
@@ -88,7 +88,12 @@ class Freezing:
 
 
 def parameter_groups(
-    model: DermSimModel, *, learning_rate: float, backbone_rate: float, weight_decay: float
+    model: DermSimModel,
+    *,
+    learning_rate: float,
+    backbone_rate: float,
+    weight_decay: float,
+    layer_decay: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Group the weights for an optimizer: backbone and heads, with and without decay.
 
@@ -97,14 +102,16 @@ def parameter_groups(
         learning_rate: Of the heads.
         backbone_rate: Of the backbone, as a share of that.
         weight_decay: Not applied to biases and norms.
+        layer_decay: Factor by which each layer of the backbone, as timm groups them, learns slower
+            than the one after it (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146).
 
     Returns:
         Groups as torch optimizers take them.
     """
     heads = [child for name, child in model.named_children() if name != "backbone"]
     groups = [
-        {**group, "lr": learning_rate * backbone_rate}
-        for group in param_groups_weight_decay(model.backbone, weight_decay)
+        {**group, "lr": learning_rate * backbone_rate * group.pop("lr_scale", 1.0)}
+        for group in param_groups_layer_decay(model.backbone, weight_decay, layer_decay=layer_decay)
     ]
     for head in heads:
         for group in param_groups_weight_decay(head, weight_decay):

@@ -95,17 +95,14 @@ class DermSimNetwork(nn.Module):
         self.config = config
         self.build(config)
 
-    def build(self, config: DermSimConfig, *, pretrained_backbone: bool = False) -> None:
+    def build(self, config: DermSimConfig) -> None:
         """Make the layers.
 
         Args:
             config: What to build.
-            pretrained_backbone: Fetch timm's weights for the backbone.
-
-        Raises:
-            ConnectionError: If timm's weights cannot be fetched.
         """
-        self.backbone = _backbone(config, pretrained=pretrained_backbone)
+        options = {"num_classes": 0, **(config.backbone_kwargs or {})}
+        self.backbone = timm.create_model(config.backbone, **options)
         width: int = self.backbone.num_features
         self.projector = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, config.embed_dim)
@@ -243,16 +240,3 @@ class DermSimNetwork(nn.Module):
         if labels is not None:
             output.loss = F.cross_entropy(output.logits.float(), labels)
         return output if return_dict is not False else output.to_tuple()
-
-
-def _backbone(config: DermSimConfig, *, pretrained: bool) -> nn.Module:
-    options = {"num_classes": 0, **(config.backbone_kwargs or {})}
-    if not pretrained:
-        return timm.create_model(config.backbone, **options)
-    try:
-        return timm.create_model(config.backbone, pretrained=True, **options)
-    except (OSError, RuntimeError) as error:
-        raise ConnectionError(
-            f"timm's weights for {config.backbone} could not be fetched from the Hub "
-            f"({str(error).splitlines()[0]}); go online, or start from random weights."
-        ) from error

@@ -1,4 +1,4 @@
-"""What a run takes over from an encoder that was trained before: its weights."""
+"""What a run takes over from weights that were trained before, and how they were normalised."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dermsim.checkpoint import local_folder
 from dermsim.config import EncoderConfig
 from dermsim.data.facts import FACTS_DIM
 from dermsim.models.configuration_dermsim import DermSimConfig
+from dermsim.models.imagenet import Normalisation, load_imagenet, normalisation
 from dermsim.models.modeling_dermsim import DermSimModel
 from dermsim.models.pretrained import load_encoder
 
@@ -16,13 +17,18 @@ def new_encoder(config: EncoderConfig) -> DermSimModel:
     """Make the encoder that a run begins with, as the configuration describes it.
 
     Args:
-        config: Its shape, and where its first weights come from: torch's global generator, timm's
-            on the Hub, or another dermsim encoder.
+        config: Its shape, and where its first weights come from: torch's global generator,
+            ImageNet, or another dermsim encoder.
+
+    Returns:
+        The encoder. Where its backbone begins with ImageNet, ``model.origin`` says with which
+        weights and under which licence; otherwise it is empty.
 
     Raises:
-        FileNotFoundError: If there is no such checkpoint to start from.
+        FileNotFoundError: If there is no such checkpoint or file to start from.
         ConnectionError: If the Hub cannot be reached.
-        ValueError: If timm has no such backbone, or the checkpoint has another.
+        ImportError: If the package with the weights is not installed.
+        ValueError: If timm has no such backbone, or the checkpoint or weights are of another.
     """
     model = DermSimModel(
         DermSimConfig(
@@ -32,12 +38,33 @@ def new_encoder(config: EncoderConfig) -> DermSimModel:
             image_size=config.image_size,
             facts_dim=FACTS_DIM if config.facts else 0,
             malignancy_head=config.malignancy_head,
-        ),
-        pretrained_backbone=config.pretrained,
+        )
     )
+    model.origin = {}
+    if config.pretrained:
+        model.origin = load_imagenet(model.backbone, config.backbone, config.pretrained)
     if config.start:
         start_from(model, config.start)
     return model
+
+
+def normalisation_of(config: EncoderConfig) -> Normalisation | None:
+    """Say how pictures must be normalised for the weights that a run begins with.
+
+    Returns:
+        What those weights were trained with; None where they are random, and the run may choose.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint to start from.
+        ConnectionError: If the Hub cannot be reached.
+        ValueError: If it is damaged, or timm knows no weights of the backbone.
+    """
+    if config.pretrained:
+        return normalisation(config.backbone)
+    if not config.start:
+        return None
+    _, processor = load_encoder(local_folder(config.start))
+    return Normalisation(tuple(processor.image_mean), tuple(processor.image_std))
 
 
 def start_from(model: DermSimModel, name_or_path: str | Path) -> None:

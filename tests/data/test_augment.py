@@ -208,3 +208,20 @@ def test_with_both_each_batch_gets_one():
             images, _ = mix(constant_images(6), torch.arange(6))
             blended.append(bool((images != images.round()).any()))
     assert 0 < sum(blended) < 20
+
+
+def test_coarse_views_have_lost_their_detail_and_nothing_else():
+    source = torch.zeros(3, 3, 64, 64, dtype=torch.uint8)
+    source[:, :, ::2, ::2] = 255  # single bright pixels, a quarter of all
+    detail = torch.tensor([1.0, 0.5, 0.25])
+    plain, half, quarter = render(identity(3, detail=detail), source, 64)
+    assert plain.std() > 4 * half[:, 8:-8, 8:-8].std()
+    for coarse in (half, quarter):
+        assert coarse.mean() == pytest.approx(plain.mean().item(), abs=0.02)
+
+
+def test_a_share_of_the_views_is_coarse():
+    views = draw_views(2000, AugmentConfig(coarse=0.3), generator=generator())
+    assert (views.detail < 1).float().mean().item() == pytest.approx(0.3, abs=0.04)
+    assert draw_views(5, AugmentConfig(), generator=generator()).detail is None
+    assert views[3:7].detail.tolist() == views.detail[3:7].tolist()

@@ -71,3 +71,30 @@ def test_class_counts_are_what_an_epoch_draws():
 
 def test_class_counts_leave_out_later_labels_and_keep_absent_ones():
     assert BalancedSampler([0, 0, 3, 5], balance=0).class_counts(4).tolist() == [2, 0, 0, 1]
+
+
+FURTHER = [False] * 100 + [True] * 60
+ALSO = [*LABELS, *[0] * 20, *[1] * 39, 3]
+
+
+def test_other_sources_get_their_share_of_every_diagnosis():
+    """So that no diagnosis is known by its clinic."""
+    sampler = BalancedSampler(ALSO, also=FURTHER, also_share=0.4)
+    expected, labels, further = sampler.expected, sampler.labels, torch.tensor(FURTHER)
+    assert expected.sum() == pytest.approx(len(ALSO))
+    for label in (0, 1):
+        rows = labels == label
+        assert (expected[rows & further].sum() / expected[rows].sum()).item() == pytest.approx(0.4)
+    for label in (2, 3):  # one kind of source alone has it
+        assert expected[labels == label].sum() > 0
+
+
+def test_other_sources_do_not_change_how_often_diagnoses_come():
+    alone = BalancedSampler(LABELS, balance=0.5).class_counts(3)
+    both = BalancedSampler([*LABELS, *[1] * 50], also=FURTHER[:150], also_share=0.4).class_counts(3)
+    np.testing.assert_allclose(both / both.sum(), alone / alone.sum())
+
+
+def test_a_share_outside_its_range_is_an_error():
+    with pytest.raises(ValueError, match=r"also_share is 1, but must be in \[0, 1\)"):
+        BalancedSampler(LABELS, also_share=1)

@@ -84,9 +84,9 @@ def test_photographs_of_unknown_lesions_stand_alone(rows):
     assert len(set(train.lesions.tolist())) == len(rows)
 
 
-def test_they_are_kept_no_smaller_than_what_is_cut_from_them(rows):
+def test_they_are_kept_a_fifth_larger_than_what_is_cut_from_them(rows):
     train = TrainingSet.load(rows.select(range(3)), image_size=200, device=CPU)
-    assert train.pixels.shape == (3, 3, 200, 267)
+    assert train.pixels.shape == (3, 3, 240, 320)
 
 
 def test_facts_are_withheld_whole_rows_and_one_by_one():
@@ -115,3 +115,16 @@ def test_photographs_are_prepared_as_the_processor_does_it(rows, more):
     expected = np.concatenate([decode_pixels(source) for source in (rows, more)]) * 0.5 - 1
     assert np.array_equal(train.pixels.numpy(), expected.round().clip(0))
     assert train.mean == channel_statistics(train.pixels.numpy()[: len(rows)])[0]
+
+
+def test_square_photographs_stay_whole(rows):
+    """As 4 to 3 they would lose their upper and lower edge, which the processor shows."""
+    squares = rows.map(lambda row: {"image": row["image"].resize((180, 180))}).cast(rows.features)
+    train = TrainingSet.load(squares, image_size=150, device=CPU)
+    assert train.pixels.shape[-2:] == (180, 180)
+
+
+def test_other_sources_are_labelled_and_marked(rows, more):
+    train = TrainingSet.load(rows, also=[more], unlabelled=[more], image_size=64, device=CPU)
+    assert train.labels.tolist() == [*rows["dx"], *more["dx"], *[UNLABELLED] * len(more)]
+    assert train.further == [False] * len(rows) + [True] * 2 * len(more)

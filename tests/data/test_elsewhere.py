@@ -1,0 +1,43 @@
+"""Labelled photographs of other clinics."""
+
+import pandas as pd
+import pytest
+
+from dermsim.data.elsewhere import load_elsewhere
+from dermsim.data.synthetic import draw_lesion
+from dermsim.labels import CODES
+
+
+def folder(path, words, lesions=None, names=None):
+    names = names or [f"p{place}" for place in range(len(words))]
+    for place, name in enumerate(dict.fromkeys(names)):
+        draw_lesion("nv", seed=place).save(path / f"{name}.png")
+    rows = {"file_name": [f"{name}.png" for name in names], "image_id": names, "dx": words}
+    if lesions:
+        rows["lesion_id"] = lesions
+    pd.DataFrame(rows).to_csv(path / "metadata.csv", index=False)
+    return path
+
+
+def test_other_diagnoses_are_left_out_and_counted(tmp_path):
+    source = folder(tmp_path, ["mel", "scc", "nv", "scc"])
+    with pytest.warns(UserWarning, match=r"2 photographs of other diagnoses are left out: scc"):
+        rows = load_elsewhere(source)
+    assert list(rows["image_id"]) == ["p0", "p2"]
+    assert [CODES[dx] for dx in rows["dx"]] == ["mel", "nv"]
+    assert rows[1]["image"].getpixel((0, 0)) == draw_lesion("nv", seed=2).getpixel((0, 0))
+
+
+def test_a_photograph_of_no_known_lesion_is_one_of_its_own(tmp_path):
+    rows = load_elsewhere(folder(tmp_path, ["mel", "nv", "nv"], ["a", None, None]))
+    assert list(rows["lesion_id"]) == ["a", "p1", "p2"]
+
+
+def test_a_source_of_other_diagnoses_alone_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="has no photograph of akiec"):
+        load_elsewhere(folder(tmp_path, ["scc", "wart"]))
+
+
+def test_a_photograph_that_is_named_twice_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"row 1 \(image_id same\): dx contradicts row 0"):
+        load_elsewhere(folder(tmp_path, ["mel", "nv"], names=["same", "same"]))

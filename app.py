@@ -12,12 +12,15 @@ def main(arguments: list[str] | None = None) -> None:
     """Serve the page, load the checkpoint behind it, and go on until interrupted."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    from dermsim.data.label_mapping import parse_mapping
     from dermsim.serve.page import serve_page
 
     try:
         serve_page(
             options.model,
             dataset=options.dataset,
+            label_column=options.label_column,
+            mapping=parse_mapping(options.map),
             host=options.host,
             port=options.port,
             share=options.share,
@@ -36,6 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", default=str(CHECKPOINT), help="checkpoint folder or Hub id")
     parser.add_argument("--dataset", help="where the past cases' pictures are: folder or Hub id")
+    parser.add_argument("--label-column", help="of the data set, that holds the diagnoses")
+    parser.add_argument(
+        "--map", nargs="+", default=[], metavar="WORD=CODE", help="what words of the data set mean"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on")
     parser.add_argument("--access-log", action="store_true", help="log sizes and times of requests")

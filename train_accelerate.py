@@ -30,8 +30,10 @@ from transformers import get_cosine_schedule_with_warmup
 from dermsim._optional import require
 from dermsim.config import TrainConfig
 from dermsim.data.augment import draw_views, mixer, render_views
+from dermsim.data.dataset import open_source
 from dermsim.data.elsewhere import load_elsewhere
 from dermsim.data.ham10000 import load_ham10000
+from dermsim.data.label_mapping import parse_mapping
 from dermsim.data.sampler import BalancedSampler
 from dermsim.data.splits import grouped_splits, without
 from dermsim.data.training_set import TrainingSet, check_diagnoses, draw_shown_facts
@@ -63,13 +65,20 @@ def main(config: TrainConfig) -> Path:
 
     Raises:
         FileExistsError: If the output holds another run and `resume` is not set.
-        FileNotFoundError: If `resume` is set and there is nothing to resume.
+        FileNotFoundError: If `resume` is set and there is nothing to resume, or there is no such
+            data.
+        ValueError: If the data cannot be read, or not be trained on.
         ImportError: If a tracker is not installed.
         FloatingPointError: If the loss stops being a number.
         OSError: If the output cannot be written, or the disk is too full for the run.
     """
     started = time.monotonic()
     encoder, optim, augment, loss = config.encoder, config.optim, config.augment, config.loss
+
+    # --- what is wrong with a table or folder is said now, and no picture is read yet ----------
+    opened = open_source(
+        config.data, label_column=config.label_column or None, mapping=parse_mapping(config.map)
+    )
 
     # --- where it runs ------------------------------------------------------------------------
     for tracker in config.trackers:  # Accelerate would only warn, and the curves be lost
@@ -93,7 +102,9 @@ def main(config: TrainConfig) -> Path:
     torch.backends.cudnn.benchmark = True  # every batch has the same shape
 
     # --- photographs: decoded once, kept as bytes where they are augmented --------------------
-    dataset = load_ham10000(config.data)
+    if opened.mapping.translates:
+        accelerator.print("\n".join(opened.mapping.lines()))
+    dataset = opened.load()
     splits = grouped_splits(dataset)
     rows, held_out = (without(splits[s], config.leave_out) for s in ("train", "validation"))
     check_diagnoses(rows, held_out, every=config.fits_classifier)
@@ -291,7 +302,7 @@ def main(config: TrainConfig) -> Path:
             engine,
             dataset,
             split=config.split,
-            name="synthetic" if config.data == "synthetic" else "HAM10000",
+            name=opened.name,
             corruptions=config.corruptions,
             shift=load_ham10000(config.shift) if config.shift else None,
             shift_name=origin_name(config.shift),
@@ -316,4 +327,8 @@ def parse(arguments: list[str]) -> TrainConfig:
 
 
 if __name__ == "__main__":
-    main(parse(sys.argv[1:]))
+    try:
+        main(parse(sys.argv[1:]))
+    except (ImportError, OSError, ValueError) as error:  # a sentence for whoever asked
+        print(f"{Path(__file__).name}: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)

@@ -27,7 +27,7 @@ from dermsim.cli_hub import Push, PushDataset
 from dermsim.cli_protocols import protocol_app
 from dermsim.cli_report import CaseReportCommand
 from dermsim.cli_serve import Serve
-from dermsim.command import Command, ModelCommand, load_engine
+from dermsim.command import Command, DataOptions, ModelCommand, load_engine
 from dermsim.labels import DISCLAIMER, parse_dx
 from dermsim.methods import MethodName
 from dermsim.terminal import (
@@ -35,6 +35,7 @@ from dermsim.terminal import (
     check_output,
     classify_table,
     find_pictures,
+    notes_as_sentences,
     reported,
     sentence,
     show,
@@ -62,8 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args=argv,
     )
     try:
-        return command.run()
-    except (ValueError, OSError) as error:
+        with notes_as_sentences():
+            return command.run()
+    except (ImportError, OSError, ValueError) as error:
         print(f"dermsim: {sentence(error)}", file=sys.stderr)
         return 2
 
@@ -101,7 +103,7 @@ class Classify(ModelCommand):
         point = parse_point(self.operating_point)
         if self.output is not None:
             check_output(self.output)
-        pile = list_pile(find_pictures(self.pictures), limits=OWN_FILES)
+        pile = list_pile(find_pictures(self.pictures, every=True), limits=OWN_FILES)
         engine = self.engine()
         bank = None
         if self.bank is not None:
@@ -146,7 +148,7 @@ class Similar(ModelCommand):
     def run(self) -> int:
         """Search for each readable picture, and let its neighbours vote on the diagnosis."""
         where = parse_where(self.where)
-        pictures = Pictures(find_pictures(self.pictures))
+        pictures = Pictures(find_pictures(self.pictures, every=True))
         engine = self.engine()
         if self.gallery is not None:
             from dermsim.tasks.retrieve import Gallery
@@ -207,7 +209,7 @@ app.command(name="explore")(Explore)
 
 @app.command(name="evaluate")
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(Command):
+class Evaluate(Command, DataOptions):
     """Recompute a checkpoint's evaluation on a data set."""
 
     model: Positional[str]
@@ -238,17 +240,19 @@ class Evaluate(Command):
 
     def run(self) -> int:
         """Evaluate, print, and write the figures if asked to."""
-        from dermsim.data.ham10000 import load_ham10000
-        from dermsim.evaluate import Report, join_reports
-        from dermsim.examine import evaluate_checkpoint, origin_name
+        from dermsim.data.dataset import open_source
 
         if self.output is not None:
             check_output(self.output)
+        opened = self.open(self.data)  # what is wrong there is said before torch is imported
+        elsewhere = open_source(self.shift) if self.shift else None
+        from dermsim.evaluate import Report, join_reports
+        from dermsim.examine import evaluate_checkpoint, origin_name
+
         explanations = self._explanations()
         earlier = [Report.load(path) for path in self.add_to]
         engine = load_engine(self.model)
-        ours = self.split != "all" and self.data != "synthetic"
-        name = "HAM10000" if ours else Path(self.data).name
+        name = Path(self.data).name if self.split == "all" else opened.name
         asked = {"fingerprint": engine.fingerprint, "dataset": name, "split": self.split}
         for path, kept in zip(self.add_to, earlier, strict=True):
             for what, value in asked.items():  # now, and not after an hour
@@ -259,11 +263,11 @@ class Evaluate(Command):
                     )
         report = evaluate_checkpoint(
             engine,
-            load_ham10000(self.data),
+            opened.load(),
             split=self.split,
             name=name,
             corruptions=self.corruptions,
-            shift=load_ham10000(self.shift) if self.shift else None,
+            shift=elsewhere.load() if elsewhere else None,
             shift_name=origin_name(self.shift or ""),
             explanations=explanations,
         )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,23 @@ if TYPE_CHECKING:
 def sentence(error: Exception) -> str:
     """Return an error's message on one line."""
     return " ".join(str(error).split())
+
+
+@contextmanager
+def notes_as_sentences() -> Iterator[None]:
+    """Have warnings of this package printed as one sentence, without a line of program."""
+    before = warnings.formatwarning
+
+    def written(message: Warning | str, category: type[Warning], *place: Any) -> str:
+        if category is UserWarning:
+            return f"dermsim: {' '.join(str(message).split())}\n"
+        return before(message, category, *place)
+
+    warnings.formatwarning = written  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -69,21 +88,30 @@ def show(document: dict[str, Any], readable: str, *, as_json: bool) -> None:
         print(f"{readable}\n\n{DISCLAIMER}")
 
 
-def find_pictures(sources: Sequence[Path]) -> list[Path]:
+def find_pictures(sources: Sequence[Path], *, every: bool = False) -> list[Path]:
     """Collect files, and the pictures in folders.
 
     Args:
         sources: Files and folders.
+        every: Take from folders everything that may be a picture, whatever its ending, and zip
+            archives, so that what cannot be read is named; else only what ends like a picture.
 
     Raises:
         FileNotFoundError: If one does not exist.
         ValueError: If none is given, or a folder holds no pictures.
     """
+    from dermsim.data.folders import list_files
     from dermsim.data.images import list_images
 
     if not sources:
         raise ValueError("no picture was given: name files, or folders that hold some")
-    return list_images(sources)
+    if not every:
+        return list_images(sources)
+    return [
+        path
+        for source in sources
+        for path in (list_files(source) if source.is_dir() else list_images([source]))
+    ]
 
 
 def check_output(path: Path) -> None:

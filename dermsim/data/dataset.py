@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from dermsim.data.columns import find_label_column, house_names, lacks, renamed
 from dermsim.data.label_mapping import LabelMapping, count_labels, map_labels
 from dermsim.data.layouts import LAYOUTS, Layout, read_layout
-from dermsim.data.photographs import is_outline
+from dermsim.data.photographs import ENOUGH, is_outline
 from dermsim.data.rows import Facts, distinct_rows, known, normalise_all
-from dermsim.data.tables import OTHER, row_error, schema
+from dermsim.data.tables import COLUMNS, OTHER, row_error, schema
 from dermsim.labels import CODES
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ class OpenedSource:
         """Read every picture once, and put it beside its facts.
 
         Args:
-            more: Whether to return `MORE_COLUMNS`, too.
+            more: Whether to return `MORE_COLUMNS`; without them only ``patient_id``, and that only
+                where a patient is known, because splits must keep patients together.
             keep_other: As for `load_dataset`.
 
         Raises:
@@ -149,7 +150,10 @@ class OpenedSource:
         """
         from datasets import Dataset, Features, Image, concatenate_datasets
 
-        features = schema(more=more)
+        every = schema(more=True)
+        patients = any(fact["patient_id"] is not None for fact in self.facts)
+        kept = every if more else [*COLUMNS, *(["patient_id"] if patients else [])]
+        features = Features({column: every[column] for column in kept})
         columns = [column for column in features if column != "image"]
         if callable(self.pictures):
             images = self.pictures().select_columns(["image"])
@@ -290,8 +294,7 @@ def _refuse_outlines(dataset: Dataset, rows: Sequence[int]) -> None:
     """Read every picture, which finds what does not decode, and refuse what is no photograph."""
     from dermsim.data.pixels import map_images
 
-    # 1/8 of the size is enough for both.
-    found = map_images(dataset, is_outline, at_least=(1, 1), row_numbers=rows)
+    found = map_images(dataset, is_outline, at_least=ENOUGH, row_numbers=rows)
     outlines = [position for position, outline in enumerate(found) if outline]
     if outlines:
         names = dataset["image_id"]

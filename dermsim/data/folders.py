@@ -18,7 +18,7 @@ NO_PICTURES = frozenset(
         *(".onnx", ".parquet", ".pb", ".php", ".pkl", ".ps1", ".pt", ".pth", ".py", ".pyc"),
         *(".r", ".rmd", ".rst", ".safetensors", ".sh", ".sql", ".sqlite", ".tab", ".tex"),
         *(".tflite", ".toml", ".ts", ".tsv", ".txt", ".xls", ".xlsm", ".xlsx", ".xml", ".yaml"),
-        *(".yml"),
+        ".yml",
     )
 )
 """Lower-case endings of text, tables, programs and weights: never pictures, so never looked at."""

@@ -32,7 +32,7 @@ IMAGE_SUFFIXES = frozenset(
     (
         *(".avif", ".bmp", ".dcm", ".dicom", ".dng", ".gif", ".heic", ".heif", ".j2k", ".jfif"),
         *(".jif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx", ".jxl", ".png", ".tif", ".tiff"),
-        *(".webp"),
+        ".webp",
     )
 )
 """Lower-case file endings taken for pictures when a folder is walked; those that cannot be read are

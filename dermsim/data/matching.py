@@ -14,13 +14,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from dermsim.data.images import IMAGE_SUFFIXES, read_image
-from dermsim.data.photographs import is_blank, is_outline
+from dermsim.data.photographs import ENOUGH, is_blank, is_outline
 
 BESIDE = re.compile(r"[_-](segmentation|superpixels|mask|lesion|roi|gt|label|attribute.*)$", re.I)
 """What outlines are called after the name of their photograph."""
-
-_LEAST = (256, 256)
-"""Pixels that are decoded to tell a photograph from an outline."""
 
 
 class PictureIndex:
@@ -117,7 +114,7 @@ def _the_photograph(name: str, candidates: Sequence[Path], folder: Path) -> Path
 def shows_nothing(path: Path) -> bool:
     """Say whether a picture file is an outline or blank; what cannot be read is neither."""
     try:
-        image = read_image(path, at_least=_LEAST)
+        image = read_image(path, at_least=ENOUGH)
     except (OSError, ValueError):
         return False
     return is_outline(image) or is_blank(image)

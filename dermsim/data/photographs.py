@@ -8,6 +8,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+ENOUGH = (64, 64)
+"""Width and height that tell them apart; more need not be decoded."""
+
 _COLOURS = 4
 """So few colours no photograph has: outlines of classes, palettes, 0 and 1 instead of 0 and 255."""
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.batch import Row, classify_pile, save_csv, threshold_of
-from dermsim.data.images import is_image_path
-from dermsim.data.piles import ARCHIVE, Limits, list_pile
+from dermsim.data.folders import may_be_picture
+from dermsim.data.piles import Limits, list_pile
 from dermsim.labels import DISCLAIMER
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import opinions, render
@@ -213,13 +213,8 @@ def save(engine: DermSim, rows: Sequence[Row], point: str, folder: str | Path) -
 
 
 def pictures_of(paths: Sequence[str] | None) -> list[str]:
-    """Return what of a folder is worth a row: pictures and archives that are not hidden."""
-    return [
-        path
-        for path in paths or []
-        if not Path(path).name.startswith(".")
-        and (is_image_path(path) or path.lower().endswith(ARCHIVE))
-    ]
+    """Return what of a folder is worth a row: all but hidden files, texts and tables."""
+    return [path for path in paths or [] if may_be_picture(Path(path).name)]
 
 
 def _sources(paths: Sequence[str] | None) -> list[Path]:

@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = _parser()
     options = parser.parse_args(arguments)
     from dermsim.data.label_mapping import parse_mapping
-    from dermsim.serve.page import serve_page
+    from dermsim.serve.page_server import serve_page
 
     try:
         serve_page(

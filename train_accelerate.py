@@ -27,31 +27,32 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
-from dermsim._optional import require
-from dermsim.config import TrainConfig
-from dermsim.data.augment import draw_views, mixer, render_views
+from dermsim.core.labels import CODES
+from dermsim.core.optional import require
 from dermsim.data.dataset import open_source
 from dermsim.data.elsewhere import load_elsewhere
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.label_mapping import parse_mapping
-from dermsim.data.sampler import BalancedSampler
 from dermsim.data.splits import grouped_splits, without
-from dermsim.data.training_set import TrainingSet, check_diagnoses, draw_shown_facts
 from dermsim.engine import DermSim
-from dermsim.examine import evaluate_checkpoint, origin_name
-from dermsim.labels import CODES
+from dermsim.evaluation.card import measured_files
+from dermsim.evaluation.checkpoint import evaluate_checkpoint, origin_name
 from dermsim.models import DermSimImageProcessor, DermSimModel
-from dermsim.models.class_bias import set_class_bias
 from dermsim.models.depthwise import QuickDepthwise
-from dermsim.models.freezing import Freezing, parameter_groups
 from dermsim.models.image_processing_dermsim import shades_of_grey
-from dermsim.models.objective import Truth, class_weights, log_prior, training_loss
-from dermsim.models.probe import fit_classifier
-from dermsim.models.teaching import Teachers
-from dermsim.models.transfer import new_encoder, normalisation_of
-from dermsim.models.validation import Validation
-from dermsim.presets import PRESETS, flatten, run_record
-from dermsim.states import Progress, StateFolder
+from dermsim.training.augment import draw_views, mixer, render_views
+from dermsim.training.class_bias import set_class_bias
+from dermsim.training.config import TrainConfig
+from dermsim.training.freezing import Freezing, parameter_groups
+from dermsim.training.objective import Truth, class_weights, log_prior, training_loss
+from dermsim.training.presets import PRESETS, flatten, run_record
+from dermsim.training.probe import fit_classifier
+from dermsim.training.run_state import Progress, StateFolder
+from dermsim.training.sampler import BalancedSampler
+from dermsim.training.teachers import Teachers
+from dermsim.training.training_set import TrainingSet, check_diagnoses, draw_shown_facts
+from dermsim.training.transfer import new_encoder, normalisation_of
+from dermsim.training.validation import Validation
 
 
 def main(config: TrainConfig) -> Path:
@@ -307,7 +308,8 @@ def main(config: TrainConfig) -> Path:
             shift=load_ham10000(config.shift) if config.shift else None,
             shift_name=origin_name(config.shift),
         )
-        engine.save_pretrained(folder, report=report, training=record)
+        measured = measured_files(report, training=record, calibration=engine.calibration)
+        engine.save_pretrained(folder, training=record, extra=measured)
         accelerator.print(f"\n{(folder / 'README.md').read_text()}\nwritten to {folder}")
     # Without letting go of these first, processes that talk through gloo may abort at exit.
     model, optimizer, loader = accelerator.free_memory(model, optimizer, loader)

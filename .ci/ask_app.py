@@ -20,8 +20,8 @@ PATIENCE = 120
 
 def main() -> None:
     """Print the app's answer and how long the page took."""
+    from dermsim.core.labels import CODES
     from dermsim.data.synthetic import draw_lesion
-    from dermsim.labels import CODES
 
     port = free_port()
     url = f"http://127.0.0.1:{port}"

@@ -25,9 +25,9 @@ from pytorch_grad_cam import GradCAM, ScoreCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
+from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
-from dermsim.labels import CODES, LABEL2ID
 
 CHECKPOINT = Path(__file__).resolve().parent.parent / "hub" / "dermsim-ham10000"
 TARGET = "mel"

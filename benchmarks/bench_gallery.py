@@ -28,7 +28,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.labels import CODES
+from dermsim.core.labels import CODES
 from dermsim.tasks.retrieve import CaseTable, Gallery, exact_search
 from dermsim.tasks.retrieve.folder import write_part
 from dermsim.tasks.retrieve.parts import Part

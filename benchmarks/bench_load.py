@@ -35,9 +35,9 @@ import httpx
 import numpy as np
 import torch
 
+from dermsim.core.labels import CODES
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
-from dermsim.labels import CODES
 from dermsim.ui import filters
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -28,9 +28,9 @@ os.environ |= {
 
 from gradio_client import Client, handle_file
 
-from dermsim.command import default_model
+from dermsim.cli.command import default_model
 from dermsim.data.synthetic import draw_lesion
-from dermsim.hub.space import build_space
+from dermsim.hub.space_repository import build_space
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))

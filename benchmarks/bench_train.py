@@ -26,12 +26,12 @@ from PIL import Image
 from timm.data import ImageDataset, create_loader
 from torch.utils.data import DataLoader
 
-from dermsim.config import TrainConfig
-from dermsim.data.augment import draw_views, render_views
-from dermsim.data.sampler import BalancedSampler
 from dermsim.models import DermSimConfig, DermSimModel
-from dermsim.models.objective import Truth, training_loss
-from dermsim.presets import PRESETS
+from dermsim.training.augment import draw_views, render_views
+from dermsim.training.config import TrainConfig
+from dermsim.training.objective import Truth, training_loss
+from dermsim.training.presets import PRESETS
+from dermsim.training.sampler import BalancedSampler
 
 IMAGES = 1024
 VIEWS = 2

@@ -6,16 +6,16 @@ The public names are imported when they are first used, so that ``import dermsim
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from dermsim.core.version import __version__
 
 if TYPE_CHECKING:
+    from dermsim.core.labels import LABELS
     from dermsim.data.dataset import load_dataset
     from dermsim.data.facts import Facts
     from dermsim.data.ham10000 import load_ham10000
     from dermsim.data.splits import grouped_splits
     from dermsim.engine import DermSim
-    from dermsim.ensemble import build_ensemble
-    from dermsim.labels import LABELS
+    from dermsim.engine.results import Analysis, Prediction
     from dermsim.models import (
         DermSimConfig,
         DermSimEnsembleConfig,
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
         DermSimImageProcessor,
         DermSimModel,
     )
-    from dermsim.results import Analysis, Prediction
     from dermsim.tasks.atlas import EmbeddingMap
     from dermsim.tasks.classify import Calibration
     from dermsim.tasks.detect import OutlierDetector
     from dermsim.tasks.enroll import ClassBank
     from dermsim.tasks.explain import Heatmap
     from dermsim.tasks.retrieve import Gallery, Neighbor
+    from dermsim.training.ensemble import build_ensemble
 
 _HOMES = {
-    "LABELS": "dermsim.labels",
-    "Analysis": "dermsim.results",
+    "LABELS": "dermsim.core.labels",
+    "Analysis": "dermsim.engine.results",
     "Calibration": "dermsim.tasks.classify",
     "ClassBank": "dermsim.tasks.enroll",
-    "DermSim": "dermsim.engine",
+    "DermSim": "dermsim.engine.dermsim",
     "DermSimConfig": "dermsim.models",
     "DermSimEnsembleConfig": "dermsim.models",
     "DermSimEnsembleModel": "dermsim.models",
@@ -48,8 +48,8 @@ _HOMES = {
     "Heatmap": "dermsim.tasks.explain",
     "Neighbor": "dermsim.tasks.retrieve",
     "OutlierDetector": "dermsim.tasks.detect",
-    "Prediction": "dermsim.results",
-    "build_ensemble": "dermsim.ensemble",
+    "Prediction": "dermsim.engine.results",
+    "build_ensemble": "dermsim.training.ensemble",
     "grouped_splits": "dermsim.data.splits",
     "load_dataset": "dermsim.data.dataset",
     "load_ham10000": "dermsim.data.ham10000",

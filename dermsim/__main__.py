@@ -2,6 +2,6 @@
 
 import sys
 
-from dermsim.cli import main
+from dermsim.cli.main import main
 
 sys.exit(main())

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from dermsim.core.explain_methods import METHODS
+from dermsim.core.labels import CODES
 from dermsim.data.synthetic import draw_lesion, draw_outline
 from dermsim.engine import DermSim
-from dermsim.explanations.baselines import centred_gaussian, lesion_spread
-from dermsim.explanations.localization import energy
-from dermsim.explanations.subject import Subject
-from dermsim.labels import CODES
-from dermsim.methods import METHODS
+from dermsim.evaluation.explanations.baselines import centred_gaussian, lesion_spread
+from dermsim.evaluation.explanations.localization import energy
+from dermsim.evaluation.explanations.subject import Subject
 from dermsim.tasks.explain import Heatmap, Plan
 from dermsim.ui.heatmaps import overlay
 
@@ -45,7 +45,7 @@ def good_and_bad(
 
     Args:
         engine: The checkpoint.
-        method: Key of `dermsim.methods.METHODS`.
+        method: Key of `dermsim.core.explain_methods.METHODS`.
         each: Lesions drawn of each diagnosis.
         columns: How many of the best, and how many of the worst, are shown.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from dermsim.cli import main
+from dermsim.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["push", *sys.argv[1:]]))

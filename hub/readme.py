@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from dermsim.command import HUB_MODEL
+from dermsim.cli.command import HUB_MODEL
+from dermsim.evaluation.report import Report
 from dermsim.hub.release import Names, card_of
-from dermsim.report import Report
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "hub" / "dermsim-ham10000"

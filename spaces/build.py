@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from dermsim.command import HUB_MODEL, default_model
-from dermsim.hub.space import build_space
+from dermsim.cli.command import HUB_MODEL, default_model
+from dermsim.hub.space_repository import build_space
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -67,11 +67,14 @@ def _engine(synthetic):
 @pytest.fixture(scope="session")
 def checkpoint(_engine, synthetic, tmp_path_factory) -> Path:
     """A tiny checkpoint folder; tests must not write to it."""
-    from dermsim.examine import evaluate_checkpoint
+    from dermsim.evaluation.card import measured_files
+    from dermsim.evaluation.checkpoint import evaluate_checkpoint
 
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
     report = evaluate_checkpoint(_engine, synthetic["test"], split="all")
-    _engine.save_pretrained(folder, report=report, training={"note": "random weights, for tests"})
+    record = {"note": "random weights, for tests"}
+    files = measured_files(report, training=record, calibration=_engine.calibration)
+    _engine.save_pretrained(folder, training=record, extra=files)
     return folder
 
 

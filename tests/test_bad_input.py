@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from dermsim import cli
-from dermsim.storage import load_arrays, save_arrays
+from dermsim.cli import main as cli
+from dermsim.core.storage import load_arrays, save_arrays
 from dermsim.tasks.retrieve import Gallery
 
 

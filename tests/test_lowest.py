@@ -6,7 +6,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from dermsim.hub.space import ZERO_GPU_PYTHON, ZERO_GPU_TORCH
+from dermsim.hub.space_repository import ZERO_GPU_PYTHON, ZERO_GPU_TORCH
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

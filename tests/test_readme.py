@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from readme import END, START, hub_card, with_figures
 
+from dermsim.core.labels import CODES
 from dermsim.data.synthetic import draw_lesion
-from dermsim.labels import CODES
-from dermsim.report import Report
+from dermsim.evaluation.report import Report
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,7 +40,7 @@ def test_the_two_commands_are_there():
 
 
 def test_the_command_lines_run_in_order(tmp_path, capsys):
-    from dermsim.cli import main
+    from dermsim.cli.main import main
 
     draw_lesion("vasc", seed=3).save(tmp_path / "lesion.png")
     draw_lesion("vasc", seed=4).save(tmp_path / "other.png")
@@ -56,7 +56,7 @@ def test_the_command_lines_run_in_order(tmp_path, capsys):
 
 def test_training_commands_name_real_options():
     import train_accelerate
-    from dermsim.presets import PRESETS
+    from dermsim.training.presets import PRESETS
 
     for command in COMMANDS:
         words = shlex.split(command)

@@ -16,16 +16,22 @@ from safetensors.torch import load_file
 
 import train_accelerate
 from dermsim import DermSim
-from dermsim.config import EncoderConfig, FreezeConfig, LossConfig, OptimConfig, TrainConfig
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import draw_lesion
-from dermsim.examine import evaluate_checkpoint
-from dermsim.models.class_bias import fit_class_bias
+from dermsim.evaluation.checkpoint import evaluate_checkpoint
+from dermsim.evaluation.report import Report
 from dermsim.models.encode import encode
-from dermsim.presets import PRESETS
-from dermsim.report import Report
-from dermsim.states import StateFolder
+from dermsim.training.class_bias import fit_class_bias
+from dermsim.training.config import (
+    EncoderConfig,
+    FreezeConfig,
+    LossConfig,
+    OptimConfig,
+    TrainConfig,
+)
+from dermsim.training.presets import PRESETS
+from dermsim.training.run_state import StateFolder
 
 SCRIPT = Path(__file__).parents[1] / "train_accelerate.py"
 SMALL = TrainConfig(

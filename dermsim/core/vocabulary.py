@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dermsim.labels import fold
+from dermsim.core.labels import fold
 
 SEXES = ("female", "male")
 """What HAM10000 tells apart."""

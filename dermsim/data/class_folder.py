@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from dermsim.core.labels import fold, parse_dx
 from dermsim.data.images import list_images
 from dermsim.data.matching import BESIDE, distinct_ids, shows_nothing
 from dermsim.data.table_folder import LabelledRow
-from dermsim.labels import fold, parse_dx
 
 _SPLITS = {
     fold(word): split

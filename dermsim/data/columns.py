@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dermsim.core.labels import fold
 from dermsim.data.tables import COLUMNS, MORE_COLUMNS, match_column
-from dermsim.labels import fold
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "patient_id": ("patient",),

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermsim.core.labels import CODES
 from dermsim.data.columns import find_label_column, house_names, lacks, renamed
 from dermsim.data.label_mapping import LabelMapping, count_labels, map_labels
 from dermsim.data.layouts import LAYOUTS, Layout, read_layout
 from dermsim.data.photographs import ENOUGH, is_outline
 from dermsim.data.rows import Facts, distinct_rows, known, normalise_all
 from dermsim.data.tables import COLUMNS, OTHER, row_error, schema
-from dermsim.labels import CODES
 
 if TYPE_CHECKING:
     from datasets import Dataset

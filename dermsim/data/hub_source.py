@@ -33,7 +33,7 @@ def read_hub(source: str) -> Layout:
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HTTPError
 
-    from dermsim.downloads import persist
+    from dermsim.core.downloads import persist
 
     try:
         splits = persist(lambda: load_dataset(source))

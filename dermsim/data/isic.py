@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermsim.core.labels import parse_dx
 from dermsim.data.folders import walk_files
 from dermsim.data.table_folder import attach_images
 from dermsim.data.tables import Row, read_rows, row_error
-from dermsim.labels import parse_dx
 
 _GROUND_TRUTHS = ("ISIC2018_Task3_*GroundTruth.csv", "ISIC-2017_*Part3_GroundTruth.csv")
 _CLASSES_2018 = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")

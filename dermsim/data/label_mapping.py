@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dermsim.core.labels import CODES, fold, parse_dx
 from dermsim.data.tables import OTHER, row_error
-from dermsim.labels import CODES, fold, parse_dx
 
 NAMED = 5
 """Unknown words that a refusal names."""

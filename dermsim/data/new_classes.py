@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dermsim.core.labels import fold
 from dermsim.data.class_folder import is_diagnosis
 from dermsim.data.dataset import read_rows_of
 from dermsim.data.images import read_image
 from dermsim.data.rows import known
 from dermsim.data.tables import OTHER, row_error
-from dermsim.labels import fold
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermsim.core.labels import fold
 from dermsim.data.folders import walk_files
 from dermsim.data.matching import picture_id
-from dermsim.labels import fold
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,10 +8,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dermsim.core.labels import LABEL2ID, fold, parse_dx
 from dermsim.core.vocabulary import is_missing, meaning_of_m, parse_sex, parse_site
 from dermsim.data.matching import without_ending
 from dermsim.data.tables import MORE_COLUMNS, OTHER, row_error
-from dermsim.labels import LABEL2ID, fold, parse_dx
 
 Facts = dict[str, Any]
 """What is known of one image: every column of the schema but the image itself."""

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dermsim.labels import CODES
+from dermsim.core.labels import CODES
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermsim.core.labels import CODES
 from dermsim.data.parquet_folder import find_parquet
 from dermsim.data.rows import normalise
 from dermsim.data.tables import COLUMNS, row_error
-from dermsim.labels import CODES
 
 if TYPE_CHECKING:
     from datasets import IterableDataset

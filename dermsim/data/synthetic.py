@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from dermsim.core.labels import CODES, LABEL2ID, diagnosis
 from dermsim.data.drawing import PAINTERS, Canvas, hairs
 from dermsim.data.tables import COLUMNS, schema
-from dermsim.labels import CODES, LABEL2ID, diagnosis
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -38,7 +38,7 @@ def draw_lesion(
     """Draw one photograph of one lesion.
 
     Args:
-        dx: One of `dermsim.labels.CODES`.
+        dx: One of `dermsim.core.labels.CODES`.
         seed: Which lesion: another non-negative seed is another lesion on other skin.
         view: Which photograph of it: another angle, distance and light.
         size: Width and height, in pixels.

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dermsim.core.labels import fold
 from dermsim.data.columns import find_file_column, find_label_column, house_names, lacks, renamed
 from dermsim.data.folders import walk_files
 from dermsim.data.images import list_images
 from dermsim.data.matching import BESIDE, PictureIndex, distinct_ids, picture_id
 from dermsim.data.rows import known
 from dermsim.data.tables import TABLE_SUFFIXES, Row, match_column, one_of_alike, read_rows
-from dermsim.labels import fold
 
 LabelledRow = dict[str, Any]
 """A row in the schema's columns, ``dx`` in the source's words and ``image`` the picture's path."""

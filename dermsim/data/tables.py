@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermsim.core.labels import CODES, fold
 from dermsim.data.delimited import decode_table, read_delimited
 from dermsim.data.workbook import read_workbook
-from dermsim.labels import CODES, fold
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

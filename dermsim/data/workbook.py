@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermsim._optional import require
+from dermsim.core.optional import require
 from dermsim.data.delimited import squared
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import TypeVar
 
-from dermsim.downloads import persist
+from dermsim.core.downloads import persist
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from dermsim.labels import DISCLAIMER
+from dermsim.core.labels import DISCLAIMER
 
 if TYPE_CHECKING:
     from datasets import Features

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from dermsim.core.labels import CODES, LABEL2ID
+from dermsim.core.storage import load_json, save_json
+from dermsim.core.vectors import check_embeddings
 from dermsim.hub.data_card import data_card
 from dermsim.hub.parquet import write_parquet
-from dermsim.labels import CODES, LABEL2ID
-from dermsim.storage import load_json, save_json
 from dermsim.tasks.retrieve import COLUMNS, HEADER, CaseTable, Gallery
 from dermsim.tasks.retrieve.parts import Part
-from dermsim.vectors import check_embeddings
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermsim.card import LICENCES
 from dermsim.data.splits import grouped_splits
+from dermsim.evaluation.card import LICENCES
 from dermsim.hub.data_card import data_card
 from dermsim.hub.parcel import Parcel, check_room
 from dermsim.hub.parquet import write_parquet

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.labels import CODES
+from dermsim.core.metrics import Interval, lesion_bootstrap
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
-from dermsim.labels import CODES
-from dermsim.metrics import Interval, lesion_bootstrap
-from dermsim.report import Report
+from dermsim.evaluation.report import Report
 
 if TYPE_CHECKING:
     from datasets import Dataset

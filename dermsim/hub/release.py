@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermsim.card import licence as licence_of
-from dermsim.card import model_card
+from dermsim.evaluation.card import licence as licence_of
+from dermsim.evaluation.card import model_card
+from dermsim.evaluation.report import Report
 from dermsim.hub.gallery_data import write_gallery
 from dermsim.hub.parcel import Parcel, check_repo_id, check_room, size_of
 from dermsim.hub.photographs import picture_bytes, picture_licence
-from dermsim.hub.space import Hardware, build_space
+from dermsim.hub.space_repository import Hardware, build_space
 from dermsim.hub.tidy import check_tidy
-from dermsim.report import Report
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.retrieve import Gallery
 

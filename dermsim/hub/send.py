@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dermsim.downloads import ATTEMPTS, WAIT, is_transient
+from dermsim.core.downloads import ATTEMPTS, WAIT, is_transient
 from dermsim.hub.asking import ask, explained
 from dermsim.hub.difference import Difference, compare, look
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from dermsim.checkpoint import PARTS
+from dermsim.core.checkpoint import PARTS
 from dermsim.tasks.retrieve import OWN
 
 MADE_AT_THE_END = ("training.json", "evaluation.json", "README.md")

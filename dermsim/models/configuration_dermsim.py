@@ -7,7 +7,7 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 DIAGNOSIS_CODES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
-"""The seven HAM10000 diagnoses in label order; the same as `dermsim.labels.CODES`."""
+"""The seven HAM10000 diagnoses in label order; the same as `dermsim.core.labels.CODES`."""
 
 FACTS_COLUMNS = (
     *("age:0", "age:15", "age:30", "age:45", "age:60", "age:75", "age:90"),

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from dermsim._optional import require
+from dermsim.core.optional import require
 
 HUB, PACKAGE = "hub", "package"
 """The values of ``--encoder.pretrained`` that are not the path of a file."""

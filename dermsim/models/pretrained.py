@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from dermsim.checkpoint import FORMAT
+from dermsim.core.checkpoint import FORMAT
 from dermsim.models import DermSimEnsembleNetwork, DermSimNetwork, Encoder, Processor
 from dermsim.models.configuration_dermsim import DermSimConfig
 from dermsim.models.configuration_dermsim_ensemble import DermSimEnsembleConfig

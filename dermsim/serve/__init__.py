@@ -7,9 +7,9 @@ next to the page, `page` serves that, and `workers` serves REST alone from sever
 `memory` bounds what all of them keep.
 """
 
-from dermsim.serve.app import build_rest
 from dermsim.serve.beside import beside_page
 from dermsim.serve.limits import Limits
+from dermsim.serve.rest import build_rest
 from dermsim.serve.routes import Desk
 
 __all__ = ["Desk", "Limits", "beside_page", "build_rest"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from dermsim.labels import LABELS, parse_dx
+from dermsim.core.labels import LABELS, parse_dx
 from dermsim.serve.limits import NEIGHBORS, Limits
 from dermsim.serve.schemas import (
     BankClass,
@@ -183,12 +183,10 @@ def enroll(
     Raises:
         ValueError: If the name is empty or taken, or the head unknown.
     """
-    from dermsim.tasks.enroll import bank_to_bytes
-
     taught = teach(engine, pictures, name=name, head=head, bank=bank)
     return EnrollAnswer(
         fingerprint=engine.fingerprint,
-        bank=base64.b64encode(bank_to_bytes(taught)).decode(),
+        bank=base64.b64encode(taught.to_bytes()).decode(),
         classes=[
             BankClass(name=own, pictures=count, enrolled=own in taught.kinds, head=kind)
             for own, count in zip(taught.names, taught.counts, strict=True)
@@ -236,7 +234,7 @@ def enrollment(bank: ClassBank) -> Enrollment | None:
 
 def model_info(engine: DermSim, *, limits: Limits) -> ModelInfo:
     """Say what the server runs on and accepts."""
-    from dermsim import __version__
+    from dermsim.core.version import __version__
 
     calibration = engine.calibration
     return ModelInfo(

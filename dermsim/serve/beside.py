@@ -10,9 +10,9 @@ from typing import Any
 
 from starlette.routing import Mount
 
-from dermsim.serve.app import PREFIX, build_rest, check_token
 from dermsim.serve.errors import Faults
 from dermsim.serve.limits import Bearer, BodyLimit, Limits
+from dermsim.serve.rest import PREFIX, build_rest, check_token
 from dermsim.serve.routes import Desk, Engine
 from dermsim.serve.tools import OVERLAY, build_tools
 
@@ -38,7 +38,7 @@ def beside_page(
     desk = Desk(engine, limits=limits or Limits())
     server: dict[str, Any] = {"routes": [Mount(PREFIX, build_rest(desk, token=token))]}
     if tools:
-        from dermsim.ui.tabs.tools import tool_server, upload_folder
+        from dermsim.ui.tabs.mcp_tools import tool_server, upload_folder
 
         verbs = build_tools(desk, uploads=upload_folder())
         application, lifespan = tool_server(verbs, picture_key=OVERLAY)

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermsim.sharing import Overloaded
+from dermsim.engine.shared_runs import Overloaded
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.routing import APIRoute
 from pydantic import Field
 
-from dermsim.methods import MethodName
-from dermsim.serve import answers, explaining
+from dermsim.core.explain_methods import MethodName
+from dermsim.serve import answers
+from dermsim.serve import explain_answers as explaining
 from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
 from dermsim.serve.limits import NEIGHBORS, FormRequest, Limits, Workers, read_pictures
 from dermsim.serve.schemas import (
@@ -115,9 +116,9 @@ class Desk:
             raise Refusal(413, f"The bank has more than the {most:,} bytes accepted.")
 
         def read() -> ClassBank:
-            from dermsim.tasks.enroll import bank_from_bytes
+            from dermsim.tasks.enroll import ClassBank
 
-            return bank_from_bytes(data, fingerprint=engine.fingerprint)
+            return ClassBank.from_bytes(data, fingerprint=engine.fingerprint)
 
         return read
 
@@ -145,7 +146,7 @@ def _about(router: APIRouter, desk: Desk) -> None:
 
         While the checkpoint is loading the status is 503, as load balancers expect.
         """
-        from dermsim import __version__
+        from dermsim.core.version import __version__
 
         desk.engine()
         return Health(status="ok", version=__version__)

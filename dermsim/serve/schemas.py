@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dermsim.labels import DISCLAIMER
+from dermsim.core.labels import DISCLAIMER
 
 Probabilities = dict[str, float]
 """By diagnosis code or class name, summing to 1."""

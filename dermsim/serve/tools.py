@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from dermsim.labels import DISCLAIMER
-from dermsim.methods import MethodName
-from dermsim.serve import answers, explaining
+from dermsim.core.explain_methods import MethodName
+from dermsim.core.labels import DISCLAIMER
+from dermsim.serve import answers
+from dermsim.serve import explain_answers as explaining
 from dermsim.serve.errors import FAULT, Refusal, note_fault
 from dermsim.serve.limits import NEIGHBORS, read_pictures
 

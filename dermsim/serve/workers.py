@@ -15,12 +15,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from dermsim.serve.app import PREFIX, build_rest, check_token
+from dermsim.core.discretion import be_discreet, show_access
 from dermsim.serve.limits import Limits
 from dermsim.serve.memory import release_early
-from dermsim.serve.page import TOKEN, check_port, prepare
+from dermsim.serve.page_server import TOKEN, check_port, prepare
+from dermsim.serve.rest import PREFIX, build_rest, check_token
 from dermsim.serve.routes import Desk, Engine
-from dermsim.traffic import AccessLog, be_discreet, show_access
+from dermsim.ui.middleware import AccessLog
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
@@ -48,7 +49,7 @@ def serve_rest(
         host: Address to listen on.
         port: Port to listen on.
         workers: Processes that answer.
-        token: As for `dermsim.serve.page.serve_page`, as is `access_log`.
+        token: As for `dermsim.serve.page_server.serve_page`, as is `access_log`.
         access_log: Whether to log sizes and times.
 
     Raises:
@@ -58,7 +59,7 @@ def serve_rest(
     if workers < 1:
         raise ValueError(f"{workers} workers cannot answer: choose 1 or more.")
     prepare(model)
-    from dermsim.checkpoint import local_folder
+    from dermsim.core.checkpoint import local_folder
 
     folder = local_folder(model)
     check_port(host, port)

@@ -15,19 +15,16 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from dermsim.labels import CODES
-from dermsim.traffic import AccessLog, CallLimits, ServedFolder, UploadLimits, be_discreet
-from dermsim.ui import (
-    atlas,
-    batching,
-    callbacks,
-    comparing,
-    explaining,
-    render,
-    reporting,
-    tabs,
-)
+from dermsim.core.discretion import be_discreet
+from dermsim.core.labels import CODES
+from dermsim.ui import atlas_callbacks as atlas
+from dermsim.ui import batch_callbacks as batching
+from dermsim.ui import callbacks, render, tabs
+from dermsim.ui import compare_callbacks as comparing
+from dermsim.ui import explain_callbacks as explaining
+from dermsim.ui import report_callbacks as reporting
 from dermsim.ui.i18n import LANGUAGES, number, say
+from dermsim.ui.middleware import AccessLog, CallLimits, ServedFolder, UploadLimits
 from dermsim.ui.page_language import PageLanguage
 from dermsim.ui.tabs.housekeeping import housekeeping
 from dermsim.ui.tabs.theme import theme

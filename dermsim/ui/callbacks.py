@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from dermsim.core.labels import CODES, DISCLAIMER
 from dermsim.data.synthetic import draw_lesion
-from dermsim.labels import CODES, DISCLAIMER
 from dermsim.tasks.classify import POINTS, parse_point
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import VOTERS
-from dermsim.ui import cards, filters, operating, opinions, render, summary
+from dermsim.ui import cards, filters, opinions, render, summary
+from dermsim.ui import operating_slider as operating
 from dermsim.ui.i18n import say
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageOps
 
-from dermsim.labels import CODES, diagnosis
+from dermsim.core.labels import CODES, diagnosis
 from dermsim.ui.i18n import number, say
 from dermsim.ui.render import ENROLLED_COLOR, Pictures, code_tag, empty, name_of
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from dermsim.labels import CODES, MALIGNANT, diagnosis
-from dermsim.methods import METHODS
+from dermsim.core.explain_methods import METHODS
+from dermsim.core.labels import CODES, MALIGNANT, diagnosis
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import heatmaps
 from dermsim.ui.cards import ARCHIVE

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from dermsim import __version__
-from dermsim.batch import CHOSEN
-from dermsim.card import licence
+from dermsim.core.version import __version__
 from dermsim.data.images import ImageSource, read_image
+from dermsim.engine.batch import CHOSEN
+from dermsim.evaluation.card import licence
 
 if TYPE_CHECKING:  # torch comes with them
     from dermsim.engine import DermSim
-    from dermsim.results import Prediction
+    from dermsim.engine.results import Prediction
     from dermsim.tasks.classify import OperatingPoint
     from dermsim.tasks.explain import Heatmap
     from dermsim.tasks.retrieve import CaseTable, Neighbor
@@ -122,7 +122,7 @@ def examine(
         name: What the picture is called; by default as its file, if it has one.
         model: What the checkpoint is called; by default after its backbone.
         k: How many past cases, 1 to `MAX_NEIGHBORS`.
-        method: Key of `dermsim.methods.METHODS`.
+        method: Key of `dermsim.core.explain_methods.METHODS`.
         layer: As for `DermSim.explain`.
         point: Name of an operating point, or one of the reader's own choice.
         when: The time to write on it; now when None.

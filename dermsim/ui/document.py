@@ -14,7 +14,7 @@ from importlib.resources import files
 
 from PIL import Image
 
-from dermsim.labels import CODES, diagnosis
+from dermsim.core.labels import CODES, diagnosis
 from dermsim.ui.i18n import LANGUAGES, say
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

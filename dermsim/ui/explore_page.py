@@ -1,4 +1,4 @@
-"""What `dermsim.explore` counted, as one HTML document of charts with their figures beside them."""
+"""What `data.census` counted, as one HTML document: charts with their figures beside them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from dermsim import __version__
-from dermsim.labels import CODES, LABELS, MALIGNANT, diagnosis
+from dermsim.core.labels import CODES, LABELS, MALIGNANT, diagnosis
+from dermsim.core.version import __version__
 from dermsim.ui import charts
 from dermsim.ui.document import check_language, document, dx_name, fact_name, html_table
 from dermsim.ui.i18n import number, say
 
 if TYPE_CHECKING:
-    from dermsim.explore import Census, Exploration
+    from dermsim.data.census import Census, Exploration
 
 DX = tuple(charts.Series(item.code, item.color) for item in LABELS)
 """The diagnoses with their colours, in label order."""
@@ -153,7 +153,7 @@ def _multiplicity(whole: Census, language: str) -> str:
 
 
 def _ages(whole: Census, language: str) -> str:
-    from dermsim.explore import AGE_STEP
+    from dermsim.data.census import AGE_STEP
 
     bands = [(band, counts) for band, counts in whole.ages.items() if band is not None]
     columns = [(str(band) if band % 20 == 0 else "", counts) for band, counts in bands]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.labels import CODES, LABELS, diagnosis
+from dermsim.core.labels import CODES, LABELS, diagnosis
 from dermsim.ui import cards, render
 from dermsim.ui.i18n import number, say
 
 if TYPE_CHECKING:
-    from dermsim.mapping import Atlas
+    from dermsim.engine.atlas import Atlas
     from dermsim.tasks.atlas import ClusterScores
     from dermsim.tasks.retrieve import Neighbor
 

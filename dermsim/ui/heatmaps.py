@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageOps
 
-from dermsim.labels import CODES
-from dermsim.methods import METHODS
+from dermsim.core.explain_methods import METHODS
+from dermsim.core.labels import CODES
 from dermsim.ui.i18n import number, say
 from dermsim.ui.render import name_of, percent
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
-from dermsim.labels import CODES, diagnosis
+from dermsim.core.labels import CODES, diagnosis
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui.i18n import number, say
 from dermsim.ui.render import ENROLLED_COLOR, name_of, percent
 
 if TYPE_CHECKING:
-    from dermsim.results import Prediction
+    from dermsim.engine.results import Prediction
 
 WORTH = 0.02
 """Probability from which a diagnosis is worth a row."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from dermsim.labels import CODES, LABELS, MALIGNANT, diagnosis
+from dermsim.core.labels import CODES, LABELS, MALIGNANT, diagnosis
 from dermsim.ui.i18n import LANGUAGES, number, say
 from dermsim.ui.page_language import address_in
 
 if TYPE_CHECKING:  # torch comes with them, and the page is served before it is needed
-    from dermsim.results import Prediction
+    from dermsim.engine.results import Prediction
     from dermsim.tasks.classify import Calibration
 
 Pictures = Callable[[str], Image.Image | None]

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from dermsim.labels import CODES, diagnosis
+from dermsim.core.labels import CODES, diagnosis
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui.i18n import number, say
-from dermsim.ui.operating import USUAL, figure, gauge, line_of, point_at, reading
+from dermsim.ui.operating_slider import USUAL, figure, gauge, line_of, point_at, reading
 from dermsim.ui.render import ENROLLED_COLOR, name_of, percent
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
-    from dermsim.results import Analysis, Prediction
+    from dermsim.engine.results import Analysis, Prediction
 
 
 def summary(engine: DermSim, found: Analysis, stop: int = USUAL, *, language: str = "en") -> str:
@@ -26,7 +26,7 @@ def summary(engine: DermSim, found: Analysis, stop: int = USUAL, *, language: st
     Args:
         engine: The checkpoint that made it.
         found: What it said of a picture, with its vote.
-        stop: Where malignant begins, of `dermsim.ui.operating.stops`.
+        stop: Where malignant begins, of `dermsim.ui.operating_slider.stops`.
         language: The visitor's.
     """
     votes = _votes(found, min(VOTERS, len(engine.gallery)), language)
@@ -47,7 +47,7 @@ def brief(
     Args:
         engine: The checkpoint that made it.
         prediction: What it said.
-        stop: Where malignant begins, of `dermsim.ui.operating.stops`.
+        stop: Where malignant begins, of `dermsim.ui.operating_slider.stops`.
         title: What the picture is called.
         language: The visitor's.
     """

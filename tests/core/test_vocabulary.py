@@ -12,7 +12,7 @@ from dermsim.core.vocabulary import (
     parse_sex,
     parse_site,
 )
-from dermsim.labels import fold, parse_dx
+from dermsim.core.labels import fold, parse_dx
 
 
 @pytest.mark.parametrize(

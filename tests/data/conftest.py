@@ -29,7 +29,7 @@ def rows(lesions):
     """The same as plain rows: codes for dx, encoded bytes for image, not in order."""
     from datasets import Image as ImageFeature
 
-    from dermsim.labels import CODES
+    from dermsim.core.labels import CODES
 
     encoded = lesions.cast_column("image", ImageFeature(decode=False))
     plain = [{**row, "dx": CODES[row["dx"]], "image": row["image"]["bytes"]} for row in encoded]

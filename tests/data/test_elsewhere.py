@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
+from dermsim.core.labels import CODES
 from dermsim.data.elsewhere import load_elsewhere
 from dermsim.data.synthetic import draw_lesion
-from dermsim.labels import CODES
 
 
 def folder(path, words, lesions=None, names=None):

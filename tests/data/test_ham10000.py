@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dermsim.core.labels import CODES
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.tables import COLUMNS, schema
-from dermsim.labels import CODES
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 LONG_NAMES = {

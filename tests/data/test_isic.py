@@ -1,9 +1,9 @@
 import pytest
 
+from dermsim.core.labels import CODES
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.isic import find_ground_truth
 from dermsim.data.tables import schema
-from dermsim.labels import CODES
 
 CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 PART = "ISIC2018_Task3_Test"

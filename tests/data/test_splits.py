@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset
 
+from dermsim.core.labels import CODES
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.splits import grouped_splits, without
-from dermsim.labels import CODES
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "ham10000"
 

@@ -4,10 +4,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from dermsim.core.labels import CODES
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import draw_lesion, synthetic_ham10000
 from dermsim.data.tables import schema
-from dermsim.labels import CODES
 
 
 @pytest.mark.parametrize("dx", CODES)

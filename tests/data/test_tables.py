@@ -1,5 +1,5 @@
+from dermsim.core.labels import CODES
 from dermsim.data.tables import case_records
-from dermsim.labels import CODES
 
 
 def test_case_records_are_plain_facts(synthetic):

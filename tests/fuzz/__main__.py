@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from dermsim.serve.page import prepare
+from dermsim.serve.page_server import prepare
 
 
 def tiny_engine():

@@ -22,9 +22,12 @@ def raw(photographs, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def released(_engine, photographs, tmp_path_factory) -> Path:
     """A finished checkpoint folder; tests must not write to it."""
-    from dermsim.examine import evaluate_checkpoint
+    from dermsim.evaluation.card import measured_files
+    from dermsim.evaluation.checkpoint import evaluate_checkpoint
 
     folder = tmp_path_factory.mktemp("released") / "checkpoint"
     report = evaluate_checkpoint(_engine, photographs, name="synthetic")
-    _engine.save_pretrained(folder, report=report, training={"command": "python train.py"})
+    record = {"command": "python train.py"}
+    files = measured_files(report, training=record, calibration=_engine.calibration)
+    _engine.save_pretrained(folder, training=record, extra=files)
     return folder

@@ -11,7 +11,7 @@ KINDS = {"model": ("models", MODEL), "gallery": ("datasets", GALLERY), "space": 
 
 def command(*arguments):
     """Run `dermsim` with its output kept."""
-    from dermsim.cli import main
+    from dermsim.cli.main import main
 
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
@@ -55,7 +55,7 @@ def read_gallery(name):
     import numpy as np
     from datasets import load_dataset
 
-    from dermsim.downloads import download
+    from dermsim.core.downloads import download
     from dermsim.hub.gallery_data import load_gallery
 
     rows = load_dataset(name, split="train")

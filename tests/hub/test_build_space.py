@@ -12,8 +12,8 @@ from huggingface_hub import SpaceCard
 from loopback_hub.cards import check_card
 from packaging.requirements import Requirement
 
-from dermsim.hub import space
-from dermsim.hub.space import ZERO_GPU_TORCH, build_space, requirements
+from dermsim.hub import space_repository as space
+from dermsim.hub.space_repository import ZERO_GPU_TORCH, build_space, requirements
 
 ROOT = Path(__file__).parents[2]
 MODEL, GALLERY = "alice/derm", "alice/derm-gallery"

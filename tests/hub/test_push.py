@@ -71,7 +71,7 @@ def test_a_dry_run_shows_everything_and_sends_nothing(hub, push):
     assert "measured again on a sample of the test split" in out
     for kind, name in (("model", MODEL), ("dataset", GALLERY), ("space", MODEL)):
         assert f"{kind} {name} (not there yet), licence apache-2.0: " in out
-    for path in ("model.safetensors", "gallery.json", "app.py", "dermsim/engine.py"):
+    for path in ("model.safetensors", "gallery.json", "app.py", "dermsim/engine/dermsim.py"):
         assert re.search(rf"^new +\d+ +{path}$", out, flags=re.MULTILINE), path
     assert "Nothing was sent: this was a dry run" in out
     assert written(hub) == []
@@ -167,7 +167,7 @@ def test_pictures_in_the_gallery_can_be_shown(hub, online, push, photographs, tm
 
 def read_pictures(name, ids):
     """Return pictures of a gallery on the Hub as arrays."""
-    from dermsim.downloads import download
+    from dermsim.core.downloads import download
     from dermsim.hub.gallery_data import GalleryPictures, has_pictures
 
     folder = download(name, repo_type="dataset")

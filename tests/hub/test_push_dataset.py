@@ -11,11 +11,11 @@ from hub_client import command, run_card, write_raw
 from huggingface_hub import DatasetCard
 from loopback_hub.cards import check_card
 
+from dermsim.core.labels import CODES
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.splits import grouped_splits
 from dermsim.hub.parquet import write_parquet
 from dermsim.hub.photographs import picture_bytes, picture_licence, write_photographs
-from dermsim.labels import CODES
 
 NAME = "alice/ham"
 

@@ -7,7 +7,7 @@ import pytest
 from hub_client import MODEL
 from loopback_hub import Fault, HangUp, LoseReply, Mangle, Refuse
 
-from dermsim.cli_hub import describe
+from dermsim.cli.push import describe
 from dermsim.hub.difference import Change, Difference, compare
 from dermsim.hub.parcel import Parcel, refuse_pictures
 from dermsim.hub.rights import check_rights

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from dermsim.core.labels import CODES
 from dermsim.data.facts import FACTS_DIM, Facts, encode_facts
 from dermsim.data.synthetic import draw_lesion
-from dermsim.labels import CODES
 from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
 from dermsim.models.encode import encode, weigh_facts
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
 
-from dermsim.labels import CODES
+from dermsim.core.labels import CODES
 from dermsim.models import (
     DermSimConfig,
     DermSimEnsembleConfig,
@@ -23,7 +23,7 @@ from dermsim.models import (
 )
 from dermsim.models.encode import fingerprint
 from dermsim.models.pretrained import load_encoder, round_to_half, save_encoder
-from dermsim.models.stacking import Stack
+from dermsim.training.stacking import Stack
 
 MEMBERS = (
     ("test_resnet", 8, None),

@@ -7,10 +7,10 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from dermsim.config import EncoderConfig
 from dermsim.models import imagenet
 from dermsim.models.imagenet import PACKAGES, load_imagenet, normalisation
-from dermsim.models.transfer import new_encoder, normalisation_of
+from dermsim.training.config import EncoderConfig
+from dermsim.training.transfer import new_encoder, normalisation_of
 
 NAME = "tf_efficientnet_lite0"
 INSTALLED = find_spec(PACKAGES[NAME].replace("-", "_")) is not None

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
 
+from dermsim.core.labels import CODES
 from dermsim.data.facts import FACTS_COLUMNS, FACTS_DIM, Facts, encode_facts
-from dermsim.labels import CODES
 from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel, configuration_dermsim
 from dermsim.models.configuration_dermsim import DIAGNOSIS_CODES
 

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel
 
+from dermsim.evaluation.explanations.untrained import untrained
 from dermsim.models import (
     DermSimConfig,
     DermSimImageProcessor,
@@ -14,7 +15,6 @@ from dermsim.models import (
     pretrained,
 )
 from dermsim.models.pretrained import as_pretrained, load_encoder, round_to_half, save_encoder
-from dermsim.models.untrained import untrained
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from gradio_client import Client, handle_file
 
-from dermsim.labels import CODES
+from dermsim.core.labels import CODES
 
 TOKEN = "s3cret"
 
@@ -88,7 +88,7 @@ def test_a_visitor_is_told_what_to_give_in_both_languages(guarded):
 
 def test_nothing_heavy_is_loaded_at_start():
     code = (
-        "import sys, dermsim.serve, dermsim.serve.page, dermsim.cli\n"
+        "import sys, dermsim.serve, dermsim.serve.page_server, dermsim.cli.main\n"
         "heavy = ('umap', 'faiss', 'datasets', 'sklearn', 'torch', 'transformers')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

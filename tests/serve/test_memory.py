@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from dermsim.serve import memory, page, workers
+from dermsim.serve import memory, workers
+from dermsim.serve import page_server as page
 
 LEFT = """
 import ctypes, sys

@@ -115,10 +115,9 @@ def test_a_bank_of_another_encoder_is_refused(client, second_checkpoint, lesion)
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_bank_that_no_probabilities_come_of_is_refused(client, engine, lesion):
-    from dermsim.storage import pack_arrays, unpack_arrays
-    from dermsim.tasks.enroll import bank_to_bytes
+    from dermsim.core.storage import pack_arrays, unpack_arrays
 
-    arrays, facts = unpack_arrays(bank_to_bytes(engine.class_bank()), name="the bank")
+    arrays, facts = unpack_arrays(engine.class_bank().to_bytes(), name="the bank")
     data = pack_arrays(arrays, facts={**facts, "temperature": 1e-310})
     files = {"images": lesion, "bank": ("bank.safetensors", data)}
     problem(client.post("/api/v1/predict", files=files), 422, "hold NaN or infinity")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermsim.labels import CODES, DISCLAIMER
-from dermsim.methods import METHODS
+from dermsim.core.explain_methods import METHODS
+from dermsim.core.labels import CODES, DISCLAIMER
 from dermsim.ui.heatmaps import strength
 
 
@@ -220,7 +220,7 @@ def test_model_info_says_what_may_be_asked(client, engine):
 
 
 def test_health_says_that_all_is_well(client):
-    from dermsim import __version__
+    from dermsim.core.version import __version__
 
     assert client.get("/api/health").json() == {"status": "ok", "version": __version__}
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from dermsim.cli import main
+from dermsim.cli.main import main
 from dermsim.serve import workers
-from dermsim.serve.page import TOKEN, check_port
+from dermsim.serve.page_server import TOKEN, check_port
 from dermsim.serve.workers import MODEL, serve_rest, worker
 
 
@@ -27,7 +27,7 @@ def _own_environment(monkeypatch):
 def test_the_command_serves_the_page_with_what_it_was_told(monkeypatch):
     served = {}
     monkeypatch.setattr(
-        "dermsim.serve.page.serve_page",
+        "dermsim.serve.page_server.serve_page",
         lambda model, **options: served.update(options, model=model),
     )
     argv = [

@@ -8,8 +8,8 @@ import anyio
 import httpx
 import pytest
 
-from dermsim._optional import require
-from dermsim.labels import CODES
+from dermsim.core.labels import CODES
+from dermsim.core.optional import require
 from dermsim.serve import Desk, Limits, beside_page
 from dermsim.serve.tools import build_tools, picture_bytes
 

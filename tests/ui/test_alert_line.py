@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dermsim.labels import CODES
-from dermsim.results import Prediction
+from dermsim.core.labels import CODES
+from dermsim.engine.results import Prediction
 from dermsim.tasks.classify import Calibration
-from dermsim.ui import operating
+from dermsim.ui import operating_slider as operating
 from dermsim.ui.i18n import number
 from dermsim.ui.render import percent
 

@@ -11,8 +11,8 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from dermsim.core.labels import CODES
 from dermsim.data.synthetic import draw_lesion
-from dermsim.labels import CODES
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from dermsim.data.synthetic import draw_lesion
-from dermsim.mapping import Atlas
+from dermsim.engine.atlas import Atlas
 from dermsim.tasks.atlas import MEASURES
-from dermsim.ui import atlas, figures
+from dermsim.ui import atlas_callbacks as atlas
+from dermsim.ui import figures
 
 EVERYTHING = ([], [], [], [], 0, 100)
 

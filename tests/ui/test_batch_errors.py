@@ -7,9 +7,10 @@ import zipfile
 import pytest
 from PIL import Image
 
-from dermsim.batch import Row
-from dermsim.data.piles import Limits, list_pile, read_pile
-from dermsim.ui import batching, i18n
+from dermsim.data.archives import Limits, list_pile, read_pile
+from dermsim.engine.batch import Row
+from dermsim.ui import batch_callbacks as batching
+from dermsim.ui import i18n
 
 SMALL = Limits(pictures=4, file_bytes=20_000, total_bytes=50_000, entries=12)
 ROOMY = Limits(file_bytes=10_000_000)

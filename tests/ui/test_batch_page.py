@@ -14,11 +14,11 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from dermsim.data.piles import Limits
+from dermsim.core.labels import CODES
+from dermsim.data.archives import Limits
+from dermsim.data.census import explore
 from dermsim.data.synthetic import draw_lesion, synthetic_ham10000
-from dermsim.explore import explore
-from dermsim.labels import CODES
-from dermsim.ui import batching
+from dermsim.ui import batch_callbacks as batching
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine
 from dermsim.ui.explore_page import explore_html
@@ -176,7 +176,7 @@ def test_a_stop_keeps_what_was_found(batch, archive, engine, monkeypatch, tmp_pa
             assert go_on.wait(30)
         return ask(self, images, **options)
 
-    monkeypatch.setattr("dermsim.batch.BATCH", 2)
+    monkeypatch.setattr("dermsim.engine.batch.BATCH", 2)
     monkeypatch.setattr(type(engine), "predict_and_vote", waiting)
     hand_over(batch, archive)
     try:

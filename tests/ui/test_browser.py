@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dermsim.data.synthetic import draw_lesion
-from dermsim.explaining import Explaining
+from dermsim.engine.explain import Explaining
 
 NAME = "clover <b>mark</b>"
 TABS = ("Classify", "Explain", "Similar cases", "Compare", "Enrol a class", "Atlas")

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dermsim.core.labels import CODES, LABELS, diagnosis
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.synthetic import draw_lesion
-from dermsim.labels import CODES, LABELS, diagnosis
-from dermsim.ui import callbacks, explaining, operating, opinions
+from dermsim.ui import callbacks, opinions
+from dermsim.ui import explain_callbacks as explaining
+from dermsim.ui import operating_slider as operating
 
 
 @pytest.fixture(scope="module")

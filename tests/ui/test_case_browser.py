@@ -8,7 +8,7 @@ import pytest
 
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
-from dermsim.ui import operating
+from dermsim.ui import operating_slider as operating
 from dermsim.ui.i18n import say
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -12,16 +12,16 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from dermsim import __version__
+from dermsim.core.labels import CODES, DISCLAIMER, LABELS
+from dermsim.core.version import __version__
 from dermsim.data.synthetic import draw_lesion
-from dermsim.labels import CODES, DISCLAIMER, LABELS
 from dermsim.tasks.classify import OperatingPoint
 from dermsim.tasks.retrieve import Neighbor
-from dermsim.ui import operating
+from dermsim.ui import operating_slider as operating
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine, origin_of
 from dermsim.ui.i18n import say
-from dermsim.ui.reporting import report_at, report_data, report_link
+from dermsim.ui.report_callbacks import report_at, report_data, report_link
 
 WHEN = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
 VOID = {"meta", "img", "br", "wbr", "line", "rect"}

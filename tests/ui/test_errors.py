@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dermsim.core.labels import CODES
+from dermsim.core.storage import read_arrays, save_arrays
 from dermsim.data.images import read_image
-from dermsim.labels import CODES
-from dermsim.storage import read_arrays, save_arrays
 from dermsim.tasks.enroll import ClassBank
-from dermsim.ui import atlas, callbacks, explaining, filters, i18n, operating
+from dermsim.ui import atlas_callbacks as atlas
+from dermsim.ui import callbacks, filters, i18n
+from dermsim.ui import explain_callbacks as explaining
+from dermsim.ui import operating_slider as operating
 from dermsim.ui.tabs import wiring
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from dermsim.core.explain_methods import METHODS
+from dermsim.core.labels import CODES, LABELS, diagnosis
 from dermsim.data.synthetic import draw_lesion
-from dermsim.labels import CODES, LABELS, diagnosis
-from dermsim.methods import METHODS
-from dermsim.ui import explaining
+from dermsim.ui import explain_callbacks as explaining
 
 
 @pytest.fixture(scope="module")

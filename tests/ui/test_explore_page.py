@@ -5,10 +5,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from dermsim.core.labels import CODES
+from dermsim.data.census import explore
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import synthetic_ham10000
-from dermsim.explore import explore
-from dermsim.labels import CODES
 from dermsim.ui import charts
 from dermsim.ui.explore_page import explore_html
 

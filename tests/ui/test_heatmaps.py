@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermsim.labels import CODES
-from dermsim.methods import METHODS
+from dermsim.core.explain_methods import METHODS
+from dermsim.core.labels import CODES
 from dermsim.tasks.explain import Heatmap
 from dermsim.ui import heatmaps
 from dermsim.ui.heatmaps import explanation, likeness, overlay, side_by_side, strength

@@ -9,9 +9,9 @@ import pytest
 
 from dermsim.data.images import read_image
 from dermsim.data.synthetic import draw_lesion
-from dermsim.sharing import Overloaded
+from dermsim.engine.shared_runs import Overloaded
 from dermsim.ui import inline
-from dermsim.ui.explaining import Explanation
+from dermsim.ui.explain_callbacks import Explanation
 from dermsim.ui.tabs import holding, wiring
 from dermsim.ui.uploads import upload_folder
 
@@ -128,7 +128,7 @@ def test_pictures_that_are_not_held_any_more_are_missed(upload):
 
 
 def test_an_explanation_is_held_with_its_picture(engine, upload):
-    from dermsim.ui import explaining
+    from dermsim.ui import explain_callbacks as explaining
 
     data = content(take(upload())[0])
     explanation, _ = explaining.explain(engine, data)

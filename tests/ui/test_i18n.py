@@ -83,8 +83,8 @@ def test_texts_that_differ_in_one_language_only_are_refused(tmp_path, monkeypatc
 
 
 def test_the_texts_that_stand_in_the_code_too_are_the_same():
-    from dermsim.labels import DISCLAIMER
-    from dermsim.methods import METHODS
+    from dermsim.core.explain_methods import METHODS
+    from dermsim.core.labels import DISCLAIMER
     from dermsim.ui.cards import WORDS
 
     english = i18n.translations()["en"]

@@ -1,7 +1,7 @@
 import pytest
 
-from dermsim.labels import CODES
-from dermsim.results import Prediction
+from dermsim.core.labels import CODES
+from dermsim.engine.results import Prediction
 from dermsim.ui import opinions
 
 

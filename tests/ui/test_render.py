@@ -4,11 +4,12 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from dermsim.labels import CODES, DISCLAIMER, LABELS
-from dermsim.results import Prediction
+from dermsim.core.labels import CODES, DISCLAIMER, LABELS
+from dermsim.engine.results import Prediction
 from dermsim.tasks.classify import Calibration, OperatingPoint
 from dermsim.tasks.retrieve import Neighbor
-from dermsim.ui import cards, operating, render
+from dermsim.ui import cards, render
+from dermsim.ui import operating_slider as operating
 
 NASTY = "<img src=x onerror=\"alert('1')\">"
 

@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import pytest
 
+from dermsim.core.labels import diagnosis
 from dermsim.data.synthetic import draw_lesion
-from dermsim.labels import diagnosis
-from dermsim.ui import operating, summary
+from dermsim.ui import operating_slider as operating
+from dermsim.ui import summary
 from dermsim.ui.render import percent
 
 NASTY = '<img src=x onerror="alert(1)">'

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.vectors import check_labels, l2_normalize
+from dermsim.core.vectors import check_labels, l2_normalize
 
 IntArray = npt.NDArray[np.int64]
 

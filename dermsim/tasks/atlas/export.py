@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.storage import atomic_path
+from dermsim.core.storage import atomic_path
+from dermsim.core.vectors import l2_normalize
 from dermsim.tasks.atlas.map import MEASURES, EmbeddingMap
-from dermsim.vectors import l2_normalize
 
 if TYPE_CHECKING:
     import pyarrow as pa

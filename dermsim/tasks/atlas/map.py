@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.storage import atomic_path, load_table
-from dermsim.vectors import check_embeddings, l2_normalize
+from dermsim.core.storage import atomic_path, load_table
+from dermsim.core.vectors import check_embeddings, l2_normalize
 
 if TYPE_CHECKING:
     import pyarrow as pa

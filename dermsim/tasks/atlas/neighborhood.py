@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.vectors import check_labels, l2_normalize, vote_shares
+from dermsim.core.vectors import check_labels, l2_normalize, vote_shares
 
 NEAREST = 16
 """Nearest cases of other lesions that are looked at, as for the vote."""
@@ -34,8 +34,8 @@ def measure_neighborhood(
 
     Returns:
         Arrays ``(N,)``: ``neighbor_dx``, the diagnosis that the 16 nearest cases of other lesions
-        vote for (`dermsim.vectors.vote_shares`); ``margin`` in [0, 1], by how much it leads the
-        next, small on a border between two; ``isolation``, one less the mean cosine of those
+        vote for (`dermsim.core.vectors.vote_shares`); ``margin`` in [0, 1], by how much it leads
+        the next, small on a border between two; ``isolation``, one less the mean cosine of those
         cases, large for an outlier.
 
     Raises:

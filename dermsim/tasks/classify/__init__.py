@@ -1,6 +1,7 @@
 """From logits to probabilities, a set of diagnoses, and benign or malignant."""
 
-from dermsim.metrics import fit_temperature
+from dermsim.core.metrics import fit_temperature
+from dermsim.core.vectors import softmax
 from dermsim.tasks.classify.calibration import LEVELS, Calibration
 from dermsim.tasks.classify.operating import (
     POINTS,
@@ -9,7 +10,6 @@ from dermsim.tasks.classify.operating import (
     check_threshold,
     parse_point,
 )
-from dermsim.vectors import softmax
 
 __all__ = [
     "LEVELS",

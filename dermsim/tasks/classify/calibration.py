@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.labels import CODES, MALIGNANT
-from dermsim.metrics import fit_temperature
-from dermsim.storage import check_keys, load_json, save_json
+from dermsim.core.labels import CODES, MALIGNANT
+from dermsim.core.metrics import fit_temperature
+from dermsim.core.storage import check_keys, load_json, save_json
+from dermsim.core.vectors import check_embeddings, check_labels, softmax
 from dermsim.tasks.classify.operating import (
     POINTS,
     MalignancyCurve,
@@ -27,7 +28,6 @@ from dermsim.tasks.classify.operating import (
     check_threshold,
     is_number,
 )
-from dermsim.vectors import check_embeddings, check_labels, softmax
 
 LEVELS = ("0.80", "0.90", "0.95")
 """Coverages that prediction sets are calibrated for beside the default one."""

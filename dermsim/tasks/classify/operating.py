@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.storage import check_keys
+from dermsim.core.storage import check_keys
 
 POINTS = ("balanced", "sensitivity_95")
 """Names of the operating points that every calibration has; the first is the default."""

@@ -4,11 +4,16 @@
 holds the classes, `files` keeps them on disk and `report` says what became of the old ones.
 """
 
-from dermsim.tasks.enroll.bank import DEFAULT_TEMPERATURE, ClassBank, EnrolledClass
-from dermsim.tasks.enroll.files import bank_from_bytes, bank_to_bytes
-from dermsim.tasks.enroll.heads import HEADS, SWALLOW, fit_prototype_temperature, head_for
-from dermsim.tasks.enroll.report import EnrollmentReport, before_and_after
-from dermsim.tasks.enroll.space import SPACES, Space
+from dermsim.tasks.enroll.bank import DEFAULT_TEMPERATURE, ClassBank
+from dermsim.tasks.enroll.enrollment_report import EnrollmentReport, before_and_after
+from dermsim.tasks.enroll.feature_space import SPACES, Space
+from dermsim.tasks.enroll.heads import (
+    HEADS,
+    SWALLOW,
+    EnrolledClass,
+    fit_prototype_temperature,
+    head_for,
+)
 
 __all__ = [
     "DEFAULT_TEMPERATURE",
@@ -19,8 +24,6 @@ __all__ = [
     "EnrolledClass",
     "EnrollmentReport",
     "Space",
-    "bank_from_bytes",
-    "bank_to_bytes",
     "before_and_after",
     "fit_prototype_temperature",
     "head_for",

@@ -22,23 +22,26 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.labels import parse_dx
-from dermsim.tasks.enroll.heads import (
-    HEADS,
-    Head,
-    OldClasses,
-    fit_heads,
-    fit_prototype_temperature,
-    head_for,
-)
-from dermsim.tasks.enroll.space import Space
-from dermsim.vectors import (
+from dermsim.core.labels import parse_dx
+from dermsim.core.storage import pack_arrays, read_arrays, save_arrays, unpack_arrays
+from dermsim.core.vectors import (
     centroids,
     check_embeddings,
     check_labels,
     l2_normalize,
     softmax,
     spread,
+)
+from dermsim.tasks.enroll.feature_space import Space
+from dermsim.tasks.enroll.files import bank_parts, restore_bank
+from dermsim.tasks.enroll.heads import (
+    HEADS,
+    EnrolledClass,
+    Head,
+    OldClasses,
+    fit_heads,
+    fit_prototype_temperature,
+    head_for,
 )
 
 DEFAULT_TEMPERATURE = 0.1
@@ -50,26 +53,6 @@ REFERENCE = 600
 """Held-out images of the old classes that a bank keeps, at most: what new ones are told from."""
 
 Vectors = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class EnrolledClass:
-    """A class known by a few pictures.
-
-    Attributes:
-        name: What it is called.
-        shots: ``(n, D)`` float32 comparable rows of its pictures.
-        head: One of `HEADS`, or ``"auto"`` to choose by the number of pictures.
-    """
-
-    name: str
-    shots: Vectors
-    head: str = "auto"
-
-
-def _no_old_classes(dim: int = 0, temperature: float = DEFAULT_TEMPERATURE) -> OldClasses:
-    nothing = np.zeros((0, dim), dtype=np.float32)
-    return OldClasses(nothing, temperature, nothing, np.zeros(0, dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +74,7 @@ class ClassBank:
 
     old_names: tuple[str, ...] = ()
     old_counts: tuple[int, ...] = ()
-    old: OldClasses = field(default_factory=_no_old_classes, repr=False)
+    old: OldClasses = field(default=OldClasses.none(DEFAULT_TEMPERATURE), repr=False)
     enrolled: tuple[EnrolledClass, ...] = field(default=(), repr=False)
     space: Space = field(default_factory=Space, repr=False)
     fingerprint: str = ""
@@ -190,7 +173,7 @@ class ClassBank:
 
         Args:
             names: One name per class.
-            prototypes: ``(C, D)`` embeddings, for example from `dermsim.vectors.centroids`.
+            prototypes: ``(C, D)`` embeddings, for example from `dermsim.core.vectors.centroids`.
             counts: Number of pictures behind each prototype.
             temperature: From `fit_prototype_temperature`.
             fingerprint: Names the encoder that made the embeddings.
@@ -199,8 +182,7 @@ class ClassBank:
             ValueError: If the parts do not fit together, or a name is empty or repeated.
         """
         array = l2_normalize(check_embeddings(prototypes, name="prototypes"))
-        nothing = np.zeros((0, array.shape[1]), dtype=np.float32)
-        old = OldClasses(array, temperature, nothing, np.zeros(0, dtype=np.int64))
+        old = replace(OldClasses.none(temperature, dim=array.shape[1]), prototypes=array)
         return cls(tuple(names), tuple(counts), old, fingerprint=fingerprint)
 
     @property
@@ -246,7 +228,7 @@ class ClassBank:
     def heads(self) -> list[Head]:
         """The fitted head of each new class."""
         shots = [new.shots for new in self.enrolled]
-        old = self.old if self.old_names else _no_old_classes(self.dim or 0, self.temperature)
+        old = self.old if self.old_names else OldClasses.none(self.temperature, dim=self.dim or 0)
         return fit_heads(shots, list(self.kinds.values()), old=old)
 
     def enroll(self, name: str, vectors: npt.ArrayLike, *, head: str = "auto") -> ClassBank:
@@ -311,7 +293,7 @@ class ClassBank:
 
     def blank(self) -> ClassBank:
         """Return a bank of the same encoder without any class."""
-        nothing = _no_old_classes(temperature=self.temperature)
+        nothing = OldClasses.none(self.temperature)
         return replace(self, old_names=(), old_counts=(), old=nothing, enrolled=())
 
     def scores(self, vectors: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -356,9 +338,8 @@ class ClassBank:
         Raises:
             ValueError: If the bank is empty.
         """
-        from dermsim.tasks.enroll.files import save_bank
-
-        save_bank(self, path)
+        arrays, facts = bank_parts(self)
+        save_arrays(path, arrays, facts=facts)
 
     @classmethod
     def load(cls, path: str | Path, *, fingerprint: str | None = None) -> ClassBank:
@@ -372,9 +353,24 @@ class ClassBank:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is damaged, is not a bank, or was made by another encoder.
         """
-        from dermsim.tasks.enroll.files import load_bank
+        arrays, facts = read_arrays(path)
+        name = Path(path).name
+        return restore_bank(cls, arrays, facts, name=name, fingerprint=fingerprint)
 
-        return load_bank(path, fingerprint=fingerprint)
+    def to_bytes(self) -> bytes:
+        """Return the bytes of a file of `save`, for where nothing is to be put on disk.
+
+        Raises:
+            ValueError: If the bank is empty.
+        """
+        arrays, facts = bank_parts(self)
+        return pack_arrays(arrays, facts=facts)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, fingerprint: str | None = None) -> ClassBank:
+        """Read what `to_bytes` returned, or the bytes of a file, as `load` does."""
+        arrays, facts = unpack_arrays(data, name="the bank")
+        return restore_bank(cls, arrays, facts, name="the bank", fingerprint=fingerprint)
 
 
 def _check_name(name: object, taken: Sequence[str]) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.storage import check_keys, pack_arrays, read_arrays, save_arrays, unpack_arrays
-from dermsim.tasks.enroll.bank import ClassBank, EnrolledClass
-from dermsim.tasks.enroll.heads import HEADS, OldClasses
-from dermsim.tasks.enroll.space import Space
-from dermsim.vectors import check_embeddings, check_labels
+from dermsim.core.storage import check_keys
+from dermsim.core.vectors import check_embeddings, check_labels, l2_normalize
+from dermsim.tasks.enroll.feature_space import Space
+from dermsim.tasks.enroll.heads import HEADS, EnrolledClass, OldClasses
 
 OLDER_FACTS = {"names", "counts", "temperature", "fingerprint"}
 """Facts of a file written before there were heads, beside prototypes that are embeddings."""
@@ -22,65 +21,53 @@ FACTS = {"old_names", "old_counts", "temperature", "fingerprint", "space", "enro
 ARRAYS = {"prototypes", "center", "scale", "reference", "reference_labels", "shots"}
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+Restored = TypeVar("Restored")
 
 
-def save_bank(bank: ClassBank, path: str | Path) -> None:
-    """Write a bank, atomically.
+class Bank(Protocol):
+    """What is kept of a `dermsim.tasks.enroll.ClassBank`."""
+
+    @property
+    def old_names(self) -> tuple[str, ...]:
+        """Names of the old classes."""
+
+    @property
+    def old_counts(self) -> tuple[int, ...]:
+        """Number of training images behind each."""
+
+    @property
+    def old(self) -> OldClasses:
+        """Their prototypes and held-out images."""
+
+    @property
+    def enrolled(self) -> tuple[EnrolledClass, ...]:
+        """The new classes."""
+
+    @property
+    def space(self) -> Space:
+        """What vectors are compared."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the encoder."""
+
+    @property
+    def dim(self) -> int | None:
+        """Width of the vectors, None for an empty bank."""
+
+
+def bank_parts(bank: Bank) -> tuple[Arrays, dict[str, object]]:
+    """Return the arrays and facts that a bank's file holds.
 
     Raises:
         ValueError: If the bank is empty.
     """
-    arrays, facts = _parts(bank)
-    save_arrays(path, arrays, facts=facts)
-
-
-def bank_to_bytes(bank: ClassBank) -> bytes:
-    """Return the bytes of a file of `save_bank`, for where nothing is to be put on disk.
-
-    Raises:
-        ValueError: If the bank is empty.
-    """
-    arrays, facts = _parts(bank)
-    return pack_arrays(arrays, facts=facts)
-
-
-def load_bank(path: str | Path, *, fingerprint: str | None = None) -> ClassBank:
-    """Read what `save_bank` wrote, or an older file.
-
-    Args:
-        path: The file.
-        fingerprint: The encoder in use, or None to skip the comparison.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, is not a bank, or was made by another encoder.
-    """
-    arrays, facts = read_arrays(path)
-    return _restore(arrays, facts, name=Path(path).name, fingerprint=fingerprint)
-
-
-def bank_from_bytes(data: bytes, *, fingerprint: str | None = None) -> ClassBank:
-    """Read what `bank_to_bytes` returned, or the bytes of a file.
-
-    Args:
-        data: The bytes.
-        fingerprint: As for `load_bank`.
-
-    Raises:
-        ValueError: As `load_bank`.
-    """
-    arrays, facts = unpack_arrays(data, name="the bank")
-    return _restore(arrays, facts, name="the bank", fingerprint=fingerprint)
-
-
-def _parts(bank: ClassBank) -> tuple[Arrays, dict[str, object]]:
-    """Return the arrays and facts of a bank."""
-    if not bank.names or bank.dim is None:
+    if not (bank.old_names or bank.enrolled) or bank.dim is None:
         raise ValueError("the bank holds no class yet; there is nothing to save.")
     facts: dict[str, object] = {
         "old_names": bank.old_names,
         "old_counts": bank.old_counts,
-        "temperature": bank.temperature,
+        "temperature": bank.old.temperature,
         "fingerprint": bank.fingerprint,
         "space": bank.space.name,
         "enrolled": [
@@ -102,10 +89,26 @@ def _parts(bank: ClassBank) -> tuple[Arrays, dict[str, object]]:
     return arrays, facts
 
 
-def _restore(
-    arrays: Arrays, facts: Mapping[str, Any], *, name: str, fingerprint: str | None
-) -> ClassBank:
-    """Make a bank of what a file holds."""
+def restore_bank(
+    build: Callable[..., Restored],
+    arrays: Arrays,
+    facts: Mapping[str, Any],
+    *,
+    name: str,
+    fingerprint: str | None,
+) -> Restored:
+    """Make a bank of what a file holds.
+
+    Args:
+        build: The bank's class, called with its fields by name.
+        arrays: As from `bank_parts`.
+        facts: As from `bank_parts`.
+        name: What a refusal calls the file.
+        fingerprint: The encoder in use, or None to skip the comparison.
+
+    Raises:
+        ValueError: If the file is not a bank, or was made by another encoder.
+    """
     older = set(facts) == OLDER_FACTS
     check_keys(facts, OLDER_FACTS if older else FACTS, name=f"the header of {name}")
     check_keys(arrays, {"prototypes"} if older else ARRAYS, name=name)
@@ -115,22 +118,26 @@ def _restore(
             "enroll its classes again."
         )
     try:
-        return _older(arrays, facts) if older else _bank(arrays, facts)
+        return build(**(_older(arrays, facts) if older else _fields(arrays, facts)))
     except (TypeError, KeyError, OverflowError) as error:
         raise ValueError(f"{name} is not a class bank: {error}.") from error
     except ValueError as error:
         raise ValueError(f"{name} is not a class bank: {error}") from error
 
 
-def _older(arrays: Arrays, facts: Mapping[str, Any]) -> ClassBank:
+def _older(arrays: Arrays, facts: Mapping[str, Any]) -> dict[str, Any]:
     names, counts = _lists(facts, "names", "counts")
-    prototypes = check_embeddings(arrays["prototypes"], name="prototypes")
-    return ClassBank.from_classes(
-        names, prototypes, counts, facts["temperature"], str(facts["fingerprint"])
-    )
+    prototypes = l2_normalize(check_embeddings(arrays["prototypes"], name="prototypes"))
+    nothing = OldClasses.none(facts["temperature"], dim=prototypes.shape[1])
+    return {
+        "old_names": tuple(names),
+        "old_counts": tuple(counts),
+        "old": replace(nothing, prototypes=prototypes),
+        "fingerprint": str(facts["fingerprint"]),
+    }
 
 
-def _bank(arrays: Arrays, facts: Mapping[str, Any]) -> ClassBank:
+def _fields(arrays: Arrays, facts: Mapping[str, Any]) -> dict[str, Any]:
     names, counts, entries = _lists(facts, "old_names", "old_counts", "enrolled")
     center, scale = (arrays[key].astype(np.float32) for key in ("center", "scale"))
     whole = center.size > 0 or scale.size > 0
@@ -144,17 +151,17 @@ def _bank(arrays: Arrays, facts: Mapping[str, Any]) -> ClassBank:
     ends = np.cumsum([0, *(_pictures(entry) for entry in entries)])
     if ends[-1] != len(shots):
         raise ValueError(f"it holds {len(shots)} pictures, but its header says {ends[-1]}.")
-    return ClassBank(
-        old_names=tuple(names),
-        old_counts=tuple(counts),
-        old=OldClasses(prototypes, facts["temperature"], reference, labels),
-        enrolled=tuple(
+    return {
+        "old_names": tuple(names),
+        "old_counts": tuple(counts),
+        "old": OldClasses(prototypes, facts["temperature"], reference, labels),
+        "enrolled": tuple(
             EnrolledClass(entry["name"], shots[start:end].copy(), entry["head"])
             for entry, start, end in zip(entries, ends[:-1], ends[1:], strict=True)
         ),
-        space=space,
-        fingerprint=str(facts["fingerprint"]),
-    )
+        "space": space,
+        "fingerprint": str(facts["fingerprint"]),
+    }
 
 
 def _lists(facts: Mapping[str, Any], *names: str) -> list[list[Any]]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.metrics import fit_temperature
-from dermsim.vectors import cosine_similarity, l2_normalize
+from dermsim.core.metrics import fit_temperature
+from dermsim.core.vectors import cosine_similarity, l2_normalize
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -81,6 +81,12 @@ class OldClasses:
     vectors: Vectors
     labels: IntArray
 
+    @classmethod
+    def none(cls, temperature: float, *, dim: int = 0) -> OldClasses:
+        """Return no class at all, beside which new ones are told from one another only."""
+        nothing = np.zeros((0, dim), dtype=np.float32)
+        return cls(nothing, temperature, nothing, np.zeros(0, dtype=np.int64))
+
     def scores(self, vectors: Vectors) -> FloatArray:
         """Return the old classes' scores ``(N, K)`` of ``(N, D)`` unit rows."""
         return vectors.astype(np.float64) @ self.prototypes.T.astype(np.float64) / self.temperature
@@ -94,6 +100,21 @@ class OldClasses:
         means = [l2_normalize(rows.sum(axis=0, keepdims=True))[0] for rows in own]
         cosines = [float((rows @ mean).mean()) for rows, mean in zip(own, means, strict=True)]
         return float(np.mean(cosines))
+
+
+@dataclass(frozen=True, eq=False)
+class EnrolledClass:
+    """A class known by a few pictures.
+
+    Attributes:
+        name: What it is called.
+        shots: ``(n, D)`` float32 comparable rows of its pictures.
+        head: One of `HEADS`, or ``"auto"`` to choose by the number of pictures.
+    """
+
+    name: str
+    shots: Vectors
+    head: str = "auto"
 
 
 @dataclass(frozen=True, eq=False)

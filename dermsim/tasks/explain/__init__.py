@@ -11,7 +11,7 @@ Explaining leaves the model as it was found and may be done by any number of thr
 - `regions`: the embedding of a part of an image.
 """
 
-from dermsim.methods import METHODS
+from dermsim.core.explain_methods import METHODS
 from dermsim.tasks.explain.heatmap import Heatmap
 from dermsim.tasks.explain.maps import draw, explain, open_for
 from dermsim.tasks.explain.opening import Explainable, Layer, Opened, has_attention, members, stages

@@ -81,7 +81,7 @@ def join(maps: Sequence[Tensor], method: str) -> Tensor:
 
     Args:
         maps: (B, h, w) of each member, negative values included.
-        method: Key of `dermsim.methods.METHODS` that made them.
+        method: Key of `dermsim.core.explain_methods.METHODS` that made them.
 
     Returns:
         (B, h, w) on the finest of their grids; the map itself when there is but one.

@@ -21,7 +21,7 @@ class Heatmap:
     Attributes:
         values: (H, W) float32 in [0, 1]; all zero when nothing in the image speaks for the target.
         peak: Largest raw value of the map before scaling, 0 when there is no evidence.
-        method: Key of `dermsim.methods.METHODS` that made the map.
+        method: Key of `dermsim.core.explain_methods.METHODS` that made the map.
         target: What was explained, for example ``"mel"``.
         score: The scalar that was explained, as the model gave it for the whole image: a logit,
             log-odds or a cosine. None where it was not asked for.

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dermsim.methods import METHODS
+from dermsim.core.explain_methods import METHODS
 from dermsim.tasks.explain.attention import gradient_weighted, rollout
 from dermsim.tasks.explain.cams import FORMULAS, join
 from dermsim.tasks.explain.heatmap import Heatmap
@@ -46,7 +46,7 @@ def explain(
         pixel_values: (B, 3, H, W) preprocessed images.
         target: Scalar to explain, for example ``ClassTarget(4)``; one for all images or one each.
         target_name: What the target is called in the result; one for all or one each.
-        method: One of `dermsim.methods.METHODS`.
+        method: One of `dermsim.core.explain_methods.METHODS`.
         layer: Where the features are taken, as for `open_model`.
         smooth: Average over the turns and mirror images of each image, as for `open_for`.
         size: (height, width) of the maps; the size of `pixel_values` when None.
@@ -76,7 +76,7 @@ def open_for(
     """Open a model as a method needs it.
 
     Args:
-        method: One of `dermsim.methods.METHODS`.
+        method: One of `dermsim.core.explain_methods.METHODS`.
         model: Model in eval mode.
         pixel_values: (B, 3, H, W) preprocessed images.
         layer: As for `open_model`; None for a method that reads attention, which is everywhere.
@@ -130,7 +130,7 @@ def draw(
             back to their place and averaged.
         targets: One per image.
         names: What each target is called.
-        method: One of `dermsim.methods.METHODS`.
+        method: One of `dermsim.core.explain_methods.METHODS`.
         size: (height, width) of the maps; the size of the images when None.
 
     Returns:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dermsim.methods import METHODS
+from dermsim.core.explain_methods import METHODS
 from dermsim.tasks.explain.maps import draw, open_for
 from dermsim.tasks.explain.targets import ClassTarget
 
@@ -20,7 +20,7 @@ class Plan:
     """One way of making maps.
 
     Attributes:
-        method: Key of `dermsim.methods.METHODS`.
+        method: Key of `dermsim.core.explain_methods.METHODS`.
         stage: Stage of the backbone where features are taken, from the end as -1; None for a method
             that reads attention.
         smooth: Whether maps are averaged over turns and mirror images.

@@ -5,7 +5,7 @@ to compare where there are too many cases, `gallery` joins these and `folder` ke
 """
 
 from dermsim.tasks.retrieve.approximate import KINDS, IndexFacts, Kind, choose_kind
-from dermsim.tasks.retrieve.cases import COLUMNS, CaseTable, Neighbor
+from dermsim.tasks.retrieve.case_table import COLUMNS, CaseTable, Neighbor
 from dermsim.tasks.retrieve.exact import exact_search
 from dermsim.tasks.retrieve.folder import HEADER, OWN
 from dermsim.tasks.retrieve.gallery import VOTERS, Gallery

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.storage import map_arrays, save_arrays
+from dermsim.core.storage import map_arrays, save_arrays
 from dermsim.tasks.retrieve.exact import in_threads, rank
 from dermsim.tasks.retrieve.parts import IntArray, Vectors
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.vectors import check_embeddings
 from dermsim.tasks.retrieve.parts import IntArray, Part, Vectors, pieces
-from dermsim.vectors import check_embeddings
 
 if TYPE_CHECKING:
     import faiss

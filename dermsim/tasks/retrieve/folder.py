@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dermsim.storage import (
+from dermsim.core.storage import (
     atomic_path,
     check_keys,
     load_arrays,
@@ -29,10 +29,10 @@ from dermsim.storage import (
     save_arrays,
     save_json,
 )
+from dermsim.core.vectors import check_embeddings
 from dermsim.tasks.retrieve.approximate import ApproximateIndex
-from dermsim.tasks.retrieve.cases import COLUMNS, CaseTable
+from dermsim.tasks.retrieve.case_table import COLUMNS, CaseTable
 from dermsim.tasks.retrieve.parts import IntArray, Part, Vectors
-from dermsim.vectors import check_embeddings
 
 if TYPE_CHECKING:
     import pyarrow as pa

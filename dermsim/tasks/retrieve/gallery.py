@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.vectors import check_embeddings, l2_normalize, vote_shares
 from dermsim.tasks.retrieve import folder as storing
 from dermsim.tasks.retrieve.approximate import ApproximateIndex, IndexFacts, Kind, choose_kind
-from dermsim.tasks.retrieve.cases import CaseTable, Neighbor
+from dermsim.tasks.retrieve.case_table import CaseTable, Neighbor
 from dermsim.tasks.retrieve.exact import FloatArray, HalfIndex
 from dermsim.tasks.retrieve.parts import IntArray, Part, Vectors, fetch_rows
 from dermsim.tasks.retrieve.search import Found, exact_nearest, proposed_nearest
-from dermsim.vectors import check_embeddings, l2_normalize, vote_shares
 
 HALVED = 1_000_000
 """Cases up to which a copy in half precision makes exact search faster."""
@@ -177,7 +177,7 @@ class Gallery:
         """Let the k most similar cases vote on each query's diagnosis.
 
         A second opinion beside the classifier's: no head, only likeness. See
-        `dermsim.vectors.vote_shares` for how votes become probabilities.
+        `dermsim.core.vectors.vote_shares` for how votes become probabilities.
 
         Args:
             queries: ``(N, D)``.

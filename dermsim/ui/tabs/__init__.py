@@ -3,11 +3,11 @@
 from dermsim.ui.tabs.atlas import AtlasPage, atlas_tab
 from dermsim.ui.tabs.batch import BatchPage, batch_tab
 from dermsim.ui.tabs.case import alert_line, offer
+from dermsim.ui.tabs.case_filters import fill_menus
 from dermsim.ui.tabs.classify import classify_tab
 from dermsim.ui.tabs.compare import compare_tab
 from dermsim.ui.tabs.enroll import enroll_tab
 from dermsim.ui.tabs.explain import explain_tab
-from dermsim.ui.tabs.facts import fill_menus
 from dermsim.ui.tabs.holding import forget
 from dermsim.ui.tabs.housekeeping import be_discreet
 from dermsim.ui.tabs.page import Page, drawn

@@ -11,9 +11,10 @@ from typing import Any
 import gradio as gr
 from gradio.components.plot import PlotData
 
-from dermsim.ui import atlas, inline, render
+from dermsim.ui import atlas_callbacks as atlas
+from dermsim.ui import inline, render
 from dermsim.ui.i18n import say
-from dermsim.ui.tabs.facts import FactMenus, fact_menus
+from dermsim.ui.tabs.case_filters import FactMenus, fact_menus
 from dermsim.ui.tabs.holding import INLINE
 from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, of, sentences

@@ -10,7 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from dermsim.ui import batching, inline
+from dermsim.ui import batch_callbacks as batching
+from dermsim.ui import inline
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import INLINE
 from dermsim.ui.tabs.page import drawn as spoken

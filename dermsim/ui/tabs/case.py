@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from dermsim.tasks.classify import POINTS
-from dermsim.ui import operating
+from dermsim.ui import operating_slider as operating
 from dermsim.ui.i18n import say
 
 

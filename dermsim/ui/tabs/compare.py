@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from dermsim.ui import comparing, inline
+from dermsim.ui import compare_callbacks as comparing
+from dermsim.ui import inline
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import AT_ONCE, INLINE, hold_explanation, take
 from dermsim.ui.tabs.page import drawn

@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from dermsim.ui import explaining, inline
+from dermsim.ui import explain_callbacks as explaining
+from dermsim.ui import inline
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import INLINE, hold_explanation
 from dermsim.ui.tabs.page import drawn

@@ -17,7 +17,7 @@ from gradio.context import LocalContext
 
 from dermsim.data.images import read_image
 from dermsim.ui import inline
-from dermsim.ui.explaining import Explanation
+from dermsim.ui.explain_callbacks import Explanation
 from dermsim.ui.shelf import Held, Shelf
 from dermsim.ui.uploads import Upload
 

@@ -14,7 +14,7 @@ import gradio.route_utils
 import gradio.routes
 import gradio.utils
 
-from dermsim.traffic import Discretion, note_error
+from dermsim.core.discretion import Discretion, note_error
 from dermsim.ui.tabs.holding import SHELF
 from dermsim.ui.uploads import AGE, PERIOD, upload_folder
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from dermsim.ui import callbacks
 from dermsim.ui.i18n import say
-from dermsim.ui.tabs.facts import FactMenus, fact_menus
+from dermsim.ui.tabs.case_filters import FactMenus, fact_menus
 from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, of, sentences
 

@@ -23,8 +23,8 @@ from typing import Any
 import gradio as gr
 from gradio.context import LocalContext
 
-from dermsim.sharing import Overloaded, patience
-from dermsim.traffic import note_error
+from dermsim.core.discretion import note_error
+from dermsim.engine.shared_runs import Overloaded, patience
 from dermsim.ui.i18n import LANGUAGES, refusal, say
 from dermsim.ui.inline import is_inline
 from dermsim.ui.page_language import chosen_language

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dermsim.core.vectors import l2_normalize
 from dermsim.tasks.atlas import EmbeddingMap
-from dermsim.vectors import l2_normalize
 
 
 def halves(values):

@@ -3,8 +3,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dermsim.core.vectors import l2_normalize
 from dermsim.tasks.atlas import EmbeddingMap, export_cases
-from dermsim.vectors import l2_normalize
 
 N = 40
 

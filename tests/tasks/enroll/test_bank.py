@@ -3,9 +3,9 @@ import copy
 import numpy as np
 import pytest
 
+from dermsim.core.vectors import centroids, l2_normalize
 from dermsim.tasks.enroll import ClassBank, EnrolledClass, Space, fit_prototype_temperature
 from dermsim.tasks.enroll.heads import OldClasses
-from dermsim.vectors import centroids, l2_normalize
 
 OLD = ("akiec", "bcc", "mel", "nv")
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from dermsim.storage import pack_arrays, read_arrays, save_arrays, unpack_arrays
-from dermsim.tasks.enroll import ClassBank, bank_from_bytes, bank_to_bytes
+from dermsim.core.storage import pack_arrays, read_arrays, save_arrays, unpack_arrays
+from dermsim.tasks.enroll import ClassBank
 
 
 @pytest.fixture
@@ -18,21 +18,21 @@ def taught() -> ClassBank:
 def test_the_bytes_are_those_of_the_file(taught, tmp_path):
     path, written = tmp_path / "bank.safetensors", tmp_path / "bytes.safetensors"
     taught.save(path)
-    written.write_bytes(bank_to_bytes(taught))
+    written.write_bytes(taught.to_bytes())
     query = np.ones((1, 8))
-    for bank in (ClassBank.load(written), bank_from_bytes(path.read_bytes(), fingerprint="f")):
+    for bank in (ClassBank.load(written), ClassBank.from_bytes(path.read_bytes(), fingerprint="f")):
         assert bank.names == taught.names
         assert bank.predict(query) == ClassBank.load(path).predict(query)
 
 
 def test_an_empty_bank_has_no_bytes():
     with pytest.raises(ValueError, match="holds no class yet"):
-        bank_to_bytes(ClassBank())
+        ClassBank().to_bytes()
 
 
 def test_another_encoder_s_bank_is_refused(taught):
     with pytest.raises(ValueError, match="the bank was made by encoder 'f', this one is 'g'"):
-        bank_from_bytes(bank_to_bytes(taught), fingerprint="g")
+        ClassBank.from_bytes(taught.to_bytes(), fingerprint="g")
 
 
 def header(values: object, rest: bytes = b"") -> bytes:
@@ -58,7 +58,7 @@ def header(values: object, rest: bytes = b"") -> bytes:
 )
 def test_damaged_bytes_are_refused(data):
     with pytest.raises(ValueError, match="the bank is damaged or not a safetensors file"):
-        bank_from_bytes(data)
+        ClassBank.from_bytes(data)
 
 
 @pytest.mark.parametrize(
@@ -74,16 +74,16 @@ def test_damaged_bytes_are_refused(data):
     ],
 )
 def test_facts_that_cannot_be_are_refused(taught, change):
-    arrays, facts = unpack_arrays(bank_to_bytes(taught), name="the bank")
+    arrays, facts = unpack_arrays(taught.to_bytes(), name="the bank")
     with pytest.raises(ValueError, match="the bank is not a class bank"):
-        bank_from_bytes(pack_arrays(arrays, facts={**facts, **change}))
+        ClassBank.from_bytes(pack_arrays(arrays, facts={**facts, **change}))
 
 
 def test_a_temperature_that_is_no_number_is_refused(taught):
-    data = bank_to_bytes(taught)
+    data = taught.to_bytes()
     assert data.count(b'"0.1"') == 1
     with pytest.raises(ValueError, match="temperature must be positive"):
-        bank_from_bytes(data.replace(b'"0.1"', b'"NaN"'))
+        ClassBank.from_bytes(data.replace(b'"0.1"', b'"NaN"'))
 
 
 def test_arrays_come_back_as_they_went(tmp_path):

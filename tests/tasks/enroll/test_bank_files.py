@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dermsim.storage import read_arrays, save_arrays
+from dermsim.core.storage import read_arrays, save_arrays
 from dermsim.tasks.enroll import ClassBank
 
 OLDER = {"names": ["a"], "counts": [3], "temperature": 0.1, "fingerprint": "f"}

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
+from dermsim.core.vectors import l2_normalize
 from dermsim.tasks.enroll import heads
 from dermsim.tasks.enroll.heads import (
     LOGISTIC_FROM,
@@ -14,7 +15,6 @@ from dermsim.tasks.enroll.heads import (
     fit_heads,
     head_for,
 )
-from dermsim.vectors import l2_normalize
 
 
 def unit(bank, rows):

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dermsim.methods import MethodName, methods_for
+from dermsim.core.explain_methods import MethodName, methods_for
 from dermsim.models.configuration_dermsim import DermSimConfig
 from dermsim.models.modeling_dermsim import DermSimModel
 from dermsim.models.modeling_dermsim_ensemble import DermSimEnsembleModel

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dermsim.labels import CODES, LABEL2ID, MALIGNANT
+from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
 from dermsim.tasks.classify import Calibration, OperatingPoint
 from dermsim.tasks.explain import (
     ClassTarget,

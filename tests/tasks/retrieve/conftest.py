@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dermsim.labels import CODES
+from dermsim.core.labels import CODES
 from dermsim.tasks.retrieve import Gallery
 
 

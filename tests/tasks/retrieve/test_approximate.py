@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from dermsim.core.vectors import l2_normalize
 from dermsim.tasks.retrieve import Gallery, choose_kind
 from dermsim.tasks.retrieve import gallery as module
-from dermsim.vectors import l2_normalize
 
 
 @pytest.fixture(scope="module", params=["hnsw", "ivfpq"])
@@ -147,7 +147,7 @@ def test_a_truncated_index_is_refused(indexed, tmp_path, cut):
 
 
 def test_an_index_that_is_none_is_refused(indexed, tmp_path):
-    from dermsim.storage import save_arrays
+    from dermsim.core.storage import save_arrays
 
     indexed.save(tmp_path / "gallery")
     path = tmp_path / "gallery" / "index-00001.safetensors"

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from dermsim.labels import CODES
+from dermsim.core.labels import CODES
+from dermsim.core.vectors import l2_normalize
 from dermsim.tasks.retrieve import COLUMNS, Gallery, exact_search
-from dermsim.vectors import l2_normalize
 
 
 def test_exact_search_against_a_slow_loop(gallery, queries):

@@ -1,0 +1,1 @@
+"""The `dermsim` command: `main` and a module for each of its commands."""

@@ -1,0 +1,161 @@
+"""The commands `dermsim audit` and `dermsim detector`: flaws in the data, and what is strange."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+from dermsim.cli.command import Command, ModelCommand, load_engine
+from dermsim.cli.terminal import show, table
+
+if TYPE_CHECKING:
+    from dermsim.evaluation.audit import Audit as Findings
+
+Method = Literal[
+    "softmax",
+    "energy",
+    "mahalanobis",
+    "embedding-mahalanobis",
+    "neighbors",
+    "embedding-neighbors",
+    "vim",
+]
+"""Keys of `dermsim.tasks.detect.scores.SCORES`, spelled out so that `--help` imports little."""
+
+SHOWN = 10
+"""Findings of each list that are printed; the files hold all."""
+
+detector_app = tyro.extras.SubcommandApp()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit(ModelCommand):
+    """List likely label errors, and near-duplicates that are said to be of different lesions."""
+
+    data: str
+    """The photographs: a Hub id, a folder in any known layout, or "synthetic"."""
+    output: Annotated[Path, arg(aliases=["-o"])]
+    """Folder of its own to write label_errors.csv and near_duplicates.csv to."""
+    split: Literal["all", "train", "validation", "test"] = "all"
+    """Every photograph, or those of one part of the training source."""
+
+    def run(self) -> int:
+        """Look through the data and write both lists."""
+        from dermsim.data.ham10000 import load_ham10000
+        from dermsim.evaluation.audit import audit_dataset, check_folder
+
+        if self.output.is_file():
+            raise ValueError(f"{self.output} is a file: name a folder to write to")
+        check_folder(self.output)
+        found = audit_dataset(self.engine(), load_ham10000(self.data), split=self.split)
+        found.save(self.output)
+        answer = {"output": str(self.output), **found.to_dict()}
+        show(answer, _summary(found, self.output), as_json=self.json)
+        return 0
+
+
+def _summary(found: Findings, output: Path) -> str:
+    passed = f", {found.unknown:,} of unknown diagnoses passed over" if found.unknown else ""
+    if found.unjudged:
+        passed += (
+            f"; {found.unjudged:,} learned ones not judged for label errors, since their diagnosis "
+            "has too few other lesions"
+        )
+    errors, pairs = found.label_errors, found.duplicates
+    lines = [
+        f"{found.images:,} photographs looked at{passed}. {len(errors):,} likely label errors and "
+        f"{len(pairs):,} near-duplicates of different lesions are in {output}."
+    ]
+    lines += _first(errors, "image_id lesion_id dx suggested quality dx_type learned")
+    lines += _first(
+        pairs, "image_id lesion_id dx other_image_id other_lesion_id other_dx correlation"
+    )
+    return "\n".join(lines)
+
+
+def _first(rows: Sequence[dict[str, Any]], names: str) -> list[str]:
+    columns = names.split()
+    return ["", table(columns, [[r[c] for c in columns] for r in rows[:SHOWN]])] if rows else []
+
+
+@detector_app.command(name="info")
+@dataclass(frozen=True, kw_only=True)
+class DetectorInfo(Command):
+    """Say which score a checkpoint tells unfamiliar images by."""
+
+    model: Positional[str]
+    """Checkpoint folder or Hub id."""
+
+    def run(self) -> int:
+        """Print method and threshold."""
+        from dermsim.core.checkpoint import local_folder
+        from dermsim.tasks.detect import OutlierDetector
+
+        path = local_folder(self.model) / "detector.safetensors"
+        detector = OutlierDetector.load(path)
+        answer = {
+            "method": detector.method,
+            "threshold": detector.threshold,
+            "bytes": path.stat().st_size,
+        }
+        show(answer, table([*answer], [[*answer.values()]]), as_json=self.json)
+        return 0
+
+
+@detector_app.command(name="fit")
+@dataclass(frozen=True, kw_only=True)
+class DetectorFit(Command):
+    """Fit another detector to a checkpoint's training data, and put it in place of its own.
+
+    `dermsim protocol unfamiliar` says which is best.
+    """
+
+    model: Positional[Path]
+    """Checkpoint folder, whose detector is replaced."""
+    data: str
+    """What it was trained on: a Hub id, a folder in any known layout, or "synthetic"."""
+    method: Method
+    """How strangeness is measured."""
+    accept: float = 0.95
+    """Share of validation that must not be called unfamiliar."""
+
+    def run(self) -> int:
+        """Fit and replace; the old detector stays if anything fails."""
+        from dermsim.data.ham10000 import load_ham10000
+        from dermsim.evaluation.protocols.protocol_cases import encode_cases, known_classes, select
+        from dermsim.tasks.detect import OutlierDetector
+
+        if not self.model.is_dir():
+            raise FileNotFoundError(f"there is no folder {self.model} to put a detector in")
+        engine, data = load_engine(str(self.model)), load_ham10000(self.data)
+        known = known_classes(engine)
+        train, validation = (
+            encode_cases(
+                engine, select(data, known, split=part), purpose=part, learned=part == "train"
+            )
+            for part in ("train", "validation")
+        )
+        detector = OutlierDetector.fit(
+            train.encoding,
+            train.labels,
+            validation=validation.encoding,
+            method=self.method,
+            accept=self.accept,
+            fingerprint=engine.fingerprint,
+        )
+        before = engine.detector.method
+        detector.save(self.model / "detector.safetensors")
+        answer = {
+            "model": str(self.model),
+            "before": before,
+            "method": detector.method,
+            "threshold": detector.threshold,
+        }
+        readable = f"{self.model} now tells unfamiliar images by {self.method}, before by {before}"
+        show(answer, readable, as_json=self.json)
+        return 0

@@ -1,0 +1,152 @@
+"""The commands `dermsim classify` and `dermsim similar`: what a picture shows, and its like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from dermsim.cli.command import ModelCommand
+from dermsim.cli.terminal import (
+    Pictures,
+    check_output,
+    classify_table,
+    find_pictures,
+    reported,
+    show,
+    similar_table,
+)
+from dermsim.core.labels import parse_dx
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classify(ModelCommand):
+    """Say what each picture shows, how sure that is, and what cannot be excluded."""
+
+    pictures: Positional[tuple[Path, ...]]
+    """Photographs, zip archives of some, or folders that are searched for them."""
+    bank: Path | None = None
+    """File of enrolled classes to choose from as well, made by `dermsim enroll`."""
+    operating_point: str = "balanced"
+    """Where malignant begins: balanced, sensitivity_95, or a threshold on malignancy, as 0.3."""
+    age: float | None = None
+    """Of the patient in all pictures, in years, for a checkpoint that takes facts."""
+    sex: str | None = None
+    """Of the patient: female or male."""
+    site: str | None = None
+    """Where on the body the lesion is: abdomen, acral, back, chest, ear, face, foot, genital, hand,
+    "lower extremity", neck, scalp, trunk or "upper extremity"."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """CSV file to write a row for each picture to, those that cannot be read with the reason."""
+
+    def run(self) -> int:
+        """Classify each readable picture, several at a time."""
+        from dermsim.data.archives import OWN_FILES, list_pile
+        from dermsim.data.facts import Facts
+        from dermsim.engine.batch import classify_pile, save_csv
+        from dermsim.tasks.classify import parse_point
+
+        facts = Facts(self.age, self.sex, self.site)
+        known = facts if facts.known else None
+        point = parse_point(self.operating_point)
+        if self.output is not None:
+            check_output(self.output)
+        pile = list_pile(find_pictures(self.pictures, every=True), limits=OWN_FILES)
+        engine = self.engine()
+        bank = None
+        if self.bank is not None:
+            from dermsim.tasks.enroll import ClassBank
+
+            bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
+        batches = classify_pile(
+            engine, pile, limits=OWN_FILES, facts=known, bank=bank, operating_point=point
+        )
+        rows = list(reported(batches, len(pile)))
+        if self.output is not None:
+            informed = engine.calibration_facts if known else None
+            save_csv(
+                self.output,
+                rows,
+                calibration=informed or engine.calibration,
+                fingerprint=engine.fingerprint,
+                point=point,
+            )
+        results: list[dict[str, Any]] = [row.to_dict() for row in rows if row.prediction]
+        errors = [{"picture": row.file, "error": row.reason} for row in rows if row.reason]
+        show({"results": results, "errors": errors}, classify_table(results), as_json=self.json)
+        return 2 if errors else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Similar(ModelCommand):
+    """Find the past cases that look most like each picture."""
+
+    pictures: Positional[tuple[Path, ...]]
+    """Photographs, or folders that are searched for them."""
+    k: Annotated[int, arg(aliases=["-k"])] = 5
+    """How many cases."""
+    where: UseAppendAction[tuple[str, ...]] = ()
+    """Only cases with this fact, such as dx=mel or age=40-60; may be repeated."""
+    one_per_lesion: bool = False
+    """Of several photographs of one lesion, show the most similar only."""
+    gallery: Path | None = None
+    """Gallery to search in place of the checkpoint's own, made by `dermsim gallery build`."""
+
+    def run(self) -> int:
+        """Search for each readable picture, and let its neighbours vote on the diagnosis."""
+        where = parse_where(self.where)
+        pictures = Pictures(find_pictures(self.pictures, every=True))
+        engine = self.engine()
+        if self.gallery is not None:
+            from dermsim.tasks.retrieve import Gallery
+
+            engine.gallery = Gallery.load(self.gallery, fingerprint=engine.fingerprint)
+        results = []
+        for name, image in pictures:
+            query = engine.embed([image])
+            neighbors = engine.gallery.search(
+                query, self.k, where=where, one_per_lesion=self.one_per_lesion
+            )[0]
+            vote = engine.gallery.vote(query, where=where)[0]
+            found = [neighbor.to_dict() for neighbor in neighbors]
+            results.append({"picture": name, "neighbors": found, "vote": vote})
+        answer = {"results": results, "errors": pictures.errors}
+        show(answer, similar_table(results), as_json=self.json)
+        return pictures.status
+
+
+def parse_where(conditions: Sequence[str]) -> dict[str, object]:
+    """Turn ``("dx=mel", "age=40-60")`` into a filter for `DermSim.search`.
+
+    Args:
+        conditions: Facts as ``name=value``; an age in years may be a range, ends included.
+
+    Returns:
+        What `Gallery.search` takes as `where`.
+
+    Raises:
+        ValueError: If a condition cannot be understood, or a name comes twice.
+    """
+    where: dict[str, object] = {}
+    for condition in conditions:
+        name, _, value = condition.partition("=")
+        if not name or not value:
+            raise ValueError(f"--where expects name=value, such as dx=mel, got {condition!r}")
+        if name in where:
+            raise ValueError(f"--where names {name!r} twice, but a case has one value of it")
+        if name == "dx":
+            where[name] = parse_dx(value)
+        else:
+            where[name] = _age_range(value) if name == "age" else value
+    return where
+
+
+def _age_range(text: str) -> tuple[float, float]:
+    low, _, high = text.partition("-")
+    try:
+        return float(low), float(high or low)
+    except ValueError as error:
+        raise ValueError(f"--where expects age=45 or age=40-60, got {text!r}") from error

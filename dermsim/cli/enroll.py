@@ -1,0 +1,215 @@
+"""The `dermsim enroll` command, and `dermsim bank`: classes taught with a few pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from tyro.conf import Positional, arg
+
+from dermsim.cli.command import Command, DataOptions, ModelCommand
+from dermsim.cli.terminal import check_output, find_pictures, show, table
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from dermsim.tasks.enroll import ClassBank, EnrollmentReport
+
+HeadChoice = Literal["auto", "mean", "neighbors", "logistic"]
+"""``"auto"`` and `dermsim.tasks.enroll.HEADS`, spelled out so that `--help` imports little."""
+
+bank_app = tyro.extras.SubcommandApp()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enroll(ModelCommand, DataOptions):
+    """Teach new classes with a few pictures each, and keep them in a file for `classify --bank`."""
+
+    pictures: Positional[tuple[Path, ...]] = ()
+    """Photographs of the new class, or folders that are searched for them."""
+    source: Annotated[str | None, arg(name="from")] = None
+    """Data to take classes from instead: a folder of pictures for each class, or pictures with a
+    table. Every word for a diagnosis becomes a class, but for names of the seven."""
+    name: str | None = None
+    """What the class is called; with --from, the only one to take."""
+    bank: Path
+    """File of enrolled classes to create or extend."""
+    head: HeadChoice = "auto"
+    """How the class is told from the others; auto chooses by the number of pictures."""
+
+    def run(self) -> int:
+        """Extend the bank; one bad picture refuses all, so that no class is half learned."""
+        from dermsim.tasks.enroll import ClassBank
+
+        check_output(self.bank)
+        classes = self._classes()
+        engine = self.engine()
+        if self.bank.exists():
+            bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
+        else:
+            bank = engine.class_bank()
+        for name, images in classes.items():
+            vectors = engine.embed(images, space=bank.space.name)
+            bank = bank.enroll(name, vectors, head=self.head)
+        report = _report(bank)
+        bank.save(self.bank)
+        new = ", ".join(f"{name} ({head})" for name, head in bank.kinds.items())
+        answer = {
+            "bank": str(self.bank),
+            "classes": list(bank.names),
+            "pictures": sum(map(len, classes.values())),
+            "heads": bank.kinds,
+            "report": report.to_dict() if report else None,
+        }
+        lines = [f"{self.bank} now holds {new}"]
+        lines += ["", report_table(report)] if report else []
+        show(answer, "\n".join(lines), as_json=self.json)
+        return 0
+
+    def _classes(self) -> dict[str, list[Image.Image]]:
+        """Read the photographs of each new class."""
+        from dermsim.data.images import read_image
+
+        if self.source is None:
+            if self.label_column or self.map:
+                raise ValueError("--label-column and --map are about the data of --from")
+            if self.name is None:
+                raise ValueError("the new class has no name: say --name, or --from for several")
+            return {self.name: [read_image(path) for path in find_pictures(self.pictures)]}
+        if self.pictures:
+            raise ValueError("name pictures or --from, and not both")
+        from dermsim.data.new_classes import read_classes
+
+        return read_classes(
+            self.source, label_column=self.label_column, names=self.mapping, only=self.name
+        )
+
+
+def _report(bank: ClassBank) -> EnrollmentReport | None:
+    """Measure on what the bank keeps; banks of older checkpoints keep nothing."""
+    from dermsim.tasks.enroll import before_and_after
+
+    if not len(bank.old.vectors):
+        return None
+    return before_and_after(bank)
+
+
+def report_table(report: EnrollmentReport) -> str:
+    """Lay out a report: a row for each old class, and one for each new."""
+    names = [new.name for new in report.new]
+    old = table(
+        ["old class", "images", "right before", "right after", *(f"to {name}" for name in names)],
+        [
+            [c.name, c.images, c.before, c.after, *(c.taken[name] for name in names)]
+            for c in report.old
+        ],
+    )
+    new = table(
+        ["new class", "pictures", "head", "recognised when held back"],
+        [[c.name, c.pictures, c.head, c.recognised] for c in report.new],
+    )
+    before, after = report.before, report.after
+    summary = (
+        f"Balanced accuracy over the old classes, on {report.source} (n = {before.n}): "
+        f"{before.value:.3f} ({before.low:.3f} to {before.high:.3f}) before, "
+        f"{after.value:.3f} ({after.low:.3f} to {after.high:.3f}) after."
+    )
+    return f"{summary}\n\n{old}\n\n{new}"
+
+
+@bank_app.command(name="info")
+@dataclass(frozen=True, kw_only=True)
+class BankInfo(Command):
+    """Say which classes a file holds."""
+
+    bank: Positional[Path]
+    """File made by `dermsim enroll`."""
+
+    def run(self) -> int:
+        """List the classes."""
+        from dermsim.tasks.enroll import ClassBank
+
+        bank = ClassBank.load(self.bank)
+        kinds = {name: bank.kinds.get(name) for name in bank.names}
+        counts = dict(zip(bank.names, bank.counts, strict=True))
+        answer = {
+            "bank": str(self.bank),
+            "fingerprint": bank.fingerprint,
+            "space": bank.space.name,
+            "classes": [
+                {"name": name, "pictures": counts[name], "enrolled": bool(head), "head": head}
+                for name, head in kinds.items()
+            ],
+        }
+        rows = [[name, counts[name], head or "(old class)"] for name, head in kinds.items()]
+        readable = f"{self.bank}, encoder {bank.fingerprint}\n\n"
+        show(answer, readable + table(["class", "pictures", "head"], rows), as_json=self.json)
+        return 0
+
+
+@bank_app.command(name="remove")
+@dataclass(frozen=True, kw_only=True)
+class BankRemove(Command):
+    """Take a class out of a file, as if it had never been enrolled."""
+
+    bank: Positional[Path]
+    """File made by `dermsim enroll`; it is rewritten."""
+    name: str
+    """The class to remove."""
+
+    def run(self) -> int:
+        """Rewrite the file."""
+        from dermsim.tasks.enroll import ClassBank
+
+        bank = ClassBank.load(self.bank).remove(self.name)
+        bank.save(self.bank)
+        answer = {"bank": str(self.bank), "removed": self.name, "classes": list(bank.names)}
+        show(answer, f"{self.bank} now holds {', '.join(bank.names)}", as_json=self.json)
+        return 0
+
+
+@bank_app.command(name="report")
+@dataclass(frozen=True, kw_only=True)
+class BankReport(ModelCommand):
+    """Measure on a data set what became of the old classes when the new ones were enrolled."""
+
+    bank: Positional[Path]
+    """File made by `dermsim enroll`."""
+    data: str
+    """The photographs: a Hub id, a folder in any known layout, or "synthetic"."""
+    split: Literal["test", "validation", "all"] = "test"
+    """Held-out lesions of the training source, or every photograph of another source."""
+
+    def run(self) -> int:
+        """Embed the data set's images of old classes and compare."""
+        from tqdm import tqdm
+
+        from dermsim.core.labels import CODES
+        from dermsim.data.ham10000 import load_ham10000
+        from dermsim.data.splits import grouped_splits
+        from dermsim.evaluation.held_out import refuse_learned
+        from dermsim.tasks.enroll import ClassBank, before_and_after
+
+        engine = self.engine()
+        bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
+        rows = load_ham10000(self.data)
+        if self.split != "all":
+            rows = grouped_splits(rows)[self.split]
+        names = [CODES[dx] for dx in rows["dx"]]
+        kept = [row for row, name in enumerate(names) if name in bank.old_names]
+        if not kept:
+            raise ValueError(f"{self.data} has no image of an old class of {self.bank}")
+        chosen = rows.select(kept)
+        refuse_learned(engine.gallery, chosen)
+        images = tqdm(chosen["image"], total=len(kept), unit="picture", disable=None)
+        report = before_and_after(
+            bank,
+            engine.embed(images, space=bank.space.name),
+            [names[row] for row in kept],
+            lesion_ids=list(chosen["lesion_id"]),
+            source=f"{self.data}, {self.split}",
+        )
+        show(report.to_dict(), report_table(report), as_json=self.json)
+        return 0

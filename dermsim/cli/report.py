@@ -1,0 +1,77 @@
+"""The `dermsim report` command: all that is said of one picture, as a document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from dermsim.cli.command import ModelCommand
+from dermsim.cli.terminal import check_output, show, table
+from dermsim.core.explain_methods import MethodName
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseReportCommand(ModelCommand):
+    """Write a case report of a picture: one HTML file that needs nothing else, to keep or print."""
+
+    picture: Positional[Path]
+    """Photograph."""
+    output: Annotated[Path, arg(aliases=["-o"])] = Path("case.html")
+    """HTML file to write."""
+    language: Literal["en", "es"] = "en"
+    """English or Spanish."""
+    k: Annotated[int, arg(aliases=["-k"])] = 6
+    """How many similar past cases, 1 to 24."""
+    operating_point: Literal["balanced", "sensitivity_95"] = "balanced"
+    """Where malignant begins, as chosen on validation."""
+    method: MethodName = "gradcam"
+    """How evidence is measured; the last two are for transformers."""
+    layer: str | None = None
+    """Stage of the backbone by its number, such as 2 or -2, or a module by its name."""
+
+    def run(self) -> int:
+        """Write the report."""
+        from dermsim.core.storage import atomic_path
+        from dermsim.data.images import read_image
+        from dermsim.ui.case_page import case_html
+        from dermsim.ui.case_report import examine
+
+        check_output(self.output)
+        if self.output.suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"the report is HTML, so {self.output} must end in .html")
+        picture = read_image(self.picture)
+        layer = self.layer
+        number = layer is not None and layer.removeprefix("-").isdigit()
+        report = examine(
+            self.engine(),
+            picture,
+            name=self.picture.name,
+            model=_called(self.model),
+            k=self.k,
+            method=self.method,
+            layer=int(layer) if layer is not None and number else layer,
+            point=self.operating_point,
+        )
+        text = case_html(report, language=self.language)
+        with atomic_path(self.output) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        found = report.prediction
+        answer = {
+            "picture": str(self.picture),
+            "warning": found.notice,
+            "diagnosis": found.label_name,
+            "probability": found.probabilities[found.label_name],
+            "malignancy": found.malignancy,
+            "output": str(self.output),
+        }
+        show(answer, table([*answer], [[*answer.values()]]), as_json=self.json)
+        return 0
+
+
+def _called(model: str) -> str:
+    """Return what a checkpoint is called: a folder's own name without its path, or a Hub id."""
+    folder = Path(model)
+    return folder.resolve().name if folder.exists() else model

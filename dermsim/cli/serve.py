@@ -1,0 +1,79 @@
+"""The `dermsim serve` command: the page, REST and the tools for assistants."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+from dermsim.cli.command import DataOptions, default_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serve(DataOptions):
+    """Serve the page, REST at /api and, with --mcp, tools for assistants, until interrupted."""
+
+    model: str = field(default_factory=default_model)
+    """Checkpoint folder or Hub id."""
+    dataset: str | None = None
+    """Where the past cases' pictures are, for the page: folder or Hub id."""
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for all of this machine's."""
+    port: int = 7860
+    """Port to listen on."""
+    page: bool = True
+    """Serve the page; without it, REST alone."""
+    workers: int = 1
+    """Processes that answer. The page needs to be in one, so several need --no-page."""
+    mcp: bool = False
+    """Serve tools for assistants at /gradio_api/mcp/; needs pip install "dermsim[mcp]"."""
+    access_log: bool = False
+    """Log sizes and times of requests; never names, addresses or what was asked."""
+    token: str | None = None
+    """What whoever asks must know: programs and assistants send it as a bearer token, visitors of
+    the page as their password. Better given as the variable DERMSIM_TOKEN, which other users of the
+    machine do not see."""
+
+    def run(self) -> int:
+        """Serve until interrupted."""
+        if self.token == "":
+            raise ValueError("the token is empty: leave --token out to let everybody in")
+        if self.page:
+            if self.workers != 1:
+                raise ValueError(
+                    "the page keeps its visitors' sessions in one process: serve it with "
+                    "--workers 1, or REST alone with --no-page"
+                )
+            from dermsim.serve.page_server import serve_page
+
+            try:
+                serve_page(
+                    self.model,
+                    dataset=self.dataset,
+                    label_column=self.label_column,
+                    mapping=self.mapping,
+                    host=self.host,
+                    port=self.port,
+                    token=self.token,
+                    tools=self.mcp,
+                    access_log=self.access_log,
+                )
+            except ImportError as error:
+                print(f"dermsim: {error}", file=sys.stderr)
+                return 2
+            return 0
+        if self.mcp or self.dataset is not None or self.label_column or self.map:
+            raise ValueError(
+                "--mcp, --dataset and how its diagnoses are called belong to the page: leave out "
+                "--no-page"
+            )
+        from dermsim.serve.workers import serve_rest
+
+        serve_rest(
+            self.model,
+            host=self.host,
+            port=self.port,
+            workers=self.workers,
+            token=self.token,
+            access_log=self.access_log,
+        )
+        return 0

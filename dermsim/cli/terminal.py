@@ -1,0 +1,217 @@
+"""How the `dermsim` command reads pictures and prints answers; the commands are in `cli`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dermsim.core.labels import DISCLAIMER
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from dermsim.engine.batch import Row
+
+
+def sentence(error: Exception) -> str:
+    """Return an error's message on one line."""
+    return " ".join(str(error).split())
+
+
+@contextmanager
+def notes_as_sentences() -> Iterator[None]:
+    """Have warnings of this package printed as one sentence, without a line of program."""
+    before = warnings.formatwarning
+
+    def written(message: Warning | str, category: type[Warning], *place: Any) -> str:
+        if category is UserWarning:
+            return f"dermsim: {' '.join(str(message).split())}\n"
+        return before(message, category, *place)
+
+    warnings.formatwarning = written  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Align rows under a header.
+
+    Args:
+        header: Column titles.
+        rows: Cells in the same order. None is shown as a dash, a float with three decimals, or
+            without any when it is whole.
+
+    Returns:
+        Lines without trailing blanks, a rule under the header.
+    """
+    body = [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+    lines = [header, ["-" * width for width in widths], *body]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() else f"{value:.3f}"
+    return str(value)
+
+
+def show(document: dict[str, Any], readable: str, *, as_json: bool) -> None:
+    """Print an answer with the disclaimer.
+
+    Args:
+        document: The answer as plain Python values.
+        readable: The same for people.
+        as_json: Print `document` as one JSON document instead of `readable`.
+
+    Raises:
+        ValueError: If a number in `document` is not finite, which JSON cannot say.
+    """
+    if as_json:
+        document = {**document, "disclaimer": DISCLAIMER}
+        print(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
+    else:
+        print(f"{readable}\n\n{DISCLAIMER}")
+
+
+def find_pictures(sources: Sequence[Path], *, every: bool = False) -> list[Path]:
+    """Collect files, and the pictures in folders.
+
+    Args:
+        sources: Files and folders.
+        every: Take from folders everything that may be a picture, whatever its ending, and zip
+            archives, so that what cannot be read is named; else only what ends like a picture.
+
+    Raises:
+        FileNotFoundError: If one does not exist.
+        ValueError: If none is given, or a folder holds no pictures.
+    """
+    from dermsim.data.folders import list_files
+    from dermsim.data.images import list_images
+
+    if not sources:
+        raise ValueError("no picture was given: name files, or folders that hold some")
+    if not every:
+        return list_images(sources)
+    return [
+        path
+        for source in sources
+        for path in (list_files(source) if source.is_dir() else list_images([source]))
+    ]
+
+
+def check_output(path: Path) -> None:
+    """Refuse, before any work is done, to write a file where a folder is.
+
+    Raises:
+        ValueError: If `path` is a folder.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name the file to write")
+
+
+@dataclass
+class Pictures:
+    """Reads pictures one at a time; one that cannot be read is reported and passed over.
+
+    Attributes:
+        paths: Image files.
+        errors: What could not be read so far, and why.
+    """
+
+    paths: Sequence[Path]
+    errors: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def status(self) -> int:
+        """Exit status so far: 2 when a picture could not be read."""
+        return 2 if self.errors else 0
+
+    def __iter__(self) -> Iterator[tuple[str, Image]]:
+        """Yield name and picture; several show a progress bar, when stderr is a terminal."""
+        from tqdm import tqdm
+
+        from dermsim.data.images import read_image
+
+        for path in tqdm(self.paths, unit="picture", disable=None if self.paths[1:] else True):
+            try:
+                image = read_image(path)
+            except (ValueError, OSError) as error:
+                self.errors.append({"picture": str(path), "error": sentence(error)})
+                tqdm.write(f"dermsim: {sentence(error)}", file=sys.stderr)
+            else:
+                yield str(path), image
+
+
+def reported(batches: Iterable[Sequence[Row]], total: int) -> Iterator[Row]:
+    """Yield rows as they come, with a progress bar when stderr is a terminal.
+
+    Args:
+        batches: What `dermsim.engine.batch.classify_pile` yields; files that could not be read are
+            reported and go on.
+        total: How many rows there will be.
+    """
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="picture", disable=None if total > 1 else True) as bar:
+        for batch in batches:
+            for row in batch:
+                if row.reason:
+                    tqdm.write(f"dermsim: {row.reason}", file=sys.stderr)
+            bar.update(len(batch))
+            yield from batch
+
+
+def classify_table(results: Sequence[dict[str, Any]]) -> str:
+    """Lay out what `dermsim classify` found, a row for each picture."""
+    header = ["picture", "warning", "diagnosis", "probability", "malignancy", "cannot exclude"]
+    rows = [
+        [
+            result["picture"],
+            result["notice"] or "",
+            result["label_name"],
+            result["probabilities"][result["label_name"]],
+            f"{result['malignancy']:.3f} {'malignant' if result['is_malignant'] else 'benign'}",
+            " ".join(result["prediction_set"]),
+        ]
+        for result in results
+    ]
+    if any("enrolled" in result for result in results):
+        header.append("old and new classes")
+        for row, result in zip(rows, results, strict=True):
+            best = Counter(result["enrolled"]).most_common(3)
+            row.append(", ".join(f"{name} {probability:.3f}" for name, probability in best))
+    return table(header, rows)
+
+
+def similar_table(results: Sequence[dict[str, Any]]) -> str:
+    """Lay out what `dermsim similar` found: a row for each case, a line for each vote."""
+    found = ("similarity", "dx", "image_id", "lesion_id")
+    facts = ("age", "sex", "localization")
+    rows = [
+        [result["picture"], *map(neighbor.get, found), *map(neighbor["facts"].get, facts)]
+        for result in results
+        for neighbor in result["neighbors"]
+    ]
+    if results and not rows:
+        return "No case has all these facts."
+    votes = []
+    for result in results:
+        best = Counter(result["vote"]).most_common(3)
+        words = ", ".join(f"{name} {share:.3f}" for name, share in best)
+        votes.append(f"{result['picture']}: the nearest cases vote {words}")
+    return "\n".join([table(["picture", *found, *facts], rows), "", *votes])

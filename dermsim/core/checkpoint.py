@@ -1,0 +1,79 @@
+"""The checkpoint folder: what it must hold, and where it is: here, or on the Hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dermsim.core.downloads import download
+
+PARTS = (
+    "config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "calibration.json",
+    "classes.safetensors",
+    "detector.safetensors",
+    "gallery",
+    "atlas.parquet",
+)
+"""What a checkpoint folder must hold for `DermSim.from_pretrained`."""
+
+FORMAT = 1
+"""The layout of the folder, kept as ``checkpoint_format`` in its ``config.json``. It is raised when
+an older dermsim could not read what a newer one writes. Folders without it are of the first."""
+
+
+def local_folder(
+    name_or_path: str | Path,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+) -> Path:
+    """Find a checkpoint folder here, or fetch it from the Hub.
+
+    Args:
+        name_or_path: A local folder, or the id of a model on the Hub.
+        revision: Branch, tag or commit on the Hub.
+        cache_dir: Where downloads are kept; by default the cache of huggingface_hub.
+        token: Token for the Hub, for a model that is not public; by default the one that
+            ``hf auth login`` stored or ``HF_TOKEN`` holds. False sends none.
+
+    Returns:
+        A local folder that has every part.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, model or revision, or it lacks a part.
+        PermissionError: If the Hub refuses the token, or the model is open to few.
+        ConnectionError: If the Hub cannot be reached and the model is not in the cache, or what it
+            sends is damaged.
+        ValueError: If the folder is of a later dermsim.
+        OSError: If the cache cannot be written.
+    """
+    folder = Path(name_or_path)
+    if not folder.exists():
+        folder = download(str(name_or_path), revision=revision, cache_dir=cache_dir, token=token)
+    _check_format(folder, name=str(name_or_path))
+    if missing := [part for part in PARTS if not (folder / part).exists()]:
+        raise FileNotFoundError(
+            f"{name_or_path} is not a dermsim checkpoint: it lacks {', '.join(missing)}."
+        )
+    return folder
+
+
+def _check_format(folder: Path, *, name: str) -> None:
+    """Refuse a folder that a later dermsim wrote, before anything in it is misread."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
+        raise ValueError(f"The config.json of {name} is not valid JSON: {error}.") from error
+    written = config.get("checkpoint_format", 1) if isinstance(config, dict) else 1
+    if type(written) is not int or not 1 <= written <= FORMAT:
+        raise ValueError(
+            f"{name} has checkpoint_format {written!r}, and this dermsim reads formats up to "
+            f"{FORMAT}: install a later one (pip install -U dermsim)."
+        )

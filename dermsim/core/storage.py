@@ -1,0 +1,308 @@
+"""How what was learned is kept on disk: whole or not at all, and read back strictly.
+
+Safetensors, JSON and Parquet only. Readers name the keys and columns they expect, and refuse a file
+that has others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary sibling to write to, and move it over `path` only if the block succeeds.
+
+    A failed write leaves what was there as it was.
+
+    Args:
+        path: The file or folder to write. Its parent is made when missing; an old folder of that
+            name is replaced as a whole.
+
+    Yields:
+        The temporary path, with the name of `path`; nothing exists there yet.
+
+    Raises:
+        IsADirectoryError: If a file was written and `path` is a folder.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # on the same file system as the target, so that the move is a rename
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+        fresh = Path(scratch) / target.name
+        yield fresh
+        if target.is_dir() and not fresh.is_dir():
+            raise IsADirectoryError(f"{target} is a folder, and a file is not written over it.")
+        if not target.is_dir():
+            os.replace(fresh, target)
+            return
+        aside = Path(scratch) / "old"  # a rename does not replace a folder that holds files
+        os.replace(target, aside)
+        try:
+            os.replace(fresh, target)
+        except OSError:
+            os.replace(aside, target)
+            raise
+
+
+def pack_json(values: Mapping[str, object]) -> bytes:
+    """Return the bytes of an object as indented JSON. NaN is refused with a ValueError."""
+    text = json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return text.encode("utf-8")
+
+
+def save_json(path: str | Path, values: Mapping[str, object]) -> None:
+    """Write an object as indented JSON, atomically. NaN is refused with a ValueError."""
+    data = pack_json(values)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def load_json(
+    path: str | Path, *, keys: set[str], optional: Set[str] = frozenset()
+) -> dict[str, object]:
+    """Read a JSON object that has exactly these keys.
+
+    Args:
+        path: The file.
+        keys: Keys it must have.
+        optional: Keys it may have besides, as newer files do.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not JSON, or a key is unknown or missing.
+    """
+    source = _existing(path)
+    try:
+        values = json.loads(source.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
+        raise ValueError(f"{source.name} is not valid JSON: {error}.") from error
+    besides = optional & values.keys() if isinstance(values, Mapping) else set()
+    return check_keys(values, keys | besides, name=source.name)
+
+
+def check_keys(values: object, keys: set[str], *, name: str) -> dict[str, object]:
+    """Return `values` if it is a mapping with exactly these keys, or refuse it.
+
+    Raises:
+        ValueError: If it is something else, or a key is unknown or missing.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{name} must be an object, got {type(values).__name__}.")
+    if set(values) != keys:
+        raise ValueError(f"{name} has the keys {sorted(values)}, expected {sorted(keys)}.")
+    return dict(values)
+
+
+def save_arrays(
+    path: str | Path, arrays: Mapping[str, npt.NDArray[np.generic]], *, facts: Mapping[str, object]
+) -> None:
+    """Write named arrays and a few JSON facts into one ``.safetensors`` file, atomically.
+
+    Args:
+        path: File to write.
+        arrays: Arrays by name.
+        facts: JSON-able values kept in the file's header.
+    """
+    from safetensors.numpy import save_file
+
+    with atomic_path(path) as temporary:
+        save_file(_contiguous(arrays), temporary, _as_metadata(facts))
+
+
+def pack_arrays(
+    arrays: Mapping[str, npt.NDArray[np.generic]], *, facts: Mapping[str, object]
+) -> bytes:
+    """Return what `save_arrays` would write; facts may come in another order."""
+    from safetensors.numpy import save
+
+    return save(_contiguous(arrays), _as_metadata(facts))
+
+
+def _contiguous(
+    arrays: Mapping[str, npt.NDArray[np.generic]],
+) -> dict[str, npt.NDArray[np.generic]]:
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _as_metadata(facts: Mapping[str, object]) -> dict[str, str]:
+    return {key: json.dumps(value, allow_nan=False) for key, value in facts.items()}
+
+
+def read_arrays(
+    path: str | Path,
+) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
+    """Read what `save_arrays` wrote, whatever it holds: the caller knows only then what to expect.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        The arrays and the facts, by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    source = _existing(path)
+    try:
+        with safe_open(source, framework="numpy") as file:
+            header = file.metadata() or {}
+            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        parsed = {key: json.loads(value) for key, value in header.items()}
+    except (SafetensorError, json.JSONDecodeError, OSError, TypeError, KeyError) as error:
+        raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
+    return values, parsed
+
+
+def unpack_arrays(
+    data: bytes, *, name: str
+) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
+    """Read what `pack_arrays` returned, as `read_arrays` reads a file.
+
+    Args:
+        data: The bytes.
+        name: What to call them in an error.
+
+    Raises:
+        ValueError: If they are damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        values = load(data)  # checks the header and that it fits the bytes
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        parsed = {key: json.loads(value) for key, value in header.items()}
+    except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{name} is damaged or not a safetensors file: {error}.") from error
+    return values, parsed
+
+
+def load_arrays(
+    path: str | Path, *, arrays: set[str], facts: set[str]
+) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
+    """Read what `save_arrays` wrote, with exactly the names that are expected.
+
+    Args:
+        path: File to read.
+        arrays: Names of the arrays the file must hold.
+        facts: Names of the facts the file must hold.
+
+    Returns:
+        The arrays and the facts, by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or holds other names than expected.
+    """
+    values, parsed = read_arrays(path)
+    name = Path(path).name
+    check_keys(parsed, facts, name=f"the header of {name}")
+    check_keys(values, arrays, name=name)
+    return values, parsed
+
+
+def map_arrays(
+    path: str | Path, *, arrays: set[str], facts: set[str]
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, object]]:
+    """Open what `save_arrays` wrote without reading it: each array stays on disk until it is used.
+
+    Args:
+        path: File to open. It must not be changed while the arrays are in use; replacing it is
+            harmless.
+        arrays: Names of the arrays the file must hold.
+        facts: Names of the facts the file must hold.
+
+    Returns:
+        The arrays, read-only and memory-mapped, and the facts, by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or holds other names than expected.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    source = _existing(path)
+    try:
+        with safe_open(source, framework="numpy") as file:  # checks header and size
+            header = file.metadata() or {}
+            names = set(file.keys())
+        parsed = {key: json.loads(value) for key, value in header.items()}
+    except (SafetensorError, json.JSONDecodeError, OSError, TypeError) as error:
+        raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
+    check_keys(parsed, facts, name=f"the header of {source.name}")
+    check_keys(dict.fromkeys(names), arrays, name=source.name)
+    with source.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        layout = json.loads(stream.read(length))
+    mapped: dict[str, npt.NDArray[Any]] = {}
+    for name in names:
+        kind = _DTYPES.get(layout[name]["dtype"])
+        if kind is None:
+            raise ValueError(
+                f"{source.name} holds {layout[name]['dtype']}, expected one of {sorted(_DTYPES)}."
+            )
+        shape = tuple(layout[name]["shape"])
+        start = 8 + length + layout[name]["data_offsets"][0]
+        if 0 in shape:  # nothing to map
+            mapped[name] = np.zeros(shape, kind)
+        else:
+            mapped[name] = np.memmap(source, dtype=kind, mode="r", offset=start, shape=shape)
+    return mapped, parsed
+
+
+_DTYPES = {"F32": np.float32, "F16": np.float16, "I64": np.int64, "U8": np.uint8}
+"""Safetensors' names of the types that are memory-mapped."""
+
+
+def load_table(
+    path: str | Path, *, columns: Sequence[str], optional: Sequence[str] = ()
+) -> pa.Table:
+    """Read a Parquet file that has exactly these columns, in this order.
+
+    Args:
+        path: The file.
+        columns: Columns it must have.
+        optional: Further columns it may have after them, in this order.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or has other columns.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    source = _existing(path)
+    try:
+        table = pq.read_table(source)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{source.name} is damaged or not Parquet: {error}.") from error
+    besides = [name for name in optional if name in table.column_names]
+    if table.column_names != [*columns, *besides]:
+        raise ValueError(
+            f"{source.name} has the columns {table.column_names}, expected {list(columns)}."
+        )
+    return table
+
+
+def _existing(path: str | Path) -> Path:
+    source = Path(path)
+    if not source.is_file():
+        raise FileNotFoundError(f"there is no file {source}.")
+    return source

@@ -1,0 +1,324 @@
+"""Many photographs through one engine: a row each, in batches, and the rows as a CSV file.
+
+What `dermsim classify` does with folders and archives, and the tab *Batch* of the page.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from dermsim.core.labels import CODES
+from dermsim.core.storage import atomic_path
+from dermsim.core.version import __version__
+from dermsim.data.archives import Limits, Listed, read_pile
+from dermsim.data.images import read_image
+from dermsim.tasks.classify import POINTS, check_threshold
+from dermsim.tasks.retrieve import VOTERS
+
+if TYPE_CHECKING:  # it brings torch
+    from dermsim.data.facts import Facts
+    from dermsim.engine import DermSim
+    from dermsim.engine.results import Prediction
+    from dermsim.tasks.classify import Calibration
+    from dermsim.tasks.enroll import ClassBank
+
+BATCH = 16
+"""Photographs per forward pass; between two of them work can be stopped."""
+
+BATCH_PIXELS = 64_000_000
+"""Pixels that the photographs of one forward pass may have decoded, whatever their number."""
+
+CHOSEN = "chosen"
+"""What an operating point goes by that is none of the calibration's own."""
+
+_FORMULA = frozenset("=+-@\t\r\n")
+"""First characters by which a spreadsheet takes text for a formula; see
+https://owasp.org/www-community/attacks/CSV_Injection."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of one file.
+
+    Attributes:
+        file: Its name.
+        prediction: The classifier's answer, or None when the file could not be read.
+        vote: Probability of each diagnosis by the vote of the nearest past cases; empty likewise.
+        reason: Why it could not be read, one sentence; empty when it could.
+        thumbnail: A small JPEG of it; empty when none was asked for.
+        enrolled: Probability of each old and enrolled class; None without a bank.
+    """
+
+    file: str
+    prediction: Prediction | None = None
+    vote: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+    thumbnail: bytes = b""
+    enrolled: dict[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a row that says neither what was found nor why nothing was."""
+        if (self.prediction is None) != bool(self.reason):
+            raise ValueError(f"the row of {self.file} needs either a prediction or a reason.")
+
+    @property
+    def neighbor_dx(self) -> str | None:
+        """The diagnosis that the nearest past cases vote for; None without a vote."""
+        return max(self.vote, key=lambda code: self.vote[code]) if self.vote else None
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether that is the classifier's answer, too; None when there is none."""
+        if self.prediction is None or self.neighbor_dx is None:
+            return None
+        return self.neighbor_dx == self.prediction.label_name
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what was found as plain Python values, without the thumbnail."""
+        if self.prediction is None:
+            return {"picture": self.file, "error": self.reason}
+        found = {"picture": self.file, **self.prediction.to_dict(), "vote": self.vote}
+        return found if self.enrolled is None else {**found, "enrolled": self.enrolled}
+
+
+def classify_pile(
+    engine: DermSim,
+    pile: Sequence[Listed],
+    *,
+    limits: Limits,
+    facts: Facts | None = None,
+    bank: ClassBank | None = None,
+    thumbnail: int = 0,
+    operating_point: str | float = POINTS[0],
+) -> Iterator[list[Row]]:
+    """Classify photographs, a batch at a time; whoever stops asking keeps what was found.
+
+    A photograph is answered as `DermSim.predict` answers it alone.
+
+    Args:
+        engine: The loaded checkpoint.
+        pile: What `dermsim.data.archives.list_pile` found.
+        limits: The same as there.
+        facts: What is known of the patient in all photographs; None for nothing.
+        bank: Enrolled classes to compare with as well, or None.
+        thumbnail: Longest side in pixels of the small pictures that are kept; 0 keeps none.
+        operating_point: Where malignant begins, as for `DermSim.predict`.
+
+    Yields:
+        The rows of the next files, in their order; all lists together have one for each.
+
+    Raises:
+        ValueError: If there are facts and the encoder takes none, or there is no such operating
+            point.
+    """
+    ask = partial(
+        _rows, engine, facts=facts, bank=bank, thumbnail=thumbnail, operating_point=operating_point
+    )
+    waiting: list[_Waiting] = []
+    pixels = 0
+    for item, data in read_pile(pile, limits=limits):
+        image, reason = _decode(item, data)
+        size = image.width * image.height if image else 0
+        if waiting and pixels + size > BATCH_PIXELS:
+            yield ask(waiting)
+            waiting, pixels = [], 0
+        waiting.append((item.name, image, reason))
+        pixels += size
+        if len(waiting) == BATCH:
+            yield ask(waiting)
+            waiting, pixels = [], 0
+    if waiting:
+        yield ask(waiting)
+
+
+def columns() -> tuple[str, ...]:
+    """Return the columns of the CSV file."""
+    return (
+        "file",
+        "label",
+        "probability",
+        "malignancy",
+        "verdict",
+        "prediction_set",
+        "unfamiliar",
+        "ood_score",
+        "neighbors_label",
+        "neighbors_share",
+        "neighbors_agree",
+        *(f"p_{code}" for code in CODES),
+        "error",
+        "operating_point",
+        "threshold",
+        "voters",
+        "encoder",
+        "dermsim",
+    )
+
+
+def rows_csv(
+    rows: Sequence[Row],
+    *,
+    calibration: Calibration,
+    fingerprint: str,
+    point: str | float = POINTS[0],
+) -> str:
+    """Write rows as CSV (RFC 4180): codes and numbers, the same in every language.
+
+    Text that a spreadsheet would take for a formula, such as a file called ``=1+1.png``, begins
+    with an apostrophe.
+
+    Args:
+        rows: What `classify_pile` found.
+        calibration: Whose operating point makes the verdict.
+        fingerprint: Names the encoder.
+        point: Name of the operating point, or a threshold on malignancy.
+
+    Raises:
+        ValueError: If there is no such operating point.
+    """
+    threshold = threshold_of(calibration, point)
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, columns())
+    writer.writeheader()
+    for row in rows:
+        facts = {
+            "file": _inert(row.file),
+            "error": _inert(row.reason),
+            "operating_point": point if isinstance(point, str) else CHOSEN,
+            "threshold": threshold,
+            "voters": VOTERS,
+            "encoder": fingerprint,
+            "dermsim": __version__,
+        }
+        writer.writerow({**facts, **_answer(row, threshold)})
+    return stream.getvalue()
+
+
+def save_csv(
+    path: str | Path,
+    rows: Sequence[Row],
+    *,
+    calibration: Calibration,
+    fingerprint: str,
+    point: str | float = POINTS[0],
+) -> None:
+    """Write `rows_csv` into a UTF-8 file, atomically.
+
+    Raises:
+        ValueError: As `rows_csv`.
+    """
+    text = rows_csv(rows, calibration=calibration, fingerprint=fingerprint, point=point)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
+
+
+def threshold_of(calibration: Calibration, point: str | float) -> float:
+    """Return the malignancy from which an operating point calls a picture malignant.
+
+    Args:
+        calibration: Whose operating points have names.
+        point: Name of one, or a threshold.
+
+    Raises:
+        ValueError: If there is no such operating point.
+    """
+    if not isinstance(point, str):
+        return check_threshold(point)
+    if point not in calibration.operating_points:
+        known = ", ".join(sorted(calibration.operating_points))
+        raise ValueError(f"unknown operating point {point!r}: choose one of {known}.")
+    return calibration.operating_points[point].threshold
+
+
+_Waiting = tuple[str, Image.Image | None, str]
+"""Name, photograph, and why there is none."""
+
+
+def _decode(item: Listed, data: bytes | None) -> tuple[Image.Image | None, str]:
+    """Return a photograph, or None and why there is none."""
+    if data is None:
+        return None, item.reason
+    try:
+        return read_image(data), ""
+    except ValueError as error:
+        name = item.name.rsplit("/", 1)[-1]
+        return None, " ".join(str(error).replace("the image", name, 1).split())
+
+
+def _rows(
+    engine: DermSim,
+    batch: Sequence[_Waiting],
+    *,
+    facts: Facts | None,
+    bank: ClassBank | None,
+    thumbnail: int,
+    operating_point: str | float,
+) -> list[Row]:
+    """Ask about all that could be read in one go, and put the answers where they belong."""
+    images = [image for _, image, _ in batch if image is not None]
+    if not images:
+        return [Row(name, reason=reason) for name, _, reason in batch]
+    known = None if facts is None else [facts] * len(images)
+    answers = iter(engine.predict_and_vote(images, facts=known, operating_point=operating_point))
+    compared: Iterator[dict[str, float] | None] = repeat(None)
+    if bank is not None:
+        compared = iter(bank.predict(engine.embed(images, space=bank.space.name)))
+    rows = []
+    for name, image, reason in batch:
+        if image is None:
+            rows.append(Row(name, reason=reason))
+            continue
+        small = _thumbnail(image, thumbnail) if thumbnail else b""
+        rows.append(Row(name, *next(answers), thumbnail=small, enrolled=next(compared)))
+    return rows
+
+
+def _thumbnail(image: Image.Image, side: int) -> bytes:
+    small = Image.frombytes("RGB", image.size, image.tobytes())  # without the file's metadata
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=75)
+    return buffer.getvalue()
+
+
+def _answer(row: Row, threshold: float) -> dict[str, object]:
+    """Return the cells that only a file that could be read has."""
+    found = row.prediction
+    if found is None:
+        return {}
+    neighbors = row.neighbor_dx
+    cells: dict[str, object] = {
+        "label": found.label_name,
+        "probability": _number(found.probabilities[found.label_name]),
+        "malignancy": _number(found.malignancy),
+        "verdict": "malignant" if found.malignancy >= threshold else "benign",
+        "prediction_set": " ".join(found.prediction_set),
+        "unfamiliar": "yes" if found.is_outlier else "no",
+        "ood_score": _number(found.ood_score),
+        "neighbors_label": neighbors or "",
+        "neighbors_share": _number(row.vote[neighbors]) if neighbors else "",
+        "neighbors_agree": {True: "yes", False: "no", None: ""}[row.agrees],
+    }
+    return cells | {f"p_{code}": _number(p) for code, p in found.probabilities.items()}
+
+
+def _number(value: float) -> float:
+    return round(value, 6)
+
+
+def _inert(text: str) -> str:
+    """Return text that no spreadsheet evaluates and that UTF-8 can say."""
+    plain = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    # full-width signs count, too, and so does what follows blanks
+    first = unicodedata.normalize("NFKC", plain.lstrip(" \u00a0\ufeff"))[:1]
+    return f"'{plain}" if first in _FORMULA else plain

@@ -1,0 +1,387 @@
+"""DermSim: everything in one checkpoint folder, loaded once; one image in, one `Analysis` out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from dermsim.core.checkpoint import local_folder
+from dermsim.core.labels import CODES
+from dermsim.core.storage import atomic_path, save_json
+from dermsim.data.facts import Facts
+from dermsim.data.images import ImageSource, read_image
+from dermsim.data.tables import case_records
+from dermsim.engine.atlas import draw_map
+from dermsim.engine.explain import Explaining
+from dermsim.engine.load import FACTS_CALIBRATION, load_parts
+from dermsim.engine.predictions import calibrate_with_facts, read_predictions
+from dermsim.engine.results import Analysis, Prediction
+from dermsim.engine.shared_encoder import BATCH, SharedEncoder
+from dermsim.models import Encoder, Processor
+from dermsim.models.encode import Encoding, encode, fingerprint, weigh_facts
+from dermsim.models.pretrained import round_to_half, save_encoder
+from dermsim.tasks.atlas import EmbeddingMap
+from dermsim.tasks.classify import POINTS, Calibration
+from dermsim.tasks.detect import OutlierDetector
+from dermsim.tasks.enroll import SPACES, ClassBank
+from dermsim.tasks.retrieve import Gallery, Neighbor
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class DermSim(Explaining):
+    """An encoder and all that was learned around it; safe to share between threads.
+
+    Threads that ask at the same time share forward passes (`dermsim.engine.shared_runs`). How many
+    images go through an encoder together rounds what it says: no number of an embedding is off by
+    more than 1e-6 from that of the image alone. When too many images wait,
+    `dermsim.engine.shared_runs.Overloaded` is raised; `dermsim.engine.shared_runs.patience` limits
+    how long a thread waits. Heatmaps are drawn apart.
+
+    Use `DermSim.from_pretrained`, or `DermSim.fit` for an encoder that was just trained.
+
+    Attributes:
+        model: The encoder, in eval mode, float32.
+        processor: Makes the encoder's input from photographs.
+        calibration: Reads the logits of images alone.
+        calibration_facts: Reads the logits of images that came with facts about the patient; None
+            when the encoder takes none.
+        detector: Says how unlike the training data an image is.
+        gallery: The past cases.
+        classes: The seven known diagnoses as prototypes, to enrol new ones beside.
+        atlas: The map of the gallery.
+        fingerprint: Names this encoder: embeddings of another fingerprint cannot be compared.
+    """
+
+    def __init__(
+        self,
+        model: Encoder,
+        processor: Processor,
+        *,
+        calibration: Calibration,
+        detector: OutlierDetector,
+        gallery: Gallery,
+        classes: ClassBank,
+        atlas: EmbeddingMap,
+        calibration_facts: Calibration | None = None,
+    ) -> None:
+        if (model.config.facts_dim > 0) != (calibration_facts is not None):
+            raise ValueError(
+                "An encoder that takes facts needs calibration_facts, and no other has any."
+            )
+        self.model = model
+        self.processor = processor
+        self.calibration = calibration
+        self.calibration_facts = calibration_facts
+        self.detector = detector
+        self.gallery = gallery
+        self.classes = classes
+        self.atlas = atlas
+        self.fingerprint = fingerprint(model, processor)
+        self._encode = SharedEncoder(model, processor)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        device: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+    ) -> DermSim:
+        """Load a checkpoint folder.
+
+        Args:
+            name_or_path: A local folder, or the id of a model on the Hub.
+            revision: Branch, tag or commit on the Hub.
+            device: Where the encoder runs, such as ``"cuda"``; by default an accelerator if any.
+            cache_dir: Where downloads are kept, as for `local_folder`.
+            token: Token for the Hub, as for `local_folder`.
+
+        Raises:
+            OSError: If there is no such folder or model, it lacks a part, the Hub cannot be asked
+                or refuses; see `local_folder` for its kinds.
+            ValueError: If a part is damaged or was made by another encoder or a later dermsim.
+        """
+        folder = local_folder(name_or_path, revision=revision, cache_dir=cache_dir, token=token)
+        engine = cls(**load_parts(folder))
+        where: Any = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        engine.model.to(where)
+        return engine
+
+    @classmethod
+    def fit(
+        cls,
+        model: Encoder,
+        processor: Processor,
+        *,
+        train: Dataset,
+        validation: Dataset,
+        calibration_logits: npt.NDArray[np.float32] | None = None,
+    ) -> DermSim:
+        """Build everything around a trained encoder.
+
+        The gallery, prototypes, detector and atlas come from the training split; temperature,
+        thresholds and operating points from validation. Neither may share lesions with a test set.
+        An encoder that takes facts is calibrated twice: for images alone, and for those whose
+        patient is known, as completely as in validation.
+
+        Args:
+            model: The trained encoder. Its weights are rounded to half precision, as they are kept.
+            processor: How its input is made.
+            train: Rows of the `load_ham10000` schema; they become the gallery.
+            validation: Rows of other lesions.
+            calibration_logits: ``(N_validation, 7)``, to calibrate with in place of the model's own
+                when validation shaped the model, as it does an ensemble's meta-learner: what it was
+                fitted to it answers too well. Each row must come from a fit without its lesion.
+
+        Raises:
+            ValueError: If there are not as many `calibration_logits` as validation rows.
+        """
+        model = model.eval()
+        round_to_half(model)
+        mark = fingerprint(model, processor)
+        cases = encode(model, processor, train["image"])
+        held_out = encode(model, processor, validation["image"])
+        labels, held_out_labels = np.array(train["dx"]), np.array(validation["dx"])
+        unseen = held_out.logits if calibration_logits is None else calibration_logits
+        calibration = Calibration.fit(unseen, held_out_labels)
+        detector = OutlierDetector.fit(cases, labels, validation=held_out, fingerprint=mark)
+        return cls(
+            model,
+            processor,
+            calibration=calibration,
+            calibration_facts=calibrate_with_facts(model, unseen, validation),
+            detector=detector,
+            gallery=Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
+            classes=ClassBank.fit(
+                cases.pooled_features,
+                labels,
+                names=CODES,
+                validation=held_out.pooled_features,
+                validation_labels=held_out_labels,
+                fingerprint=mark,
+            ),
+            atlas=draw_map(cases, train, calibration=calibration, detector=detector),
+        )
+
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        *,
+        training: Mapping[str, Any] | None = None,
+        extra: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Write the checkpoint folder, whole or not at all; an older one is replaced.
+
+        Args:
+            folder: Where to.
+            training: The facts of the training run, kept as ``training.json``.
+            extra: Files to write beside the parts, by name, such as those that
+                `dermsim.evaluation.card.measured_files` makes.
+
+        Raises:
+            ValueError: If an extra file has the name of a part, or a name that leads elsewhere.
+        """
+        with atomic_path(folder) as fresh:
+            save_encoder(self.model, self.processor, fresh)
+            self.calibration.save(fresh / "calibration.json")
+            if self.calibration_facts is not None:
+                self.calibration_facts.save(fresh / FACTS_CALIBRATION)
+            self.classes.save(fresh / "classes.safetensors")
+            self.detector.save(fresh / "detector.safetensors")
+            self.gallery.save(fresh / "gallery")
+            self.atlas.save(fresh / "atlas.parquet")
+            if training is not None:
+                save_json(fresh / "training.json", training)
+            for name, data in (extra or {}).items():
+                if Path(name).name != name or (fresh / name).exists():
+                    raise ValueError(
+                        f"{name!r} cannot be written beside the parts of a checkpoint: give it a "
+                        "plain file name that no part has."
+                    )
+                (fresh / name).write_bytes(data)
+
+    def analyze(
+        self,
+        image: ImageSource,
+        *,
+        k: int = 5,
+        explain: str | None = "gradcam",
+        target: str | None = None,
+        bank: ClassBank | None = None,
+        facts: Facts | None = None,
+        operating_point: str | float = POINTS[0],
+    ) -> Analysis:
+        """Say everything there is to say of one image.
+
+        Args:
+            image: A PIL image, a path, or the bytes of a file.
+            k: How many similar cases.
+            explain: A method of `dermsim.core.explain_methods.METHODS`, or None for no heatmap.
+            target: Diagnosis code to explain; by default the predicted one.
+            bank: Old and newly enrolled classes to compare with, or None.
+            facts: What is known of the patient. Only the prediction depends on it, and with it
+                which diagnosis is explained; embeddings are of the picture alone.
+            operating_point: As for `predict`.
+
+        Raises:
+            ValueError: If the image cannot be read, an option is unknown, or there are facts and
+                the encoder takes none.
+        """
+        photograph = read_image(image)
+        known = None if facts is None else [facts]
+        encoding = self._encode([photograph], facts=known)
+        prediction = self._predictions(encoding, known, operating_point)[0]
+        goal = target or prediction.label_name
+        heatmap = self.explain(photograph, method=explain, target=goal) if explain else None
+        x, y = self.atlas.transform(encoding.embeddings)[0].tolist()
+        return Analysis(
+            prediction=prediction,
+            heatmap=heatmap,
+            neighbors=tuple(self.search(encoding.embeddings, k)[0]),
+            position=(x, y),
+            enrolled=bank.predict(getattr(encoding, bank.space.name))[0] if bank else None,
+            vote=self.gallery.vote(encoding.embeddings)[0],
+        )
+
+    def predict(
+        self,
+        images: ImageSource | Sequence[ImageSource],
+        *,
+        facts: Facts | Sequence[Facts | None] | None = None,
+        operating_point: str | float = POINTS[0],
+    ) -> list[Prediction]:
+        """Classify images.
+
+        Args:
+            images: One image or a sequence of them: PIL images, paths or bytes.
+            facts: What is known of the patient of one image, or of each; None where nothing is.
+                An image of whose patient anything is known is read with `calibration_facts`.
+            operating_point: Where malignant begins: ``"balanced"``, ``"sensitivity_95"``, or a
+                threshold on malignancy in [0, 1]; see `Calibration.operating_point`.
+
+        Returns:
+            One prediction per image.
+
+        Raises:
+            ValueError: If an image cannot be read; if there are facts and the encoder takes none,
+                or they are not as many as the images; if the operating point is unknown.
+        """
+        known = [facts] if isinstance(facts, Facts) else facts
+        encoding = self._encode(_as_list(images), facts=known)
+        return self._predictions(encoding, known, operating_point)
+
+    def predict_and_vote(
+        self,
+        images: Sequence[ImageSource],
+        *,
+        facts: Sequence[Facts | None] | None = None,
+        operating_point: str | float = POINTS[0],
+    ) -> list[tuple[Prediction, dict[str, float]]]:
+        """Classify images and let the nearest past cases of each vote, in one forward pass.
+
+        Args:
+            images: PIL images, paths or bytes.
+            facts: As for `predict`, one for each.
+            operating_point: As for `predict`.
+
+        Returns:
+            Per image what `predict` says and what `Gallery.vote` says of its embedding.
+
+        Raises:
+            ValueError: As for `predict`.
+        """
+        encoding = self._encode(images, facts=facts)
+        votes = self.gallery.vote(encoding.embeddings)
+        predictions = self._predictions(encoding, facts, operating_point)
+        return list(zip(predictions, votes, strict=True))
+
+    def embed(
+        self,
+        images: ImageSource | Iterable[ImageSource],
+        *,
+        batch_size: int = BATCH,
+        space: str = "embeddings",
+    ) -> npt.NDArray[np.float32]:
+        """Embed images.
+
+        Args:
+            images: One image or several: PIL images, paths or bytes.
+            batch_size: Images per forward pass.
+            space: ``"embeddings"``, or ``"pooled_features"`` for what a `ClassBank` compares: its
+                ``space.name`` says which.
+
+        Returns:
+            ``(N, D)`` float32; embeddings have rows of unit length.
+
+        Raises:
+            ValueError: If an image cannot be read, or the space is unknown.
+        """
+        if space not in SPACES:
+            raise ValueError(f"Unknown space {space!r}; choose one of {', '.join(SPACES)}.")
+        return getattr(self._encode(_as_list(images), batch_size=batch_size), space)
+
+    def search(
+        self,
+        images_or_embeddings: ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating],
+        k: int = 5,
+        *,
+        where: Mapping[str, Any] | None = None,
+        exclude_lesion_ids: Sequence[Any] | None = None,
+    ) -> list[list[Neighbor]]:
+        """Find the most similar past cases.
+
+        Args:
+            images_or_embeddings: Images as for `embed`, or ``(N, D)`` embeddings.
+            k: How many cases per query.
+            where: Facts the cases must have, as for `Gallery.search`.
+            exclude_lesion_ids: Per query, the lesion or lesions to leave out.
+
+        Returns:
+            Per query up to k neighbors, most similar first.
+
+        Raises:
+            ValueError: If an image cannot be read or a filter is unknown.
+        """
+        queries = (
+            images_or_embeddings
+            if isinstance(images_or_embeddings, np.ndarray)
+            else self.embed(images_or_embeddings)
+        )
+        return self.gallery.search(queries, k, where=where, exclude_lesion_ids=exclude_lesion_ids)
+
+    def class_bank(self) -> ClassBank:
+        """The seven known diagnoses as a `ClassBank` to enrol new classes in."""
+        return self.classes
+
+    def _predictions(
+        self,
+        encoding: Encoding,
+        facts: Sequence[Facts | None] | None,
+        operating_point: str | float,
+    ) -> list[Prediction]:
+        image_logits = None
+        if facts is not None and self.detector.looks_at_logits:
+            image_logits = encoding.logits - weigh_facts(self.model, facts)
+        return read_predictions(
+            encoding,
+            detector=self.detector,
+            calibration=self.calibration,
+            calibration_facts=self.calibration_facts,
+            facts=facts,
+            image_logits=image_logits,
+            operating_point=operating_point,
+        )
+
+
+def _as_list(images: ImageSource | Iterable[ImageSource]) -> Iterable[ImageSource]:
+    return [images] if isinstance(images, Image.Image | str | bytes | Path) else images

@@ -1,0 +1,283 @@
+"""What a loaded checkpoint does with heatmaps and regions, apart from the rest of `DermSim`.
+
+Here photographs meet `dermsim.tasks.explain`, which knows only the square that the encoder sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from dermsim.core.explain_methods import Method, methods_for
+from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
+from dermsim.data.images import ImageSource, read_image
+from dermsim.engine.framing import cut_region, place_heatmap
+from dermsim.tasks.explain import (
+    ClassTarget,
+    EnrolledTarget,
+    Heatmap,
+    Layer,
+    MalignancyTarget,
+    SimilarityTarget,
+    Target,
+    draw,
+    embed_regions,
+    has_attention,
+    members,
+    open_for,
+    stages,
+)
+
+if TYPE_CHECKING:
+    from dermsim.models import Encoder, Processor
+    from dermsim.tasks.classify import Calibration
+    from dermsim.tasks.enroll import ClassBank
+
+MALIGNANCY = "malignancy"
+"""The target that stands for the malignant diagnoses together against the benign ones."""
+
+SIMILARITY = "similarity"
+"""What the target of a map of likeness is called."""
+
+Like = ImageSource | npt.NDArray[np.floating]
+"""The other case of a likeness: a picture, or its embedding (D,) where there is no picture."""
+
+
+class Explaining:
+    """The part of `DermSim` that says where the encoder looked.
+
+    Attributes:
+        model: The encoder, in eval mode.
+        processor: Makes its input.
+        calibration: What its malignancy is read with.
+    """
+
+    model: Encoder
+    processor: Processor
+    calibration: Calibration
+
+    def explain(
+        self,
+        image: ImageSource,
+        *,
+        method: str = "gradcam",
+        target: str | None = None,
+        like: Like | None = None,
+        layer: Layer = None,
+        smooth: bool = False,
+        bank: ClassBank | None = None,
+    ) -> Heatmap:
+        """Show where an image holds evidence for a diagnosis, or for its likeness to another case.
+
+        Args:
+            image: A PIL image, a path, or the bytes of a file.
+            method: One of `dermsim.core.explain_methods.METHODS`.
+            target: Diagnosis code, ``"malignancy"``, or the name of a class enrolled in `bank`; by
+                default the most probable diagnosis.
+            like: Another image, or an embedding (D,): explain why the two are similar instead.
+            layer: Where the features are taken: a stage of the backbone by its number, from 0 or
+                from the end as -1, or a module by its name; None for where its heads begin.
+            smooth: Average over the eight turns and mirror images of what the encoder sees: a finer
+                and steadier map that takes eight times as long.
+            bank: Where enrolled classes are looked up.
+
+        Returns:
+            A heatmap over the whole photograph, ``(H, W)``; zero where the encoder does not look.
+
+        Raises:
+            ValueError: If an image cannot be read, both `target` and `like` are given, or a name is
+                unknown or not for this encoder.
+        """
+        (heatmap,) = self.explain_many(
+            [image],
+            method=method,
+            target=target,
+            like=like,
+            layer=layer,
+            smooth=smooth,
+            bank=bank,
+        )
+        return heatmap
+
+    def explain_many(
+        self,
+        images: Sequence[ImageSource],
+        *,
+        method: str = "gradcam",
+        target: str | Sequence[str | None] | None = None,
+        like: Like | None = None,
+        layer: Layer = None,
+        smooth: bool = False,
+        bank: ClassBank | None = None,
+        batch_size: int = 32,
+    ) -> list[Heatmap]:
+        """Explain many images, a batch at a time.
+
+        Args:
+            images: PIL images, paths or bytes.
+            method: As for `explain`.
+            target: As for `explain`; one for all images, or one for each.
+            like: As for `explain`, for all images.
+            layer: As for `explain`.
+            smooth: As for `explain`.
+            bank: As for `explain`.
+            batch_size: Images per forward pass.
+
+        Returns:
+            One heatmap per image.
+
+        Raises:
+            ValueError: As for `explain`, or if there are not as many targets as images.
+        """
+        if target is not None and like is not None:
+            raise ValueError("Give either a target diagnosis or a case to be like, not both.")
+        named = [target] * len(images) if target is None or isinstance(target, str) else target
+        if len(named) != len(images):
+            raise ValueError(f"{len(images)} images came with {len(named)} targets; need one each.")
+        goals = {name: self._target(name, bank) for name in set(named) if name is not None}
+        other = None if like is None else SimilarityTarget(self._embedding(like))
+        found = []
+        for start in range(0, len(images), batch_size):
+            photographs = [read_image(image) for image in images[start : start + batch_size]]
+            looks = open_for(
+                method, self.model, self._pixel_values(photographs), layer=layer, smooth=smooth
+            )
+            if other is not None:
+                targets: list[Target] = [other] * len(photographs)
+                names = [SIMILARITY] * len(photographs)
+            else:
+                asked = zip(named[start : start + batch_size], looks[0].predicted(), strict=True)
+                names = [CODES[label] if name is None else name for name, label in asked]
+                targets = [goals.get(name) or ClassTarget(LABEL2ID[name]) for name in names]
+            maps = draw(looks, targets, names, method=method)
+            found += [self._place(m, p) for m, p in zip(maps, photographs, strict=True)]
+        return found
+
+    def explain_likeness(
+        self,
+        image: ImageSource,
+        other: ImageSource,
+        *,
+        method: str = "gradcam",
+        layer: Layer = None,
+        smooth: bool = False,
+    ) -> tuple[Heatmap, Heatmap]:
+        """Show what makes two images alike, on both.
+
+        Each map explains the cosine of the two embeddings by its own image, the other held fixed.
+
+        Args:
+            image: A PIL image, a path, or the bytes of a file.
+            other: Another.
+            method: As for `explain`.
+            layer: As for `explain`.
+            smooth: As for `explain`.
+
+        Returns:
+            The heatmap of each image over the whole of it; their `score` is the cosine.
+
+        Raises:
+            ValueError: As for `explain`.
+        """
+        photographs = [read_image(image), read_image(other)]
+        looks = open_for(
+            method, self.model, self._pixel_values(photographs), layer=layer, smooth=smooth
+        )
+        first, second = looks[0].embeddings()
+        targets = [SimilarityTarget(second), SimilarityTarget(first)]
+        maps = draw(looks, targets, [SIMILARITY] * 2, method=method)
+        return self._place(maps[0], photographs[0]), self._place(maps[1], photographs[1])
+
+    def embed_regions(
+        self,
+        images: Sequence[ImageSource],
+        regions: Sequence[npt.NDArray[np.generic]],
+        *,
+        batch_size: int = 32,
+    ) -> npt.NDArray[np.float32]:
+        """Embed a part of each image, to search with as with any other embedding.
+
+        Args:
+            images: PIL images, paths or bytes.
+            regions: For each image an array ``(H, W)`` of its own size, bool or weights in [0, 1]:
+                an outline of the lesion, or the `top_region` of a heatmap.
+            batch_size: Images per forward pass.
+
+        Returns:
+            ``(N, D)`` float32, rows of unit length.
+
+        Raises:
+            ValueError: If an image cannot be read, or a region has another size, other values, or
+                no pixel within the square that the encoder sees.
+        """
+        if len(images) != len(regions):
+            raise ValueError(
+                f"{len(images)} images came with {len(regions)} regions; need one each."
+            )
+        side = self.processor.crop_size["height"]
+        parts = []
+        for start in range(0, len(images), batch_size):
+            photographs = [read_image(image) for image in images[start : start + batch_size]]
+            cut = [
+                cut_region(region, photograph.size, side=side, seen=self._seen)
+                for region, photograph in zip(
+                    regions[start : start + batch_size], photographs, strict=True
+                )
+            ]
+            parts.append(embed_regions(self.model, self._pixel_values(photographs), np.stack(cut)))
+        if not parts:
+            raise ValueError("There is no image to look at.")
+        return np.concatenate(parts)
+
+    def explanation_methods(self) -> tuple[Method, ...]:
+        """Return the methods that this encoder can be asked with."""
+        return methods_for(has_attention=has_attention(self.model))
+
+    def explanation_stages(self) -> tuple[str, ...]:
+        """Return the stages that `layer` may name by their number, first to last.
+
+        Those of one encoder are called as its modules are. Of an ensemble there are as many as the
+        shallowest member has, counted from the end.
+        """
+        named = [stages(member.backbone) for member in members(self.model)]
+        if len(named) == 1:
+            return tuple(named[0])
+        count = min(map(len, named))
+        return tuple(f"stage {stage - count}" for stage in range(count))
+
+    @property
+    def _seen(self) -> float:
+        """Side of the square the encoder sees, as a share of a photograph's shorter side."""
+        return self.processor.crop_size["height"] / self.processor.size["shortest_edge"]
+
+    def _pixel_values(self, photographs: Sequence[Image.Image]) -> Any:
+        inputs = self.processor(list(photographs), return_tensors="pt")
+        return inputs.pixel_values.to(self.model.device)
+
+    def _place(self, heatmap: Heatmap, photograph: Image.Image) -> Heatmap:
+        return place_heatmap(heatmap, photograph.size, seen=self._seen)
+
+    def _embedding(self, like: Like) -> npt.NDArray[np.floating]:
+        if isinstance(like, np.ndarray):
+            return like
+        (look,) = open_for("gradcam", self.model, self._pixel_values([read_image(like)]))
+        return look.embeddings()[0]
+
+    def _target(self, name: str, bank: ClassBank | None) -> Target:
+        """Return what a name asks for; a diagnosis means the classifier's, whatever the bank."""
+        if name in LABEL2ID:
+            return ClassTarget(LABEL2ID[name])
+        if name == MALIGNANCY:
+            columns = tuple(LABEL2ID[code] for code in MALIGNANT)
+            return MalignancyTarget(columns, self.calibration.temperature)
+        own = [new.name for new in bank.enrolled] if bank is not None else []
+        if bank is not None and name in own:
+            head, space = bank.heads[own.index(name)], bank.space
+            directions = head.directions * bank.temperature  # cosines, where they are means
+            return EnrolledTarget(space.name, directions, head.nearest, space.center, space.scale)
+        choices = ", ".join((*CODES, MALIGNANCY, *own))
+        raise ValueError(f"Unknown diagnosis {name!r}: choose one of {choices}.")

@@ -1,0 +1,108 @@
+"""Reads all parts of a checkpoint folder, and refuses those that do not belong together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dermsim.core.labels import CODES
+from dermsim.core.vectors import l2_normalize
+from dermsim.models import DermSimEnsembleNetwork, Encoder
+from dermsim.models.encode import fingerprint
+from dermsim.models.pretrained import load_encoder
+from dermsim.tasks.atlas import EmbeddingMap
+from dermsim.tasks.classify import Calibration
+from dermsim.tasks.detect import OutlierDetector
+from dermsim.tasks.enroll import ClassBank
+from dermsim.tasks.retrieve import Gallery
+
+FACTS_CALIBRATION = "calibration_facts.json"
+"""The part that only the folder of an encoder that takes facts has."""
+
+SAME_CASE = 0.99
+"""Cosine that the atlas's half-precision embedding of a case has at least with the gallery's."""
+
+
+def load_parts(folder: Path) -> dict[str, Any]:
+    """Read a folder that has every part.
+
+    Args:
+        folder: What `local_folder` returned.
+
+    Returns:
+        The arguments of `dermsim.engine.DermSim`, by name.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a part is damaged, or was made by another encoder than the folder's.
+    """
+    model, processor = load_encoder(folder)
+    try:
+        _check_labels(model)
+        mark = fingerprint(model, processor)
+        parts: dict[str, Any] = {
+            "model": model,
+            "processor": processor,
+            "calibration": Calibration.load(folder / "calibration.json"),
+            "calibration_facts": (
+                Calibration.load(folder / FACTS_CALIBRATION) if model.config.facts_dim else None
+            ),
+            "detector": OutlierDetector.load(folder / "detector.safetensors", fingerprint=mark),
+            "gallery": Gallery.load(folder / "gallery", fingerprint=mark),
+            "classes": ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
+            "atlas": EmbeddingMap.load(folder / "atlas.parquet"),
+        }
+        _check_detector(parts["detector"], model, parts["gallery"])
+        _check_atlas(parts["atlas"], parts["gallery"])
+    except ValueError as error:
+        raise ValueError(f"The checkpoint {folder} cannot be used: {error}") from error
+    return parts
+
+
+def _check_labels(model: Encoder) -> None:
+    names = tuple((model.config.id2label or {}).values())
+    if names != CODES:
+        raise ValueError(
+            f"its config.json names the classes {', '.join(map(str, names))}, and dermsim reads "
+            f"logits as {', '.join(CODES)}, in this order."
+        )
+
+
+def _check_detector(detector: OutlierDetector, model: Encoder, gallery: Gallery) -> None:
+    members = model.members if isinstance(model, DermSimEnsembleNetwork) else [model]
+    widths = {
+        "pooled_features": sum(member.classifier.in_features for member in members),
+        "embeddings": gallery.dim,
+    }
+    if detector.measures is not None:
+        space, width = detector.measures
+        if width != widths[space]:
+            raise ValueError(
+                f"detector.safetensors was made by another encoder: it takes {space} of {width} "
+                f"dimensions, and the model's have {widths[space]}."
+            )
+
+
+def _check_atlas(atlas: EmbeddingMap, gallery: Gallery) -> None:
+    """Refuse an atlas of other embeddings; it bears no fingerprint, but shares cases."""
+    width, expected = atlas.embeddings.shape[1], gallery.dim
+    if width != expected:
+        raise ValueError(
+            f"atlas.parquet was made by another encoder: its embeddings have {width} dimensions, "
+            f"and the gallery's {expected}."
+        )
+    found = gallery.records.rows_of("image_id", [{name} for name in atlas.image_ids])
+    shared = [row for row, rows in enumerate(found) if len(rows)]
+    if not shared:
+        return
+    drawn = l2_normalize(atlas.embeddings[shared])
+    own = gallery.fetch(np.array([found[row][0] for row in shared]))
+    alike = np.einsum("nd,nd->n", drawn, own)
+    if (alike < SAME_CASE).any():
+        worst = atlas.image_ids[shared[int(alike.argmin())]]
+        raise ValueError(
+            f"atlas.parquet was made by another encoder: its embedding of {worst} is not the "
+            "gallery's."
+        )

@@ -1,0 +1,128 @@
+"""From logits to predictions, each with the calibration that was fitted to its like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from dermsim.core.labels import CODES
+from dermsim.data.facts import Facts, facts_of
+from dermsim.engine.results import Prediction
+from dermsim.models.encode import weigh_facts
+from dermsim.tasks.classify import POINTS, Calibration
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from dermsim.models import Encoder
+    from dermsim.models.encode import Encoding
+    from dermsim.tasks.detect import OutlierDetector
+
+
+def calibrate_with_facts(
+    model: Encoder,
+    logits: npt.NDArray[np.float32],
+    validation: Dataset,
+    *,
+    alpha: float = 0.1,
+) -> Calibration | None:
+    """Fit the calibration for images that come with facts.
+
+    The facts sharpen the logits, so that the calibration for images alone would read too much or
+    too little into them.
+
+    Args:
+        model: The trained encoder.
+        logits: ``(N, 7)`` raw logits of the images of `validation`, without facts.
+        validation: Rows of the `load_ham10000` schema; those with no known fact are left out.
+        alpha: As for `Calibration.fit`.
+
+    Returns:
+        The calibration, or None for an encoder that takes no facts.
+
+    Raises:
+        ValueError: If the encoder takes facts and no row has any.
+    """
+    if not model.config.facts_dim:
+        return None
+    facts = facts_of(validation)
+    rows = np.flatnonzero([row.known for row in facts])
+    if len(rows) == 0:
+        raise ValueError(
+            "The encoder takes facts, but no validation row has an age, sex or localization to "
+            "calibrate it with."
+        )
+    informed = logits + weigh_facts(model, facts)
+    return Calibration.fit(informed[rows], np.array(validation["dx"])[rows], alpha=alpha)
+
+
+def read_predictions(
+    encoding: Encoding,
+    *,
+    detector: OutlierDetector,
+    calibration: Calibration,
+    calibration_facts: Calibration | None = None,
+    facts: Sequence[Facts | None] | None = None,
+    image_logits: npt.NDArray[np.float32] | None = None,
+    operating_point: str | float = POINTS[0],
+) -> list[Prediction]:
+    """Say what logits mean, each row with the calibration that was fitted to its like.
+
+    Args:
+        encoding: What the encoder says of N images.
+        detector: Says how strange each is.
+        calibration: For images of whose patient nothing is known.
+        calibration_facts: For the others; None when the encoder takes no facts.
+        facts: What the logits already take into account, one per image; None for nothing.
+        image_logits: ``(N, 7)``, the logits of the images alone where there are facts; a detector
+            that looks at logits must not be swayed by who the patient is.
+        operating_point: Name or threshold, as for `Calibration.is_malignant`.
+
+    Returns:
+        One prediction per image.
+    """
+    seen = encoding if image_logits is None else replace(encoding, logits=image_logits)
+    scores = detector.score(seen)
+    outliers = detector.is_outlier(scores)
+    found = _read(encoding.logits, calibration, scores, outliers, operating_point)
+    if facts is None or calibration_facts is None:
+        return found
+    informed = _read(encoding.logits, calibration_facts, scores, outliers, operating_point)
+    known = [row is not None and row.known for row in facts]
+    return [informed[i] if known[i] else found[i] for i in range(len(found))]
+
+
+def _read(
+    logits: npt.NDArray[np.float32],
+    calibration: Calibration,
+    scores: npt.NDArray[np.float64],
+    outliers: npt.NDArray[np.bool_],
+    operating_point: str | float,
+) -> list[Prediction]:
+    probabilities = calibration.probabilities(logits)
+    labels = probabilities.argmax(axis=1)
+    sets = calibration.prediction_sets(probabilities)
+    levels = {
+        level: calibration.prediction_sets(probabilities, level=level)
+        for level in calibration.levels
+    }
+    malignancy = calibration.malignancy(probabilities)
+    malignant = calibration.is_malignant(probabilities, operating_point=operating_point)
+    return [
+        Prediction(
+            label=int(labels[i]),
+            label_name=CODES[labels[i]],
+            probabilities=dict(zip(CODES, probabilities[i].tolist(), strict=True)),
+            prediction_set=sets[i],
+            malignancy=float(malignancy[i]),
+            is_malignant=bool(malignant[i]),
+            ood_score=float(scores[i]),
+            is_outlier=bool(outliers[i]),
+            prediction_sets={level: found[i] for level, found in levels.items()},
+        )
+        for i in range(len(probabilities))
+    ]

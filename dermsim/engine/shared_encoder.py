@@ -1,0 +1,79 @@
+"""An encoder that threads share: what they ask at the same time is one forward pass."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+
+from dermsim.data.facts import Facts
+from dermsim.data.images import ImageSource
+from dermsim.engine.shared_runs import SharedRun
+from dermsim.models import Encoder, Processor
+from dermsim.models.encode import Encoding, Prepared, encode, run_together
+
+BATCH = 32
+"""Images in one forward pass, of one thread or of several together."""
+
+WAITING = 256
+"""Images that may wait for the encoder, over all threads."""
+
+
+class SharedEncoder:
+    """Encodes images as `encode` does, several threads' in one forward pass.
+
+    Pictures are read and prepared in the thread that asks, so that an error in one reaches only who
+    brought it, and while another thread's pass is running.
+
+    Attributes:
+        passes: The forward pass, and who waits for it.
+    """
+
+    def __init__(self, model: Encoder, processor: Processor) -> None:
+        """Share an encoder.
+
+        Args:
+            model: The encoder, in eval mode.
+            processor: Makes its input.
+        """
+        self._model = model
+        self._processor = processor
+        self.passes: SharedRun[Prepared, Encoding] = SharedRun(
+            functools.partial(run_together, model), most=BATCH, waiting=WAITING
+        )
+
+    def __call__(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        batch_size: int = BATCH,
+        facts: Sequence[Facts | None] | None = None,
+    ) -> Encoding:
+        """Encode images.
+
+        Args:
+            images: PIL images, paths or bytes, of any number.
+            batch_size: Images asked for at a time.
+            facts: As for `encode`.
+
+        Raises:
+            ValueError: As for `encode`.
+            Overloaded: If too many images wait already.
+            TimeoutError: If there is no answer within the thread's
+                `dermsim.engine.shared_runs.patience`.
+        """
+        return encode(
+            self._model,
+            self._processor,
+            images,
+            batch_size=batch_size,
+            facts=facts,
+            run=self._share,
+        )
+
+    def _share(self, batch: Prepared) -> Encoding:
+        return self.passes(
+            batch,
+            size=len(batch.pixel_values),
+            kind=batch.facts is None,  # a pass is told facts of all its images or of none
+            refusable=batch.is_first,
+        )

@@ -1,0 +1,292 @@
+"""The model's card: the README.md of a checkpoint folder, for people and for the Hub.
+
+Everything on it that is measured comes from the `Report`, everything that is fitted from the
+`Calibration`. The front matter is made by huggingface_hub, whose validation it must pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dermsim.core.labels import DISCLAIMER, LABELS, MALIGNANT
+from dermsim.core.storage import pack_json
+from dermsim.tasks.classify import Calibration
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+    from dermsim.evaluation.report import Report
+
+LICENCES = {"HAM10000": "cc-by-nc-4.0", "synthetic": "apache-2.0"}
+"""Licence of what was learned from each data set, as the Hub spells it."""
+
+HERE = "path/to/this/folder"
+"""What the card's code loads as long as the folder is on no Hub."""
+
+
+def licence(dataset: str) -> str:
+    """Return the licence that weights learned from a data set carry, as the Hub spells it.
+
+    Anything but a drawn data set is HAM10000 or derived from it, so that its licence holds.
+    """
+    return LICENCES.get(dataset, LICENCES["HAM10000"])
+
+
+def measured_files(
+    report: Report, *, training: Mapping[str, object], calibration: Calibration
+) -> dict[str, bytes]:
+    """Return what a checkpoint folder holds once it was measured: its figures and its card.
+
+    Args:
+        report: What the model achieved on the test split.
+        training: As for `model_card`.
+        calibration: As for `model_card`.
+
+    Returns:
+        The bytes of ``evaluation.json`` and of ``README.md``, for `DermSim.save_pretrained`.
+    """
+    card = model_card(report, training=training, calibration=calibration)
+    return {"evaluation.json": pack_json(report.to_dict()), "README.md": card.encode("utf-8")}
+
+
+def model_card(
+    report: Report,
+    *,
+    training: Mapping[str, object],
+    calibration: Calibration,
+    model_id: str | None = None,
+    gallery_id: str | None = None,
+) -> str:
+    """Write the card of a checkpoint folder (its README.md).
+
+    The front matter carries the figures as a ``model-index`` that the Hub shows, each with its
+    interval and n in ``metric_args``.
+
+    Args:
+        report: What the model achieved on the test split.
+        training: Facts about the run, by name, listed as they are; ``"command"`` is shown as a
+            code block.
+        calibration: Whose temperature and thresholds make the decisions.
+        model_id: Where the folder is on the Hub; None when it is on none.
+        gallery_id: The data set on the Hub that holds the gallery, or None.
+
+    Returns:
+        Markdown with YAML front matter.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+
+    drawn = report.dataset == "synthetic"
+    data = ModelCardData(
+        language="en",
+        license=licence(report.dataset),
+        library_name="transformers",
+        pipeline_tag="image-classification",
+        tags=["dermatoscopy", "ham10000", "contrastive-learning", "image-retrieval", "custom_code"],
+        datasets=[gallery_id] if gallery_id else None,
+        model_name="dermsim",
+        eval_results=[_eval_result(report, name) for name in report.main_metrics],
+    )
+    facts = dict(training)
+    command = facts.pop("command", None)
+    lines = [f"- {name}: {value}" for name, value in facts.items()]
+    if command is not None:
+        lines += ["", "```bash", str(command), "```"]
+    body = _CARD.format(
+        disclaimer=DISCLAIMER,
+        diagnoses="\n".join(f"- `{d.code}` {d.name}" for d in LABELS),
+        name=model_id or HERE,
+        gallery=_GALLERY.format(gallery_id) if gallery_id else "",
+        training="\n".join(lines),
+        origin=_DRAWN if drawn else _HAM10000,
+        decisions=_decisions(report.decision_rule, calibration),
+        results=report.markdown(),
+        cite="" if drawn else _CITE_HAM10000,
+    )
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n{body}"))
+
+
+def _eval_result(report: Report, name: str) -> EvalResult:
+    from huggingface_hub import EvalResult
+
+    figure = report.metrics[name].to_dict()
+    value = figure.pop("value")
+    kind, dataset, split = "ham10000", report.dataset, report.split
+    if report.shift is not None and name.startswith("shift_"):
+        dataset, split = report.shift.dataset, "all"
+        kind = dataset.lower().replace(" ", "")
+    return EvalResult(
+        task_type="image-classification",
+        dataset_type=kind,
+        dataset_name=dataset,
+        dataset_split=split,
+        metric_type=name,
+        metric_name=report.title(name),
+        metric_value=value,
+        metric_args={**figure, "interval": "95 % bootstrap over lesions"},
+    )
+
+
+def _decisions(rule: str, calibration: Calibration) -> str:
+    """Say how an answer is made, with every number that validation fitted."""
+    thresholds = "\n".join(
+        f"| `{code}` | {1 - value:.4f} |" for code, value in calibration.set_thresholds.items()
+    )
+    points = "\n".join(
+        f"| `{name}` | {point.threshold:.4f} | {point.sensitivity:.3f} | {point.specificity:.3f} |"
+        for name, point in calibration.operating_points.items()
+    )
+    return _DECISIONS.format(
+        rule=rule,
+        temperature=calibration.temperature,
+        malignant=", ".join(f"`{code}`" for code in MALIGNANT),
+        coverage=1 - calibration.alpha,
+        thresholds=thresholds,
+        points=points,
+    )
+
+
+_HAM10000 = """\
+The photographs are HAM10000: Tschandl, Rosendahl and Kittler, *The HAM10000 dataset, a large
+collection of multi-source dermatoscopic images of common pigmented skin lesions*, Scientific Data
+5:180161 (2018), doi 10.1038/sdata.2018.161, licensed CC BY-NC 4.0. These weights are made from
+them and carry the same licence: credit the authors, no commercial use."""
+
+_DRAWN = """\
+**The pictures are drawings made by a program**, to try the training with. These weights know
+nothing of skin."""
+
+_GALLERY = """
+The gallery of past cases stands on its own as the data set
+[{0}](https://huggingface.co/datasets/{0}).
+"""
+
+_DECISIONS = """\
+Logits are divided by the temperature {temperature:.4f}; their softmax gives the probabilities. The
+label is the most probable diagnosis ({rule}), and nothing is added to any class here: what corrects
+for how often each diagnosis was drawn in training (`--loss.prior-correction`), and in a mean of
+several encoders for how readily each is named, is in the weights already. All numbers here were
+fitted on validation, whose lesions are neither in training nor in test.
+
+Malignancy is the summed probability of {malignant}. A lesion is called malignant when it reaches
+the threshold of the operating point in use, `balanced` unless another is asked for:
+
+| operating point | malignancy at least | sensitivity on validation | specificity on validation |
+|---|---|---|---|
+{points}
+
+The prediction set holds every diagnosis that cannot be excluded. One belongs to it when its
+probability is at least that of the table, chosen so that at least {coverage:.0%} of each diagnosis
+have their own in the set; the most probable one always does.
+
+| diagnosis | probability at least |
+|---|---|
+{thresholds}"""
+
+_CITE_HAM10000 = """
+@article{tschandl2018ham10000,
+  title = {The {HAM10000} dataset, a large collection of multi-source dermatoscopic images of
+           common pigmented skin lesions},
+  author = {Tschandl, Philipp and Rosendahl, Cliff and Kittler, Harald},
+  journal = {Scientific Data},
+  volume = {5},
+  pages = {180161},
+  year = {2018},
+  doi = {10.1038/sdata.2018.161}
+}"""
+
+_CARD = """
+# dermsim
+
+{disclaimer}
+
+## What it is
+
+One encoder for dermatoscopic photographs, trained so that lesions of the same diagnosis come to
+lie close together. A photograph becomes an embedding of length 1; from it come a diagnosis among
+seven, a map of where the encoder looked, the most similar past cases, and new classes learnt from
+a few pictures. This folder holds the weights and all that makes them safe to use: calibration,
+prediction sets, a detector of unfamiliar images, and the gallery of training cases (embeddings and
+facts, no photographs).
+
+{diagnoses}
+{gallery}
+## How to use
+
+With the `dermsim` package; `photo.jpg` is a drawing here, put your own photograph in its place:
+
+```python
+from dermsim import DermSim
+from dermsim.data.synthetic import draw_lesion
+
+draw_lesion("mel", seed=1).save("photo.jpg")
+
+engine = DermSim.from_pretrained("{name}")
+prediction = engine.predict("photo.jpg")[0]
+print(prediction.label_name, prediction.prediction_set, prediction.is_outlier)
+for case in engine.search("photo.jpg", k=5)[0]:
+    print(case.image_id, case.dx, round(case.similarity, 3))
+```
+
+With 🤗 transformers alone, running the model code in this folder:
+
+```python
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModel
+
+name = "{name}"
+processor = AutoImageProcessor.from_pretrained(name, trust_remote_code=True)
+model = AutoModel.from_pretrained(name, trust_remote_code=True)
+pixels = processor(Image.open("photo.jpg").convert("RGB"), return_tensors="pt").pixel_values
+print(model(pixels).embeddings.shape)
+```
+
+## Intended use
+
+Research and teaching: how embeddings of skin lesions behave, how calibration and retrieval can be
+measured, how explanations look.
+
+**Not for** patients. It is not a medical device: do not use it to diagnose, to triage, to reassure
+anyone, or to put off seeing a doctor. Not for commercial use either, where its licence forbids it.
+
+## Training
+
+{training}
+
+{origin} Splits keep all photographs
+of a lesion together; temperature, thresholds and operating points were fitted on validation.
+
+## How it decides
+
+{decisions}
+
+## Results
+
+{results}
+Probabilities are calibrated. Coverage is given for each diagnosis, since a set that covers most
+images may still miss one disease. Retrieval leaves out cases of the query's own lesion.
+
+## Limits
+
+- It knows seven diagnoses and gives one of them to any picture. Heed `is_outlier` first.
+- **Skin tone.** The photographs come from clinics in Austria and Australia and show mostly light
+  skin; nobody recorded its tone. On darker skin the figures above promise nothing.
+- **Device.** All are dermatoscopic. A telephone's snapshot of skin is another kind of image, and
+  where other clinics, cameras and dermatoscopes differ from these, expect it to do worse.
+- **Framing.** In nearly all photographs one lesion lies in the middle and fills a good part of the
+  view. A lesion at the edge, cut off or one of several is outside what was measured.
+- **Age.** HAM10000 gives ages in steps of five years; one photograph in fifteen is of
+  a patient under 30, few are of children. Read the row of an age band, and its n, before trusting
+  the figure for all.
+- Rare diagnoses and small groups rest on few lesions: read their intervals, not their values.
+- A heatmap shows what moved the answer, not where the disease is.
+
+## How to cite
+
+```bibtex
+@software{{dermsim,
+  title = {{dermsim: contrastive embeddings of dermatoscopic photographs}},
+  author = {{{{The dermsim contributors}}}}
+}}{cite}
+```
+"""

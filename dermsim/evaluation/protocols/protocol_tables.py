@@ -1,0 +1,139 @@
+"""What a protocol found: rows of figures with intervals, as JSON and as a Markdown table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dermsim.core.metrics import Interval
+from dermsim.core.storage import save_json
+
+Key = str | int
+"""What tells rows apart, such as a diagnosis or a number of shots."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        keys: What the row is of, by the name of the column.
+        figures: What was measured, by the name of the column; a row may lack some.
+        notes: What else belongs beside the figures, in words or a number without an interval.
+    """
+
+    keys: Mapping[str, Key]
+    figures: Mapping[str, Interval]
+    notes: Mapping[str, str | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a protocol found.
+
+    Attributes:
+        protocol: Name of the protocol.
+        summary: Sentences that say what was measured, on what and how.
+        rows: All with the same keys.
+        facts: What else is needed to repeat it: fingerprint, seed, numbers of draws.
+    """
+
+    protocol: str
+    summary: str
+    rows: tuple[Row, ...]
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse rows that do not make a table."""
+        if not self.rows:
+            raise ValueError(f"the table of {self.protocol} has no row.")
+        names = list(self.rows[0].keys)
+        if any(list(row.keys) != names for row in self.rows):
+            raise ValueError(f"the rows of {self.protocol} have different keys than {names}.")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Table:
+        """Read what `to_dict` returned.
+
+        Args:
+            values: Keys stand before the first figure of each row, notes after it.
+
+        Raises:
+            ValueError: If it is not a table.
+        """
+        try:
+            rows = tuple(_row(row) for row in values["rows"])
+            return cls(values["protocol"], values["summary"], rows, values["facts"])
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"this is not the table of a protocol: {error!r}.") from error
+
+    def find(self, **keys: Key) -> Row:
+        """Return the one row with these keys, written as they are or with _ for a blank.
+
+        Raises:
+            KeyError: If there is none, or more than one.
+        """
+        wanted = {name.replace("_", " "): value for name, value in keys.items()}
+        found = [row for row in self.rows if wanted.items() <= dict(row.keys).items()]
+        if len(found) != 1:
+            raise KeyError(f"{len(found)} rows of {self.protocol} have {wanted}.")
+        return found[0]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain Python values, figures rounded to 4 decimals."""
+        rows = [
+            {
+                **row.keys,
+                **{name: figure.to_dict() for name, figure in row.figures.items()},
+                **row.notes,
+            }
+            for row in self.rows
+        ]
+        return {
+            "protocol": self.protocol,
+            "summary": self.summary,
+            "facts": dict(self.facts),
+            "rows": rows,
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON, atomically."""
+        save_json(path, self.to_dict())
+
+    def markdown(self) -> str:
+        """Return the summary and the table, each figure with its interval and n."""
+        keys = list(self.rows[0].keys)
+        columns = list(dict.fromkeys(name for row in self.rows for name in row.figures))
+        notes = list(dict.fromkeys(name for row in self.rows for name in row.notes))
+        header = [*keys, *columns, *notes]
+        lines = [self.summary, "", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+        for row in self.rows:
+            cells = [str(row.keys[name]) for name in keys]
+            cells += [_cell(row.figures.get(name)) for name in columns]
+            cells += [_note(row.notes.get(name, "")) for name in notes]
+            lines.append(f"| {' | '.join(cells)} |")
+        return "\n".join(lines) + "\n"
+
+
+def _row(values: Mapping[str, Any]) -> Row:
+    figures = {name: Interval(**found) for name, found in values.items() if isinstance(found, dict)}
+    first = next((place for place, name in enumerate(values) if name in figures), len(values))
+    others = [(place, name) for place, name in enumerate(values) if name not in figures]
+    return Row(
+        {name: values[name] for place, name in others if place < first},
+        figures,
+        {name: values[name] for place, name in others if place > first},
+    )
+
+
+def _cell(figure: Interval | None) -> str:
+    if figure is None:
+        return ""
+    value, low, high, n = figure.to_dict().values()
+    return f"{value:.3f} ({low:.3f} to {high:.3f}), {n:,}"
+
+
+def _note(note: str | float) -> str:
+    return f"{note:.3f}" if isinstance(note, float) else note

@@ -1,6 +1,0 @@
-"""Public protocols: how well an encoder serves for what it was not trained for, each with a table.
-
-A protocol takes a checkpoint folder and a data source, and gives `dermsim.protocols.tables.Table`.
-What the encoder was trained without is read from the checkpoint: the diagnoses that its gallery
-lacks.
-"""

@@ -1,0 +1,114 @@
+"""The page with all that is beside it: what `python app.py` and ``dermsim serve`` do."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dermsim.core.discretion import quieten
+from dermsim.serve.memory import release_early
+
+if TYPE_CHECKING:
+    from dermsim.engine import DermSim
+
+TOKEN = "DERMSIM_TOKEN"
+"""Environment variable that the token is taken from, where a process list would show an option."""
+
+
+def serve_page(
+    model: str,
+    *,
+    dataset: str | None = None,
+    label_column: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    share: bool = False,
+    token: str | None = None,
+    tools: bool = False,
+    access_log: bool = False,
+) -> None:
+    """Serve the page and, beside it, REST and the tools until interrupted.
+
+    The page is up before torch and the weights are loaded: a visitor's click waits for them, a
+    program is told to come back.
+
+    Args:
+        model: Checkpoint folder or Hub id.
+        dataset: Where the past cases' pictures are: folder or Hub id; None when not at hand.
+        label_column: The column of its diagnoses, as for `load_dataset`.
+        mapping: What its words for diagnoses mean, likewise.
+        host: Address to listen on.
+        port: Port to listen on.
+        share: Whether to open a public tunnel through Gradio's servers.
+        token: What visitors, programs and assistants must know; None takes `TOKEN` from the
+            environment, and without that lets everybody in.
+        tools: Whether assistants are served.
+        access_log: Whether to log sizes and times of requests.
+
+    Raises:
+        ImportError: If assistants are to be served and the package ``mcp`` is not installed.
+        OSError: If the checkpoint or data set cannot be found, or the port is taken.
+        ValueError: If a part of the checkpoint is damaged, or the token cannot be one.
+    """
+    prepare(model, dataset)
+    from dermsim.data.dataset import open_source
+
+    # what is wrong with the data is said before anything is loaded
+    opened = open_source(dataset, label_column=label_column, mapping=mapping) if dataset else None
+    from dermsim.core.checkpoint import local_folder
+    from dermsim.core.discretion import show_access
+    from dermsim.serve.beside import beside_page
+    from dermsim.ui.app import build_app, launch
+    from dermsim.ui.callbacks import dataset_pictures
+
+    secret = token or os.environ.get(TOKEN) or None
+    engine: Future[DermSim] = Future()
+    folder = local_folder(model)
+    check_port(host, port)
+    pictures = dataset_pictures(opened.load()) if opened else None
+    if access_log:
+        show_access()
+    app = build_app(engine.result, pictures=pictures)
+    server = beside_page(
+        lambda: engine.result() if engine.done() else None, token=secret, tools=tools
+    )
+    launch(app, host=host, port=port, share=share, server=server, token=secret)
+    from dermsim.engine import DermSim
+
+    engine.set_result(DermSim.from_pretrained(folder))
+    app.block_thread()
+
+
+def prepare(*sources: str | None) -> None:
+    """Set what libraries read once, when they are imported, and what memory threads may keep.
+
+    Args:
+        sources: What will be loaded; when all of it is on this machine, the Hub is left alone.
+    """
+    quieten()
+    release_early()
+    if all(Path(source).exists() for source in sources if source):
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that cannot be listened on, before anything is loaded.
+
+    Raises:
+        OSError: If it is taken, or the address is none of this machine.
+        ValueError: If there is no such port.
+    """
+    if not 0 < port < 65536:
+        raise ValueError(f"there is no port {port}: choose 1 to 65535")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise OSError(f"cannot listen on {host}, port {port}: {error}; choose another.") from error

@@ -1,0 +1,1 @@
+"""How an encoder is trained: recipes, views, losses, and what is fitted around it afterwards."""

@@ -1,0 +1,99 @@
+"""How readily a classifier names each diagnosis, set right on validation.
+
+What a diagnosis is ranked by can be good while it is hardly ever named: pictures mixed in training,
+weights averaged after it and squares of another size all move some logits against others. One
+number added to each logit puts that right, and changes neither the embedding nor the ranking of
+photographs by a logit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dermsim.core.labels import CODES
+from dermsim.core.vectors import check_labels
+from dermsim.models.encode import encode
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from dermsim.models.network_dermsim import DermSimNetwork
+    from dermsim.models.preparation import ImagePreparation
+
+
+def set_class_bias(model: DermSimNetwork, processor: ImagePreparation, validation: Dataset) -> None:
+    """Set the classifier's bias right, in place, by what it says of validation.
+
+    Args:
+        model: The encoder, in eval mode.
+        processor: Makes its input.
+        validation: Rows of the `load_ham10000` schema that it was not trained on.
+    """
+    logits = encode(model, processor, validation["image"]).logits
+    bias = torch.from_numpy(fit_class_bias(logits, validation["dx"]))
+    with torch.no_grad():
+        model.classifier.bias.add_(bias.to(model.device))
+
+
+def fit_class_bias(
+    logits: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    balance: float = 0.75,
+    penalty: float = 0.01,
+) -> npt.NDArray[np.float32]:
+    """Fit what to add to the logits, by bias-corrected temperature scaling.
+
+    A temperature and a bias for each class minimise the log loss (Alexandari, Kundaje and Shrikumar
+    2020, https://arxiv.org/abs/1901.06852); the temperature is left to the calibration. Rare
+    diagnoses count for more than their number, as in training, or the fit would name them no more.
+
+    Args:
+        logits: ``(N, 7)`` of photographs that the encoder was not trained on.
+        labels: ``(N,)`` integers.
+        balance: 0 counts photographs alike, 1 the diagnoses present, 0.5 by square root. The
+            default gave, left-out lesions of validation asked, the highest areas under ROC curves
+            and the lowest calibration error that cost no balanced accuracy (docs/experiments.md).
+        penalty: Weight of the squared biases beside the mean log loss. It holds the bias of a
+            diagnosis with a handful of photographs near 0, and keeps that of an absent one, which
+            the loss would have without end, finite.
+
+    Returns:
+        ``(7,)`` with mean 0.
+
+    Raises:
+        ValueError: If there are no rows, or shapes or labels are wrong, or a number is not finite.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
+    raw = np.asarray(logits, dtype=np.float64)
+    if raw.ndim != 2 or raw.shape[1] != len(CODES) or len(raw) == 0:
+        raise ValueError(f"logits must have shape (N, {len(CODES)}) with N > 0, got {raw.shape}.")
+    if not np.isfinite(raw).all():
+        raise ValueError("the logits must be finite.")
+    targets = check_labels(labels, rows=len(raw), num_classes=len(CODES))
+    weights = np.bincount(targets).astype(np.float64)[targets] ** -balance
+    weights /= weights.sum()
+    truth = np.arange(len(raw)), targets
+
+    def objective(point: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        sharpness, bias = np.exp(point[0]), point[1:]
+        answers = log_softmax(sharpness * raw + bias, axis=1)
+        residuals = np.exp(answers)
+        residuals[truth] -= 1.0
+        residuals *= weights[:, None]
+        slope = np.concatenate(
+            [[sharpness * (residuals * raw).sum()], residuals.sum(axis=0) + 2 * penalty * bias]
+        )
+        return float(penalty * bias @ bias - weights @ answers[truth]), slope
+
+    bounds = [(-5.0, 5.0), *[(None, None)] * len(CODES)]
+    start = np.zeros(1 + len(CODES))
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    bias = found[1:] / np.exp(found[0])  # of logits as they come, not sharpened ones
+    return (bias - bias.mean()).astype(np.float32)

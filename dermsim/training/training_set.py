@@ -1,0 +1,176 @@
+"""All photographs of a training run as tensors, and what is drawn at random beside the views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from dermsim.core.labels import CODES, diagnosis
+from dermsim.data.facts import FACTS_DIM, FACTS_SLICES, encode_facts, facts_of
+from dermsim.data.pixels import channel_statistics, decode_pixels, map_images
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+UNLABELLED = len(CODES)
+"""The label of pictures whose diagnosis is not used."""
+
+
+def check_diagnoses(train: Dataset, validation: Dataset, *, every: bool) -> None:
+    """Refuse, before anything is learned, rows around which no checkpoint could be built.
+
+    Args:
+        train: Rows with ``dx``.
+        validation: Rows with ``dx``.
+        every: Whether every diagnosis must be in training, as `fit_classifier` needs it.
+
+    Raises:
+        ValueError: If a diagnosis is missing that must be there, or validation is all benign or all
+            malignant.
+    """
+    learned, held_out = ({CODES[dx] for dx in rows["dx"]} for rows in (train, validation))
+    if every and (missing := [code for code in CODES if code not in learned]):
+        raise ValueError(
+            f"There is no training image of {missing[0]}, and a classifier that is fitted after "
+            "training needs every diagnosis: set loss.cross-entropy-weight above 0, name a teacher "
+            "or leave none out."
+        )
+    if missing := [code for code in CODES if code in learned - held_out]:
+        raise ValueError(
+            f"There is no validation image of {missing[0]} to calibrate it with: use more lesions, "
+            f"or train without it (--leave-out {missing[0]})."
+        )
+    if len({diagnosis(code).malignant for code in held_out}) < 2:
+        raise ValueError(
+            "Validation needs both benign and malignant images to fit operating points, and has "
+            f"{', '.join(sorted(held_out))} alone: use more lesions or leave out fewer diagnoses."
+        )
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """N photographs, decoded once.
+
+    Attributes:
+        pixels: ``(N, 3, H, W)`` uint8 on the device.
+        labels: ``(N,)`` int64 on the device; `UNLABELLED` where the diagnosis is not used.
+        lesions: ``(N,)`` int64 on the device; photographs of one lesion share a number.
+        facts: ``(N, F)`` float32 on the device, as `encode_facts` makes them, or None.
+        further: N times whether it comes from another source than the first.
+        image_ids: N names.
+        mean: Of the three channels over the labelled photographs, in [0, 1].
+        std: Likewise.
+    """
+
+    pixels: torch.Tensor
+    labels: torch.Tensor
+    lesions: torch.Tensor
+    facts: torch.Tensor | None
+    further: Sequence[bool]
+    image_ids: Sequence[str]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.image_ids)
+
+    @classmethod
+    def load(
+        cls,
+        train: Dataset,
+        *,
+        also: Sequence[Dataset] = (),
+        unlabelled: Sequence[Dataset] = (),
+        facts: bool = False,
+        prepare: Callable[[np.ndarray], np.ndarray] | None = None,
+        image_size: int,
+        device: torch.device,
+    ) -> TrainingSet:
+        """Decode photographs of the `load_ham10000` schema.
+
+        Args:
+            train: The training split.
+            also: Further photographs with diagnoses, from other sources.
+            unlabelled: More photographs, of which only the pictures and lesions are used.
+            facts: Whether to keep what is known of the patients.
+            prepare: What the processor does to colours before it normalises them, on one
+                ``(3, H, W)`` photograph of values up to 255; or None.
+            image_size: Side in pixels of what will be cut from them; they are kept no smaller.
+            device: Where the tensors go.
+
+        Raises:
+            ValueError: If an image cannot be read, or a fact that was asked for makes no sense;
+                the message names its row and image_id.
+        """
+        labelled = [train, *also]
+        sources = [*labelled, *unlabelled]
+        height, width = _canvas(train, image_size)
+        decoded = [decode_pixels(source, height=height, width=width) for source in sources]
+        if prepare is not None:
+            for photographs in decoded:
+                for photograph in photographs:
+                    photograph[:] = prepare(photograph).round().clip(0, 255)
+        mean, std = channel_statistics(decoded[0])
+        known = None
+        if facts:
+            known = torch.from_numpy(
+                np.concatenate([encode_facts(facts_of(source)) for source in sources])
+            )
+        labels = [dx for source in labelled for dx in source["dx"]]
+        labels += [UNLABELLED for source in unlabelled for _ in source["image_id"]]
+        return cls(
+            pixels=torch.from_numpy(np.concatenate(decoded)).to(device),
+            labels=torch.tensor(labels, device=device),
+            lesions=torch.tensor(_lesion_numbers(sources), device=device),
+            facts=known.to(device) if known is not None else None,
+            further=[False] * len(train) + [True] * (len(labels) - len(train)),
+            image_ids=[name for source in sources for name in source["image_id"]],
+            mean=mean,
+            std=std,
+        )
+
+
+def draw_shown_facts(n: int, share: float, *, generator: torch.Generator) -> torch.Tensor:
+    """Draw which facts an encoder gets to see, so that it learns to do without them.
+
+    Args:
+        n: How many rows.
+        share: Probability with which all facts of a row are withheld, and with which each single
+            fact of the other rows is.
+        generator: A CPU generator.
+
+    Returns:
+        ``(n, FACTS_DIM)`` float32, 1 for what is shown, 0 for what is withheld.
+    """
+    told = torch.rand(n, 1, generator=generator) >= share
+    shown = torch.zeros(n, FACTS_DIM)
+    for columns in FACTS_SLICES.values():
+        shown[:, columns] = (told & (torch.rand(n, 1, generator=generator) >= share)).float()
+    return shown
+
+
+def _canvas(train: Dataset, image_size: int) -> tuple[int, int]:
+    """Height and width that photographs are kept at: a fifth more than is cut from them.
+
+    The aspect is that of the first photograph: 4 to 3 as HAM10000 is published, or its square.
+    """
+    first = next(iter(map_images(train.select([0]), lambda image: image.size)))
+    height = max(150, round(1.2 * image_size))
+    return height, round(height * first[0] / first[1])
+
+
+def _lesion_numbers(sources: Sequence[Dataset]) -> list[int]:
+    """Number the lesions of all sources; a photograph of an unknown lesion is one of its own."""
+    numbers: dict[object, int] = {}
+    found = []
+    for source, rows in enumerate(sources):
+        pairs = zip(rows["lesion_id"], rows["image_id"], strict=True)
+        for lesion_id, image_id in pairs:
+            key = (source, lesion_id, None if lesion_id is not None else image_id)
+            found.append(numbers.setdefault(key, len(numbers)))
+    return found

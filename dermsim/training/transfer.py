@@ -1,0 +1,96 @@
+"""What a run takes over from weights that were trained before, and how they were normalised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dermsim.core.checkpoint import local_folder
+from dermsim.data.facts import FACTS_DIM
+from dermsim.models.configuration_dermsim import DermSimConfig
+from dermsim.models.imagenet import Normalisation, load_imagenet, normalisation
+from dermsim.models.modeling_dermsim import DermSimModel
+from dermsim.models.pretrained import load_encoder
+from dermsim.training.config import EncoderConfig
+
+
+def new_encoder(config: EncoderConfig) -> DermSimModel:
+    """Make the encoder that a run begins with, as the configuration describes it.
+
+    Args:
+        config: Its shape, and where its first weights come from: torch's global generator,
+            ImageNet, or another dermsim encoder.
+
+    Returns:
+        The encoder. Where its backbone begins with ImageNet, ``model.origin`` says with which
+        weights and under which licence; otherwise it is empty.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint or file to start from.
+        ConnectionError: If the Hub cannot be reached.
+        ImportError: If the package with the weights is not installed.
+        ValueError: If timm has no such backbone, or the checkpoint or weights are of another.
+    """
+    model = DermSimModel(
+        DermSimConfig(
+            backbone=config.backbone,
+            embed_dim=config.embed_dim,
+            drop_rate=config.drop_rate,
+            image_size=config.image_size,
+            facts_dim=FACTS_DIM if config.facts else 0,
+            malignancy_head=config.malignancy_head,
+        )
+    )
+    model.origin = {}
+    if config.pretrained:
+        model.origin = load_imagenet(model.backbone, config.backbone, config.pretrained)
+    if config.start:
+        start_from(model, config.start)
+    return model
+
+
+def normalisation_of(config: EncoderConfig) -> Normalisation | None:
+    """Say how pictures must be normalised for the weights that a run begins with.
+
+    Returns:
+        What those weights were trained with; None where they are random, and the run may choose.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint to start from.
+        ConnectionError: If the Hub cannot be reached.
+        ValueError: If it is damaged, or timm knows no weights of the backbone.
+    """
+    if config.pretrained:
+        return normalisation(config.backbone)
+    if not config.start:
+        return None
+    _, processor = load_encoder(local_folder(config.start))
+    return Normalisation(tuple(processor.image_mean), tuple(processor.image_std))
+
+
+def start_from(model: DermSimModel, name_or_path: str | Path) -> None:
+    """Copy the weights of an encoder, in place: its backbone, and its heads but the classifier.
+
+    Heads that the other encoder lacks, or has in another size, keep their random weights.
+
+    Args:
+        model: The encoder to start.
+        name_or_path: Checkpoint folder or Hub id of the other.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ConnectionError: If the Hub cannot be reached.
+        ValueError: If it has another backbone.
+    """
+    other, _ = load_encoder(local_folder(name_or_path))
+    if other.config.backbone != model.config.backbone:
+        raise ValueError(
+            f"{name_or_path} has the backbone {other.config.backbone}; set --encoder.backbone to "
+            f"that, not {model.config.backbone}."
+        )
+    own = model.state_dict()
+    fitting = {
+        name: tensor
+        for name, tensor in other.state_dict().items()
+        if not name.startswith("classifier.") and name in own and tensor.shape == own[name].shape
+    }
+    model.load_state_dict(fitting, strict=False)

@@ -1,0 +1,326 @@
+"""What happens in the tab *Explain*: plain functions of an engine and plain values.
+
+As those of `dermsim.ui.callbacks`, they refuse bad input with a `ValueError` of one sentence, and
+none knows Gradio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from dermsim.core.explain_methods import METHODS, methods_for
+from dermsim.core.labels import CODES
+from dermsim.data.images import read_image
+from dermsim.ui import heatmaps, render
+from dermsim.ui.i18n import number, say
+
+if TYPE_CHECKING:
+    from dermsim.engine import DermSim
+    from dermsim.tasks.enroll import ClassBank
+    from dermsim.tasks.explain import Heatmap
+
+Choices = list[tuple[str, str]]
+"""What a menu offers: words, and the value they stand for."""
+
+CASES = 12
+"""Past cases offered to compare with."""
+
+_SHOWN = (900, 900)  # pixels a picture needs at most on the page
+_KEPT = (300, 300)  # pixels of a heatmap kept per visitor; it comes from far fewer
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Heatmaps and what is needed to draw them again at another opacity.
+
+    Attributes:
+        pictures: The pictures explained, as paths or as they are.
+        heatmaps: Where the evidence lies, one for each.
+        strengths: How strongly each is drawn, in [0, 1].
+    """
+
+    pictures: tuple[str | Image.Image, ...]
+    heatmaps: tuple[Heatmap, ...]
+    strengths: tuple[float, ...]
+
+
+def nothing_explained(language: str = "en") -> str:
+    """Return what the tab says while there is no picture."""
+    return render.empty(say("explain.nothing", language), say("explain.nothing_how", language))
+
+
+def target_choices(bank: ClassBank | None, *, language: str = "en") -> Choices:
+    """Return what can be explained; the classes that a visitor enrolled come last."""
+    own = [name for name in bank.names if name not in CODES] if bank is not None else []
+    return [
+        (say("explain.own_answer", language), ""),
+        (say("explain.malignancy_choice", language), "malignancy"),
+        *((render.name_of(code, language), code) for code in CODES),
+        *((say("explain.yours", language, name=name), name) for name in own),
+    ]
+
+
+def method_choices(engine: DermSim | None = None, *, language: str = "en") -> Choices:
+    """Return the methods that an encoder can be asked with, or those that any can."""
+    known = engine.explanation_methods() if engine else methods_for(has_attention=False)
+    names = {method.name: heatmaps.method_name(method.name, language) for method in known}
+    return [
+        (say("explain.slow", language, name=names[m.name]) if m.is_slow else names[m.name], m.name)
+        for m in known
+    ]
+
+
+def layer_choices(engine: DermSim | None = None, *, language: str = "en") -> Choices:
+    """Return the stages of an encoder, the last first: earlier ones are finer and surer of less."""
+    names = engine.explanation_stages() if engine else ()
+    numbers = range(-1, -len(names) - 1, -1)
+    stages = [(say("explain.after", language, name=names[n]), str(n)) for n in numbers]
+    return [(say("explain.whole", language), ""), *stages]
+
+
+def menus(
+    engine: DermSim, image: str | None, *, language: str = "en"
+) -> tuple[Choices, Choices, Choices]:
+    """Return what the menus of methods, layers and past cases offer for a picture."""
+    return (
+        method_choices(engine, language=language),
+        layer_choices(engine, language=language),
+        case_choices(engine, image, language=language),
+    )
+
+
+def explain(
+    engine: DermSim,
+    image: str | None,
+    bank: ClassBank | None = None,
+    target: str = "",
+    method: str = "gradcam",
+    layer: str = "",
+    smooth: bool = False,
+    *,
+    language: str = "en",
+) -> tuple[Explanation | None, str]:
+    """Explain a picture.
+
+    Args:
+        engine: The loaded checkpoint.
+        image: Path of the picture, or None while there is none.
+        bank: What this visitor has taught.
+        target: A value of `target_choices`; empty for the model's own answer.
+        method: A value of `method_choices`.
+        layer: A value of `layer_choices`.
+        smooth: Whether to average over turns and mirror images.
+        language: The visitor's.
+
+    Returns:
+        What to keep for `blend`, and the words under the picture.
+
+    Raises:
+        ValueError: If the picture cannot be read or a choice is unknown.
+    """
+    if image is None:
+        return None, nothing_explained(language)
+    found, answer = _explain(engine, image, bank, target, method, layer, smooth)
+    words = heatmaps.explanation(found.heatmaps[0], answer, found.strengths[0], language=language)
+    return found, words
+
+
+def blend(
+    explanation: Explanation | None, opacity: float, outlined: bool = False
+) -> tuple[Image.Image, Image.Image] | None:
+    """Draw an explanation at another opacity in [0, 1]; the model is not asked again.
+
+    Returns:
+        The picture without and with its heatmap, in the same size.
+
+    Raises:
+        ValueError: If the opacity is out of range or a picture cannot be read any more.
+    """
+    if explanation is None:
+        return None
+    (drawn,) = draw(explanation, opacity, outlined)
+    return draw(explanation, 0.0, False)[0], drawn
+
+
+def blend_pair(
+    explanation: Explanation | None, opacity: float, outlined: bool = False
+) -> Image.Image | None:
+    """Draw the maps of a likeness side by side.
+
+    Raises:
+        ValueError: As for `blend`.
+    """
+    if explanation is None:
+        return None
+    return heatmaps.side_by_side(draw(explanation, opacity, outlined))
+
+
+def case_choices(engine: DermSim, image: str | None, *, language: str = "en") -> Choices:
+    """Return the past cases most like a picture, most alike first; none while there is none.
+
+    Raises:
+        ValueError: If the picture cannot be read.
+    """
+    if image is None:
+        return []
+    offered = []
+    for place, case in enumerate(engine.search([image], CASES)[0], start=1):
+        value = number(case.similarity, ".3f", language)
+        values = {"place": place, "name": render.name_of(case.dx, language), "value": value}
+        offered.append((say("explain.case_choice", language, **values), case.image_id))
+    return offered
+
+
+def compare(
+    engine: DermSim,
+    image: str | None,
+    case: str | None,
+    method: str = "gradcam",
+    layer: str = "",
+    smooth: bool = False,
+    *,
+    pictures: render.Pictures | None = None,
+    language: str = "en",
+) -> tuple[Explanation | None, str]:
+    """Show what makes a picture and a past case alike, on both where there is a picture of it.
+
+    Args:
+        engine: The loaded checkpoint.
+        image: Path of the picture, or None while there is none.
+        case: image_id of the past case, or None when none is chosen.
+        method: A value of `method_choices`.
+        layer: A value of `layer_choices`.
+        smooth: Whether to average over turns and mirror images.
+        pictures: Where the cases' pictures come from, or None when no data set is at hand.
+        language: The visitor's.
+
+    Returns:
+        What to keep for `blend_pair`, and the words under the pictures.
+
+    Raises:
+        ValueError: If the picture cannot be read or a choice is unknown.
+    """
+    if image is None or not case:
+        return None, ""
+    row = row_of(engine, case)
+    name = f"{render.name_of(str(engine.gallery.records[row]['dx']), language)} ({case})"
+    options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
+    picture = pictures(case) if pictures else None
+    if picture is not None:
+        shown: list[str | Image.Image] = [image, picture]
+        maps = list(engine.explain_likeness(image, picture, **options))
+    else:
+        shown = [image]
+        maps = [engine.explain(image, like=engine.gallery.embeddings[row], **options)]
+    kept = keep(shown, maps, [heatmaps.strength(found, found) for found in maps])
+    second = maps[1] if maps[1:] else None
+    return kept, heatmaps.likeness(maps[0], second, name, language=language)
+
+
+def explain_data(
+    engine: DermSim,
+    image: str | None,
+    target: str,
+    opacity: float,
+    method: str = "gradcam",
+    layer: str = "",
+    smooth: bool = False,
+    outlined: bool = False,
+) -> tuple[Image.Image, dict[str, object]]:
+    """Return the picture with its heatmap, and its facts: the ``/explain`` endpoint."""
+    if image is None:
+        raise ValueError("There is no picture yet: add one first.")
+    found, answer = _explain(engine, image, None, target, method, layer, smooth)
+    (drawn,) = draw(found, opacity, outlined)
+    heatmap = found.heatmaps[0]
+    facts: dict[str, object] = {
+        "target": heatmap.target,
+        "method": heatmap.method,
+        "score": heatmap.score,
+        "peak": heatmap.peak,
+        "strength": found.strengths[0],
+        "answer": answer,
+    }
+    return drawn, facts
+
+
+def _explain(
+    engine: DermSim,
+    image: str,
+    bank: ClassBank | None,
+    target: str,
+    method: str,
+    layer: str,
+    smooth: bool,
+) -> tuple[Explanation, str]:
+    """Explain a target beside the model's own answer; return also that answer's code."""
+    photograph = read_image(image)
+    own, *others = engine.explain_many(
+        [photograph, photograph] if target else [photograph],
+        target=[None, target] if target else None,
+        method=method,
+        layer=_layer(layer, method),
+        smooth=smooth,
+        bank=bank,
+    )
+    heatmap = others[0] if others else own
+    kept = keep([image], [heatmap], [heatmaps.strength(heatmap, own)])
+    return kept, own.target
+
+
+def keep(
+    pictures: Sequence[str | Image.Image], maps: Sequence[Heatmap], strengths: Sequence[float]
+) -> Explanation:
+    """Keep little of a map: a session holds it for as long as the visitor stays."""
+    small = []
+    for heatmap in maps:
+        values = Image.fromarray(heatmap.values)
+        values.thumbnail(_KEPT, Image.Resampling.BICUBIC)
+        small.append(replace(heatmap, values=np.asarray(values).clip(0, 1)))
+    return Explanation(tuple(pictures), tuple(small), tuple(strengths))
+
+
+def draw(explanation: Explanation, opacity: float, outlined: bool) -> list[Image.Image]:
+    """Draw an explanation's pictures, one by one, each under its heatmap.
+
+    Raises:
+        ValueError: As for `blend`.
+    """
+    if not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
+        raise ValueError(f"Asked for an opacity of {opacity}: choose 0 to 1.")
+    parts = zip(explanation.pictures, explanation.heatmaps, explanation.strengths, strict=True)
+    return [
+        heatmaps.overlay(
+            read_image(picture, at_least=_SHOWN),
+            heatmap,
+            opacity=opacity,
+            strength=strength,
+            outlined=outlined,
+        )
+        for picture, heatmap, strength in parts
+    ]
+
+
+def row_of(engine: DermSim, case: str) -> int:
+    """Return the row of a past case in the gallery.
+
+    Raises:
+        ValueError: If there is no such case.
+    """
+    for row, record in enumerate(engine.gallery.records):
+        if record["image_id"] == case:
+            return row
+    raise ValueError(f"There is no past case {case!r}: choose one of the list.")
+
+
+def _layer(choice: str, method: str) -> int | str | None:
+    if method not in METHODS:
+        raise ValueError(f"Unknown method {method!r}: choose one of {', '.join(METHODS)}.")
+    if METHODS[method].needs_attention:
+        return None  # it is everywhere
+    return int(choice) if choice.removeprefix("-").isdigit() else choice or None

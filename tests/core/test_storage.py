@@ -1,0 +1,182 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from dermsim.core.storage import (
+    atomic_path,
+    check_keys,
+    load_arrays,
+    load_json,
+    load_table,
+    map_arrays,
+    save_arrays,
+    save_json,
+)
+
+
+def test_atomic_path_keeps_the_old_file_when_writing_fails(tmp_path):
+    path = tmp_path / "new folder" / "a.json"
+    save_json(path, {"a": 1})
+    with pytest.raises(RuntimeError, match="disk"), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("disk")
+    assert load_json(path, keys={"a"}) == {"a": 1}
+    assert os.listdir(path.parent) == ["a.json"]
+
+
+def test_json_may_have_what_is_optional_and_nothing_else(tmp_path):
+    path = tmp_path / "a.json"
+    for values in ({"a": 1}, {"a": 1, "b": 2}):
+        save_json(path, values)
+        assert load_json(path, keys={"a"}, optional={"b"}) == values
+    for values in ({"b": 2}, {"a": 1, "c": 3}):
+        save_json(path, values)
+        with pytest.raises(ValueError, match=r"a\.json has the keys"):
+            load_json(path, keys={"a"}, optional={"b"})
+
+
+def test_atomic_path_replaces_a_folder_as_a_whole(tmp_path):
+    folder = tmp_path / "gallery"
+    folder.mkdir()
+    (folder / "old").write_text("old")
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        (temporary / "new").write_text("new")
+    assert os.listdir(folder) == ["new"]
+    assert os.listdir(tmp_path) == ["gallery"]
+
+
+def test_atomic_path_puts_the_old_folder_back_when_the_move_fails(tmp_path, monkeypatch):
+    folder = tmp_path / "gallery"
+    folder.mkdir()
+    (folder / "old").write_text("old")
+    replace = os.replace
+
+    def fail_on_the_new_one(source, target):
+        if target == folder and source.name == "gallery":
+            raise OSError("no space")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_on_the_new_one)
+    with pytest.raises(OSError, match="no space"), atomic_path(folder) as temporary:
+        temporary.mkdir()
+    assert (folder / "old").read_text() == "old"
+    assert os.listdir(tmp_path) == ["gallery"]
+
+
+def test_json_errors(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        save_json(tmp_path / "nan.json", {"a": float("nan")})
+    assert not (tmp_path / "nan.json").exists()
+    with pytest.raises(FileNotFoundError, match=r"no file .*missing\.json"):
+        load_json(tmp_path / "missing.json", keys=set())
+    for text, words in [(b"{", "not valid JSON"), (b"\xff{}", "not valid JSON"), (b"[]", "object")]:
+        (tmp_path / "bad.json").write_bytes(text)
+        with pytest.raises(ValueError, match=words):
+            load_json(tmp_path / "bad.json", keys=set())
+
+
+def test_check_keys_is_strict():
+    assert check_keys({"a": 1}, {"a"}, name="x") == {"a": 1}
+    for values in ({}, {"a": 1, "b": 2}):
+        with pytest.raises(ValueError, match=r"x has the keys .* expected \['a'\]"):
+            check_keys(values, {"a"}, name="x")
+
+
+def test_arrays_round_trip_with_facts(tmp_path):
+    path = tmp_path / "a.safetensors"
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    save_arrays(path, {"x": array.T}, facts={"names": ["é"], "t": 0.5})
+    arrays, facts = load_arrays(path, arrays={"x"}, facts={"names", "t"})
+    np.testing.assert_array_equal(arrays["x"], array.T)
+    assert facts == {"names": ["é"], "t": 0.5}
+
+
+def test_arrays_errors(tmp_path):
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(FileNotFoundError, match="no file"):
+        load_arrays(path, arrays=set(), facts=set())
+    save_arrays(path, {"x": np.zeros(3)}, facts={"t": 1})
+    with pytest.raises(ValueError, match=r"has the keys \['x'\], expected \['y'\]"):
+        load_arrays(path, arrays={"y"}, facts={"t"})
+    with pytest.raises(ValueError, match=r"header of a.safetensors has the keys \['t'\]"):
+        load_arrays(path, arrays={"x"}, facts=set())
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:20], whole[:-4], b"\x00" * 64, json.dumps({"a": 1}).encode()):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"a\.safetensors is damaged"):
+            load_arrays(path, arrays={"x"}, facts={"t"})
+
+
+def test_arrays_refuse_a_header_that_is_not_json(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"x": np.zeros(2)}, tmp_path / "a.safetensors", {"t": "not json"})
+    with pytest.raises(ValueError, match="damaged"):
+        load_arrays(tmp_path / "a.safetensors", arrays={"x"}, facts={"t"})
+
+
+def test_table_errors(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "a.parquet"
+    with pytest.raises(FileNotFoundError, match="no file"):
+        load_table(path, columns=["a"])
+    pq.write_table(pa.table({"b": [1]}), path)
+    with pytest.raises(ValueError, match=r"has the columns \['b'\], expected \['a'\]"):
+        load_table(path, columns=["a"])
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ValueError, match=r"a\.parquet is damaged"):
+        load_table(path, columns=["b"])
+
+
+def test_atomic_path_does_not_write_a_file_over_a_folder(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "inside").write_text("still here")
+    with (
+        pytest.raises(IsADirectoryError, match="kept is a folder"),
+        atomic_path(tmp_path / "kept") as fresh,
+    ):
+        fresh.write_text("a file")
+    assert (tmp_path / "kept" / "inside").read_text() == "still here"
+
+
+def test_mapped_arrays_are_those_that_were_saved(tmp_path):
+    path = tmp_path / "a.safetensors"
+    arrays = {
+        "wide": np.arange(12, dtype=np.float32).reshape(3, 4),
+        "half": np.arange(5, dtype=np.float16),
+        "rows": np.arange(7, dtype=np.int64),
+        "bytes": np.arange(3, dtype=np.uint8),
+        "none": np.zeros((0, 4), np.float32),
+    }
+    save_arrays(path, arrays, facts={"kind": "test"})
+    mapped, facts = map_arrays(path, arrays=set(arrays), facts={"kind"})
+    assert facts == {"kind": "test"}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(mapped[name], array)
+        assert mapped[name].dtype == array.dtype
+    assert isinstance(mapped["wide"], np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        mapped["wide"][0, 0] = 1
+    save_arrays(path, {"other": np.ones(1, np.float32)}, facts={})  # replaces the file
+    np.testing.assert_array_equal(mapped["wide"], arrays["wide"])
+
+
+def test_mapped_arrays_are_checked(tmp_path):
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(FileNotFoundError, match="no file"):
+        map_arrays(path, arrays=set(), facts=set())
+    save_arrays(path, {"a": np.ones(3, np.float64)}, facts={})
+    with pytest.raises(ValueError, match="holds F64, expected one of"):
+        map_arrays(path, arrays={"a"}, facts=set())
+    with pytest.raises(ValueError, match=r"a\.safetensors has the keys"):
+        map_arrays(path, arrays={"b"}, facts=set())
+    with pytest.raises(ValueError, match="header of"):
+        map_arrays(path, arrays={"a"}, facts={"kind"})
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="damaged"):
+        map_arrays(path, arrays={"a"}, facts=set())

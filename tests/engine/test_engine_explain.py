@@ -1,0 +1,250 @@
+"""What a loaded checkpoint says of where it looked: targets, pairs, many images, regions."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from dermsim.core.explain_methods import METHODS
+from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
+from dermsim.data.synthetic import draw_lesion, draw_outline
+from dermsim.engine.framing import cut_region
+
+
+@pytest.fixture(scope="module")
+def lesion():
+    return draw_lesion("mel", seed=5)
+
+
+@pytest.fixture(scope="module")
+def bank(engine):
+    pictures = [draw_lesion("vasc", seed=s) for s in range(3)]
+    bank = engine.class_bank()
+    return bank.enroll("clover", engine.embed(pictures, space=bank.space.name))
+
+
+def same(one, other):
+    return np.array_equal(one.values, other.values) and one.peak == other.peak
+
+
+def test_the_methods_are_those_of_a_convolutional_network(engine):
+    names = [method.name for method in engine.explanation_methods()]
+    assert names == [name for name, method in METHODS.items() if not method.needs_attention]
+    assert engine.explanation_stages()[-1] == "layer4"
+
+
+# --- targets -------------------------------------------------------------------------------------
+
+
+def test_a_diagnosis_is_explained_by_its_logit(engine, lesion):
+    probabilities = engine.predict(lesion)[0].probabilities
+    scores = {code: engine.explain(lesion, target=code).score for code in CODES}
+    odds = np.array([scores[code] for code in CODES]) / engine.calibration.temperature
+    expected = np.exp(odds) / np.exp(odds).sum()
+    np.testing.assert_allclose(list(probabilities.values()), expected, atol=1e-5)
+
+
+def test_malignancy_is_explained_by_its_calibrated_log_odds(engine, lesion):
+    heatmap = engine.explain(lesion, target="malignancy")
+    assert heatmap.target == "malignancy"
+    malignancy = engine.predict(lesion)[0].malignancy
+    expected = engine.calibration.temperature * np.log(malignancy / (1 - malignancy))
+    assert heatmap.score == pytest.approx(expected, rel=1e-4)
+    assert {engine.explain(lesion, target=code).target for code in MALIGNANT} == set(MALIGNANT)
+
+
+@pytest.mark.parametrize("head", ["mean", "neighbors", "logistic"])
+def test_an_enrolled_class_is_explained_by_its_score_but_for_the_bias(engine, lesion, head):
+    bank = engine.class_bank()
+    pictures = [draw_lesion("vasc", seed=s) for s in range(3)]
+    taught = bank.enroll("clover", engine.embed(pictures, space=bank.space.name), head=head)
+    heatmap = engine.explain(lesion, target="clover", bank=taught)
+    assert heatmap.target == "clover"
+    score = taught.scores(engine.embed(lesion, space=bank.space.name))[0, -1]
+    expected = (score - taught.heads[0].bias) * taught.temperature
+    assert heatmap.score == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_diagnosis_is_the_classifiers_whatever_the_bank(engine, lesion, bank):
+    assert same(
+        engine.explain(lesion, target="mel", bank=bank), engine.explain(lesion, target="mel")
+    )
+
+
+def test_likeness_to_a_picture_is_likeness_to_its_embedding(engine, lesion):
+    other = draw_lesion("nv", seed=2)
+    picture = engine.explain(lesion, like=other)
+    embedding = engine.explain(lesion, like=engine.embed(other)[0])
+    np.testing.assert_allclose(picture.values, embedding.values, atol=1e-4)
+    expected = float(engine.embed(lesion)[0] @ engine.embed(other)[0])
+    assert picture.score == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["gradcam", "scorecam"])
+def test_likeness_is_painted_on_both(engine, lesion, method):
+    other = draw_lesion("nv", seed=2, size=(120, 160))
+    first, second = engine.explain_likeness(lesion, other, method=method)
+    assert first.values.shape == (150, 200) and second.values.shape == (160, 120)
+    assert first.score == pytest.approx(second.score, abs=1e-5)
+    alone = engine.explain(lesion, like=other, method=method)
+    back = engine.explain(other, like=lesion, method=method)
+    np.testing.assert_allclose(first.values, alone.values, atol=1e-4)
+    np.testing.assert_allclose(second.values, back.values, atol=1e-4)
+
+
+# --- many images ---------------------------------------------------------------------------------
+
+
+def test_many_are_explained_as_one_by_one(engine, synthetic):
+    images = list(synthetic["test"]["image"])[:7]
+    targets = ["mel", None, "malignancy", "nv", None, "mel", "vasc"]
+    together = engine.explain_many(images, target=targets, batch_size=3)
+    for image, target, heatmap in zip(images, targets, together, strict=True):
+        alone = engine.explain(image, target=target)
+        assert heatmap.target == alone.target
+        np.testing.assert_allclose(heatmap.values, alone.values, atol=1e-3)
+        assert heatmap.peak == pytest.approx(alone.peak, rel=1e-3)
+
+
+def test_the_default_target_is_each_images_prediction(engine, synthetic):
+    images = list(synthetic["test"]["image"])[:5]
+    found = [heatmap.target for heatmap in engine.explain_many(images)]
+    assert found == [prediction.label_name for prediction in engine.predict(images)]
+
+
+def test_no_images_no_heatmaps(engine):
+    assert engine.explain_many([]) == []
+
+
+@pytest.mark.parametrize(("layer", "name"), [(-2, "layer3"), (0, "act1")])
+def test_layers_by_number_and_by_name(engine, lesion, layer, name):
+    assert engine.explanation_stages()[layer] == name
+    by_number = engine.explain(lesion, target="nv", method="layercam", layer=layer)
+    assert same(by_number, engine.explain(lesion, target="nv", method="layercam", layer=name))
+    assert not same(by_number, engine.explain(lesion, target="nv", method="layercam"))
+
+
+def test_smooth_maps_are_steadier(engine, lesion):
+    def turned(smooth):
+        options = {"target": "nv", "method": "layercam", "smooth": smooth}
+        square = lesion.crop((25, 0, 175, 150))
+        upright = engine.explain(square, **options).values
+        around = engine.explain(square.rotate(180), **options).values
+        return np.abs(upright - around[::-1, ::-1]).mean()
+
+    assert turned(True) < 1e-3 < turned(False)
+
+
+def test_thirty_two_threads_get_the_maps_of_one(engine, bank):
+    """The maps of different pictures asked at once through one engine are bit for bit the same."""
+    pictures = [draw_lesion(code, seed=seed) for seed in range(5) for code in CODES][:32]
+    jobs = []
+    for i, picture in enumerate(pictures):
+        method = [m.name for m in engine.explanation_methods()][i % 7]
+        target = (None, "mel", "malignancy", "clover")[i % 4]
+        layer = (None, -2)[i % 2]
+        jobs.append((picture, {"method": method, "target": target, "layer": layer, "bank": bank}))
+
+    def run(job):
+        heatmap = engine.explain(job[0], **job[1])
+        return heatmap.values.tobytes(), heatmap.peak, heatmap.score, heatmap.target
+
+    expected = [run(job) for job in jobs]
+    with ThreadPoolExecutor(32) as pool:
+        found = list(pool.map(run, jobs))
+    assert found == expected
+    assert not any(p.grad is not None for p in engine.model.parameters())
+    assert not any(m._forward_hooks for m in engine.model.modules())
+    assert not engine.model.training
+
+
+# --- regions -------------------------------------------------------------------------------------
+
+
+def test_a_region_is_searched_like_any_other_embedding(engine, lesion):
+    outline = np.asarray(draw_outline("mel", seed=5))
+    whole = np.ones_like(outline)
+    embedded = engine.embed_regions([lesion, lesion], [outline, whole])
+    assert embedded.shape == (2, 16) and embedded.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(embedded, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(embedded[1], engine.embed(lesion)[0], atol=1e-5)
+    assert np.abs(embedded[0] - embedded[1]).max() > 1e-4
+    found = engine.search(embedded, 3)
+    assert [len(neighbors) for neighbors in found] == [3, 3]
+
+
+def test_the_top_region_of_a_heatmap_is_a_region(engine, lesion):
+    heatmap = engine.explain(lesion, method="eigencam")
+    embedded = engine.embed_regions([lesion], [heatmap.top_region()])
+    assert embedded.shape == (1, 16)
+
+
+def test_regions_come_in_batches(engine, synthetic):
+    images = list(synthetic["test"]["image"])[:5]
+    regions = [np.random.default_rng(i).random((150, 200)) for i in range(5)]
+    whole = engine.embed_regions(images, regions)
+    np.testing.assert_allclose(
+        whole, engine.embed_regions(images, regions, batch_size=2), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("size", [(200, 150), (150, 200), (90, 90)])
+def test_a_region_is_cut_where_the_heatmap_was_placed(engine, size):
+    """What the encoder sees of a region goes back to where it was."""
+    from dermsim.engine.framing import place_heatmap
+    from dermsim.tasks.explain import Heatmap
+
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    region = np.hypot(x - width / 2, y - height / 2) < min(size) / 3
+    square = cut_region(region, size, side=64, seen=0.9)
+    assert square.shape == (64, 64) and square.dtype == np.float32
+    again = place_heatmap(Heatmap(square, 1.0, "t", "t"), size, seen=0.9).values
+    assert (np.abs(again - region) > 0.5).mean() < 0.02
+
+
+class TestRefusals:
+    def test_names(self, engine, lesion, bank):
+        with pytest.raises(
+            ValueError, match=r"'wart': choose one of akiec, .*, vasc, malignancy\."
+        ):
+            engine.explain(lesion, target="wart")
+        with pytest.raises(ValueError, match="malignancy, clover"):
+            engine.explain(lesion, target="wart", bank=bank)
+        with pytest.raises(ValueError, match="unknown method 'guesswork'"):
+            engine.explain(lesion, method="guesswork")
+        with pytest.raises(ValueError, match="no layer 'layer9' in ResNet"):
+            engine.explain(lesion, layer="layer9")
+        with pytest.raises(ValueError, match="no global attention to look at in ResNet"):
+            engine.explain(lesion, method="rollout")
+
+    def test_two_questions_at_once(self, engine, lesion):
+        with pytest.raises(ValueError, match="either a target diagnosis or a case"):
+            engine.explain(lesion, target="mel", like=lesion)
+
+    def test_targets_for_each(self, engine, lesion):
+        with pytest.raises(ValueError, match="2 images came with 1 targets"):
+            engine.explain_many([lesion, lesion], target=["mel"])
+
+    def test_an_embedding_of_another_encoder(self, engine, lesion):
+        with pytest.raises(ValueError, match="has 3 dimensions, the model's have 16"):
+            engine.explain(lesion, like=np.ones(3))
+
+    def test_regions(self, engine, lesion):
+        good = np.ones((150, 200), dtype=bool)
+        with pytest.raises(ValueError, match="1 images came with 2 regions"):
+            engine.embed_regions([lesion], [good, good])
+        with pytest.raises(ValueError, match=r"shape \(200, 150\) came with .* 200 x 150 pixels"):
+            engine.embed_regions([lesion], [good.T])
+        with pytest.raises(ValueError, match=r"bools or weights in \[0, 1\]"):
+            engine.embed_regions([lesion], [2.0 * good])
+        rim = np.zeros((150, 200), dtype=bool)
+        rim[:, :20] = True  # beyond the square that the encoder sees
+        with pytest.raises(ValueError, match="region of image 1 holds no pixel that the encoder"):
+            engine.embed_regions([lesion, lesion], [good, rim])
+        with pytest.raises(ValueError, match="no image to look at"):
+            engine.embed_regions([], [])
+
+
+def test_the_columns_that_count_as_malignant_are_the_labels():
+    assert {CODES[LABEL2ID[code]] for code in MALIGNANT} == {"akiec", "bcc", "mel"}

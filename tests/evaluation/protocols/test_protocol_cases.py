@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from dermsim.core.labels import CODES
+from dermsim.data.splits import grouped_splits
+from dermsim.evaluation.protocols.protocol_cases import (
+    encode_cases,
+    known_classes,
+    left_out_classes,
+    select,
+)
+
+
+def test_what_was_left_out_is_what_the_gallery_lacks(engine):
+    assert known_classes(engine) == ("bcc", "bkl", "mel", "nv")
+    assert left_out_classes(engine) == ("akiec", "df", "vasc")
+    assert left_out_classes(engine, ["vasc", "akiec"]) == ("vasc", "akiec")
+
+
+def test_a_class_that_was_trained_with_is_refused(engine, whole_engine):
+    with pytest.raises(ValueError, match=r"'mel' is not among .* without: akiec, df, vasc"):
+        left_out_classes(engine, ["vasc", "mel"])
+    with pytest.raises(ValueError, match="trained with all seven diagnoses"):
+        left_out_classes(whole_engine)
+
+
+def test_select_takes_the_diagnoses_of_a_split(dataset):
+    rows = select(dataset, ("mel", "df"), split="test")
+    expected = {
+        image_id
+        for image_id, dx in zip(
+            *(grouped_splits(dataset)["test"][name] for name in ("image_id", "dx")), strict=True
+        )
+        if CODES[dx] in ("mel", "df")
+    }
+    assert set(rows["image_id"]) == expected and expected
+    assert len(select(dataset, CODES)) == len(dataset)
+    with pytest.raises(ValueError, match="Unknown split 'half'; choose train, validation, test"):
+        select(dataset, CODES, split="half")
+    with pytest.raises(ValueError, match="hold no image of wart"):
+        select(dataset, ("wart",))
+
+
+def test_encoded_rows_keep_their_order(engine, dataset, encoding_is_pretended):
+    rows = select(dataset, ("df", "vasc"))
+    found = encode_cases(engine, rows, purpose="test")
+    assert found.labels.tolist() == rows["dx"]
+    assert found.lesion_ids == rows["lesion_id"]
+    places = [dataset["image_id"].index(image_id) for image_id in rows["image_id"]]
+    expected = encoding_is_pretended.everything.logits[places]
+    np.testing.assert_array_equal(found.encoding.logits, expected)
+    few = found.take(np.array([3, 1]))
+    np.testing.assert_array_equal(few.encoding.logits, expected[[3, 1]])
+    assert few.lesion_ids == [rows["lesion_id"][3], rows["lesion_id"][1]]
+    assert len(found.take(found.labels == CODES.index("df"))) == 60
+
+
+def test_rows_of_the_gallery_are_refused(engine, dataset):
+    train = grouped_splits(dataset)["train"]
+    learned = [row for row, dx in enumerate(train["dx"]) if CODES[dx] == "mel"][:2]
+    with pytest.raises(ValueError, match=r"2 images and 1 lesions, such as SYN_\d+, are in the"):
+        encode_cases(engine, train.select(learned), purpose="test")
+    assert len(encode_cases(engine, train.select(learned), purpose="test", learned=True)) == 2
+    renamed = train.select(learned).map(lambda row, i: {"image_id": f"new{i}"}, with_indices=True)
+    with pytest.raises(ValueError, match=r"0 images and 1 lesions, such as SYNL_\d+"):
+        encode_cases(engine, renamed, purpose="test")

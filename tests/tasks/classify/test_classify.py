@@ -1,0 +1,268 @@
+import json
+
+import numpy as np
+import pytest
+
+from dermsim.core.labels import CODES, MALIGNANT
+from dermsim.tasks.classify import LEVELS, Calibration, OperatingPoint, softmax
+
+BENIGN = [c for c, code in enumerate(CODES) if code not in MALIGNANT]
+
+
+def draw(n, *, seed, sharpness=2.0):
+    """Logits and labels in roughly HAM10000's proportions."""
+    rng = np.random.default_rng(seed)
+    shares = np.array([0.08, 0.1, 0.15, 0.06, 0.15, 0.4, 0.06])
+    labels = rng.choice(7, size=n, p=shares)
+    return rng.normal(size=(n, 7)) * 1.5 + sharpness * np.eye(7)[labels], labels
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    return Calibration.fit(*draw(2000, seed=0))
+
+
+def test_probabilities_are_the_softmax_at_the_temperature(calibration):
+    logits, _ = draw(5, seed=1)
+    probabilities = calibration.probabilities(logits)
+    np.testing.assert_array_equal(probabilities, softmax(logits, calibration.temperature))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_array_equal(calibration.probabilities(logits[2:3])[0], probabilities[2])
+
+
+def test_set_thresholds_against_a_slow_quantile(calibration):
+    logits, labels = draw(2000, seed=0)
+    probabilities = calibration.probabilities(logits)
+    for c, code in enumerate(CODES):
+        scores = sorted(
+            1 - p[c] for p, label in zip(probabilities, labels, strict=True) if label == c
+        )
+        smallest = next(
+            s for i, s in enumerate(scores, start=1) if i >= (len(scores) + 1) * 0.9 - 1e-9
+        )
+        assert calibration.set_thresholds[code] == pytest.approx(smallest, abs=1e-15)
+
+
+def test_every_class_is_covered_on_new_images(calibration):
+    logits, labels = draw(20_000, seed=2)
+    included = calibration.included(calibration.probabilities(logits))
+    for c in range(7):
+        assert included[labels == c, c].mean() > 0.86  # 0.9 less what 120 images can be off
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_thresholds_of_every_level_against_a_slow_quantile(calibration, level):
+    logits, labels = draw(2000, seed=0)
+    probabilities = calibration.probabilities(logits)
+    for c, code in enumerate(CODES):
+        own = [(p, label) for p, label in zip(probabilities, labels, strict=True) if label == c]
+        scores = sorted(1 - p[c] for p, _ in own)
+        wanted = float(level) * (len(scores) + 1) - 1e-9
+        smallest = next(s for i, s in enumerate(scores, start=1) if i >= wanted)
+        assert calibration.levels[level][code] == pytest.approx(smallest, abs=1e-15)
+
+
+def test_the_level_of_the_default_is_the_default(calibration):
+    assert calibration.levels["0.90"] == calibration.set_thresholds
+    assert (
+        Calibration.fit(*draw(2000, seed=0), alpha=0.2).set_thresholds
+        == (calibration.levels["0.80"])
+    )
+
+
+def test_sets_of_a_higher_level_hold_those_of_a_lower_one(calibration):
+    probabilities = calibration.probabilities(draw(500, seed=5)[0])
+    low, middle, high = (calibration.included(probabilities, level=level) for level in LEVELS)
+    assert (low <= middle).all() and (middle <= high).all()
+    assert low.sum() < middle.sum() < high.sum()
+    np.testing.assert_array_equal(middle, calibration.included(probabilities))
+    sets = calibration.prediction_sets(probabilities, level="0.95")
+    assert [len(s) for s in sets] == high.sum(axis=1).tolist()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_level_covers_every_class_of_new_images(level):
+    """Coverage over calibration sets and test images alike: its expectation is at least nominal."""
+    covered = []
+    for seed in range(8):
+        fitted = Calibration.fit(*draw(700, seed=100 + seed))
+        logits, labels = draw(5000, seed=200 + seed)
+        included = fitted.included(fitted.probabilities(logits), level=level)
+        covered.append([included[labels == c, c].mean() for c in range(7)])
+    mean = np.mean(covered, axis=0)
+    assert (mean > float(level) - 0.035).all() and (mean < float(level) + 0.05).all()
+
+
+def test_a_checkpoint_without_levels_says_so(calibration, tmp_path):
+    """As in folders written before there were levels."""
+    values = calibration.to_dict()
+    del values["levels"]
+    older = Calibration.from_dict(values)
+    assert older.levels == {} and older.to_dict() == values
+    older.save(tmp_path / "calibration.json")
+    assert Calibration.load(tmp_path / "calibration.json") == older
+    probabilities = older.probabilities(draw(5, seed=1)[0])
+    with pytest.raises(ValueError, match=r"calibrated for the default 0\.90 alone"):
+        older.included(probabilities, level="0.80")
+    with pytest.raises(ValueError, match=r"coverage '0\.5': .* calibrated for 0\.80, 0\.90, 0\.95"):
+        calibration.prediction_sets(probabilities, level="0.5")
+
+
+def test_the_finite_sample_correction_takes_the_63rd_of_69():
+    logits, labels = draw(4000, seed=0)
+    kept = np.concatenate([np.flatnonzero(labels == c)[:69] for c in range(7)])
+    calibration = Calibration.fit(logits[kept], labels[kept])
+    probabilities = calibration.probabilities(logits[kept])
+    for c, code in enumerate(CODES):
+        scores = np.sort(1 - probabilities[labels[kept] == c, c])
+        assert calibration.set_thresholds[code] == scores[62]
+
+
+def test_a_class_with_too_few_images_is_always_included():
+    logits, labels = draw(2000, seed=0)
+    few = np.concatenate([np.flatnonzero(labels != 3), np.flatnonzero(labels == 3)[:8]])
+    calibration = Calibration.fit(logits[few], labels[few])
+    assert calibration.set_thresholds["df"] == 1.0
+    sets = calibration.prediction_sets(calibration.probabilities(logits[:50]))
+    assert all("df" in s for s in sets)
+
+
+def test_prediction_sets_are_ordered_and_never_empty(calibration):
+    strict = Calibration(
+        1.0, 0.1, dict.fromkeys(CODES, 0.0), calibration.operating_points
+    )  # excludes every diagnosis
+    probabilities = calibration.probabilities(draw(50, seed=3)[0])
+    for row, codes in zip(probabilities, strict.prediction_sets(probabilities), strict=True):
+        assert codes == (CODES[row.argmax()],)
+    for row, codes in zip(probabilities, calibration.prediction_sets(probabilities), strict=True):
+        values = [row[CODES.index(code)] for code in codes]
+        assert codes[0] == CODES[row.argmax()]
+        assert values == sorted(values, reverse=True)
+    whole = calibration.prediction_sets(probabilities)
+    assert calibration.prediction_sets(probabilities[7:8]) == [whole[7]]
+
+
+def test_malignancy_sums_the_malignant_diagnoses(calibration):
+    probabilities = calibration.probabilities(draw(20, seed=4)[0])
+    expected = 1 - probabilities[:, BENIGN].sum(axis=1)
+    np.testing.assert_allclose(calibration.malignancy(probabilities), expected)
+
+
+def test_operating_points_against_a_scan_of_all_thresholds(calibration):
+    logits, labels = draw(2000, seed=0)
+    malignancy = calibration.malignancy(calibration.probabilities(logits))
+    malignant = ~np.isin(labels, BENIGN)
+    scan = []
+    for threshold in sorted(malignancy, reverse=True):
+        called = malignancy >= threshold
+        scan.append((called[malignant].mean(), (~called[~malignant]).mean(), threshold))
+    youden = max(scan, key=lambda point: point[0] + point[1])
+    catching = next(point for point in scan if point[0] >= 0.95)
+    for name, (sensitivity, specificity, threshold) in [
+        ("balanced", youden),
+        ("sensitivity_95", catching),
+    ]:
+        point = calibration.operating_points[name]
+        assert point.threshold == threshold
+        assert (point.sensitivity, point.specificity) == pytest.approx((sensitivity, specificity))
+
+
+def test_is_malignant_reaches_the_sensitivity_it_states(calibration):
+    logits, labels = draw(2000, seed=0)
+    probabilities = calibration.probabilities(logits)
+    called = calibration.is_malignant(probabilities, operating_point="sensitivity_95")
+    point = calibration.operating_points["sensitivity_95"]
+    assert called[~np.isin(labels, BENIGN)].mean() == pytest.approx(point.sensitivity)
+    np.testing.assert_array_equal(
+        calibration.is_malignant(probabilities),
+        calibration.is_malignant(probabilities, operating_point="balanced"),
+    )
+    with pytest.raises(ValueError, match="unknown operating point 'strict'"):
+        calibration.is_malignant(probabilities, operating_point="strict")
+
+
+def test_saves_and_loads_what_it_was(calibration, tmp_path):
+    calibration.save(tmp_path / "calibration.json")
+    assert Calibration.load(tmp_path / "calibration.json") == calibration
+    assert Calibration.from_dict(calibration.to_dict()) == calibration
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"extra": 1}, "calibration has the keys"),
+        ({"temperature": 0}, "temperature must be positive"),
+        ({"temperature": True}, "temperature must be positive"),
+        ({"temperature": "1"}, "temperature must be positive"),
+        ({"alpha": 1.0}, "alpha must be a number strictly"),
+        ({"set_thresholds": {"mel": 0.5}}, r"set_thresholds has the keys \['mel'\]"),
+        ({"set_thresholds": dict.fromkeys(CODES, 2)}, "set threshold of akiec must be"),
+        ({"set_thresholds": None}, "set_thresholds must be an object"),
+        ({"levels": {"0.80": {}}}, "levels has the keys"),
+        ({"levels": []}, "levels must be an object"),
+        (
+            {"levels": {level: {"mel": 0.5} for level in LEVELS}},
+            r"set_thresholds has the keys \['mel'\]",
+        ),
+        (
+            {"levels": {level: dict.fromkeys(CODES, 2) for level in LEVELS}},
+            "set threshold of akiec",
+        ),
+        ({"operating_points": {}}, "operating_points has the keys"),
+        (
+            {"operating_points": {"balanced": {}, "sensitivity_95": {}}},
+            "operating point balanced has the keys",
+        ),
+    ],
+)
+def test_from_dict_is_strict(calibration, change, words):
+    with pytest.raises(ValueError, match=words):
+        Calibration.from_dict({**calibration.to_dict(), **change})
+
+
+def test_load_refuses_a_missing_key_and_bad_json(calibration, tmp_path):
+    path = tmp_path / "calibration.json"
+    values = calibration.to_dict()
+    del values["alpha"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=r"calibration.json has the keys"):
+        Calibration.load(path)
+    path.write_text("{")
+    with pytest.raises(ValueError, match="not valid JSON"):
+        Calibration.load(path)
+    with pytest.raises(FileNotFoundError, match="no file"):
+        Calibration.load(tmp_path / "other.json")
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "0.5", None])
+def test_operating_point_refuses(value):
+    with pytest.raises(ValueError, match="operating point threshold must be"):
+        OperatingPoint(value, 0.9, 0.9)
+
+
+def test_fit_refuses(calibration):
+    logits, labels = draw(100, seed=0)
+    with pytest.raises(ValueError, match="both benign and malignant"):
+        Calibration.fit(logits, np.full(100, BENIGN[0]))
+    with pytest.raises(ValueError, match="alpha must be"):
+        Calibration.fit(logits, labels, alpha=1.5)
+    with pytest.raises(ValueError, match="logits have 3 dimensions, expected 7"):
+        Calibration.fit(logits[:, :3], labels)
+    with pytest.raises(ValueError, match=r"labels must have shape \(100,\)"):
+        Calibration.fit(logits, labels[:9])
+    with pytest.raises(ValueError, match="N > 0"):
+        Calibration.fit(np.zeros((0, 7)), [])
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (np.ones((2, 3)) / 3, r"shape \(N, 7\)"),
+        (np.ones((2, 7)), "sum to 1"),
+        (np.array([[2.0, -1, 0, 0, 0, 0, 0]]), "non-negative"),
+        (np.full((1, 7), np.nan), "sum to 1"),
+    ],
+)
+def test_probabilities_are_checked(calibration, bad, words):
+    with pytest.raises(ValueError, match=words):
+        calibration.prediction_sets(bad)

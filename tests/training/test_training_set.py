@@ -1,0 +1,125 @@
+"""Photographs as tensors: what is kept of them, and what is withheld."""
+
+import numpy as np
+import pytest
+import torch
+
+from dermsim.core.labels import MALIGNANT
+from dermsim.data.facts import FACTS_DIM, FACTS_SLICES, encode_facts, facts_of
+from dermsim.data.pixels import channel_statistics, decode_pixels
+from dermsim.data.splits import without
+from dermsim.data.synthetic import synthetic_ham10000
+from dermsim.training.training_set import UNLABELLED, TrainingSet, check_diagnoses, draw_shown_facts
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return synthetic_ham10000(28, seed=0)
+
+
+@pytest.fixture(scope="module")
+def more():
+    return synthetic_ham10000(14, seed=1)
+
+
+def test_diagnoses_are_checked_before_anything_is_learned(rows):
+    check_diagnoses(rows, rows, every=True)
+    some = without(rows, ["df"])
+    check_diagnoses(some, rows, every=False)
+    with pytest.raises(ValueError, match="no validation image of df to calibrate it with"):
+        check_diagnoses(rows, some, every=False)
+    with pytest.raises(
+        ValueError, match="no training image of df, and a classifier that is fitted"
+    ):
+        check_diagnoses(some, some, every=True)
+    benign = without(rows, MALIGNANT)
+    with pytest.raises(ValueError, match=r"benign and malignant .* has bkl, df, nv, vasc alone"):
+        check_diagnoses(benign, benign, every=False)
+
+
+def test_labelled_photographs_come_as_they_are(rows):
+    train = TrainingSet.load(rows, image_size=64, device=CPU)
+    decoded = decode_pixels(rows)
+    assert len(train) == len(rows)
+    assert np.array_equal(train.pixels.numpy(), decoded)
+    assert train.labels.tolist() == rows["dx"]
+    assert train.image_ids == list(rows["image_id"])
+    assert (train.mean, train.std) == channel_statistics(decoded)
+    assert train.facts is None
+    same = np.array(rows["lesion_id"])[:, None] == np.array(rows["lesion_id"])[None, :]
+    numbers = train.lesions.numpy()
+    assert np.array_equal(numbers[:, None] == numbers[None, :], same)
+
+
+def test_facts_are_kept_when_asked_for(rows, more):
+    train = TrainingSet.load(rows, unlabelled=[more], facts=True, image_size=64, device=CPU)
+    expected = [encode_facts(facts_of(source)) for source in (rows, more)]
+    assert np.array_equal(train.facts.numpy(), np.concatenate(expected))
+    assert train.facts.any()
+
+
+def test_of_unlabelled_photographs_only_the_picture_is_used(rows, more):
+    train = TrainingSet.load(rows, unlabelled=[more], image_size=64, device=CPU)
+    assert len(train) == len(rows) + len(more)
+    assert train.labels[len(rows) :].tolist() == [UNLABELLED] * len(more)
+    # Two sources may use one name for different lesions.
+    assert not set(train.lesions[: len(rows)].tolist()) & set(train.lesions[len(rows) :].tolist())
+    assert train.mean == TrainingSet.load(rows, image_size=64, device=CPU).mean
+
+
+def test_photographs_of_unknown_lesions_stand_alone(rows):
+    from datasets import Value
+
+    features = rows.features.copy()
+    features["lesion_id"] = Value("string")
+    unknown = rows.map(lambda row: {"lesion_id": None}, features=features)
+    train = TrainingSet.load(unknown, image_size=64, device=CPU)
+    assert len(set(train.lesions.tolist())) == len(rows)
+
+
+def test_they_are_kept_a_fifth_larger_than_what_is_cut_from_them(rows):
+    train = TrainingSet.load(rows.select(range(3)), image_size=200, device=CPU)
+    assert train.pixels.shape == (3, 3, 240, 320)
+
+
+def test_facts_are_withheld_whole_rows_and_one_by_one():
+    generator = torch.Generator().manual_seed(0)
+    shown = draw_shown_facts(4000, 0.3, generator=generator)
+    assert shown.shape == (4000, FACTS_DIM)
+    rows = torch.stack([shown[:, columns].amax(dim=1) for columns in FACTS_SLICES.values()], dim=1)
+    for number, columns in enumerate(FACTS_SLICES.values()):  # a fact is shown or not, never half
+        assert torch.equal(shown[:, columns].amin(dim=1), rows[:, number])
+    assert rows.mean().item() == pytest.approx(0.7 * 0.7, abs=0.02)
+    nothing = (rows.sum(dim=1) == 0).float().mean().item()
+    assert nothing == pytest.approx(0.3 + 0.7 * 0.3**3, abs=0.02)
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.0, 1.0), (1.0, 0.0)])
+def test_all_or_nothing(share, value):
+    shown = draw_shown_facts(50, share, generator=torch.Generator().manual_seed(0))
+    assert (shown == value).all()
+
+
+def test_photographs_are_prepared_as_the_processor_does_it(rows, more):
+    def darker(photograph: np.ndarray) -> np.ndarray:
+        return photograph * 0.5 - 1
+
+    train = TrainingSet.load(rows, unlabelled=[more], prepare=darker, image_size=64, device=CPU)
+    expected = np.concatenate([decode_pixels(source) for source in (rows, more)]) * 0.5 - 1
+    assert np.array_equal(train.pixels.numpy(), expected.round().clip(0))
+    assert train.mean == channel_statistics(train.pixels.numpy()[: len(rows)])[0]
+
+
+def test_square_photographs_stay_whole(rows):
+    """As 4 to 3 they would lose their upper and lower edge, which the processor shows."""
+    squares = rows.map(lambda row: {"image": row["image"].resize((180, 180))}).cast(rows.features)
+    train = TrainingSet.load(squares, image_size=150, device=CPU)
+    assert train.pixels.shape[-2:] == (180, 180)
+
+
+def test_other_sources_are_labelled_and_marked(rows, more):
+    train = TrainingSet.load(rows, also=[more], unlabelled=[more], image_size=64, device=CPU)
+    assert train.labels.tolist() == [*rows["dx"], *more["dx"], *[UNLABELLED] * len(more)]
+    assert train.further == [False] * len(rows) + [True] * 2 * len(more)

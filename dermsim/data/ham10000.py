@@ -26,9 +26,9 @@ def load_ham10000(source: str | Path = "marmal88/skin_cancer") -> Dataset:
     Returns:
         Rows sorted by image_id with the columns ``image`` (RGB), ``image_id``, ``lesion_id``,
         ``dx`` (class label over `dermsim.core.labels.CODES`), ``dx_type``, ``age`` (years), ``sex``
-        and ``localization``; the last four are None where the source does not know them. Pictures that
-        lay beside a table stay there and are read when asked for. Where a source knows patients,
-        ``patient_id`` follows, because splits must keep patients together.
+        and ``localization``; the last four are None where the source does not know them. Pictures
+        that lay beside a table stay there and are read when asked for. Where a source knows
+        patients, ``patient_id`` follows, because splits must keep patients together.
 
     Raises:
         FileNotFoundError: If the folder does not exist.

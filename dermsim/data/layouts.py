@@ -157,10 +157,16 @@ def _read_own(path: Path, label_column: str | None, *, packed: bool) -> Layout |
         layout = _with_paths(rows, name=name, named=True)
         if _has_pictures(layout) or not packed:
             return layout
-    classes = None if label_column else read_class_folder(path)
-    if classes and (not packed or any(is_diagnosis(row["dx"]) for row in classes)):
-        return _with_paths(classes, name=name, named=True)
-    return None
+    if label_column or (packed and not _sorted_by_diagnosis(path)):
+        return None
+    classes = read_class_folder(path)
+    return _with_paths(classes, name=name, named=True) if classes else None
+
+
+def _sorted_by_diagnosis(path: Path) -> bool:
+    """Say whether loose pictures lie in a folder that is called like one of the seven."""
+    loose = (file for file in walk_files(path) if is_image_path(file))
+    return any(is_diagnosis(p) for file in loose for p in file.relative_to(path).parts[:-1])
 
 
 def _names_diagnoses(table: Path, label_column: str | None) -> bool:

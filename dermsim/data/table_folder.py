@@ -119,7 +119,11 @@ def read_table_folder(
     named = [{"image_id": row[files or own_id]} for row in rows]  # type: ignore[index]
     attached = attach_images(named, folder, name=table.name)
     return [
-        {**row, "image": found["image"], "image_id": _name(row, found)}
+        {
+            **row,
+            "image": found["image"],
+            "image_id": _name(row, found) if files else found["image_id"],
+        }
         for row, found in zip(told, attached, strict=True)
     ]
 

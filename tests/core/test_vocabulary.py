@@ -4,6 +4,7 @@ import unicodedata
 
 import pytest
 
+from dermsim.core.labels import fold, parse_dx
 from dermsim.core.vocabulary import (
     BROAD_SITES,
     SITES,
@@ -12,7 +13,6 @@ from dermsim.core.vocabulary import (
     parse_sex,
     parse_site,
 )
-from dermsim.core.labels import fold, parse_dx
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.vocabulary import parse_sex, parse_site
 from dermsim.core.labels import parse_dx
+from dermsim.core.vocabulary import parse_sex, parse_site
 
 if TYPE_CHECKING:
     import pyarrow as pa

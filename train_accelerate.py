@@ -47,7 +47,7 @@ from dermsim.training.freezing import Freezing, parameter_groups
 from dermsim.training.objective import Truth, class_weights, log_prior, training_loss
 from dermsim.training.presets import PRESETS, flatten, run_record
 from dermsim.training.probe import fit_classifier
-from dermsim.training.run_state import Progress, StateFolder
+from dermsim.training.run_state import Progress, StateFolder, run_choices
 from dermsim.training.sampler import BalancedSampler
 from dermsim.training.teachers import Teachers
 from dermsim.training.training_set import TrainingSet, check_diagnoses, draw_shown_facts
@@ -68,7 +68,8 @@ def main(config: TrainConfig) -> Path:
         FileExistsError: If the output holds another run and `resume` is not set.
         FileNotFoundError: If `resume` is set and there is nothing to resume, or there is no such
             data.
-        ValueError: If the data cannot be read, or not be trained on.
+        ValueError: If the data cannot be read, or not be trained on, or a run is resumed with
+            other choices than it was begun with.
         ImportError: If a tracker is not installed.
         FloatingPointError: If the loss stops being a number.
         OSError: If the output cannot be written, or the disk is too full for the run.
@@ -80,6 +81,7 @@ def main(config: TrainConfig) -> Path:
     opened = open_source(
         config.data, label_column=config.label_column or None, mapping=parse_mapping(config.map)
     )
+    shift = open_source(config.shift) if config.shift else None
 
     # --- where it runs ------------------------------------------------------------------------
     for tracker in config.trackers:  # Accelerate would only warn, and the curves be lost
@@ -97,7 +99,7 @@ def main(config: TrainConfig) -> Path:
     device, world, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     states = StateFolder(config.output / "state")
     if accelerator.is_main_process:
-        states.prepare(resume=config.resume)
+        states.prepare(resume=config.resume, choices=run_choices(config, opened))
     accelerator.wait_for_everyone()
     set_seed(config.seed)  # the weights; order and augmentation have generators of their own
     torch.backends.cudnn.benchmark = True  # every batch has the same shape
@@ -305,7 +307,7 @@ def main(config: TrainConfig) -> Path:
             split=config.split,
             name=opened.name,
             corruptions=config.corruptions,
-            shift=load_ham10000(config.shift) if config.shift else None,
+            shift=shift.load() if shift else None,
             shift_name=origin_name(config.shift),
         )
         measured = measured_files(report, training=record, calibration=engine.calibration)

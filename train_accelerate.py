@@ -312,7 +312,9 @@ def main(config: TrainConfig) -> Path:
         )
         measured = measured_files(report, training=record, calibration=engine.calibration)
         engine.save_pretrained(folder, training=record, extra=measured)
-        accelerator.print(f"\n{(folder / 'README.md').read_text()}\nwritten to {folder}")
+        accelerator.print(
+            f"\n{(folder / 'README.md').read_text(encoding='utf-8')}\nwritten to {folder}"
+        )
     # Without letting go of these first, processes that talk through gloo may abort at exit.
     model, optimizer, loader = accelerator.free_memory(model, optimizer, loader)
     gc.collect()
@@ -331,6 +333,7 @@ def parse(arguments: list[str]) -> TrainConfig:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # no run ends at a letter that a console cannot say
     try:
         main(parse(sys.argv[1:]))
     except (ImportError, OSError, ValueError) as error:  # a sentence for whoever asked

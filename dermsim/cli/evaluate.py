@@ -54,7 +54,7 @@ class Evaluate(Command, DataOptions):
         from dermsim.data.dataset import open_source
 
         if self.output is not None:
-            check_output(self.output)
+            check_output(self.output, ending=".json")
         opened = self.open(self.data)  # what is wrong there is said before torch is imported
         elsewhere = open_source(self.shift) if self.shift else None
         from dermsim.evaluation.checkpoint import evaluate_checkpoint, origin_name

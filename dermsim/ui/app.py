@@ -24,7 +24,7 @@ from dermsim.ui import compare_callbacks as comparing
 from dermsim.ui import explain_callbacks as explaining
 from dermsim.ui import report_callbacks as reporting
 from dermsim.ui.i18n import LANGUAGES, number, say
-from dermsim.ui.middleware import AccessLog, CallLimits, ServedFolder, UploadLimits
+from dermsim.ui.middleware import AccessLog, CallLimits, HeadRequests, ServedFolder, UploadLimits
 from dermsim.ui.page_language import PageLanguage
 from dermsim.ui.tabs.housekeeping import housekeeping
 from dermsim.ui.tabs.theme import theme
@@ -156,6 +156,7 @@ def _middleware() -> list[Middleware]:
     uploads = upload_folder()
     return [
         Middleware(AccessLog),
+        Middleware(HeadRequests),
         Middleware(PageLanguage),
         Middleware(ServedFolder, folder=uploads.path),
         Middleware(CallLimits, most=_MAX_CALL),

@@ -154,9 +154,7 @@ def test_a_channel_that_is_the_same_everywhere_is_refused(rows):
 
     red, green, _ = rows[0]["image"].split()
     image = Image.merge("RGB", (red, green, Image.new("L", red.size, 0)))
-    with pytest.raises(
-        ValueError, match=r"standard deviations .* are 0\.\d+, 0\.\d+, 0\.0: a"
-    ):
+    with pytest.raises(ValueError, match=r"standard deviations .* are 0\.\d+, 0\.\d+, 0\.0: a"):
         TrainingSet.load(painted(extra=[image]), image_size=64, device=CPU)
 
 

@@ -29,8 +29,10 @@ from transformers import get_cosine_schedule_with_warmup
 
 from dermsim.core.labels import CODES
 from dermsim.core.optional import require
+from dermsim.data.dataset import open_source
 from dermsim.data.elsewhere import load_elsewhere
 from dermsim.data.ham10000 import load_ham10000
+from dermsim.data.label_mapping import parse_mapping
 from dermsim.data.splits import grouped_splits, without
 from dermsim.engine import DermSim
 from dermsim.evaluation.card import measured_files
@@ -45,7 +47,7 @@ from dermsim.training.freezing import Freezing, parameter_groups
 from dermsim.training.objective import Truth, class_weights, log_prior, training_loss
 from dermsim.training.presets import PRESETS, flatten, run_record
 from dermsim.training.probe import fit_classifier
-from dermsim.training.run_state import Progress, StateFolder
+from dermsim.training.run_state import Progress, StateFolder, run_choices
 from dermsim.training.sampler import BalancedSampler
 from dermsim.training.teachers import Teachers
 from dermsim.training.training_set import TrainingSet, check_diagnoses, draw_shown_facts
@@ -64,13 +66,22 @@ def main(config: TrainConfig) -> Path:
 
     Raises:
         FileExistsError: If the output holds another run and `resume` is not set.
-        FileNotFoundError: If `resume` is set and there is nothing to resume.
+        FileNotFoundError: If `resume` is set and there is nothing to resume, or there is no such
+            data.
+        ValueError: If the data cannot be read, or not be trained on, or a run is resumed with
+            other choices than it was begun with.
         ImportError: If a tracker is not installed.
         FloatingPointError: If the loss stops being a number.
         OSError: If the output cannot be written, or the disk is too full for the run.
     """
     started = time.monotonic()
     encoder, optim, augment, loss = config.encoder, config.optim, config.augment, config.loss
+
+    # --- what is wrong with a table or folder is said now, and no picture is read yet ----------
+    opened = open_source(
+        config.data, label_column=config.label_column or None, mapping=parse_mapping(config.map)
+    )
+    shift = open_source(config.shift) if config.shift else None
 
     # --- where it runs ------------------------------------------------------------------------
     for tracker in config.trackers:  # Accelerate would only warn, and the curves be lost
@@ -88,13 +99,15 @@ def main(config: TrainConfig) -> Path:
     device, world, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     states = StateFolder(config.output / "state")
     if accelerator.is_main_process:
-        states.prepare(resume=config.resume)
+        states.prepare(resume=config.resume, choices=run_choices(config, opened))
     accelerator.wait_for_everyone()
     set_seed(config.seed)  # the weights; order and augmentation have generators of their own
     torch.backends.cudnn.benchmark = True  # every batch has the same shape
 
     # --- photographs: decoded once, kept as bytes where they are augmented --------------------
-    dataset = load_ham10000(config.data)
+    if opened.mapping.translates:
+        accelerator.print("\n".join(opened.mapping.lines()))
+    dataset = opened.load()
     splits = grouped_splits(dataset)
     rows, held_out = (without(splits[s], config.leave_out) for s in ("train", "validation"))
     check_diagnoses(rows, held_out, every=config.fits_classifier)
@@ -287,14 +300,16 @@ def main(config: TrainConfig) -> Path:
             engine,
             dataset,
             split=config.split,
-            name="synthetic" if config.data == "synthetic" else "HAM10000",
+            name=opened.name,
             corruptions=config.corruptions,
-            shift=load_ham10000(config.shift) if config.shift else None,
+            shift=shift.load() if shift else None,
             shift_name=origin_name(config.shift),
         )
         measured = measured_files(report, training=record, calibration=engine.calibration)
         engine.save_pretrained(folder, training=record, extra=measured)
-        accelerator.print(f"\n{(folder / 'README.md').read_text()}\nwritten to {folder}")
+        accelerator.print(
+            f"\n{(folder / 'README.md').read_text(encoding='utf-8')}\nwritten to {folder}"
+        )
     # Without letting go of these first, processes that talk through gloo may abort at exit.
     model, optimizer, loader = accelerator.free_memory(model, optimizer, loader)
     gc.collect()
@@ -313,4 +328,9 @@ def parse(arguments: list[str]) -> TrainConfig:
 
 
 if __name__ == "__main__":
-    main(parse(sys.argv[1:]))
+    sys.stdout.reconfigure(errors="replace")  # no run ends at a letter that a console cannot say
+    try:
+        main(parse(sys.argv[1:]))
+    except (ImportError, OSError, ValueError) as error:  # a sentence for whoever asked
+        print(f"{Path(__file__).name}: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)

@@ -10,6 +10,7 @@ from dermsim.core.version import __version__
 
 if TYPE_CHECKING:
     from dermsim.core.labels import LABELS
+    from dermsim.data.dataset import load_dataset
     from dermsim.data.facts import Facts
     from dermsim.data.ham10000 import load_ham10000
     from dermsim.data.splits import grouped_splits
@@ -50,6 +51,7 @@ _HOMES = {
     "Prediction": "dermsim.engine.results",
     "build_ensemble": "dermsim.training.ensemble",
     "grouped_splits": "dermsim.data.splits",
+    "load_dataset": "dermsim.data.dataset",
     "load_ham10000": "dermsim.data.ham10000",
 }
 
@@ -74,6 +76,7 @@ __all__ = [
     "__version__",
     "build_ensemble",
     "grouped_splits",
+    "load_dataset",
     "load_ham10000",
 ]
 

@@ -165,7 +165,7 @@ class AtlasExport(AtlasCommand):
         """Write the file."""
         from dermsim.tasks.atlas import export_cases
 
-        check_output(self.output)
+        check_output(self.output, ending=".parquet")
         atlas = self.atlas(self.engine())
         pictures = None
         if self.pictures is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from dermsim.cli.command import ModelCommand
 from dermsim.cli.terminal import (
+    INTERRUPTED,
     Pictures,
     check_output,
     classify_table,
+    collect,
     find_pictures,
     reported,
     show,
@@ -40,13 +43,15 @@ class Classify(ModelCommand):
     """Where on the body the lesion is: abdomen, acral, back, chest, ear, face, foot, genital, hand,
     "lower extremity", neck, scalp, trunk or "upper extremity"."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
-    """CSV file to write a row for each picture to, those that cannot be read with the reason."""
+    """CSV file, or workbook (.xlsx), to write a row for each picture to, those that cannot be read
+    with the reason. Ctrl-C keeps what was done."""
 
     def run(self) -> int:
         """Classify each readable picture, several at a time."""
         from dermsim.data.archives import OWN_FILES, list_photographs
         from dermsim.data.facts import Facts
-        from dermsim.engine.batch import classify_photographs, save_csv
+        from dermsim.engine.batch import FileAnswer, classify_photographs
+        from dermsim.engine.batch_files import check_rows_file, save_rows
         from dermsim.tasks.classify import parse_point
 
         facts = Facts(self.age, self.sex, self.site)
@@ -54,7 +59,8 @@ class Classify(ModelCommand):
         point = parse_point(self.operating_point)
         if self.output is not None:
             check_output(self.output)
-        photographs = list_photographs(find_pictures(self.pictures), limits=OWN_FILES)
+            check_rows_file(self.output)
+        photographs = list_photographs(find_pictures(self.pictures, every=True), limits=OWN_FILES)
         engine = self.engine()
         bank = None
         if self.bank is not None:
@@ -64,10 +70,11 @@ class Classify(ModelCommand):
         batches = classify_photographs(
             engine, photographs, limits=OWN_FILES, facts=known, bank=bank, operating_point=point
         )
-        rows = list(reported(batches, len(photographs)))
+        rows: list[FileAnswer] = []
+        stopped = not collect(reported(batches, len(photographs)), rows)
         if self.output is not None:
             informed = engine.calibration_facts if known else None
-            save_csv(
+            save_rows(
                 self.output,
                 rows,
                 calibration=informed or engine.calibration,
@@ -76,7 +83,15 @@ class Classify(ModelCommand):
             )
         results: list[dict[str, Any]] = [row.to_dict() for row in rows if row.prediction]
         errors = [{"picture": row.file, "error": row.reason} for row in rows if row.reason]
-        show({"results": results, "errors": errors}, classify_table(results), as_json=self.json)
+        answer: dict[str, Any] = {"results": results, "errors": errors}
+        if stopped:
+            answer["interrupted"] = {"done": len(rows), "of": len(photographs)}
+        show(answer, classify_table(results), as_json=self.json)
+        if stopped:
+            where = "" if self.output is None else f" and are in {self.output}"
+            done = f"{len(rows):,} of {len(photographs):,} pictures were done{where}"
+            print(f"dermsim: interrupted: {done}", file=sys.stderr)
+            return INTERRUPTED
         return 2 if errors else 0
 
 
@@ -98,7 +113,7 @@ class Similar(ModelCommand):
     def run(self) -> int:
         """Search for each readable picture, and let its neighbours vote on the diagnosis."""
         where = parse_where(self.where)
-        pictures = Pictures(find_pictures(self.pictures))
+        pictures = Pictures(find_pictures(self.pictures, every=True))
         engine = self.engine()
         if self.gallery is not None:
             from dermsim.tasks.retrieve import Gallery

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tyro.conf import FlagCreatePairsOff
+from tyro.conf import FlagCreatePairsOff, UseAppendAction
 
 if TYPE_CHECKING:  # it brings torch, and `--help` must not wait for that
+    from dermsim.data.dataset import OpenedSource
+    from dermsim.data.label_mapping import LabelMapping
     from dermsim.engine import DermSim
 
 HUB_MODEL = "dermsim/dermsim-ham10000"
@@ -44,6 +47,52 @@ class ModelCommand(Command):
     def engine(self) -> DermSim:
         """Load the checkpoint."""
         return load_engine(self.model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """How the diagnoses of one's own data are called."""
+
+    label_column: str | None = None
+    """Column of the data that holds the diagnoses, if it is not called dx."""
+    map: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
+    """What words of the data mean: nevus=nv scc=other and so on, one of the seven codes or other.
+    Names of the seven in English and Spanish, and many more, are known."""
+
+    @property
+    def mapping(self) -> dict[str, str]:
+        """What the words mean.
+
+        Raises:
+            ValueError: If a pair is not ``word=code``.
+        """
+        from dermsim.data.label_mapping import parse_mapping
+
+        return parse_mapping([pair for pairs in self.map for pair in pairs])
+
+    def open(self, source: str) -> OpenedSource:
+        """Read the facts of a source, and print what its words were taken for.
+
+        It takes a moment and comes before anything is loaded, so that whatever is wrong with a
+        table or a folder is said at once.
+
+        Raises:
+            FileNotFoundError: As `dermsim.data.dataset.open_source`, as are the others.
+            ConnectionError: Likewise.
+            ValueError: Likewise.
+        """
+        from dermsim.data.dataset import open_source
+
+        opened = open_source(source, label_column=self.label_column, mapping=self.mapping)
+        show_mapping(opened.mapping)
+        return opened
+
+
+def show_mapping(mapping: LabelMapping) -> None:
+    """Print what words were taken for on stderr, where a word is not the code itself."""
+    if mapping.translates:
+        for line in mapping.lines():
+            print(f"dermsim: {line}", file=sys.stderr)
 
 
 def load_engine(model: str) -> DermSim:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
-from dermsim.cli.command import Command, ModelCommand
+from dermsim.cli.command import Command, DataOptions, ModelCommand
 from dermsim.cli.terminal import check_output, find_pictures, show, table
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from dermsim.tasks.enroll import ClassBank, EnrollmentReport
 
 HeadChoice = Literal["auto", "mean", "neighbors", "logistic"]
@@ -22,13 +24,16 @@ bank_app = tyro.extras.SubcommandApp()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Enroll(ModelCommand):
-    """Teach a new class with a few pictures, and keep it in a file for `classify --bank`."""
+class Enroll(ModelCommand, DataOptions):
+    """Teach new classes with a few pictures each, and keep them in a file for `classify --bank`."""
 
-    pictures: Positional[tuple[Path, ...]]
+    pictures: Positional[tuple[Path, ...]] = ()
     """Photographs of the new class, or folders that are searched for them."""
-    name: str
-    """What the class is called."""
+    source: Annotated[str | None, arg(name="from")] = None
+    """Data to take classes from instead: a folder of pictures for each class, or pictures with a
+    table. Every word for a diagnosis becomes a class, but for names of the seven."""
+    name: str | None = None
+    """What the class is called; with --from, the only one to take."""
     bank: Path
     """File of enrolled classes to create or extend."""
     head: HeadChoice = "auto"
@@ -36,25 +41,25 @@ class Enroll(ModelCommand):
 
     def run(self) -> int:
         """Extend the bank; one bad picture refuses all, so that no class is half learned."""
-        from dermsim.data.images import read_image
         from dermsim.tasks.enroll import ClassBank
 
         check_output(self.bank)
-        images = [read_image(path) for path in find_pictures(self.pictures)]
+        classes = self._classes()
         engine = self.engine()
         if self.bank.exists():
             bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
         else:
             bank = engine.class_bank()
-        vectors = engine.embed(images, space=bank.space.name)
-        bank = bank.enroll(self.name, vectors, head=self.head)
+        for name, images in classes.items():
+            vectors = engine.embed(images, space=bank.space.name)
+            bank = bank.enroll(name, vectors, head=self.head)
         report = _report(bank)
         bank.save(self.bank)
         new = ", ".join(f"{name} ({head})" for name, head in bank.kinds.items())
         answer = {
             "bank": str(self.bank),
             "classes": list(bank.names),
-            "pictures": len(images),
+            "pictures": sum(map(len, classes.values())),
             "heads": bank.kinds,
             "report": report.to_dict() if report else None,
         }
@@ -62,6 +67,24 @@ class Enroll(ModelCommand):
         lines += ["", report_table(report)] if report else []
         show(answer, "\n".join(lines), as_json=self.json)
         return 0
+
+    def _classes(self) -> dict[str, list[Image.Image]]:
+        """Read the photographs of each new class."""
+        from dermsim.data.images import read_image
+
+        if self.source is None:
+            if self.label_column or self.map:
+                raise ValueError("--label-column and --map are about the data of --from")
+            if self.name is None:
+                raise ValueError("the new class has no name: say --name, or --from for several")
+            return {self.name: [read_image(path) for path in find_pictures(self.pictures)]}
+        if self.pictures:
+            raise ValueError("name pictures or --from, and not both")
+        from dermsim.data.new_classes import read_classes
+
+        return read_classes(
+            self.source, label_column=self.label_column, names=self.mapping, only=self.name
+        )
 
 
 def _report(bank: ClassBank) -> EnrollmentReport | None:

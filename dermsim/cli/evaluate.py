@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction
 
-from dermsim.cli.command import Command, load_engine
+from dermsim.cli.command import Command, DataOptions, load_engine
 from dermsim.cli.terminal import (
     check_output,
     show,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(Command):
+class Evaluate(Command, DataOptions):
     """Recompute a checkpoint's evaluation on a data set."""
 
     model: Positional[str]
@@ -51,17 +51,19 @@ class Evaluate(Command):
 
     def run(self) -> int:
         """Evaluate, print, and write the figures if asked to."""
-        from dermsim.data.ham10000 import load_ham10000
+        from dermsim.data.dataset import open_source
+
+        if self.output is not None:
+            check_output(self.output, ending=".json")
+        opened = self.open(self.data)  # what is wrong there is said before torch is imported
+        elsewhere = open_source(self.shift) if self.shift else None
         from dermsim.evaluation.checkpoint import evaluate_checkpoint, origin_name
         from dermsim.evaluation.evaluate import Report, join_reports
 
-        if self.output is not None:
-            check_output(self.output)
         explanations = self._explanations()
         earlier = [Report.load(path) for path in self.add_to]
         engine = load_engine(self.model)
-        ours = self.split != "all" and self.data != "synthetic"
-        name = "HAM10000" if ours else Path(self.data).name
+        name = Path(self.data).name if self.split == "all" else opened.name
         asked = {"fingerprint": engine.fingerprint, "dataset": name, "split": self.split}
         for path, kept in zip(self.add_to, earlier, strict=True):
             for what, value in asked.items():  # now, and not after an hour
@@ -72,11 +74,11 @@ class Evaluate(Command):
                     )
         report = evaluate_checkpoint(
             engine,
-            load_ham10000(self.data),
+            opened.load(),
             split=self.split,
             name=name,
             corruptions=self.corruptions,
-            shift=load_ham10000(self.shift) if self.shift else None,
+            shift=elsewhere.load() if elsewhere else None,
             shift_name=origin_name(self.shift or ""),
             explanations=explanations,
         )

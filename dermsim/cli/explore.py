@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from dermsim.cli.command import Command
+from dermsim.cli.command import Command, DataOptions
 from dermsim.cli.terminal import check_output, show, table
 from dermsim.core.labels import CODES, MALIGNANT
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explore(Command):
+class Explore(Command, DataOptions):
     """Look into a data set: diagnoses, ages, sexes, sites, photographs of each lesion, and gaps."""
 
     source: Positional[str]
@@ -34,7 +34,6 @@ class Explore(Command):
     def run(self) -> int:
         """Count, print, and write the charts if asked to."""
         from dermsim.data.census import explore
-        from dermsim.data.ham10000 import load_ham10000
         from dermsim.data.splits import grouped_splits
 
         if self.output is not None:
@@ -43,7 +42,7 @@ class Explore(Command):
                 raise ValueError(f"the charts are HTML, so {self.output} must end in .html")
         with warnings.catch_warnings(record=True) as raised:
             warnings.simplefilter("always", UserWarning)
-            dataset = load_ham10000(self.source)
+            dataset = self.open(self.source).load()
         name = Path(self.source).name if Path(self.source).exists() else self.source
         notes = tuple(
             str(warning.message).replace(self.source, name)

@@ -29,9 +29,7 @@ from dermsim.cli.protocols import protocol_app
 from dermsim.cli.push import Push, PushDataset
 from dermsim.cli.report import CaseReportCommand
 from dermsim.cli.serve import Serve
-from dermsim.cli.terminal import (
-    sentence,
-)
+from dermsim.cli.terminal import INTERRUPTED, notes_as_sentences, print_anything, sentence
 from dermsim.core.labels import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -47,18 +45,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments after the program's name; those of this process when None.
 
     Returns:
-        Exit status: 0, or 2 after a sentence on stderr about each bad input.
+        Exit status: 0, 2 after a sentence on stderr about each bad input, or `INTERRUPTED`.
     """
     command: Command | Serve = app.cli(
         prog="dermsim",
         description=f"Look into dermatoscopic photographs. {DISCLAIMER}",
         args=argv,
     )
+    print_anything(sys.stdout)
     try:
-        return command.run()
-    except (ValueError, OSError) as error:
+        with notes_as_sentences():
+            return command.run()
+    except (ImportError, OSError, ValueError) as error:
         print(f"dermsim: {sentence(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("dermsim: interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 app.command(name="classify")(Classify)

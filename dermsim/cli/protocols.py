@@ -62,7 +62,7 @@ class Retrieval(ProtocolCommand):
         from dermsim.evaluation.protocols.retrieval_protocol import evaluate_retrieval_protocol
 
         if self.output is not None:
-            check_output(self.output)
+            check_output(self.output, ending=".json")
         table = evaluate_retrieval_protocol(
             load_engine(self.model),
             load_ham10000(self.data),
@@ -94,7 +94,7 @@ class Comparison(ProtocolCommand):
         from dermsim.evaluation.protocols.comparison import compare
 
         if self.output is not None:
-            check_output(self.output)
+            check_output(self.output, ending=".json")
         sources = [self.model, *self.against]
         engines = {
             name: load_engine(source) for name, source in zip(_names(sources), sources, strict=True)
@@ -140,7 +140,7 @@ class FewShot(ProtocolCommand):
         from dermsim.evaluation.protocols.few_shot import evaluate_few_shot
 
         if self.output is not None:
-            check_output(self.output)
+            check_output(self.output, ending=".json")
         table = evaluate_few_shot(
             load_engine(self.model),
             load_ham10000(self.data),
@@ -174,7 +174,7 @@ class Incremental(ProtocolCommand):
         from dermsim.evaluation.protocols.incremental import evaluate_incremental
 
         if self.output is not None:
-            check_output(self.output)
+            check_output(self.output, ending=".json")
         table = evaluate_incremental(
             load_engine(self.model),
             load_ham10000(self.data),
@@ -215,7 +215,7 @@ class Unfamiliar(ProtocolCommand):
         )
 
         if self.output is not None:
-            check_output(self.output)
+            check_output(self.output, ending=".json")
         names = [DRAWN, *(folder.name for folder in self.far)]
         if repeated := [name for name in names[1:] if names.count(name) > 1]:
             raise ValueError(
@@ -247,7 +247,7 @@ class Ambiguity(ProtocolCommand):
         from dermsim.evaluation.protocols.ambiguity import evaluate_ambiguity
 
         if self.output is not None:
-            check_output(self.output)
+            check_output(self.output, ending=".json")
         tables = evaluate_ambiguity(
             load_engine(self.model), load_ham10000(self.data), split=self.split
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 
-from dermsim.cli.command import default_model
+from dermsim.cli.command import DataOptions, default_model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Serve:
+class Serve(DataOptions):
     """Serve the page, REST at /api and, with --mcp, tools for assistants, until interrupted."""
 
     model: str = field(default_factory=default_model)
@@ -51,6 +51,8 @@ class Serve:
                 serve_page(
                     self.model,
                     dataset=self.dataset,
+                    label_column=self.label_column,
+                    mapping=self.mapping,
                     host=self.host,
                     port=self.port,
                     share=self.share,
@@ -62,8 +64,12 @@ class Serve:
                 print(f"dermsim: {error}", file=sys.stderr)
                 return 2
             return 0
-        if self.mcp or self.share or self.dataset is not None:
-            raise ValueError("--mcp, --share and --dataset belong to the page: leave out --no-page")
+        paged = self.mcp or self.share or self.dataset is not None
+        if paged or self.label_column or self.map:
+            raise ValueError(
+                "--mcp, --share, --dataset and how its diagnoses are called belong to the page: "
+                "leave out --no-page"
+            )
         from dermsim.serve.workers import serve_rest
 
         serve_rest(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dermsim.core.labels import DISCLAIMER
 
@@ -18,9 +20,32 @@ if TYPE_CHECKING:
     from dermsim.engine.batch import FileAnswer
 
 
+T = TypeVar("T")
+
+INTERRUPTED = 130
+"""Exit status of a command that was stopped with Ctrl-C, as shells have it."""
+
+
 def sentence(error: Exception) -> str:
     """Return an error's message on one line."""
     return " ".join(str(error).split())
+
+
+@contextmanager
+def notes_as_sentences() -> Iterator[None]:
+    """Have warnings of this package printed as one sentence, without a line of program."""
+    before = warnings.formatwarning
+
+    def written(message: Warning | str, category: type[Warning], *place: Any) -> str:
+        if category is UserWarning:
+            return f"dermsim: {' '.join(str(message).split())}\n"
+        return before(message, category, *place)
+
+    warnings.formatwarning = written  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -64,36 +89,77 @@ def show(document: dict[str, Any], readable: str, *, as_json: bool) -> None:
     """
     if as_json:
         document = {**document, "disclaimer": DISCLAIMER}
-        print(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
+        text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
+        if not _sayable(text):  # JSON has a way of its own to say it
+            text = json.dumps(document, indent=2, allow_nan=False)
+        print(text)
     else:
         print(f"{readable}\n\n{DISCLAIMER}")
 
 
-def find_pictures(sources: Sequence[Path]) -> list[Path]:
+def find_pictures(sources: Sequence[Path], *, every: bool = False) -> list[Path]:
     """Collect files, and the pictures in folders.
 
     Args:
         sources: Files and folders.
+        every: Take from folders everything that may be a picture, whatever its ending, and zip
+            archives, so that what cannot be read is named; else only what ends like a picture.
 
     Raises:
         FileNotFoundError: If one does not exist.
         ValueError: If none is given, or a folder holds no pictures.
     """
+    from dermsim.data.folders import list_files
     from dermsim.data.images import list_images
 
     if not sources:
         raise ValueError("no picture was given: name files, or folders that hold some")
-    return list_images(sources)
+    if not every:
+        return list_images(sources)
+    return [
+        path
+        for source in sources
+        for path in (list_files(source) if source.is_dir() else list_images([source]))
+    ]
 
 
-def check_output(path: Path) -> None:
-    """Refuse, before any work is done, to write a file where a folder is.
+def check_output(path: Path, *, ending: str = "") -> None:
+    """Refuse, before any work is done, to write a file where a folder is, or of another kind.
+
+    Args:
+        path: Where to write.
+        ending: Of files of this kind; empty when that is checked elsewhere. A name without any is
+            taken for what it is.
 
     Raises:
-        ValueError: If `path` is a folder.
+        ValueError: If `path` is a folder, or its name asks for another kind of file.
     """
     if path.is_dir():
         raise ValueError(f"{path} is a folder: name the file to write")
+    if ending and path.suffix.lower() not in ("", ending):
+        kind = ending.removeprefix(".").upper()
+        raise ValueError(f"what is written is {kind}, so {path} must end in {ending}")
+
+
+def print_anything(stream: Any) -> None:
+    """Have characters that an output cannot say replaced, so that no answer is lost to one of them.
+
+    Windows writes to files in its own encoding, and names of files may be of no encoding at all.
+
+    Args:
+        stream: A text stream; one that knows no encoding is left alone.
+    """
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
+
+
+def _sayable(text: str) -> bool:
+    """Say whether stdout can say a text as it is."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass
@@ -146,6 +212,24 @@ def reported(batches: Iterable[Sequence[FileAnswer]], total: int) -> Iterator[Fi
                     tqdm.write(f"dermsim: {row.reason}", file=sys.stderr)
             bar.update(len(batch))
             yield from batch
+
+
+def collect(found: Iterable[T], kept: list[T]) -> bool:
+    """Take what comes, one after another, until it ends or the user stops it with Ctrl-C.
+
+    Args:
+        found: What comes.
+        kept: Is extended as it comes.
+
+    Returns:
+        Whether it came to its end.
+    """
+    try:
+        for item in found:
+            kept.append(item)
+    except KeyboardInterrupt:
+        return False
+    return True
 
 
 def classify_table(results: Sequence[dict[str, Any]]) -> str:

@@ -5,7 +5,7 @@ Everything else builds on this. The integer label of a diagnosis is its index in
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from dataclasses import dataclass
 
 
@@ -163,8 +163,12 @@ _ALIASES: dict[str, tuple[str, ...]] = {
         "intraepithelial carcinoma",
         "Bowen's disease",
         "AK",
+        "queratosis actínica",
+        "enfermedad de Bowen",
+        "aktinische Keratose",
+        "Morbus Bowen",
     ),
-    "bcc": ("basal cell carcinomas",),
+    "bcc": ("basal cell carcinomas", "carcinoma basocelular", "Basalzellkarzinom", "Basaliom"),
     "bkl": (
         "benign keratosis",
         "benign keratosis-like lesions",
@@ -175,9 +179,13 @@ _ALIASES: dict[str, tuple[str, ...]] = {
         "lichenoid keratosis",
         "lichen planus-like keratosis",
         "SK",
+        "queratosis seborreica",
+        "queratosis benigna",
+        "léntigo solar",
+        "seborrhoische Keratose",
     ),
-    "df": ("dermatofibromas",),
-    "mel": ("melanomas",),
+    "df": ("dermatofibromas", "Dermatofibrom", "Histiozytom"),
+    "mel": ("melanomas", "Melanom"),
     "nv": (
         "melanocytic nevus",
         "melanocytic nevi",
@@ -186,18 +194,36 @@ _ALIASES: dict[str, tuple[str, ...]] = {
         "nevi",
         "naevus",
         "naevi",
+        "nevo",
+        "nevos",
+        "Nävus",
+        "melanozytärer Nävus",
     ),
-    "vasc": ("vascular lesions", "vascular", "angioma", "hemangioma", "haemangioma"),
+    "vasc": (
+        "vascular lesions",
+        "vascular",
+        "angioma",
+        "hemangioma",
+        "haemangioma",
+        "lesiones vasculares",
+        "Angiom",
+        "Hämangiom",
+        "Haemangiom",
+    ),
 }
 
 
-def _key(text: str) -> str:
-    """Drop case, spaces and punctuation, in which the sources differ."""
-    return re.sub(r"[\W_]+", "", text.casefold())
+def fold(text: str) -> str:
+    """Drop what sources differ in: case, accents, spaces and punctuation.
+
+    An accent may be one character with its letter, a character of its own, or lost.
+    """
+    parts = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(sign for sign in parts.casefold() if sign.isalnum())
 
 
 _CODE_OF: dict[str, str] = {
-    _key(name): item.code
+    fold(name): item.code
     for item in LABELS
     for name in (item.code, item.name, item.name_es, *_ALIASES[item.code])
 }
@@ -220,10 +246,11 @@ def diagnosis(code: str) -> Diagnosis:
 def parse_dx(text: str) -> str:
     """Translate a source's spelling of a diagnosis into its code.
 
-    Case, spaces, hyphens, underscores and other punctuation do not matter.
+    Case, accents, spaces, hyphens, underscores and other punctuation do not matter.
 
     Args:
-        text: A code, a long name of a Hub copy (``"melanocytic_Nevi"``), an ISIC name or a synonym.
+        text: A code, a long name of a Hub copy (``"melanocytic_Nevi"``), an ISIC name or a synonym,
+            in English, Spanish or German.
 
     Returns:
         One of `CODES`.
@@ -231,7 +258,7 @@ def parse_dx(text: str) -> str:
     Raises:
         ValueError: If the text names none of the seven.
     """
-    code = _CODE_OF.get(_key(str(text)))
+    code = _CODE_OF.get(fold(str(text)))
     if code is None:
         raise ValueError(
             f"unknown dx {text!r}: expected one of {', '.join(CODES)} or a long name of one of them"

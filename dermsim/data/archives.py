@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from dermsim.data.images import is_image_path
+from dermsim.data.folders import may_be_picture
 
 ARCHIVE = ".zip"
 """How the name of an archive ends, in lower case."""
@@ -100,10 +100,11 @@ def list_photographs(
 ) -> list[Listed]:
     """List the photographs in files and archives; nothing is unpacked.
 
-    Of an archive, files that end like a picture are taken, and archives inside it are named with
-    the reason why they are not opened; folders, hidden files and what macOS adds are passed over.
-    A loose file is taken whatever its ending. An archive that cannot be listed, or holds no
-    picture, is listed itself, with the reason, and so is a file that does not exist.
+    Of an archive, everything that may be a picture is taken, whatever its ending: what turns out to
+    be none keeps its row and says so. Archives inside it are named with the reason why they are not
+    opened; folders, hidden files, texts and tables are passed over. A loose file is taken whatever
+    its ending. An archive that cannot be listed, or holds no picture, is listed itself, with the
+    reason, and so is a file that does not exist.
 
     Args:
         sources: Files; folders are to be walked before.
@@ -122,7 +123,9 @@ def list_photographs(
     for source in sources:
         name = str(source) if with_folders else source.name
         if not source.exists():
-            found.append(Listed(name, source, reason=f"{source.name} is not there: add it again."))
+            link = " is a link to a file that" if source.is_symlink() else ""
+            reason = f"{source.name}{link} is not there: add it again."
+            found.append(Listed(name, source, reason=reason))
             continue
         if source.suffix.lower() == ARCHIVE and source.is_file():
             try:
@@ -238,7 +241,7 @@ def _list_archive(path: Path, limits: ArchiveLimits) -> tuple[list[Listed], int]
         )
     found, total = [], 0
     for place, member in enumerate(members):
-        if member.is_dir() or not _is_wanted(member.filename):
+        if member.is_dir() or not may_be_picture(member.filename):
             continue
         reason = _refusal(member, limits)
         found.append(Listed(f"{path.name}/{member.filename}", path, place, reason))
@@ -246,15 +249,6 @@ def _list_archive(path: Path, limits: ArchiveLimits) -> tuple[list[Listed], int]
     if not found:
         raise _RefusedError(f"{path.name} holds no pictures.")
     return sorted(found, key=lambda item: item.name), total
-
-
-def _is_wanted(name: str) -> bool:
-    """Say whether a name in an archive is worth a row: a picture, or an archive once more."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    hidden = any(part.startswith(".") and part != ".." for part in parts)
-    if not parts or hidden or "__MACOSX" in parts:
-        return False
-    return is_image_path(name) or name.lower().endswith(ARCHIVE)
 
 
 def _refusal(member: zipfile.ZipInfo, limits: ArchiveLimits) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermsim.core.labels import CODES, parse_dx
-from dermsim.data.ham10000 import assemble, normalise, read_source
+from dermsim.data.dataset import open_source
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,42 +23,12 @@ def load_elsewhere(source: str | Path) -> Dataset:
         Rows of the `load_ham10000` schema, sorted by image_id.
 
     Warns:
-        UserWarning: How many photographs of other diagnoses are left out, by their words.
+        UserWarning: As `load_ham10000`; how many photographs of other diagnoses are left out, by
+            their words.
 
     Raises:
         FileNotFoundError: If the folder does not exist.
-        ValueError: If no row has one of the seven diagnoses, or an image_id repeats.
+        ValueError: If no row has one of the seven diagnoses, or rows of one image contradict each
+            other.
     """
-    dataset = read_source(source)
-    columns = {name: dataset[name][:] for name in dataset.column_names if name != "image"}
-    facts, rows, other = [], [], Counter[str]()
-    for row, word in enumerate(columns["dx"]):
-        given = {name: values[row] for name, values in columns.items()}
-        if not _is_known(word):
-            other[str(word)] += 1
-            continue
-        if given.get("lesion_id") is None:
-            given["lesion_id"] = given["image_id"]
-        facts.append(normalise(row, given))
-        rows.append(row)
-    if not rows:
-        raise ValueError(f"{source} has no photograph of {', '.join(CODES)}.")
-    if other:
-        words = ", ".join(f"{word} ({count})" for word, count in other.most_common(5))
-        warnings.warn(
-            f"{source}: {other.total()} photographs of other diagnoses are left out: {words}",
-            stacklevel=2,
-        )
-    names = [fact["image_id"] for fact in facts]
-    if len(set(names)) < len(names):
-        raise ValueError(f"{source} names a photograph twice: each image_id must be there once.")
-    order = sorted(range(len(rows)), key=names.__getitem__)
-    return assemble(dataset.select(rows), facts, order)
-
-
-def _is_known(word: object) -> bool:
-    try:
-        parse_dx(str(word))
-    except ValueError:
-        return False
-    return True
+    return open_source(source, unknown_is_other=True).load(more=False)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.vocabulary import BROAD_SITES, SEXES, SITES
 from dermsim.data.tables import row_error
 
 if TYPE_CHECKING:
@@ -24,27 +25,6 @@ if TYPE_CHECKING:
 
 MAX_AGE = 120
 """The greatest age in years that is believed."""
-
-SEXES = ("female", "male")
-"""What HAM10000 tells apart."""
-
-SITES = (
-    "abdomen",
-    "acral",
-    "back",
-    "chest",
-    "ear",
-    "face",
-    "foot",
-    "genital",
-    "hand",
-    "lower extremity",
-    "neck",
-    "scalp",
-    "trunk",
-    "upper extremity",
-)
-"""Every `localization` in HAM10000."""
 
 _KNOTS = (0, 15, 30, 45, 60, 75, 90)
 
@@ -185,7 +165,8 @@ def facts_of(dataset: Dataset) -> list[Facts]:
 
     Args:
         dataset: Rows of the `load_ham10000` schema. Only ``age``, ``sex`` and ``localization`` are
-            read; what is None or ``"unknown"`` there is not known.
+            read; what is None or ``"unknown"`` there is not known, and neither is a site that is
+            several of `SITES`, such as ``"head/neck"``.
 
     Raises:
         ValueError: If a value is none of those that `Facts` allows; the message names the row.
@@ -196,7 +177,7 @@ def facts_of(dataset: Dataset) -> list[Facts]:
         zip(*(dataset[name] for name in names), strict=True)
     ):
         try:
-            found.append(Facts(age, sex, localization))
+            found.append(Facts(age, sex, None if localization in BROAD_SITES else localization))
         except ValueError as error:
             raise row_error(row, image_id, str(error)) from error
     return found

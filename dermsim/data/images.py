@@ -6,7 +6,6 @@ picture that would fill the memory never gets the chance.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
@@ -24,11 +23,20 @@ from PIL import (  # noqa: F401  (the plugin modules register their format when 
     WebPImagePlugin,
 )
 
+from dermsim.data.folders import walk_files
+
 ImageSource = Image.Image | str | Path | bytes
 """What `read_image` accepts."""
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""Lower-case file endings taken for pictures when a folder is walked."""
+IMAGE_SUFFIXES = frozenset(
+    (
+        *(".avif", ".bmp", ".dcm", ".dicom", ".dng", ".gif", ".heic", ".heif", ".j2k", ".jfif"),
+        *(".jif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx", ".jxl", ".png", ".tif", ".tiff"),
+        ".webp",
+    )
+)
+"""Lower-case file endings taken for pictures when a folder is walked; those that cannot be read are
+named."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _EXIF_ORIENTATION = 0x0112
@@ -96,7 +104,7 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
 
     Args:
         paths: Files, kept as they are whatever their ending, and folders, walked to any depth for
-            files that end like a picture; hidden files are left out.
+            files that end like a picture; links are followed, hidden files left out.
 
     Returns:
         The files in the order given, those of one folder sorted by path.
@@ -108,7 +116,7 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         if path.is_dir():
-            inside = _walk(path)
+            inside = sorted(filter(is_image_path, walk_files(path)))
             if not inside:
                 raise ValueError(
                     f"no pictures in the folder {path}: expected files ending in "
@@ -120,16 +128,6 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
         else:
             raise FileNotFoundError(f"no file or folder at {path}: check the path")
     return found
-
-
-def _walk(folder: Path) -> list[Path]:
-    """List the pictures below a folder, sorted; links to folders are not followed."""
-    return sorted(
-        Path(root, name)
-        for root, _, names in os.walk(folder)
-        for name in names
-        if is_image_path(name) and not name.startswith(".")
-    )
 
 
 def _open_file(path: Path) -> IO[bytes]:

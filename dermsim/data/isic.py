@@ -14,7 +14,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from dermsim.core.labels import parse_dx
-from dermsim.data.tables import Row, attach_images, read_rows, row_error
+from dermsim.data.folders import walk_files
+from dermsim.data.table_folder import attach_images
+from dermsim.data.tables import Row, read_rows, row_error
 
 _GROUND_TRUTHS = ("ISIC2018_Task3_*GroundTruth.csv", "ISIC-2017_*Part3_GroundTruth.csv")
 _CLASSES_2018 = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
@@ -41,7 +43,9 @@ def find_ground_truth(source: Path) -> Path | None:
     """
     if source.is_file():
         return source if any(source.match(pattern) for pattern in _GROUND_TRUTHS) else None
-    found = sorted(path for pattern in _GROUND_TRUTHS for path in source.rglob(pattern))
+    found = sorted(
+        path for path in walk_files(source) if any(path.match(name) for name in _GROUND_TRUTHS)
+    )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise ValueError(f"{source} holds several ground truths ({names}): pass the path of one")
@@ -117,5 +121,5 @@ def _marked(index: int, image_id: str | None, row: Row, classes: tuple[str, ...]
 
 def _index(folder: Path, name: str, key: str) -> dict[str, Row] | None:
     """Read the accompanying table of this name by image, or None where there is none."""
-    path = next(folder.rglob(name), None)
+    path = next((path for path in sorted(walk_files(folder)) if path.name == name), None)
     return {row.get(key) or "": row for row in read_rows(path)} if path else None

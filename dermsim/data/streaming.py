@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.labels import CODES
-from dermsim.data.ham10000 import normalise
+from dermsim.data.parquet_folder import find_parquet
+from dermsim.data.rows import normalise
 from dermsim.data.tables import COLUMNS, row_error
 
 if TYPE_CHECKING:
@@ -63,10 +64,17 @@ def _open(source: str | Path) -> list[IterableDataset]:
     path = Path(source)
     if not path.is_dir() and (isinstance(source, Path) or path.is_absolute()):
         raise FileNotFoundError(f"no folder at {source}: check the path")
-    if path.is_dir() and not any(path.rglob("*.parquet")):
-        raise ValueError(f"{source} holds no Parquet files, and nothing else can be streamed.")
+    files = find_parquet(path) if path.is_dir() else None
+    if path.is_dir() and files is None:
+        raise ValueError(
+            f"{source} holds no Parquet files of pictures, and nothing else can be streamed."
+        )
     try:
-        streams = list(load_dataset(str(source), streaming=True).values())
+        if files is not None:  # by name, or words in the names would decide which are read
+            named = {"train": [str(file) for file in files.files]}
+            streams = [load_dataset("parquet", data_files=named, split="train", streaming=True)]
+        else:
+            streams = list(load_dataset(str(source), streaming=True).values())
     except (OSError, ValueError, DatasetsError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         if path.is_dir():
@@ -104,4 +112,5 @@ def _checked(row: int, example: dict[str, Any], names: list[str] | None) -> Stre
     facts = normalise(row, given)
     if example["image"] is None:
         raise row_error(row, facts["image_id"], "the picture is missing")
-    return example["image"], {**facts, "dx": CODES[facts["dx"]]}
+    told = {column: facts[column] for column in COLUMNS[1:]}
+    return example["image"], {**told, "dx": CODES[facts["dx"]]}

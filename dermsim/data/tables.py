@@ -1,19 +1,29 @@
-"""The schema every source is brought to, and the tables of facts beside folders of pictures."""
+"""The one door for tables: the schema every source is brought to, and reading what people have."""
 
 from __future__ import annotations
 
-import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermsim.core.labels import CODES
-from dermsim.data.images import list_images
+from dermsim.core.labels import CODES, fold
+from dermsim.data.delimited import decode_table, read_delimited
+from dermsim.data.workbook import read_workbook
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 Row = dict[str, str | None]
 """One line of a table: column name to text; ``"image"`` holds the picture's path or None."""
+
+TABLE_SUFFIXES = ("", ".csv", ".tsv", ".tab", ".txt", ".jsonl", ".xlsx", ".xlsm")
+"""How the names of tables end, in lower case; without an ending, as Dataverse serves them."""
+
+OTHER = "other"
+"""What stands for ``dx`` in a row whose diagnosis is none of the seven, by decision."""
 
 COLUMNS: tuple[str, ...] = (
     "image",
@@ -27,16 +37,42 @@ COLUMNS: tuple[str, ...] = (
 )
 """The columns of the schema, in order."""
 
+MORE_COLUMNS: tuple[str, ...] = (
+    "patient_id",
+    "source",
+    "modality",
+    "original_label",
+    "concepts",
+    "caption",
+    "licence",
+    "split",
+)
+"""What `load_dataset` adds, in order. All but ``source`` may be None:
 
-def schema() -> Features:
+- ``patient_id``: photographs of one patient share it; never split them.
+- ``source``: what the data set is called.
+- ``modality``: ``"dermoscopy"`` or ``"clinical"``.
+- ``original_label``: the diagnosis in the source's own words, before it was mapped.
+- ``concepts``: what a person saw, pairs of a ``concept`` and its ``state``, in the source's words.
+- ``caption``, ``licence``: as the source has them.
+- ``split``: the source's own, for whoever compares with its figures; never trusted.
+"""
+
+
+def schema(*, more: bool = False) -> Features:
     """Return the features of a loaded data set.
 
     ``image`` decodes to an RGB PIL image, ``dx`` is a class label over the seven codes, ``age`` is
     in years; ``dx_type``, ``age``, ``sex`` and ``localization`` may be None.
+
+    Args:
+        more: Whether `MORE_COLUMNS` follow: text, but for ``concepts``.
     """
-    from datasets import ClassLabel, Features, Image, Value
+    from datasets import ClassLabel, Features, Image, List, Value
 
     text = Value("string")
+    further: dict[str, object] = dict.fromkeys(MORE_COLUMNS, text)
+    further["concepts"] = List({"concept": text, "state": text})
     return Features(
         {
             "image": Image(mode="RGB"),
@@ -47,6 +83,7 @@ def schema() -> Features:
             "age": Value("float32"),
             "sex": text,
             "localization": text,
+            **(further if more else {}),
         }
     )
 
@@ -57,53 +94,131 @@ def row_error(row: int, image_id: str | None, reason: str) -> ValueError:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a comma- or tab-separated table with a header line.
+    """Read a table with a header line, whatever saved it.
 
     Args:
-        path: The file; Dataverse serves the same table with either separator.
+        path: Delimited text (see `read_delimited`), lines of JSON (``.jsonl``) or an Excel workbook
+            (``.xlsx``).
 
     Returns:
-        One dictionary per line, empty cells as None.
+        One dictionary per row that holds something, by column, empty cells as None. Words such as
+        NaN or unknown are left as they are: what they mean is the column's affair.
 
     Raises:
-        ValueError: If the file is not a text table, or a row has too many or too few cells.
+        ImportError: If it is a workbook and openpyxl is not installed.
+        ValueError: If the file is no table, two columns have one name, or a row has too many or too
+            few cells.
+
+    Warns:
+        UserWarning: That a text was read as Windows-1252, because it is no Unicode.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            file.seek(0)
-            lines = list(csv.reader(file, delimiter="\t" if "\t" in header else ",", strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path.name} is not a comma- or tab-separated table: {error}") from error
-    columns = [column.strip() for column in lines[0]] if lines else []
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        return _read_json_lines(path)
+    lines = read_workbook(path) if suffix in (".xlsx", ".xlsm") else read_delimited(path)
+    columns = lines[0] if lines else []
+    if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
+        raise ValueError(f"{path.name} has two columns called {twice[0]}: rename or remove one")
+    return [
+        {name: cell or None for name, cell in zip(columns, line, strict=True) if name}
+        for line in lines[1:]
+    ]
+
+
+def _read_json_lines(path: Path) -> list[Row]:
     rows: list[Row] = []
-    for line in filter(None, lines[1:]):  # blank lines come out empty
-        if len(line) != len(columns):
-            raise ValueError(
-                f"row {len(rows)} of {path.name} has {len(line)} cells, expected {len(columns)}"
-            )
-        rows.append({c: cell.strip() or None for c, cell in zip(columns, line, strict=True)})
+    for number, line in enumerate(decode_table(path.read_bytes(), path.name).splitlines()):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"line {number + 1} of {path.name} is not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number + 1} of {path.name} is not a JSON object")
+        rows.append({name: _plain(value) for name, value in row.items()})
     return rows
 
 
-def attach_images(rows: list[Row], folder: Path) -> list[Row]:
-    """Give each row the picture whose file name, without its ending, is the row's ``image_id``.
+def _plain(value: object) -> str | None:
+    return None if value is None else str(value).strip() or None
+
+
+def find_table(folder: Path, name: str) -> Path | None:
+    """Find a table by name, and tell it from copies that lie beside it.
 
     Args:
-        rows: Rows with an ``image_id``.
-        folder: Searched to any depth. The archive's ``*_superpixels.png`` and
-            ``*_segmentation.png`` bear other names and are never taken.
+        folder: Looked into, but not below.
+        name: Without an ending; capitals do not matter.
 
     Returns:
-        New rows with ``image`` set to the path, or to None where there is no such file.
+        The table, or None where there is none. ``name (1).csv``, ``name - Copy.csv``,
+        ``name.csv.bak`` and the like are not taken for it.
 
     Raises:
-        ValueError: If the folder holds no pictures at all.
+        ValueError: If there is none but copies, or there are several with different contents; the
+            message names them.
     """
-    paths: dict[str, str] = {}
-    for path in list_images([folder.absolute()]):
-        paths.setdefault(path.stem, str(path))
-    return [{**row, "image": paths.get(row.get("image_id") or "")} for row in rows]
+    beside = sorted(
+        path
+        for path in folder.iterdir()
+        if path.name.lower().startswith(name.lower()) and path.is_file()
+    )
+    exact = [
+        path
+        for path in beside
+        if path.stem.lower() == name.lower() and path.suffix.lower() in TABLE_SUFFIXES
+    ]
+    copies = [path.name for path in beside if path not in exact and _is_copy(path.name, name)]
+    if not exact and copies:
+        raise ValueError(
+            f"{folder} holds no {name}.csv but what seems a copy of it ({', '.join(copies)}): "
+            f"rename the right one to {name}.csv"
+        )
+    return one_of_alike(exact, folder)
+
+
+def _is_copy(file: str, name: str) -> bool:
+    """Say whether a file is called like a copy of a table: what is added is no word of its own."""
+    rest = re.sub(r"\.(csv|tsv|tab|txt|xlsx|xlsm)", "", file[len(name) :].lower())
+    return bool(
+        re.fullmatch(
+            r"[\s_.~()-]*(\d*|copy|copia|kopie|copie|bak|backup|old|orig|original|new|final|save)"
+            r"[\s_.~()\d-]*",
+            rest,
+        )
+    )
+
+
+def one_of_alike(tables: Sequence[Path], folder: Path) -> Path | None:
+    """Return the first of tables that say the same; None where there is none.
+
+    Raises:
+        ValueError: If they say different things; the message names both.
+    """
+    if len(tables) > 1:
+        first = read_rows(tables[0])
+        for other in tables[1:]:
+            if read_rows(other) != first:
+                raise ValueError(
+                    f"{folder} holds both {tables[0].name} and {other.name}, and they say "
+                    "different things: remove one"
+                )
+    return tables[0] if tables else None
+
+
+def match_column(columns: Sequence[str], wanted: str) -> str | None:
+    """Find a column by its name, else by the name but for case, accents, blanks and signs.
+
+    Raises:
+        ValueError: If several columns are called so.
+    """
+    if wanted in columns:
+        return wanted
+    alike = [column for column in columns if fold(column) == fold(wanted)]
+    if len(alike) > 1:
+        raise ValueError(f"the columns {' and '.join(alike)} are both called {wanted}: remove one")
+    return alike[0] if alike else None
 
 
 def to_dataset(rows: list[Row]) -> Dataset:

@@ -186,10 +186,26 @@ def rows_csv(
     Raises:
         ValueError: If there is no such operating point.
     """
-    threshold = threshold_of(calibration, point)
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, columns())
     writer.writeheader()
+    writer.writerows(row_cells(rows, calibration=calibration, fingerprint=fingerprint, point=point))
+    return stream.getvalue()
+
+
+def row_cells(
+    rows: Sequence[FileAnswer],
+    *,
+    calibration: Calibration,
+    fingerprint: str,
+    point: str | float = POINTS[0],
+) -> Iterator[dict[str, object]]:
+    """Yield the cells of each row by `columns`, text that no spreadsheet evaluates.
+
+    Raises:
+        ValueError: As `rows_csv`.
+    """
+    threshold = threshold_of(calibration, point)
     for row in rows:
         facts = {
             "file": _inert(row.file),
@@ -200,8 +216,7 @@ def rows_csv(
             "encoder": fingerprint,
             "dermsim": __version__,
         }
-        writer.writerow({**facts, **_answer(row, threshold)})
-    return stream.getvalue()
+        yield {**facts, **_answer(row, threshold)}
 
 
 def save_csv(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ def serve_page(
     model: str,
     *,
     dataset: str | None = None,
+    label_column: str | None = None,
+    mapping: Mapping[str, str] | None = None,
     host: str = "127.0.0.1",
     port: int = 7860,
     share: bool = False,
@@ -37,6 +40,8 @@ def serve_page(
     Args:
         model: Checkpoint folder or Hub id.
         dataset: Where the past cases' pictures are: folder or Hub id; None when not at hand.
+        label_column: The column of its diagnoses, as for `load_dataset`.
+        mapping: What its words for diagnoses mean, likewise.
         host: Address to listen on.
         port: Port to listen on.
         share: Whether to open a public tunnel through Gradio's servers.
@@ -51,6 +56,10 @@ def serve_page(
         ValueError: If a part of the checkpoint is damaged, or the token cannot be one.
     """
     prepare(model, dataset)
+    from dermsim.data.dataset import open_source
+
+    # what is wrong with the data is said before anything is loaded
+    opened = open_source(dataset, label_column=label_column, mapping=mapping) if dataset else None
     from dermsim.core.checkpoint import local_folder
     from dermsim.core.discretion import show_access
     from dermsim.serve.beside import beside_page
@@ -61,7 +70,7 @@ def serve_page(
     engine: Future[DermSim] = Future()
     folder = local_folder(model)
     check_port(host, port)
-    pictures = dataset_pictures(dataset) if dataset else None
+    pictures = dataset_pictures(opened.load()) if opened else None
     if access_log:
         show_access()
     app = build_app(engine.result, pictures=pictures)

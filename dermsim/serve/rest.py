@@ -15,6 +15,7 @@ from dermsim.core.labels import DISCLAIMER
 from dermsim.serve.errors import Faults, Problem, on_disconnect, on_invalid, on_refusal
 from dermsim.serve.limits import Bearer, body_limit
 from dermsim.serve.routes import Desk, build_router
+from dermsim.ui.middleware import HeadRequests
 
 PREFIX = "/api"
 """Where the application is mounted, below which its addresses are."""
@@ -62,6 +63,7 @@ def build_rest(desk: Desk, *, token: str | None = None) -> FastAPI:
     app.add_middleware(body_limit, limits=desk.limits)
     if token is not None:
         app.add_middleware(Bearer, token=check_token(token), open_paths=OPEN)
+    app.add_middleware(HeadRequests)
     app.add_middleware(Faults)  # the last is the outermost
     return app
 

@@ -241,7 +241,13 @@ class TrainConfig:
     """One training run, from photographs to a checkpoint folder."""
 
     data: str = "marmal88/skin_cancer"
-    """HAM10000: a Hub id, a folder in any of its layouts, or "synthetic"."""
+    """HAM10000 or one's own: a Hub id, a folder in any known layout, such as a folder of pictures
+    for each class, or "synthetic"."""
+    label_column: str = ""
+    """Column of the data that holds the diagnoses, if it is not called dx."""
+    map: tuple[str, ...] = ()
+    """What words of the data mean: nevus=nv scc=other and so on, one of the seven codes or other.
+    Names of the seven in English and Spanish, and many more, are known."""
     leave_out: tuple[str, ...] = ()
     """Diagnoses to train and measure without, such as akiec vasc df, to be met later as new."""
     also: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -152,6 +153,7 @@ def command_line(config: TrainConfig) -> str:
     """
     own = ("data", "output", "resume", "cpu", "trackers")
     given = {name: value for name, value in flatten(config).items() if name not in own}
+    lists = {name for name, value in to_dict(config).items() if isinstance(value, list)}
     presets = {name: flatten(preset) for name, preset in PRESETS.items()}
     preset = min(presets, key=lambda name: len(given.items() - presets[name].items()))
     words = ["accelerate launch train_accelerate.py", f"--preset {preset}"]
@@ -165,7 +167,8 @@ def command_line(config: TrainConfig) -> str:
             group, dot, flag = option.rpartition(".")
             words.append(f"--{option}" if value else f"--{group}{dot}no-{flag}")
         else:
-            words.append(" ".join([f"--{option}", *map(_anywhere, str(value).split())]))
+            parts = shlex.split(value) if name in lists else [str(value)]
+            words.append(" ".join([f"--{option}", *map(_anywhere, parts)]))
     return " ".join(words)
 
 
@@ -211,9 +214,11 @@ def run_record(
 
 
 def _anywhere(value: str) -> str:
-    """Write a value as it is, but of a place outside the working folder only the name."""
+    """Write a value for a shell, but of a place outside the working folder only the name."""
     path = Path(value)
-    return f"<{path.name}>" if path.is_absolute() or ".." in path.parts else value
+    if path.is_absolute() or ".." in path.parts:
+        return f"<{path.name}>"
+    return shlex.quote(value) if " " in value else value
 
 
 def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -222,5 +227,5 @@ def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}.")
         else:
-            flat[prefix + name] = " ".join(map(str, value)) if isinstance(value, list) else value
+            flat[prefix + name] = shlex.join(map(str, value)) if isinstance(value, list) else value
     return flat

@@ -17,6 +17,11 @@ from dermsim.data.pixels import channel_statistics, decode_pixels, map_images
 if TYPE_CHECKING:
     from datasets import Dataset
 
+_PLAIN = 2
+"""Levels between the darkest and the brightest pixel that JPEG makes of a plain surface."""
+
+_NAMED = 5
+
 UNLABELLED = len(CODES)
 """The label of pictures whose diagnosis is not used."""
 
@@ -105,22 +110,30 @@ class TrainingSet:
             device: Where the tensors go.
 
         Raises:
-            ValueError: If an image cannot be read, or a fact that was asked for makes no sense;
-                the message names its row and image_id.
+            ValueError: If an image cannot be read or is of one colour, or a fact that was asked for
+                makes no sense, which names the image; if a channel is the same in all of them.
         """
         labelled = [train, *also]
         sources = [*labelled, *unlabelled]
+        known = None
+        if facts:  # before the photographs are decoded, which takes long
+            known = torch.from_numpy(
+                np.concatenate([encode_facts(facts_of(source)) for source in sources])
+            )
         height, width = _canvas(train, image_size)
         decoded = [decode_pixels(source, height=height, width=width) for source in sources]
+        for source, photographs in zip(sources, decoded, strict=True):
+            refuse_blank(photographs, source["image_id"])
         if prepare is not None:
             for photographs in decoded:
                 for photograph in photographs:
                     photograph[:] = prepare(photograph).round().clip(0, 255)
         mean, std = channel_statistics(decoded[0])
-        known = None
-        if facts:
-            known = torch.from_numpy(
-                np.concatenate([encode_facts(facts_of(source)) for source in sources])
+        if min(std) == 0:
+            raise ValueError(
+                f"The standard deviations of red, green and blue over the training photographs are "
+                f"{', '.join(map(str, std))}: a channel that is the same in all of them cannot be "
+                "normalised, and shows nothing. Check the pictures."
             )
         labels = [dx for source in labelled for dx in source["dx"]]
         labels += [UNLABELLED for source in unlabelled for _ in source["image_id"]]
@@ -133,6 +146,29 @@ class TrainingSet:
             image_ids=[name for source in sources for name in source["image_id"]],
             mean=mean,
             std=std,
+        )
+
+
+def refuse_blank(photographs: np.ndarray, image_ids: Sequence[str]) -> None:
+    """Refuse photographs that are of one colour, of which nothing can be learned but the colour.
+
+    Args:
+        photographs: ``(N, 3, H, W)`` uint8.
+        image_ids: N names.
+
+    Raises:
+        ValueError: If there are any; the message counts them and names the first.
+    """
+    blank = [
+        name
+        for name, photograph in zip(image_ids, photographs, strict=True)
+        if (np.ptp(photograph.reshape(3, -1), axis=1) <= _PLAIN).all()
+    ]
+    if blank:
+        more = ", …" if len(blank) > _NAMED else ""
+        raise ValueError(
+            f"{len(blank):,} of {len(photographs):,} photographs are of one colour all over "
+            f"({', '.join(blank[:_NAMED])}{more}) and show nothing: take them out of the data."
         )
 
 

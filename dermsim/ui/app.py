@@ -29,7 +29,14 @@ from dermsim.ui import (
 )
 from dermsim.ui.body_limit import BodyLimit
 from dermsim.ui.i18n import LANGUAGES, number, say
-from dermsim.ui.middleware import AccessLog, ServedFolder, is_call, is_upload, refusal
+from dermsim.ui.middleware import (
+    AccessLog,
+    HeadRequests,
+    ServedFolder,
+    is_call,
+    is_upload,
+    refusal,
+)
 from dermsim.ui.page_language import PageLanguage
 from dermsim.ui.tabs.housekeeping import housekeeping
 from dermsim.ui.tabs.theme import theme
@@ -161,6 +168,7 @@ def _middleware() -> list[Middleware]:
     uploads = upload_folder()
     return [
         Middleware(AccessLog),
+        Middleware(HeadRequests),
         Middleware(PageLanguage),
         Middleware(ServedFolder, folder=uploads.path),
         _limit(_MAX_CALL, concerns=is_call),

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.labels import DISCLAIMER
-from dermsim.data.archives import ARCHIVE, ArchiveLimits, list_photographs
-from dermsim.data.images import is_image_path
+from dermsim.data.archives import ArchiveLimits, list_photographs
+from dermsim.data.folders import may_be_picture
 from dermsim.engine.batch import FileAnswer, classify_photographs, save_csv, threshold_of
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import opinions, render
@@ -215,13 +215,8 @@ def save(engine: DermSim, rows: Sequence[FileAnswer], point: str, folder: str | 
 
 
 def pictures_of(paths: Sequence[str] | None) -> list[str]:
-    """Return what of a folder is worth a row: pictures and archives that are not hidden."""
-    return [
-        path
-        for path in paths or []
-        if not Path(path).name.startswith(".")
-        and (is_image_path(path) or path.lower().endswith(ARCHIVE))
-    ]
+    """Return what of a folder is worth a row: all but hidden files, texts and tables."""
+    return [path for path in paths or [] if may_be_picture(Path(path).name)]
 
 
 def _sources(paths: Sequence[str] | None) -> list[Path]:

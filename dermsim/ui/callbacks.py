@@ -17,7 +17,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from dermsim.core.labels import CODES, DISCLAIMER
-from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.synthetic import draw_lesion
 from dermsim.tasks.classify import POINTS, parse_point
 from dermsim.tasks.enroll import ClassBank
@@ -26,6 +25,8 @@ from dermsim.ui import cards, filters, operating_slider, opinions, render, summa
 from dermsim.ui.i18n import say
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from dermsim.engine import DermSim
     from dermsim.tasks.retrieve import Neighbor
 
@@ -297,13 +298,12 @@ def draw_examples(folder: str | Path) -> list[str]:
     return [str(path) for path in paths]
 
 
-def dataset_pictures(source: str | Path) -> render.Pictures:
+def dataset_pictures(dataset: Dataset) -> render.Pictures:
     """Return a look-up of the past cases' pictures in a data set at hand.
 
     Args:
-        source: Anything `load_ham10000` reads.
+        dataset: With ``image`` and ``image_id``, as `dermsim.data.dataset.load_dataset` returns it.
     """
-    dataset = load_ham10000(source)
     rows = {image_id: row for row, image_id in enumerate(dataset["image_id"])}
 
     def picture(image_id: str) -> Image.Image | None:

@@ -1,4 +1,4 @@
-"""ASGI middleware of the page: a line for each request, and limits on what is fetched."""
+"""ASGI middleware of the page: a line for each request, HEAD, and limits on what is fetched."""
 
 from __future__ import annotations
 
@@ -56,6 +56,40 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 def route_of(scope: Scope) -> str:
     """Return the pattern of the route that a request took, or a dash if it took none."""
     return str(getattr(scope.get("route"), "path", "-"))
+
+
+class HeadRequests:
+    """ASGI middleware that answers HEAD wherever GET is answered (RFC 9110, section 9.3.2).
+
+    Monitors and load balancers ask so. The answer's status and headers are those of GET; its body,
+    which may be a stream without an end, is left out.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Answer for an ASGI application."""
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request as the application does, HEAD as it does GET."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def without_body(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not begun:
+                begun = True
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        asked = {**scope, "method": "GET"}  # the server itself must go on knowing that it is HEAD
+        try:
+            await self.app(asked, receive, without_body)
+        finally:
+            if "route" in asked:  # for the line in the log
+                scope["route"] = asked["route"]
 
 
 UPLOADS = "/gradio_api/upload"

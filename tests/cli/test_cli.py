@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from dermsim.cli.main import main
 from dermsim.cli.terminal import table
 from dermsim.core.labels import CODES, DISCLAIMER
 from dermsim.data.facts import SITES, Facts
+from dermsim.data.label_mapping import LabelMapping
 from dermsim.engine.results import Prediction
 from dermsim.evaluation.explanations.settings import Sizes
 from dermsim.evaluation.report import Report
@@ -341,9 +343,22 @@ class TestSimilar:
         assert [neighbor["image_id"] for neighbor in result["neighbors"]] == ["ISIC_3"]
 
     def test_no_case_matches(self, run, stub, folder):
-        status, out, _ = run("similar", folder / "a.png", "--where", "sex=female")
+        status, out, _ = run("similar", folder / "a.png", "--where", "age=90-99")
         assert status == 0
         assert "No case has all these facts." in out
+
+    @pytest.mark.parametrize(
+        ("condition", "words"),
+        [
+            ("sex=female", "no case has sex 'female': of none is it known."),
+            ("dx=mel", "no case has dx 'mel': there are akiec, bcc, bkl, df, nv, vasc."),
+        ],
+    )
+    def test_a_value_that_no_case_has_is_refused_with_those_that_there_are(
+        self, run, stub, folder, condition, words
+    ):
+        stub.gallery = stub.gallery.remove(image_ids=["ISIC_4"])
+        assert_refused(run("similar", folder / "a.png", "--where", condition), words)
 
     @pytest.mark.parametrize(
         ("conditions", "message"),
@@ -557,7 +572,7 @@ class TestEvaluate:
         monkeypatch.setattr(
             "dermsim.evaluation.checkpoint.evaluate_checkpoint", evaluate_checkpoint
         )
-        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: f"<{source}>")
+        monkeypatch.setattr("dermsim.data.dataset.open_source", opened)
         return asked
 
     def test_table_and_file(self, run, stub, evaluated, tmp_path):
@@ -740,6 +755,15 @@ class TestEnsemble:
         assert_refused(run("ensemble", checkpoint, tmp_path / "a b", *arguments), "no folder")
 
 
+def opened(source, *, rows=None, **options):
+    """A source that was opened: its rows are its name in brackets, or what is given."""
+    return SimpleNamespace(
+        name="synthetic" if source == "synthetic" else "HAM10000",
+        mapping=LabelMapping(()),
+        load=lambda: f"<{source}>" if rows is None else rows,
+    )
+
+
 class TestRealCheckpoint:
     """The same commands on a checkpoint folder as training writes it."""
 
@@ -749,7 +773,7 @@ class TestRealCheckpoint:
         from datasets import concatenate_datasets
 
         rows = concatenate_datasets(list(synthetic.values()))
-        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: rows)
+        monkeypatch.setattr("dermsim.data.dataset.open_source", partial(opened, rows=rows))
         before, after = tmp_path / "before.json", tmp_path / "after.json"
         command = ("evaluate", checkpoint, "--data", "synthetic")
         assert run(*command, "--corruptions", "--output", before)[0] == 0

@@ -2,11 +2,15 @@
 
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 
 import pytest
 import torch
 
-from dermsim.training.run_state import CHECKPOINT_EXTRAS, Progress, StateFolder
+from dermsim.data.dataset import open_source
+from dermsim.data.synthetic import draw_lesion
+from dermsim.training.config import LossConfig, OptimConfig, TrainConfig
+from dermsim.training.run_state import CHECKPOINT_EXTRAS, Progress, StateFolder, run_choices
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -22,7 +26,7 @@ def with_free(monkeypatch, free: int) -> None:
 
 def test_a_disk_without_room_is_refused(tmp_path, model, monkeypatch):
     states = StateFolder(tmp_path / "state")
-    states.prepare(resume=False)
+    states.prepare(resume=False, choices={})
     with_free(monkeypatch, 10 * 2**20)
     with pytest.raises(OSError, match="has 10 MiB left, but the run needs 98 MiB: free some"):
         states.check_room(model)
@@ -30,7 +34,7 @@ def test_a_disk_without_room_is_refused(tmp_path, model, monkeypatch):
 
 def test_room_for_two_states_is_enough(tmp_path, model, monkeypatch):
     states = StateFolder(tmp_path / "state")
-    states.prepare(resume=False)
+    states.prepare(resume=False, choices={})
     states.check_room(model)
     weights = 4 * 1001 * 1000
     with_free(monkeypatch, 9 * weights + CHECKPOINT_EXTRAS)
@@ -40,7 +44,7 @@ def test_room_for_two_states_is_enough(tmp_path, model, monkeypatch):
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file/state cannot be written: Not a directory"):
-        StateFolder(tmp_path / "file" / "state").prepare(resume=False)
+        StateFolder(tmp_path / "file" / "state").prepare(resume=False, choices={})
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
@@ -49,7 +53,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr("tempfile.TemporaryFile", read_only)
     with pytest.raises(OSError, match="state cannot be written: Permission denied"):
-        StateFolder(tmp_path / "state").prepare(resume=False)
+        StateFolder(tmp_path / "state").prepare(resume=False, choices={})
 
 
 def test_progress_survives_a_state():
@@ -57,3 +61,83 @@ def test_progress_survives_a_state():
     again = Progress()
     again.load_state_dict(progress.state_dict())
     assert again == progress
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder per class with two pictures."""
+    for dx in ("mel", "nv"):
+        (tmp_path / "own" / dx).mkdir(parents=True)
+        draw_lesion(dx, seed=0, size=(40, 30)).save(tmp_path / "own" / dx / f"{dx}.png")
+    return tmp_path / "own"
+
+
+@pytest.fixture
+def begun(tmp_path, data):
+    """A run that was begun and interrupted; called with a configuration, it is resumed."""
+    config = TrainConfig(data=str(data), output=tmp_path / "run")
+    states = StateFolder(tmp_path / "run" / "state")
+    states.prepare(resume=False, choices=run_choices(config, open_source(data)))
+    (states.folder / "epoch-0001").mkdir()
+
+    def resume(config):
+        choices = run_choices(config, open_source(config.data))
+        states.prepare(resume=True, choices=choices)
+
+    return config, resume
+
+
+@pytest.mark.filterwarnings("ignore:.*lesion of its own:UserWarning")
+class TestResume:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {},
+            {"optim": OptimConfig(epochs=99)},
+            {"cpu": True, "trackers": ("wandb",), "corruptions": False, "split": "validation"},
+        ],
+    )
+    def test_what_may_change(self, begun, change):
+        config, resume = begun
+        resume(replace(config, resume=True, **change))
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"seed": 7}, "begun with other choices: seed was 0 and is 7. Resume it with those"),
+            (
+                {"seed": 7, "loss": LossConfig(contrastive="triplet")},
+                "seed was 0 and is 7; loss.contrastive was 'supcon' and is 'triplet'",
+            ),
+            ({"optim": OptimConfig(batch_size=16)}, "optim.batch_size was 64 and is 16"),
+            ({"leave_out": ("df",)}, "leave_out was '' and is 'df'"),
+            ({"map": ("nv=mel",)}, "map was '' and is 'nv=mel'"),
+        ],
+    )
+    def test_other_choices_are_named(self, begun, change, words):
+        config, resume = begun
+        with pytest.raises(ValueError, match=words):
+            resume(replace(config, **change))
+
+    def test_other_photographs_under_the_same_name(self, begun, data):
+        config, resume = begun
+        draw_lesion("nv", seed=1, size=(40, 30)).save(data / "nv" / "new.png")
+        with pytest.raises(ValueError, match=r"photographs was '2 \(.*\)' and is '3 \("):
+            resume(config)
+
+    def test_other_data_with_the_same_names(self, begun, data):
+        config, resume = begun
+        shutil.copytree(data, data.with_name("others"))
+        with pytest.raises(ValueError, match=r"data was '.*own' and is '.*others'"):
+            resume(replace(config, data=str(data.with_name("others"))))
+
+    def test_the_same_data_by_another_path(self, begun, data, monkeypatch):
+        config, resume = begun
+        monkeypatch.chdir(data.parent)
+        resume(replace(config, data="own"))
+
+    def test_a_run_that_kept_no_choices(self, begun, tmp_path):
+        config, resume = begun
+        (tmp_path / "run" / "state" / "choices.json").unlink()
+        with pytest.raises(FileNotFoundError, match=r"choices.json is missing, which says what"):
+            resume(config)

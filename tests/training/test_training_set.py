@@ -123,3 +123,43 @@ def test_other_sources_are_labelled_and_marked(rows, more):
     train = TrainingSet.load(rows, also=[more], unlabelled=[more], image_size=64, device=CPU)
     assert train.labels.tolist() == [*rows["dx"], *more["dx"], *[UNLABELLED] * len(more)]
     assert train.further == [False] * len(rows) + [True] * 2 * len(more)
+
+
+def painted(*colours, extra=()):
+    """Rows of blank pictures, and of others."""
+    from datasets import Dataset
+    from PIL import Image
+
+    from dermsim.data.tables import schema
+
+    images = [Image.new("RGB", (48, 36), colour) for colour in colours] + list(extra)
+    names = [f"I{number}" for number in range(len(images))]
+    columns = {"image": images, "image_id": names, "lesion_id": names, "dx": [0] * len(images)}
+    rest = {name: [None] * len(images) for name in ("dx_type", "age", "sex", "localization")}
+    return Dataset.from_dict({**columns, **rest}, features=schema())
+
+
+@pytest.mark.parametrize("colours", [["white"] * 7, ["brown", "#804020"], ["black"]])
+def test_pictures_of_one_colour_are_refused(rows, colours):
+    count = len(colours)
+    reason = rf"^{count} of {count + 1} photographs are of one colour all over \(I0.*\) and show"
+    with pytest.raises(ValueError, match=reason):
+        TrainingSet.load(painted(*colours, extra=[rows[0]["image"]]), image_size=64, device=CPU)
+    with pytest.raises(ValueError, match="of one colour"):
+        TrainingSet.load(rows, unlabelled=[painted(*colours)], image_size=64, device=CPU)
+
+
+def test_a_channel_that_is_the_same_everywhere_is_refused(rows):
+    from PIL import Image
+
+    red, green, _ = rows[0]["image"].split()
+    image = Image.merge("RGB", (red, green, Image.new("L", red.size, 0)))
+    with pytest.raises(ValueError, match=r"standard deviations .* are 0\.\d+, 0\.\d+, 0\.0: a"):
+        TrainingSet.load(painted(extra=[image]), image_size=64, device=CPU)
+
+
+def test_facts_are_checked_before_pictures_are_decoded(rows, monkeypatch):
+    wrong = rows.remove_columns("sex").add_column("sex", ["diverse"] * len(rows))
+    monkeypatch.setattr("dermsim.training.training_set.decode_pixels", None)
+    with pytest.raises(ValueError, match="sex is 'diverse'"):
+        TrainingSet.load(wrong, facts=True, image_size=64, device=CPU)

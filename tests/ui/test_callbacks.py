@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from dermsim.core.labels import CODES, LABELS, diagnosis
+from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.synthetic import draw_lesion
 from dermsim.ui import callbacks, explain_callbacks, operating_slider, opinions
 
@@ -338,6 +339,6 @@ def test_pictures_of_past_cases_come_from_a_data_set(tmp_path):
         for row, color in enumerate(["#ff0000", "#00ff00"]):
             Image.new("RGB", (40, 30), color).save(tmp_path / f"{row}.png")
             writer.writerow([f"{row}.png", f"ISIC_{row}", f"HAM_{row}", "nv"])
-    pictures = callbacks.dataset_pictures(tmp_path)
+    pictures = callbacks.dataset_pictures(load_ham10000(tmp_path))
     assert pictures("ISIC_1").getpixel((5, 5)) == (0, 255, 0)
     assert pictures("ISIC_9") is None

@@ -18,7 +18,14 @@ from dermsim.core.discretion import (
     show_access,
 )
 from dermsim.ui.body_limit import BodyLimit
-from dermsim.ui.middleware import AccessLog, ServedFolder, is_call, is_upload, refusal
+from dermsim.ui.middleware import (
+    AccessLog,
+    HeadRequests,
+    ServedFolder,
+    is_call,
+    is_upload,
+    refusal,
+)
 
 SECRET = "mrs-miller-left-arm"
 
@@ -380,3 +387,52 @@ def test_a_quiet_server_leaves_what_the_environment_says(monkeypatch):
     quieten()
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
     assert os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] == "1"
+
+
+async def only_get(scope, receive, send):
+    """Answers GET alone, with a stream, and notes the route as Starlette does."""
+    status = 200 if scope["method"] == "GET" else 405
+    scope["route"] = SimpleNamespace(path="/health")
+    headers = [(b"content-length", b"5")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"hel", "more_body": True})
+    await send({"type": "http.response.body", "body": b"lo"})
+
+
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [("HEAD", (200, b"")), ("GET", (200, b"hello")), ("PUT", (405, b"hello"))],
+)
+def test_head_is_answered_as_get_without_a_body(method, answer):
+    assert ask(HeadRequests(only_get), method) == answer
+
+
+def test_the_log_knows_that_it_was_head_and_which_route_it_took(lines):
+    ask(AccessLog(HeadRequests(only_get)), "HEAD")
+    assert lines()[0].startswith("HEAD /health 200 0 B")
+
+
+def test_a_stream_without_an_end_ends_for_head():
+    """The client of HEAD is gone as soon as the answer is complete."""
+
+    async def events(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            await send({"type": "http.response.body", "body": b"more", "more_body": True})
+
+    sent = []
+
+    async def receive():
+        done = sent and not sent[-1].get("more_body", True)
+        return {"type": "http.disconnect"} if done else {"type": "http.request", "body": b""}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(HeadRequests(events)({"type": "http", "method": "HEAD"}, receive, send))
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+
+
+def test_other_kinds_of_requests_pass(lines):
+    assert ask(HeadRequests(hello), kind="websocket") is None

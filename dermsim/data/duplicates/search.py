@@ -145,7 +145,9 @@ def _by_hash(looks: Sequence[Look]) -> Iterator[_Candidate]:
         for turn in range(TURNS):
             queries = _as_bytes(hashes[:, number, turn])
             limits, distances, rows = index.range_search(queries, HAMMING + 1)
-            askers = np.repeat(np.arange(len(looks)), np.diff(limits.astype(np.int64)))
+            askers = np.repeat(
+                np.arange(len(looks)), [int(n) for n in np.diff(limits.astype(np.int64))]
+            )
             for a, b, distance in zip(
                 askers.tolist(), rows.tolist(), distances.tolist(), strict=True
             ):

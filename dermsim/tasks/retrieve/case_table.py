@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.labels import parse_dx
+from dermsim.core.vocabulary import parse_sex, parse_site
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -21,6 +24,9 @@ COLUMNS = ("image_id", "lesion_id", "dx", "dx_type", "age", "sex", "localization
 
 REPEATING = ("dx", "dx_type", "sex", "localization")
 """Columns of few different values, of which each is kept once."""
+
+_MEANINGS = {"dx": parse_dx, "sex": parse_sex, "localization": parse_site}
+"""What people's words for a fact are here."""
 
 LISTED = 200_000
 """Up to so many cases they are kept as Python tuples too: reading single cells out of Arrow takes
@@ -224,7 +230,8 @@ class CaseTable(Sequence[dict[str, object]]):
             where: As for `Gallery.search`.
 
         Raises:
-            ValueError: If a column is unknown, or a value cannot be one of its column.
+            ValueError: If a column is unknown, or a value cannot be one of its column; if no case
+                at all has it, whatever else is asked for, which names the values that there are.
         """
         if not where:
             return None
@@ -241,6 +248,8 @@ class CaseTable(Sequence[dict[str, object]]):
             mask = pc.and_(pc.greater_equal(stored, low), pc.less_equal(stored, high))
         else:
             values = list(wanted) if isinstance(wanted, list | set | frozenset) else [wanted]
+            if column in REPEATING:
+                values = [self._value(column, v) if isinstance(v, str) else v for v in values]
             kind = pa.float32() if column == "age" else pa.string()
             try:
                 choices = pa.array(values, kind)
@@ -248,6 +257,20 @@ class CaseTable(Sequence[dict[str, object]]):
                 raise ValueError(f"{column}={wanted!r} cannot be: {error}.") from error
             mask = pc.is_in(stored.cast(kind), value_set=choices)
         return np.asarray(mask.combine_chunks().fill_null(False).to_numpy(zero_copy_only=False))
+
+    def _value(self, column: str, asked: str) -> str:
+        """Return the value that is asked for as the cases have it, or name those that there are."""
+        there = self.codes(column)[0]
+        if asked in there:
+            return asked
+        try:
+            meant = _MEANINGS[column](asked) if column in _MEANINGS else asked
+        except ValueError:
+            meant = asked
+        if meant not in there:
+            known = f"there are {', '.join(sorted(there))}" if there else "of none is it known"
+            raise ValueError(f"no case has {column} {asked!r}: {known}.")
+        return meant
 
     def rows_of(
         self, column: str, wanted: Sequence[Collection[str]]

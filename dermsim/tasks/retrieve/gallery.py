@@ -129,7 +129,8 @@ class Gallery:
 
         Raises:
             ValueError: If a query is zero, holds NaN or has another D; if k < 1; if `where` names
-                an unknown column or a bad range; if `exclude_lesion_ids` has another length.
+                an unknown column, a value that no case has or a bad range; if `exclude_lesion_ids`
+                has another length.
         """
         found = self.nearest(
             queries,

@@ -92,7 +92,10 @@ def test_a_neighbor_carries_the_facts(gallery):
         ({"sex": None}, lambda r: r["sex"] is None),
         ({"sex": ["male", None]}, lambda r: r["sex"] != "female"),
         ({"dx_type": "histo", "age": (0, 200)}, lambda r: r["dx_type"] == "histo" and r["age"]),
-        ({"dx": "unheard of"}, lambda r: False),
+        ({"age": (91, 99)}, lambda r: False),
+        ({"sex": "F"}, lambda r: r["sex"] == "female"),
+        ({"sex": ["Hombre"], "localization": "Espalda"}, lambda r: r["sex"] == "male"),
+        ({"dx": ["Melanoma", "nevo"]}, lambda r: r["dx"] in ("mel", "nv")),
         ({}, lambda r: True),
     ],
 )
@@ -137,6 +140,11 @@ def test_an_unknown_lesion_excludes_nothing():
         ({"k": 0}, "k must be at least 1, got 0"),
         ({"where": {"colour": "red"}}, "no fact 'colour'"),
         ({"where": {"age": "old"}}, "age='old' cannot be"),
+        ({"where": {"sex": "x"}}, "no case has sex 'x': there are female, male."),
+        ({"where": {"sex": ["male", "x"]}}, "no case has sex 'x': there are female, male."),
+        ({"where": {"localization": "Face"}}, "no case has localization 'Face': there are back."),
+        ({"where": {"dx": "wart"}}, "no case has dx 'wart': there are akiec, bcc, bkl, df, mel"),
+        ({"where": {"dx_type": "guess"}}, "no case has dx_type 'guess': there are follow_up, hi"),
         ({"where": {"sex": 3}}, "sex=3 cannot be"),
         ({"where": {"dx": ("mel", "nv")}}, "only age takes a tuple"),
         ({"where": {"age": (60, 40)}}, "is not a range"),
@@ -253,7 +261,7 @@ def test_the_vote_heeds_filters_and_knows_nothing_without_neighbours(gallery, qu
     matching = share["mel"] + share["nv"]
     expected = {code: (share[code] / matching + s) / total for code, s in strengths.items()}
     assert vote == pytest.approx({**dict.fromkeys(CODES, 0.0), **expected})
-    [blank] = gallery.vote(queries[:1], where={"sex": "other"})
+    [blank] = gallery.vote(queries[:1], where={"age": (91, 99)})
     assert blank["akiec"] == pytest.approx(43 / 300)
 
 

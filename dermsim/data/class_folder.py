@@ -1,0 +1,137 @@
+"""Reads a folder per class: pictures sorted into folders that are called like what they show."""
+
+from __future__ import annotations
+
+import filecmp
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from dermsim.core.labels import fold, parse_dx
+from dermsim.data.images import list_images
+from dermsim.data.matching import BESIDE, distinct_ids, shows_nothing
+from dermsim.data.table_folder import LabelledRow
+
+_SPLITS = {
+    fold(word): split
+    for split, words in {
+        "train": ("train", "training"),
+        "validation": ("val", "valid", "validation", "dev"),
+        "test": ("test", "testing", "holdout"),
+    }.items()
+    for word in words
+}
+
+
+def read_class_folder(folder: Path) -> list[LabelledRow] | None:
+    """Read a folder per class, with folders train, val and test above them or without.
+
+    The splits are noted and not trusted: splits are made anew, by lesion.
+
+    Args:
+        folder: Pictures may lie deeper in each class's folder.
+
+    Returns:
+        A row for each photograph, ``dx`` being the folder's name; None where the pictures lie in no
+        folders of their own.
+
+    Raises:
+        ValueError: If pictures lie beside the classes' folders, or one photograph is in two.
+
+    Warns:
+        UserWarning: How many outlines, and copies of one name, were left out.
+    """
+    root = folder.absolute()
+    pictures = list_images([root])
+    above = _shared_folders(pictures, root)
+    placed = {path: _place(path, above) for path in pictures}
+    loose = [path for path, place in placed.items() if place is None]
+    if len(loose) == len(pictures):
+        return None
+    if loose:
+        raise ValueError(
+            f"{loose[0].name} of {folder} lies beside the folders of the classes: move it into one"
+        )
+    kept = _single(_photographs(pictures, placed), placed, root)
+    names = distinct_ids(kept, root)
+    return [
+        {"image": str(path), "image_id": names[path], "dx": place[1], "split": place[0]}
+        for path in kept
+        if (place := placed[path]) is not None
+    ]
+
+
+def _shared_folders(pictures: Sequence[Path], root: Path) -> Path:
+    """Return the folder in which the classes' folders lie: below `root` there may be only one."""
+    while True:
+        inside = {path.relative_to(root).parts[0] for path in pictures}
+        deeper = min(len(path.relative_to(root).parts) for path in pictures)
+        only = next(iter(inside))
+        if len(inside) > 1 or deeper < 3 or fold(only) in _SPLITS or is_diagnosis(only):
+            return root
+        root = root / only
+
+
+def is_diagnosis(name: str) -> bool:
+    """Say whether a folder is called like one of the seven."""
+    try:
+        parse_dx(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _place(path: Path, above: Path) -> tuple[str | None, str] | None:
+    """Return the split and the class of a picture; None where no folder says its class."""
+    parts = path.relative_to(above).parts[:-1]
+    split = _SPLITS.get(fold(parts[0])) if parts else None
+    classes = parts[1:] if split else parts
+    return (split, classes[0]) if classes else None
+
+
+def _photographs(
+    pictures: Sequence[Path], placed: dict[Path, tuple[str | None, str] | None]
+) -> list[Path]:
+    """Leave out the outlines that bear the name of a photograph of their class."""
+    alike: dict[tuple[object, str], list[Path]] = defaultdict(list)
+    for path in pictures:
+        alike[placed[path], BESIDE.sub("", path.stem).casefold()].append(path)
+    drawn: set[Path] = set()
+    for group in alike.values():
+        if len(group) > 1:
+            nothing = [path for path in group if shows_nothing(path)]
+            drawn.update(nothing if len(nothing) < len(group) else ())
+    if drawn:
+        warnings.warn(
+            f"{len(drawn):,} outlines, such as {min(drawn).name}, lie among the photographs of "
+            "their names and are left out",
+            stacklevel=3,
+        )
+    return [path for path in pictures if path not in drawn]
+
+
+def _single(
+    pictures: Sequence[Path], placed: dict[Path, tuple[str | None, str] | None], root: Path
+) -> list[Path]:
+    """Leave out copies of a picture under its name; in two classes they are refused."""
+    kept: dict[str, list[Path]] = defaultdict(list)
+    copies: list[Path] = []
+    for path in pictures:
+        same = [o for o in kept[path.name.casefold()] if filecmp.cmp(path, o, shallow=False)]
+        for other in same:
+            here, there = placed[path], placed[other]
+            if here and there and here[1] != there[1]:
+                raise ValueError(
+                    f"{other.relative_to(root)} and {path.relative_to(root)} are one picture in "
+                    "two classes: remove one"
+                )
+        (copies if same else kept[path.name.casefold()]).append(path)
+    if copies:
+        warnings.warn(
+            f"{len(copies):,} pictures, such as {copies[0].relative_to(root)}, are copies of "
+            "others of their names and are left out",
+            stacklevel=3,
+        )
+    left_out = set(copies)
+    return [path for path in pictures if path not in left_out]

@@ -1,0 +1,109 @@
+"""Which column of a table is which of the schema's: by name, and by the names that others use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dermsim.core.labels import fold
+from dermsim.data.tables import COLUMNS, MORE_COLUMNS, match_column
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "patient_id": ("patient",),
+    "lesion_id": ("lesion",),
+    "age": ("age_approx", "age_approximate", "age_years", "edad"),
+    "sex": ("gender", "sexo"),
+    "localization": (
+        *("localisation", "anatom_site_general", "anatom_site_general_challenge", "body_site"),
+        *("anatomical_site", "anatomic_site", "localizacion"),
+    ),
+    "licence": ("license", "copyright_license"),
+}
+"""Other names of columns, the commonest first; capitals, blanks and signs never matter."""
+
+FILE_COLUMNS = (
+    *("file_name", "filename", "file", "file_path", "filepath", "path", "image_path", "img_path"),
+    *("image", "image_name", "img", "img_id", "isic_id", "picture", "photo"),
+)
+"""What a column may be called that names the picture's file, the surest first."""
+
+_LABEL_COLUMNS = frozenset(
+    map(
+        fold,
+        (
+            *("label", "labels", "diagnosis", "diagnostic", "diagnostico", "Diagnose", "class"),
+            *("category", "disease", "target", "condition", "lesion_type", "type", "y"),
+        ),
+    )
+)
+
+
+def find_label_column(columns: Sequence[str], asked: str | None, *, source: str) -> str | None:
+    """Find the column of the diagnoses.
+
+    Args:
+        columns: Of the table.
+        asked: What the user calls it; None looks for ``dx``.
+        source: What the refusal calls the table.
+
+    Returns:
+        Its name in the table; None where there is no ``dx`` and nothing was asked for.
+
+    Raises:
+        ValueError: If there is none of the name that was asked for.
+    """
+    found = match_column(columns, asked or "dx")
+    if found is None and asked:
+        raise ValueError(
+            f"{source} has no column {asked!r} (--label-column): it has {', '.join(columns)}"
+        )
+    return found
+
+
+def lacks(columns: Sequence[str], missing: Sequence[str], *, source: str) -> ValueError:
+    """Word that columns are missing, and what may hold the diagnoses where that is one of them."""
+    sentence = (
+        f"{source} lacks the column {' and '.join(sorted(missing))}, it has {', '.join(columns)}"
+    )
+    if "dx" not in missing:
+        return ValueError(sentence)
+    likely = [column for column in columns if fold(column) in _LABEL_COLUMNS]
+    example = likely[0] if likely else "NAME"
+    return ValueError(f"{sentence}: say which one holds the diagnoses (--label-column {example})")
+
+
+def house_names(columns: Sequence[str], label_column: str | None) -> dict[str, str]:
+    """Say under which name the schema knows each column of a table.
+
+    Args:
+        columns: Of the table.
+        label_column: The one of them that holds the diagnoses, if any.
+
+    Returns:
+        The schema's name by the table's; columns that the schema does not know are left out.
+
+    Raises:
+        ValueError: If two columns go by one name of the schema.
+    """
+    names = {label_column: "dx"} if label_column else {}
+    for wanted in (*COLUMNS[1:], *MORE_COLUMNS):
+        if wanted == "dx":
+            continue
+        for name in (wanted, *ALIASES.get(wanted, ())):
+            if (found := match_column(columns, name)) is not None and found not in names:
+                names[found] = wanted
+                break
+    return names
+
+
+def renamed(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Give rows the schema's names, and only the columns that it knows."""
+    return [{new: row.get(old) for old, new in names.items()} for row in rows]
+
+
+def find_file_column(columns: Sequence[str]) -> str | None:
+    """Find the column that names the pictures' files; None where there is none."""
+    for name in FILE_COLUMNS:
+        if (found := match_column(columns, name)) is not None:
+            return found
+    return None

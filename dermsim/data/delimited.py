@@ -1,0 +1,165 @@
+"""Reads delimited text as spreadsheets save it: whatever its encoding, separator and blank rows.
+
+What is found out is never guessed at silently: a text that is neither UTF-8 nor UTF-16 is read as
+Windows-1252 with a warning, and what is no text at all is named for what it is.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+"""What may stand between two cells, and what it is called."""
+
+_MARKS = {  # longest first: UTF-16's mark is the beginning of UTF-32's
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+_NOT_TEXT = {
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as .xlsx or as CSV UTF-8",
+    b"PK\x03\x04": "a zip archive or a workbook under another name: unpack it, or call it .xlsx",
+    b"PAR1": "a Parquet file under another name: call it .parquet",
+    b"\x1f\x8b": "packed with gzip: unpack it",
+    b"\x89PNG": "a picture, not a table",
+    b"\xff\xd8\xff": "a picture, not a table",
+    b"%PDF": "a PDF document: save the table as CSV UTF-8",
+    b"version https://git-lfs": "a Git LFS pointer to one: fetch it with git lfs pull",
+}
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1b\x7f]")
+
+
+def read_delimited(path: Path) -> list[list[str]]:
+    """Read the lines of a delimited text, the header first.
+
+    Args:
+        path: UTF-8 with or without a byte-order mark, UTF-16, UTF-32 or Windows-1252; commas,
+            semicolons, tabs or pipes between the cells, or what a first line ``sep=;`` names.
+
+    Returns:
+        The cells of each line, stripped; lines without a word in them are left out. Every line is
+        as long as the header.
+
+    Raises:
+        ValueError: If the file is no text, its quotes do not close, or a line has too many or too
+            few cells.
+
+    Warns:
+        UserWarning: That the text was read as Windows-1252, because it is no Unicode.
+    """
+    text = decode_table(path.read_bytes(), path.name)
+    separator, text = _separator(text)
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise ValueError(
+            f"{path.name} is not a table with {SEPARATORS.get(separator, 'separators')} between "
+            f"its cells: {error}"
+        ) from error
+    return list(squared(([_cell(cell) for cell in line] for line in lines), path.name))
+
+
+def squared(lines: Iterator[list[str]] | Sequence[list[str]], name: str) -> Iterator[list[str]]:
+    """Leave blank lines out and make all others as long as the header.
+
+    Args:
+        lines: Cells, stripped; the first line that is not blank is the header.
+        name: Of the file, for errors.
+
+    Yields:
+        The header, then the rows. Cells beyond the header's are dropped where they are empty.
+
+    Raises:
+        ValueError: If a row has more or fewer cells than the header has columns.
+    """
+    width, row = 0, -1
+    for line in lines:
+        if not any(line):
+            continue
+        if row < 0:
+            while not line[-1]:  # deleted columns leave their separators behind
+                line.pop()
+            width = len(line)
+        if any(line[width:]) or len(line) < width:
+            raise ValueError(f"row {row} of {name} has {len(line)} cells, expected {width}")
+        yield line[:width]
+        row += 1
+
+
+def decode_table(data: bytes, name: str) -> str:
+    """Turn the bytes of a table into text.
+
+    Args:
+        data: The whole file.
+        name: Of the file, for errors and warnings.
+
+    Raises:
+        ValueError: If they are no text, named for what they are where that is known.
+
+    Warns:
+        UserWarning: That they were read as Windows-1252.
+    """
+    for start, what in _NOT_TEXT.items():
+        if data.startswith(start):
+            raise ValueError(f"{name} is not a table but {what}")
+    encoding = _encoding(data)
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        try:
+            text = data.decode("cp1252")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{name} is neither Unicode nor Windows-1252 text ({error.reason} at byte "
+                f"{error.start}): save it as CSV UTF-8"
+            ) from error
+        encoding = "cp1252"
+    if found := _CONTROLS.search(text):
+        raise ValueError(
+            f"{name} is not a table: it holds the control character {found.group()!r}, which no "
+            "text has; save it as CSV UTF-8"
+        )
+    if encoding == "cp1252":
+        strange = next(sign for sign in text if ord(sign) > 127)
+        warnings.warn(
+            f"{name} is not UTF-8 and was read as Windows-1252, in which a letter is {strange!r}: "
+            "save it as CSV UTF-8 if that is wrong",
+            stacklevel=2,
+        )
+    return text
+
+
+def _encoding(data: bytes) -> str:
+    """Recognise Unicode by its mark, or UTF-16 without one by where its zeros are."""
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            return encoding
+    start = data[:1000]
+    even, odd = start[0::2].count(0), start[1::2].count(0)
+    if len(data) % 2 == 0 and max(even, odd) > len(start) // 4 and min(even, odd) == 0:
+        return "utf-16-le" if odd else "utf-16-be"
+    return "utf-8"
+
+
+def _separator(text: str) -> tuple[str, str]:
+    """Find out what separates the cells; a line that only says so is taken off the text."""
+    text = text.lstrip("\ufeff\r\n")
+    if found := re.match(r'"?sep=(.)"?\s*?(\r\n|\r|\n)', text, re.IGNORECASE):
+        return found[1], text[found.end() :]
+    header = re.sub(r'"[^"]*"', "", text.splitlines()[0] if text else "")
+    return max(SEPARATORS, key=header.count), text
+
+
+def _cell(text: str) -> str:
+    """Strip blanks, and what has no width and is not seen."""
+    return text.replace("\ufeff", "").replace("\u200b", "").strip()

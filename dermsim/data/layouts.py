@@ -1,0 +1,189 @@
+"""Recognises what lies in a folder and reads its rows; pictures are found and not yet read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dermsim.data.class_folder import is_diagnosis, read_class_folder
+from dermsim.data.folders import walk_files
+from dermsim.data.images import is_image_path
+from dermsim.data.isic import find_ground_truth, read_challenge
+from dermsim.data.parquet_folder import SUFFIX, ParquetFiles, find_parquet
+from dermsim.data.table_folder import (
+    attach_images,
+    find_imagefolder,
+    find_own_table,
+    read_table_folder,
+)
+from dermsim.data.tables import TABLE_SUFFIXES, find_table, match_column, read_rows
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+LAYOUTS = (
+    "a folder of Parquet files, HAM10000_metadata.csv beside the images, an imagefolder with "
+    "metadata.csv, a folder of pictures for each class, pictures with a table beside them, or an "
+    "ISIC 2018 Task 3 or ISIC 2017 Part 3 folder"
+)
+"""What a source may be, for refusals."""
+
+HAM10000 = "HAM10000"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What was found.
+
+    Attributes:
+        rows: What the source says of each picture, by column; ``dx`` in its own words.
+        pictures: A path or encoded bytes for each row, empty where there is no picture, or what
+            reads a column ``image`` with a row for each.
+        name: What the data set is called; empty where the source itself says it.
+        named: Whether the columns go by the schema's names already.
+        mapped: Whether ``dx`` is a code or ``"other"`` already, by an adapter's decision.
+    """
+
+    rows: Sequence[dict[str, Any]]
+    pictures: Sequence[str | bytes] | Callable[[], Dataset]
+    name: str = ""
+    named: bool = False
+    mapped: bool = False
+
+
+def read_layout(
+    path: Path, *, label_column: str | None = None, mapping: Mapping[str, str] | None = None
+) -> Layout:
+    """Recognise a local source and read it.
+
+    Pictures with a table that names them are what the folder is, whatever Parquet files lie there,
+    too; Parquet files without a column of pictures are never taken for a data set.
+
+    Args:
+        path: A folder, or the table or Parquet file of one.
+        label_column: The column of the diagnoses, if it is not ``dx``.
+        mapping: What words mean, for an adapter.
+
+    Raises:
+        ValueError: If it is nothing known, or what was recognised cannot be read.
+    """
+    if path.is_file():
+        return _read_file(path, label_column, mapping)
+    loose = any(is_image_path(file) for file in walk_files(path))
+    packed = find_parquet(path)
+    if loose or not packed:
+        for read in (_read_ham10000, _read_isic):
+            if (layout := read(path)) and (_has_pictures(layout) or not packed):
+                return layout
+        if layout := _read_published(path, mapping):
+            return layout
+    if loose and (layout := _read_own(path, label_column, packed=packed is not None)):
+        return layout
+    if packed:
+        return _from_parquet(packed)
+    raise ValueError(f"{path} holds no known layout: expected {LAYOUTS}")
+
+
+def _read_file(path: Path, label_column: str | None, mapping: Mapping[str, str] | None) -> Layout:
+    """Read the folder that a file of it stands for."""
+    if ground_truth := find_ground_truth(path):
+        # Unpacked as downloaded, the table lies in a folder of its own beside the pictures' folder.
+        nested = path.parent.name == path.stem
+        rows = read_challenge(ground_truth, path.parent.parent if nested else path.parent)
+        return _with_paths(rows, name=HAM10000)
+    if path.suffix.lower() == SUFFIX and (packed := find_parquet(path)):
+        return _from_parquet(packed)
+    if path.suffix.lower() not in TABLE_SUFFIXES or is_image_path(path):
+        raise ValueError(f"{path} is a file: pass {LAYOUTS}")
+    if layout := _read_published(path, mapping):
+        return layout
+    rows = read_table_folder(path, path.parent, label_column=label_column)
+    return _with_paths(rows, name=path.stem, named=True)
+
+
+def _read_ham10000(path: Path) -> Layout | None:
+    if (table := find_table(path, "HAM10000_metadata")) is None:
+        return None
+    return _with_paths(attach_images(read_rows(table), path, name=table.name), name=HAM10000)
+
+
+def _read_isic(path: Path) -> Layout | None:
+    if (ground_truth := find_ground_truth(path)) is None:
+        return None
+    return _with_paths(read_challenge(ground_truth, path), name=HAM10000)
+
+
+def _read_published(path: Path, mapping: Mapping[str, str] | None) -> Layout | None:
+    """Ask the adapters of published data sets."""
+    if find_spec("dermsim.data.sources") is None:
+        return None
+    from dermsim.data.sources import find_adapter
+
+    if (adapter := find_adapter(path)) is None:
+        return None
+    found = adapter.read(path, mapping=mapping or {})
+    rows = [
+        {field.name: getattr(row, field.name) for field in fields(row) if field.name != "image"}
+        for row in found
+    ]
+    pictures = [row.image or "" for row in found]
+    return Layout(rows, pictures, name=adapter.name, named=True, mapped=True)
+
+
+def _read_own(path: Path, label_column: str | None, *, packed: bool) -> Layout | None:
+    """Read what no publisher has named: tables beside pictures, and a folder per class.
+
+    Args:
+        path: The folder.
+        label_column: As for `read_layout`.
+        packed: Whether there are Parquet files of pictures, too: then a folder must say more
+            clearly that its loose pictures are the data.
+    """
+    name = path.absolute().name
+    tables = find_imagefolder(path)
+    if not tables and (own := find_own_table(path, label_column)):
+        tables = [own]
+    if tables and not (packed and not _names_diagnoses(tables[0], label_column)):
+        rows = [
+            row
+            for table in tables
+            for row in read_table_folder(
+                table, path if table.parent == path else table.parent, label_column=label_column
+            )
+        ]
+        layout = _with_paths(rows, name=name, named=True)
+        if _has_pictures(layout) or not packed:
+            return layout
+    if label_column or (packed and not _sorted_by_diagnosis(path)):
+        return None
+    classes = read_class_folder(path)
+    return _with_paths(classes, name=name, named=True) if classes else None
+
+
+def _sorted_by_diagnosis(path: Path) -> bool:
+    """Say whether loose pictures lie in a folder that is called like one of the seven."""
+    loose = (file for file in walk_files(path) if is_image_path(file))
+    return any(is_diagnosis(p) for file in loose for p in file.relative_to(path).parts[:-1])
+
+
+def _names_diagnoses(table: Path, label_column: str | None) -> bool:
+    rows = read_rows(table)
+    return bool(rows) and match_column(list(rows[0]), label_column or "dx") is not None
+
+
+def _from_parquet(files: ParquetFiles) -> Layout:
+    return Layout(files.facts(), files.photographs, name=HAM10000)
+
+
+def _with_paths(rows: Sequence[Mapping[str, Any]], *, name: str, named: bool = False) -> Layout:
+    """Take the paths of pictures out of rows."""
+    pictures = [row.get("image") or "" for row in rows]
+    bare = [{c: value for c, value in row.items() if c != "image"} for row in rows]
+    return Layout(bare, pictures, name=name, named=named)
+
+
+def _has_pictures(layout: Layout) -> bool:
+    return not callable(layout.pictures) and any(layout.pictures)

@@ -1,0 +1,89 @@
+"""Reads a table out of an Excel workbook (.xlsx), as text, the way the sheet shows it.
+
+Needs ``pip install "dermsim[excel]"``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dermsim.core.optional import require
+from dermsim.data.delimited import squared
+
+if TYPE_CHECKING:
+    from openpyxl.cell import ReadOnlyCell
+
+EXACT_DIGITS = 15
+"""Digits of a number that Excel keeps; of a longer one the rest became zeros."""
+
+_ZEROS = re.compile(r"0+")
+
+
+def read_workbook(path: Path) -> list[list[str]]:
+    """Read the only sheet of a workbook that holds something.
+
+    Args:
+        path: Ends in ``.xlsx`` or ``.xlsm``.
+
+    Returns:
+        The cells of each row as text, the header first, as `read_delimited` returns them. A number
+        that is shown with leading zeros keeps them.
+
+    Raises:
+        ImportError: If openpyxl is not installed.
+        ValueError: If it is no workbook, several sheets hold something, a formula was never
+            calculated, or a number has more digits than Excel keeps.
+    """
+    openpyxl = require("openpyxl", extra="excel")
+    try:
+        shown = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        typed = openpyxl.load_workbook(path, read_only=True)
+    except Exception as error:  # a zip, its XML or what that says: anything can be wrong
+        raise ValueError(f"{path.name} is damaged or not an Excel workbook: {error}") from error
+    try:
+        pairs = zip(shown.worksheets, typed.worksheets, strict=True)
+        sheets = {sheet.title: _cells(sheet, formulas, path.name) for sheet, formulas in pairs}
+    finally:
+        shown.close()
+        typed.close()
+    filled = {title: rows for title, rows in sheets.items() if any(map(any, rows))}
+    if len(filled) > 1:
+        raise ValueError(
+            f"{path.name} has {len(filled)} sheets that hold something ({', '.join(filled)}): keep "
+            "the one with the table in a workbook of its own"
+        )
+    return list(squared(next(iter(filled.values()), []), path.name))
+
+
+def _cells(shown: Any, typed: Any, name: str) -> list[list[str]]:
+    """Read a sheet as it is shown; a formula that shows nothing is not taken for an empty cell."""
+    rows = []
+    for values, formulas in zip(shown, typed, strict=True):
+        for value, formula in zip(values, formulas, strict=True):
+            if value.value is None and formula.value is not None:
+                raise ValueError(
+                    f"{name} holds the formula {formula.value} at {formula.coordinate}, which was "
+                    "never calculated: open and save it in Excel, or paste the values"
+                )
+        rows.append([_text(value, name) for value in values])
+    return rows
+
+
+def _text(cell: ReadOnlyCell, name: str) -> str:
+    value: Any = cell.value
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value).strip()
+    if abs(value) >= 10**EXACT_DIGITS:
+        raise ValueError(
+            f"{name} holds the number {value:.0f} at {cell.coordinate}, of which Excel keeps "
+            f"{EXACT_DIGITS} digits, so that different ids may have become one: format the column "
+            "as text and enter them again"
+        )
+    if float(value).is_integer():
+        shown = cell.number_format or ""
+        return str(int(value)).zfill(len(shown) if _ZEROS.fullmatch(shown) else 0)
+    return repr(float(value))

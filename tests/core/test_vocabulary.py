@@ -1,0 +1,120 @@
+"""Words of tables in every spelling that people and spreadsheets give them."""
+
+import unicodedata
+
+import pytest
+
+from dermsim.core.labels import fold, parse_dx
+from dermsim.core.vocabulary import (
+    BROAD_SITES,
+    SITES,
+    is_missing,
+    meaning_of_m,
+    parse_sex,
+    parse_site,
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "NaN", "nan", "NA", "N/A", "n.a.", "#N/A", "<NA>", "NaT", "null", "NULL"),
+        *("None", "unknown", "Unknown", "UNK", "-", "--", "?", ".", "not known", "Desconocido"),
+        *("sin datos",),
+        *("unbekannt", "keine Angabe", "k. A.", "inconnu"),
+    ],
+)
+def test_missing(text):
+    assert is_missing(text)
+
+
+@pytest.mark.parametrize("text", ["0", "no", "other", "nav", "HAM_0000118", "normal", "1", "nan1"])
+def test_not_missing(text):
+    assert not is_missing(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sex"),
+    [
+        *(("Male", "male"), ("F", "female"), ("FEMALE", "female"), ("m", "male")),
+        *(("mujer", "female"), ("Hombre", "male"), ("varón", "male"), ("varon", "male")),
+        *(("männlich", "male"), ("maennlich", "male"), ("weiblich", "female"), (" w ", "female")),
+        ("femme", "female"),
+    ],
+)
+def test_sexes(text, sex):
+    assert parse_sex(text) == sex
+
+
+@pytest.mark.parametrize("text", ["x", "1", "diverse", "femail"])
+def test_a_word_for_neither_is_refused(text):
+    with pytest.raises(ValueError, match=f"sex is '{text}', but must be female, male or a word"):
+        parse_sex(text)
+
+
+@pytest.mark.parametrize(
+    ("column", "m"),
+    [
+        (["M", "F"], "male"),
+        (["m", "w"], "male"),
+        (["M", "H"], "female"),
+        (["Hombre", "M", "M"], "female"),
+        (["V", "M"], "female"),
+        (["H", "F"], "male"),
+        (["M"], "male"),
+        ([], "male"),
+    ],
+)
+def test_m_is_mujer_beside_spanish_words_for_male(column, m):
+    assert meaning_of_m(column) == m
+
+
+def test_m_beside_words_for_both_is_refused():
+    with pytest.raises(ValueError, match="sex is M beside H and F, so that M can be either"):
+        meaning_of_m(["H", "F", "M"])
+
+
+@pytest.mark.parametrize(
+    ("text", "site"),
+    [
+        *(("Back", "back"), ("Espalda", "back"), ("Rücken", "back"), ("RUCKEN", "back")),
+        *(("lower_extremity", "lower extremity"), ("Lower Extremity", "lower extremity")),
+        *(("left forearm", "upper extremity"), ("Abdomen, right", "abdomen")),
+        *(("posterior torso", "back"), ("palms/soles", "acral"), ("head/neck", "head/neck")),
+        *(("head_neck_face", "head/neck"), ("NOSE", "face"), ("Fuß", "foot")),
+        *(("pie izquierdo", "foot"), ("abdomén", "abdomen")),
+        *(("tórax", "chest"), ("Pescoço", "neck")),
+    ],
+)
+def test_sites(text, site):
+    assert parse_site(text) == site
+
+
+def test_every_site_names_itself():
+    assert [parse_site(site.upper()) for site in (*SITES, *BROAD_SITES)] == [*SITES, *BROAD_SITES]
+
+
+@pytest.mark.parametrize("text", ["left", "Vienna", "R\ufffdcken", "extremity"])
+def test_a_site_that_is_not_known_is_refused(text):
+    with pytest.raises(ValueError, match=r"localization is .*, but must be one of abdomen, acral"):
+        parse_site(text)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Nevo melanocítico", "nv"),
+        ("queratosis actínica", "akiec"),
+        ("Léntigo solar", "bkl"),
+        ("Hämangiom", "vasc"),
+        ("NÄVUS", "nv"),
+    ],
+)
+def test_accents_are_composed_decomposed_or_lost(text, code, form):
+    lost = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
+    assert parse_dx(unicodedata.normalize(form, text)) == parse_dx(lost) == code
+
+
+def test_fold_keeps_letters_of_other_scripts():
+    assert fold("男") == "男" and fold("Straße") == fold("STRASSE")

@@ -1,0 +1,392 @@
+"""The small inputs of ../shared/cases that are about tables and folders, and neighbours of each.
+
+Each case is one folder with a README that says what must happen. The neighbours are made here of
+the same pictures; more of them are in tests/data.
+"""
+
+import csv
+import io
+import shutil
+import subprocess
+import sys
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermsim import load_ham10000
+from dermsim.core.labels import CODES
+from dermsim.data.archives import OWN_FILES, list_photographs
+from dermsim.data.dataset import open_source
+from dermsim.data.folders import list_files
+from dermsim.data.synthetic import draw_outline
+
+CASES = Path(__file__).resolve().parents[2] / "shared" / "cases"
+IDS = [f"ISIC_{number:07d}" for number in range(6)]
+DX = ["mel", "nv", "bcc", "akiec", "bkl", "df"]
+TABLE = "HAM10000_metadata.csv"
+
+pytestmark = [
+    pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases"),
+    pytest.mark.filterwarnings("ignore:.*lesion of its own:UserWarning"),
+]
+
+
+def case(number: str) -> Path:
+    return next(CASES.glob(f"{number}-*"))
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Copy a case, to be changed."""
+
+    def make(number: str) -> Path:
+        folder = tmp_path / "set"
+        shutil.copytree(case(number), folder, ignore=shutil.ignore_patterns("README.md"))
+        return folder
+
+    return make
+
+
+def read(folder: Path) -> list[dict[str, str]]:
+    with (folder / TABLE).open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def write(folder: Path, rows: list[dict[str, str]], delimiter=",", encoding="utf-8") -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    (folder / TABLE).write_bytes(text.getvalue().encode(encoding))
+
+
+def column(folder: Path, name: str) -> list[object]:
+    opened = open_source(folder)
+    return [opened.facts[row][name] for row in opened.kept]
+
+
+def check(folder: Path) -> None:
+    """The six photographs, with the diagnoses that are theirs."""
+    opened = open_source(folder)
+    assert [opened.facts[row]["image_id"] for row in opened.kept] == IDS
+    assert [CODES[opened.facts[row]["dx"]] for row in opened.kept] == DX
+
+
+# ---------------------------------------------------------------- 02 outlines
+
+
+def shown(folder: Path) -> np.ndarray:
+    return np.asarray(load_ham10000(folder)[0]["image"])
+
+
+def test_02_photographs_and_not_their_outlines(copy):
+    expected = np.asarray(Image.open(case("02") / "images" / f"{IDS[0]}.jpg"))
+    assert np.array_equal(shown(case("02")), expected)
+    folder = copy("02")
+    for name in IDS:  # outlines of lesions, as JPEG, in a folder that sorts first
+        path = folder / "GroundTruth" / f"{name}.png"
+        path.unlink()
+        draw_outline("mel", seed=3, size=(64, 48)).save(path.with_suffix(".jpg"))
+    assert np.array_equal(shown(folder), expected)
+
+
+@pytest.mark.parametrize("kind", ["1", "L", "P", "RGB"])
+def test_02_outlines_alone_are_refused(copy, kind):
+    folder = copy("02")
+    shutil.rmtree(folder / "images")
+    for number, name in enumerate(IDS):
+        outline = draw_outline(DX[number], seed=number, size=(64, 48)).convert(kind)
+        outline.save(folder / "GroundTruth" / f"{name}.png")
+    with pytest.raises(ValueError, match=r"6 of 6 pictures \(ISIC_0000000, .*\) are black and"):
+        load_ham10000(folder)
+
+
+# ---------------------------------------------------------------- 03 missing words
+
+
+def test_03_missing_words_are_no_lesion_sex_or_site():
+    assert column(case("03"), "lesion_id") == [*IDS[:4], "HAM_0000004", "HAM_0000005"]
+    assert column(case("03"), "sex") == ["female", None] * 3
+    assert set(column(case("03"), "localization")) == {None}
+
+
+@pytest.mark.parametrize("word", ["NA", "n/a", "unknown", "UNK", "None", "#N/A", "<NA>", "-", "?"])
+def test_03_other_words(copy, word):
+    folder = copy("03")
+    rows = [
+        {**row, "lesion_id": word, "sex": word, "age": word, "dx_type": word}
+        for row in read(folder)
+    ]
+    write(folder, rows)
+    assert column(folder, "lesion_id") == IDS
+    for name in ("sex", "age", "dx_type", "localization"):
+        assert set(column(folder, name)) == {None}
+
+
+# ---------------------------------------------------------------- 04 capitals
+
+
+def test_04_capitals_and_letters():
+    assert column(case("04"), "sex") == ["female", "male"] * 3
+    assert set(column(case("04"), "localization")) == {"back"}
+    check(case("04"))
+
+
+@pytest.mark.parametrize(
+    ("male", "female", "site", "read_as"),
+    [
+        ("HOMBRE", "Mujer", "Cuero cabelludo", "scalp"),
+        ("H", "M", "ESPALDA", "back"),
+        ("Männlich", "weiblich", "Rücken", "back"),
+        ("m", "w", "Gesicht, links", "face"),
+        ("MALE", "FEMALE", "Lower_Extremity", "lower extremity"),
+    ],
+)
+def test_04_other_languages_composed_decomposed_and_without_accents(
+    copy, male, female, site, read_as
+):
+    folder = copy("04")
+    for write_so in (
+        lambda word: word,
+        lambda word: unicodedata.normalize("NFD", word),
+        lambda word: unicodedata.normalize("NFD", word).encode("ascii", "ignore").decode(),
+    ):
+        words = {"F": write_so(female), "Male": write_so(male)}
+        rows = [
+            {**row, "sex": words.get(row["sex"], row["sex"]), "localization": write_so(site)}
+            for row in read(case("04"))
+        ]
+        write(folder, rows)
+        assert column(folder, "sex") == ["female", "male"] * 3
+        assert set(column(folder, "localization")) == {read_as}
+
+
+@pytest.mark.parametrize(("name", "word"), [("sex", "femail"), ("localization", "Bakc")])
+def test_04_a_word_that_is_none_names_its_row(copy, name, word):
+    folder = copy("04")
+    rows = read(folder)
+    rows[3][name] = word
+    write(folder, rows)
+    with pytest.raises(ValueError, match=rf"row 3 \(image_id ISIC_0000003\): {name} is '{word}'"):
+        open_source(folder)
+
+
+# ---------------------------------------------------------------- 05, 20 text in all forms
+
+
+def test_05_semicolons():
+    check(case("05"))
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_05_other_separators_with_decimal_commas(copy, delimiter, encoding):
+    folder = copy("05")
+    rows = read(case("06"))[:6]
+    write(folder, [{**row, "age": "40,5"} for row in rows], delimiter, encoding)
+    check(folder)
+    assert set(column(folder, "age")) == {40.5}
+
+
+@pytest.mark.filterwarnings("ignore:.*was read as Windows-1252:UserWarning")
+@pytest.mark.parametrize("name", ["utf16", "cp1252", "sep"])
+def test_20_the_tables_of_the_case(copy, name):
+    folder = copy("20")
+    tables = {path.stem: path.read_bytes() for path in folder.glob("*.csv")}
+    for path in folder.glob("*.csv"):
+        path.unlink()
+    (folder / TABLE).write_bytes(tables[name])
+    check(folder)
+    assert set(column(folder, "localization")) == {"back"}
+
+
+def test_20_the_encoding_is_named_where_it_is_a_guess(copy):
+    folder = copy("20")
+    shutil.copy(folder / "cp1252.csv", folder / TABLE)
+    with pytest.warns(UserWarning, match="was read as Windows-1252, in which a letter is 'ü'"):
+        open_source(folder)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+def test_20_other_encodings_with_a_sep_line(copy, encoding):
+    folder = copy("20")
+    text = (folder / "sep.csv").read_text(encoding="utf-8").replace("back", "Rücken")
+    (folder / TABLE).write_bytes(text.encode(encoding))
+    check(folder)
+    assert set(column(folder, "localization")) == {"back"}
+
+
+def test_20_what_is_no_text_is_named(copy):
+    folder = copy("20")
+    shutil.copy(folder / "images" / f"{IDS[0]}.jpg", folder / TABLE)
+    with pytest.raises(ValueError, match="is not a table but a picture"):
+        open_source(folder)
+
+
+# ---------------------------------------------------------------- 06 blank rows
+
+
+def test_06_blank_rows():
+    check(case("06"))
+
+
+@pytest.mark.parametrize("blank", [",,,,,,", "", "  , ,", '"","","","","","",""', ",,,,,,,,,"])
+def test_06_blank_rows_elsewhere(copy, blank):
+    folder = copy("06")
+    lines = (folder / TABLE).read_text().splitlines()[:7]
+    (folder / TABLE).write_text("\r\n".join([lines[0], blank, *lines[1:4], blank, *lines[4:]]))
+    check(folder)
+
+
+# ---------------------------------------------------------------- 07 ids
+
+
+def test_07_ids_with_an_ending():
+    check(case("07"))
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda name: f"{name}.JPG",
+        lambda name: f"{name}.png",
+        lambda name: name.lower(),
+        lambda name: f"images\\{name}.jpg",
+        lambda name: f"C:\\Users\\me\\images\\{name}.jpg",
+        lambda name: f" {name} ",
+    ],
+)
+def test_07_ids_in_other_spellings(copy, spell):
+    folder = copy("07")
+    rows = read(folder)
+    write(folder, [{**row, "image_id": spell(n)} for row, n in zip(rows, IDS, strict=True)])
+    check(folder)
+
+
+@pytest.mark.parametrize("name", ["lesion_id", "image_id"])
+def test_07_ids_that_a_spreadsheet_shortened_are_refused(copy, name):
+    folder = copy("07")
+    write(folder, [{**row, name: "2.4E+11"} for row in read(folder)])
+    with pytest.raises(ValueError, match=r"2.4E.11, a number that a spreadsheet shortened"):
+        open_source(folder)
+
+
+# ---------------------------------------------------------------- 08 stray Parquet files
+
+
+def test_08_a_stray_parquet_file():
+    check(case("08"))
+
+
+@pytest.mark.parametrize("stray", ["gallery/records", "test", "HAM10000_metadata"])
+def test_08_others(copy, stray):
+    folder = copy("08")
+    shutil.move(folder / "out", folder / "elsewhere")
+    path = folder / f"{stray}.parquet"
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(folder / "elsewhere" / "embeddings.parquet", path)
+    check(folder)
+
+
+def test_08_a_damaged_one(copy):
+    folder = copy("08")
+    (folder / "out" / "embeddings.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(ValueError, match=r"embeddings.parquet cannot be read as Parquet"):
+        open_source(folder)
+
+
+# ---------------------------------------------------------------- 09 every file gets its row
+
+FILES = {"lesion.jpg", "lesion2.jfif", "lesion3.jpe", "phone.heic", "web.avif"}
+
+
+def listed(source: Path) -> set[str]:
+    sources = list_files(source) if source.is_dir() else [source]
+    pile = list_photographs(sources, limits=OWN_FILES)
+    return {item.name.rpartition("/")[2] for item in pile}
+
+
+def test_09_every_file_of_the_folder_and_the_archive():
+    assert listed(case("09") / "folder") == listed(case("09") / "pictures.zip") == FILES
+
+
+@pytest.mark.parametrize("name", ["raw.cr3", "IMG_0001", "scan.jp2", "layers.psd", "cut.jpg.part"])
+def test_09_endings_that_nobody_foresaw(copy, tmp_path, name):
+    folder = copy("09") / "folder"
+    shutil.copy(folder / "lesion.jpg", folder / name)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, f"sub/{path.name}")
+    assert listed(folder) == listed(tmp_path / "all.zip") == {*FILES, name}
+
+
+# ---------------------------------------------------------------- 15 links
+
+
+def test_15_linked_pictures(copy):
+    folder = copy("15")
+    subprocess.run(["bash", "make.sh"], cwd=folder, env={"PATH": "/usr/bin:/bin"}, check=False)
+    check(folder / "runs" / "linked")
+    assert len(list_files(folder / "runs" / "linked")) == 6
+
+
+@pytest.mark.parametrize("how", ["each file", "a link to a link", "with a loop"])
+def test_15_other_links(copy, how):
+    folder = copy("15")
+    linked = folder / "linked"
+    (linked / "images").mkdir(parents=True)
+    shutil.copy(folder / "table.csv", linked / TABLE)
+    if how == "each file":
+        for path in (folder / "elsewhere").iterdir():
+            (linked / "images" / path.name).symlink_to(path)
+    else:
+        (folder / "second").symlink_to(folder / "elsewhere")
+        (linked / "images" / "deep").symlink_to(folder / "second")
+    if how == "with a loop":
+        (linked / "images" / "loop").symlink_to(linked)
+    check(linked)
+
+
+def test_15_a_link_to_nothing_is_named(copy):
+    folder = copy("15")
+    linked = folder / "linked"
+    linked.mkdir()
+    shutil.copy(folder / "table.csv", linked / TABLE)
+    for name in IDS:
+        (linked / f"{name}.jpg").symlink_to(folder / "elsewhere" / f"{name}.jpg")
+    (folder / "elsewhere" / f"{IDS[2]}.jpg").unlink()
+    with pytest.raises(ValueError, match=rf"row 2 \(image_id {IDS[2]}\): no image at"):
+        load_ham10000(linked)
+
+
+# ---------------------------------------------------------------- 14, 19: training
+
+
+def train(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    script = Path(__file__).parents[1] / "train_accelerate.py"
+    words = ["--preset", "smoke", "--cpu", "--optim.batch-size", "16", "--output", "runs/r"]
+    command = [sys.executable, str(script), *words, "--trackers", *more]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_19_constant_pictures_are_refused_before_the_first_epoch(tmp_path):
+    subprocess.run([sys.executable, str(case("19") / "make.py")], cwd=tmp_path, check=True)
+    with pytest.raises(ValueError, match=r"119 of 119 pictures .* black and white"):
+        load_ham10000(tmp_path / "runs" / "constant")
+    done = train(tmp_path, "--data", "runs/constant", "--optim.epochs", "1")
+    assert done.returncode == 2 and "epoch" not in done.stdout
+    assert done.stderr.splitlines()[-1].startswith("train_accelerate.py: 119 of 119 pictures")
+
+
+@pytest.mark.slow
+def test_14_a_run_is_not_resumed_with_other_choices(tmp_path):
+    assert train(tmp_path, "--optim.epochs", "1").returncode == 0
+    other = ("--optim.epochs", "2", "--loss.contrastive", "triplet", "--seed", "7", "--resume")
+    done = train(tmp_path, *other)
+    assert done.returncode == 2
+    assert "seed was 0 and is 7; loss.contrastive was 'supcon' and is 'triplet'" in done.stderr
+    assert train(tmp_path, "--optim.epochs", "2", "--resume").returncode == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from dermsim.core.metrics import DECIMALS
+from dermsim.core.bootstrap import DECIMALS
 from dermsim.core.storage import atomic_path
 from dermsim.data.duplicates.listing import Listed
 from dermsim.data.duplicates.search import Pair, components

@@ -268,6 +268,7 @@ class TestErrors:
         with pytest.raises(ValueError, match="4 lesions cannot be dealt in 5 folds"):
             fit_stack(*rare, [f"L{i % 4}" for i in range(400)])
 
+    @pytest.mark.parametrize("folds", [-1, 0, 1])
     def test_too_few_folds(self, rare, folds):
         with pytest.raises(ValueError, match="use at least 2 folds"):
             fit_stack(*rare, None, folds=folds)

@@ -34,12 +34,13 @@ def with_figures(readme: str, checkpoint: Path) -> str:
         raise ValueError(f"The README lacks the marks {START} and {END}.")
     training = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
     figures = Report.load(checkpoint / "evaluation.json").digest().strip()
-    begun = str(training.get("started from", ""))
-    start = "ImageNet weights" if "ImageNet" in begun else "an encoder of our own"
+    begun = training.get("started from")
+    told = "ImageNet" in json.dumps(training)
+    began = "ImageNet weights" if told else "an encoder of our own" if begun else "random weights"
     members = sum(name.startswith("member ") for name in training)
     made = (
         f"{training['parameters'] / 1e6:.1f} million parameters from "
-        f"{start if begun else 'random weights'}, trained in "
+        f"{began}, trained in "
         f"{training['minutes']} minutes on {training['hardware']} by\n\n"
         f"```bash\n{training['command']}\n```\n"
     )

@@ -137,7 +137,7 @@ def training_record(
     Returns:
         The facts for `DermSim.save_pretrained`: of each member its backbone and the command that
         trained it, where its folder tells; the minutes and hardware of all, where all tell;
-        what all began with and learned from beside their own data.
+        what each began with, and the further sources that any of them learned from.
     """
     records = [_read_record(local_folder(name)) for name in folders]
     places = " ".join(f"<member {i}>" for i in range(1, len(records) + 1))
@@ -154,13 +154,11 @@ def training_record(
         backbones *= len(records)
     for i, (backbone, record) in enumerate(zip(backbones, records, strict=True), start=1):
         command = f", by `{record['command']}`" if "command" in record else ""
-        facts[f"member {i}"] = f"{backbone}{command}"
-    for fact in ("started from", "also learned from"):
-        told = {record[fact] for record in records if fact in record}
-        if len(told) == 1:
-            facts[fact] = told.pop()
-        elif told:
-            facts[fact] = "see the members"
+        begun = f", begun with {record['started from']}" if "started from" in record else ""
+        facts[f"member {i}"] = f"{backbone}{command}{begun}"
+    further = {record["also learned from"] for record in records if "also learned from" in record}
+    if further:
+        facts["also learned from"] = ", ".join(sorted(further))
     return facts
 
 

@@ -57,8 +57,8 @@ def build_ensemble(
     lesions = list(validation["lesion_id"])
     loaded = _load_members(folders, lesions, same_image=True)
     members, processor = [model for model, _ in loaded], loaded[0][1]
-    # as a loaded one lies in memory, or its answers would differ in the last bits
-    model = for_inference(join_encoders(members)).to(where)
+    model = join_encoders(members).to(where)
+    for_inference(model)  # as a loaded one is, or its answers would differ in the last bits
     answers = [encode(m, processor, validation["image"]).logits for m in model.members]
     stack = fit_stack(np.stack(answers), validation["dx"], lesions)
     with torch.no_grad():

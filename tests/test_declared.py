@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = ("excel", "mcp", "mlflow", "wandb")
 SCRIPTS = [ROOT / "app.py", ROOT / "train_accelerate.py"]
 HOST = {"spaces"}
 """What a ZeroGPU Space brings along, and no other machine needs."""
@@ -32,7 +33,7 @@ def plain(name):
 
 def test_what_is_imported_is_declared():
     project = PYPROJECT["project"]
-    extras = [project["optional-dependencies"][name] for name in ("mcp", "mlflow", "wandb")]
+    extras = [project["optional-dependencies"][name] for name in EXTRAS]
     listed = [Requirement(line) for line in sum(extras, project["dependencies"])]
     declared = {plain(item.name) for item in listed}
     if any("mcp" in item.extras for item in listed):

@@ -12,7 +12,7 @@ from dermsim.data.tables import case_records
 from dermsim.engine.atlas import draw_map
 from dermsim.engine.predictions import calibrate
 from dermsim.models.encode import encode, fingerprint
-from dermsim.models.encoder import for_inference, round_to_half
+from dermsim.models.encoder import round_to_half
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery
@@ -48,7 +48,7 @@ def fit_parts(
     Raises:
         ValueError: As for `DermSim.fit`.
     """
-    model = for_inference(model)
+    model = model.eval()
     round_to_half(model)
     held_out, calibration, calibration_facts = calibrate(
         model,

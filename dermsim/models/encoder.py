@@ -201,15 +201,6 @@ def _same_shape(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
     return DermSimModel(model.config)
 
 
-def for_inference(model: Encoder) -> Encoder:
-    """Put a network into eval mode and its kernels' channels last, in place.
-
-    With channels last oneDNN and cuDNN need not rearrange a picture for every convolution. Sums are
-    added up in another order than with channels first, so it is done wherever an engine begins.
-    """
-    return model.eval().to(memory_format=torch.channels_last)
-
-
 def load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
     """Read what `save_encoder` wrote.
 
@@ -237,7 +228,7 @@ def load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
     if misfit := _misfit(model.state_dict(), tensors):
         raise ValueError(f"The weights in {folder} do not fit its config.json: {misfit}.")
     model.load_state_dict(tensors)
-    return for_inference(model), preparation
+    return model.eval(), preparation
 
 
 def _network(folder: Path) -> Encoder:

@@ -17,7 +17,7 @@ from dermsim.core.checkpoint import local_folder
 from dermsim.engine import DermSim
 from dermsim.models import DermSimNetwork
 from dermsim.models.encode import encode, fingerprint
-from dermsim.models.encoder import for_inference, join_encoders, load_encoder
+from dermsim.models.encoder import join_encoders, load_encoder
 from dermsim.models.preparation import ImagePreparation
 from dermsim.tasks.retrieve import Gallery
 from dermsim.training.stacking import fit_stack
@@ -57,8 +57,7 @@ def build_ensemble(
     lesions = list(validation["lesion_id"])
     loaded = _load_members(folders, lesions, same_image=True)
     members, processor = [model for model, _ in loaded], loaded[0][1]
-    model = join_encoders(members).to(where)
-    for_inference(model)  # as a loaded one lies in memory, or its answers would differ in last bits
+    model = join_encoders(members).to(where).eval()
     answers = [encode(m, processor, validation["image"]).logits for m in model.members]
     stack = fit_stack(np.stack(answers), validation["dx"], lesions)
     with torch.no_grad():

@@ -152,7 +152,9 @@ class DermSimNetwork(nn.Module):
                 f"width) and takes no others, got {tuple(pixel_values.shape[-2:])}: train and test "
                 "it with one size."
             )
-        return self.backbone.forward_features(pixel_values)
+        # With channels last oneDNN and cuDNN need not rearrange a picture for every convolution.
+        channels_last = pixel_values.contiguous(memory_format=torch.channels_last)
+        return self.backbone.forward_features(channels_last)
 
     def feature_map(self, features: torch.Tensor) -> torch.Tensor:
         """Bring timm's features, whatever their layout, to ``(B, C, h, w)``.

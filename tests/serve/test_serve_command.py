@@ -48,6 +48,8 @@ def test_the_command_serves_the_page_with_what_it_was_told(monkeypatch):
     assert served == {
         "model": "here",
         "dataset": None,
+        "label_column": None,
+        "mapping": {},
         "host": "0.0.0.0",
         "port": 80,
         "share": True,

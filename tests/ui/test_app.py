@@ -194,7 +194,7 @@ def test_the_command_serves_a_checkpoint(command, checkpoint, monkeypatch, free_
     served, blocked = {}, []
     monkeypatch.setattr("dermsim.ui.app.launch", lambda app, **options: served.update(options))
     monkeypatch.setattr("gradio.Blocks.block_thread", lambda app: blocked.append(app))
-    command.main(["--model", str(checkpoint), "--port", str(free_port)])
+    assert command.main(["--model", str(checkpoint), "--port", str(free_port)]) == 0
     rest = served.pop("server")["routes"][0]
     assert (rest.path, served.pop("token")) == ("/api", None)
     assert served == {"host": "127.0.0.1", "port": free_port, "share": False}
@@ -207,9 +207,7 @@ def test_the_command_stops_when_the_weights_turn_out_damaged(
     monkeypatch.setattr("dermsim.ui.app.launch", lambda app, **options: None)
     damaged = shutil.copytree(checkpoint, tmp_path / "damaged")
     (damaged / "model.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(SystemExit) as stop:
-        command.main(["--model", str(damaged), "--port", str(free_port)])
-    assert stop.value.code == 2
+    assert command.main(["--model", str(damaged), "--port", str(free_port)]) == 2
     assert "cannot be read" in capsys.readouterr().err
 
 
@@ -219,9 +217,7 @@ def test_the_command_refuses_with_one_sentence(
 ):
     arguments = ["--model", str(checkpoint), option, str(tmp_path / "nowhere" / "at" / "all")]
     arguments += ["--port", str(free_port)]
-    with pytest.raises(SystemExit) as stop:
-        command.main(arguments)
-    assert stop.value.code == 2
+    assert command.main(arguments) == 2
     told = capsys.readouterr().err.strip()
     assert "nowhere" in told
     assert "\n" not in told

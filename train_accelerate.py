@@ -37,11 +37,11 @@ from dermsim.data.splits import grouped_splits, without
 from dermsim.engine import DermSim
 from dermsim.evaluation.card import measured_files
 from dermsim.evaluation.checkpoint import evaluate_checkpoint, origin_name
-from dermsim.models import DermSimImageProcessor, DermSimModel
+from dermsim.models.color_constancy_dermsim import shades_of_grey
 from dermsim.models.depthwise import QuickDepthwise
-from dermsim.models.image_processing_dermsim import shades_of_grey
+from dermsim.models.encoder import copy_encoder
+from dermsim.models.preparation import ImagePreparation
 from dermsim.training.augment import draw_views, mixer, render_views
-from dermsim.training.class_bias import set_class_bias
 from dermsim.training.config import TrainConfig
 from dermsim.training.freezing import Freezing, parameter_groups
 from dermsim.training.objective import Truth, class_weights, log_prior, training_loss
@@ -136,21 +136,17 @@ def main(config: TrainConfig) -> Path:
     # --- validation goes through the processor that ships with the weights --------------------
     known = normalisation_of(encoder)
     mean, std = (known.mean, known.std) if known else (train.mean, train.std)
-    processor = DermSimImageProcessor(
-        size={"shortest_edge": side},
-        crop_size={"height": side, "width": side},
-        image_mean=list(mean),
-        image_std=list(std),
-        do_color_constancy=encoder.color_constancy,
-    )
+    processor = ImagePreparation(
+        image_mean=tuple(mean), image_std=tuple(std), do_color_constancy=encoder.color_constancy
+    ).at(side)
     validation = Validation.load(held_out, processor)
     validation_loader = DataLoader(range(len(validation)), 4 * optim.batch_size)
 
     # --- the encoder and what moves it --------------------------------------------------------
-    model = new_encoder(encoder).to(memory_format=torch.channels_last)
-    origin = model.origin
+    model, origin = new_encoder(encoder)
+    model = model.to(memory_format=torch.channels_last)
     states.check_room(model)
-    blank = not (encoder.start or encoder.pretrained)
+    blank = not (encoder.start or encoder.from_imagenet)
     freezing = Freezing(model, config.freeze, epochs=optim.epochs, random=blank)
     optimizer = torch.optim.AdamW(
         parameter_groups(
@@ -285,15 +281,14 @@ def main(config: TrainConfig) -> Path:
     folder = config.output / "checkpoint"
     if accelerator.is_main_process:
         # A new model: Accelerate's wrapper would go on computing in mixed precision.
-        trained = DermSimModel(average.module.config).to(device)
-        trained.load_state_dict(average.module.state_dict())
+        trained = copy_encoder(average.module).to(device)
         if config.fits_classifier:
             fit_classifier(trained.eval(), processor, rows)
         else:
             trained.classifier.bias.data -= unearned.to(device)
-        if loss.fit_bias:
-            set_class_bias(trained.eval(), processor, held_out)
-        engine = DermSim.fit(trained, processor, train=rows, validation=held_out)
+        engine = DermSim.fit(
+            trained, processor, train=rows, validation=held_out, fit_bias=loss.fit_bias
+        )
         record = run_record(
             config,
             seconds=progress.seconds,

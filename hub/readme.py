@@ -35,10 +35,12 @@ def with_figures(readme: str, checkpoint: Path) -> str:
     training = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
     figures = Report.load(checkpoint / "evaluation.json").digest().strip()
     begun = training.get("started from")
+    told = "ImageNet" in json.dumps(training)
+    began = "ImageNet weights" if told else "an encoder of our own" if begun else "random weights"
     members = sum(name.startswith("member ") for name in training)
     made = (
         f"{training['parameters'] / 1e6:.1f} million parameters from "
-        f"{'an encoder of our own' if begun else 'random weights'}, trained in "
+        f"{began}, trained in "
         f"{training['minutes']} minutes on {training['hardware']} by\n\n"
         f"```bash\n{training['command']}\n```\n"
     )

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from dermsim.cli import main as cli
+from dermsim.cli.main import main
 from dermsim.core.storage import load_arrays, save_arrays
 from dermsim.tasks.retrieve import Gallery
 
@@ -68,7 +68,7 @@ def with_the_same_ids(write):
 def test_a_bad_gallery_is_not_joined(own, other, tmp_path, capsys, spoil, words):
     spoil(other)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert cli.main(["gallery", "add", str(own), "--other", str(tmp_path / "other")]) == 2
+    assert main(["gallery", "add", str(own), "--other", str(tmp_path / "other")]) == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
@@ -76,6 +76,6 @@ def test_a_bad_gallery_is_not_joined(own, other, tmp_path, capsys, spoil, words)
 
 def test_a_good_one_is(own, other, capsys):
     folder = other()
-    assert cli.main(["gallery", "add", str(own), "--other", str(folder)]) == 0
+    assert main(["gallery", "add", str(own), "--other", str(folder)]) == 0
     shutil.rmtree(folder)
     assert len(Gallery.load(own)) == 70

@@ -19,7 +19,7 @@ from PIL import Image
 
 from dermsim import load_ham10000
 from dermsim.core.labels import CODES
-from dermsim.data.archives import OWN_FILES, list_pile
+from dermsim.data.archives import OWN_FILES, list_photographs
 from dermsim.data.dataset import open_source
 from dermsim.data.folders import list_files
 from dermsim.data.synthetic import draw_outline
@@ -306,7 +306,7 @@ FILES = {"lesion.jpg", "lesion2.jfif", "lesion3.jpe", "phone.heic", "web.avif"}
 
 def listed(source: Path) -> set[str]:
     sources = list_files(source) if source.is_dir() else [source]
-    pile = list_pile(sources, limits=OWN_FILES)
+    pile = list_photographs(sources, limits=OWN_FILES)
     return {item.name.rpartition("/")[2] for item in pile}
 
 

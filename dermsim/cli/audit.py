@@ -14,7 +14,7 @@ from dermsim.cli.command import Command, ModelCommand, load_engine
 from dermsim.cli.terminal import show, table
 
 if TYPE_CHECKING:
-    from dermsim.evaluation.audit import Audit as Findings
+    from dermsim.evaluation.audit import AuditReport
 
 Method = Literal[
     "softmax",
@@ -59,7 +59,7 @@ class Audit(ModelCommand):
         return 0
 
 
-def _summary(found: Findings, output: Path) -> str:
+def _summary(found: AuditReport, output: Path) -> str:
     passed = f", {found.unknown:,} of unknown diagnoses passed over" if found.unknown else ""
     if found.unjudged:
         passed += (
@@ -127,13 +127,13 @@ class DetectorFit(Command):
     def run(self) -> int:
         """Fit and replace; the old detector stays if anything fails."""
         from dermsim.data.ham10000 import load_ham10000
-        from dermsim.evaluation.protocols.protocol_cases import encode_cases, known_classes, select
+        from dermsim.evaluation.protocols.protocol_cases import encode_cases, select
         from dermsim.tasks.detect import OutlierDetector
 
         if not self.model.is_dir():
             raise FileNotFoundError(f"there is no folder {self.model} to put a detector in")
         engine, data = load_engine(str(self.model)), load_ham10000(self.data)
-        known = known_classes(engine)
+        known = engine.known
         train, validation = (
             encode_cases(
                 engine, select(data, known, split=part), purpose=part, learned=part == "train"

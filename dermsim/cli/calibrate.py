@@ -1,4 +1,4 @@
-"""`dermsim calibrate`: add to a checkpoint's calibration what an older dermsim did not keep."""
+"""`dermsim calibrate`: fit a checkpoint's prediction sets and operating points anew."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dermsim.cli.terminal import show
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrate(Command):
-    """Fit a checkpoint's calibration again, and add what it lacks, such as the malignancy curve."""
+    """Fit a checkpoint's prediction sets, operating points and malignancy curve again."""
 
     model: Positional[Path]
-    """Checkpoint folder, whose calibration.json is replaced. What it holds stays as it is."""
+    """Checkpoint folder, whose calibration.json is replaced. No probability changes."""
     data: str
     """The data it was trained on, whose validation split it was calibrated with: a Hub id, a folder
     in any known layout, or "synthetic"."""
@@ -32,23 +32,33 @@ class Calibrate(Command):
         if not self.model.is_dir():
             raise FileNotFoundError(f"no checkpoint folder at {self.model}: check the path")
         engine = load_engine(str(self.model))
-        unknown = set(CODES).difference(engine.class_bank().names)
+        unknown = set(CODES).difference(engine.known)
         validation = without(grouped_splits(load_ham10000(self.data))["validation"], unknown)
         alone, informed = recalibrate(engine, validation)
+        changed = (alone, informed) != (engine.calibration, engine.calibration_facts)
         alone.save(self.model / "calibration.json")
         if informed is not None:
             informed.save(self.model / FACTS_CALIBRATION)
-        curve = alone.malignancy_curve
-        assert curve is not None  # every fit has one
+        curve, fit = alone.malignancy_curve, alone.cross_fit
+        assert curve is not None and fit is not None  # every fit has both
         answer = {
             "output": str(self.model / "calibration.json"),
+            "changed": changed,
             "thresholds": len(curve.thresholds),
             "malignant": curve.malignant,
             "benign": curve.benign,
+            "lesions": fit.lesions,
         }
         readable = (
             f"{answer['output']} holds {answer['thresholds']} operating points, measured on "
-            f"{curve.malignant} malignant and {curve.benign} benign images"
+            f"{curve.malignant} malignant and {curve.benign} benign images of "
+            f"{sum(fit.lesions.values())} lesions"
         )
+        figures = self.model / "evaluation.json"
+        if changed and figures.is_file():
+            readable += (
+                f"\n{figures} was measured before: measure again with "
+                f"dermsim evaluate {self.model} --data {self.data} --output {figures}"
+            )
         show(answer, readable, as_json=self.json)
         return 0

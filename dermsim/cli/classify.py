@@ -48,9 +48,9 @@ class Classify(ModelCommand):
 
     def run(self) -> int:
         """Classify each readable picture, several at a time."""
-        from dermsim.data.archives import OWN_FILES, list_pile
+        from dermsim.data.archives import OWN_FILES, list_photographs
         from dermsim.data.facts import Facts
-        from dermsim.engine.batch import Row, classify_pile
+        from dermsim.engine.batch import FileAnswer, classify_photographs
         from dermsim.engine.batch_files import check_rows_file, save_rows
         from dermsim.tasks.classify import parse_point
 
@@ -60,18 +60,18 @@ class Classify(ModelCommand):
         if self.output is not None:
             check_output(self.output)
             check_rows_file(self.output)
-        pile = list_pile(find_pictures(self.pictures, every=True), limits=OWN_FILES)
+        photographs = list_photographs(find_pictures(self.pictures, every=True), limits=OWN_FILES)
         engine = self.engine()
         bank = None
         if self.bank is not None:
             from dermsim.tasks.enroll import ClassBank
 
             bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
-        batches = classify_pile(
-            engine, pile, limits=OWN_FILES, facts=known, bank=bank, operating_point=point
+        batches = classify_photographs(
+            engine, photographs, limits=OWN_FILES, facts=known, bank=bank, operating_point=point
         )
-        rows: list[Row] = []
-        stopped = not collect(reported(batches, len(pile)), rows)
+        rows: list[FileAnswer] = []
+        stopped = not collect(reported(batches, len(photographs)), rows)
         if self.output is not None:
             informed = engine.calibration_facts if known else None
             save_rows(
@@ -85,11 +85,11 @@ class Classify(ModelCommand):
         errors = [{"picture": row.file, "error": row.reason} for row in rows if row.reason]
         answer: dict[str, Any] = {"results": results, "errors": errors}
         if stopped:
-            answer["interrupted"] = {"done": len(rows), "of": len(pile)}
+            answer["interrupted"] = {"done": len(rows), "of": len(photographs)}
         show(answer, classify_table(results), as_json=self.json)
         if stopped:
             where = "" if self.output is None else f" and are in {self.output}"
-            done = f"{len(rows):,} of {len(pile):,} pictures were done{where}"
+            done = f"{len(rows):,} of {len(photographs):,} pictures were done{where}"
             print(f"dermsim: interrupted: {done}", file=sys.stderr)
             return INTERRUPTED
         return 2 if errors else 0
@@ -122,10 +122,10 @@ class Similar(ModelCommand):
         results = []
         for name, image in pictures:
             query = engine.embed([image])
-            neighbors = engine.gallery.search(
+            neighbors = engine.search(
                 query, self.k, where=where, one_per_lesion=self.one_per_lesion
             )[0]
-            vote = engine.gallery.vote(query, where=where)[0]
+            vote = engine.vote(query, where=where)[0]
             found = [neighbor.to_dict() for neighbor in neighbors]
             results.append({"picture": name, "neighbors": found, "vote": vote})
         answer = {"results": results, "errors": pictures.errors}

@@ -88,7 +88,7 @@ class Enroll(ModelCommand, DataOptions):
 
 
 def _report(bank: ClassBank) -> EnrollmentReport | None:
-    """Measure on what the bank keeps; banks of older checkpoints keep nothing."""
+    """Measure on what the bank keeps; one of new classes alone keeps nothing."""
     from dermsim.tasks.enroll import before_and_after
 
     if not len(bank.old.vectors):
@@ -113,8 +113,7 @@ def report_table(report: EnrollmentReport) -> str:
     before, after = report.before, report.after
     summary = (
         f"Balanced accuracy over the old classes, on {report.source} (n = {before.n}): "
-        f"{before.value:.3f} ({before.low:.3f} to {before.high:.3f}) before, "
-        f"{after.value:.3f} ({after.low:.3f} to {after.high:.3f}) after."
+        f"{before} before, {after} after."
     )
     return f"{summary}\n\n{old}\n\n{new}"
 

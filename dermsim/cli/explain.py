@@ -10,8 +10,7 @@ from tyro.conf import Positional, arg
 
 from dermsim.cli.command import ModelCommand
 from dermsim.cli.terminal import check_output, show, table
-from dermsim.core.explain_methods import MethodName
-from dermsim.core.labels import CODES, parse_dx
+from dermsim.core.explain_methods import MethodName, parse_layer, parse_target
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -75,13 +74,13 @@ class Explain(ModelCommand):
         from dermsim.ui.heatmaps import overlay, strength
 
         bank = self._bank(engine)
-        target = _target(self.target, bank)
+        target = parse_target(self.target, bank.names if bank else ())
         # the model's own answer first: its peak is the measure of the other's
         own, *others = engine.explain_many(
             [image] if target is None else [image, image],
             method=self.method,
             target=[None] if target is None else [None, target],
-            layer=_layer(self.layer),
+            layer=parse_layer(self.layer),
             smooth=self.smooth,
             bank=bank,
         )
@@ -111,7 +110,7 @@ class Explain(ModelCommand):
         from dermsim.ui.heatmaps import overlay, side_by_side, strength
 
         maps = engine.explain_likeness(
-            image, other, method=self.method, layer=_layer(self.layer), smooth=self.smooth
+            image, other, method=self.method, layer=parse_layer(self.layer), smooth=self.smooth
         )
         painted = [
             overlay(
@@ -141,15 +140,3 @@ class Explain(ModelCommand):
         from dermsim.tasks.enroll import ClassBank
 
         return ClassBank.load(self.bank, fingerprint=engine.fingerprint)
-
-
-def _target(name: str | None, bank: ClassBank | None) -> str | None:
-    """Return the target that a name means; a diagnosis may be called by any of its names."""
-    own = [known for known in bank.names if known not in CODES] if bank is not None else []
-    if name is None or name == "malignancy" or name in own:
-        return name
-    return parse_dx(name)
-
-
-def _layer(text: str | None) -> int | str | None:
-    return int(text) if text is not None and text.removeprefix("-").isdigit() else text

@@ -18,6 +18,7 @@ from dermsim.cli.audit import Audit, detector_app
 from dermsim.cli.calibrate import Calibrate
 from dermsim.cli.classify import Classify, Similar
 from dermsim.cli.command import Command
+from dermsim.cli.duplicates import Duplicates
 from dermsim.cli.enroll import Enroll, bank_app
 from dermsim.cli.ensemble import Ensemble
 from dermsim.cli.evaluate import Evaluate
@@ -81,6 +82,7 @@ app.command(
     atlas_app, name="atlas", help="Look at the map of cases: clusters, outliers, export; redraw it."
 )
 app.command(name="audit")(Audit)
+app.command(name="duplicates")(Duplicates)
 app.command(
     detector_app, name="detector", help="Look at what tells unfamiliar images, or refit it."
 )

@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from dermsim.cli.command import ModelCommand
 from dermsim.cli.terminal import check_output, show, table
-from dermsim.core.explain_methods import MethodName
+from dermsim.core.explain_methods import MethodName, parse_layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,6 @@ class CaseReportCommand(ModelCommand):
         if self.output.suffix.lower() not in (".html", ".htm"):
             raise ValueError(f"the report is HTML, so {self.output} must end in .html")
         picture = read_image(self.picture)
-        layer = self.layer
-        number = layer is not None and layer.removeprefix("-").isdigit()
         report = examine(
             self.engine(),
             picture,
@@ -52,7 +50,7 @@ class CaseReportCommand(ModelCommand):
             model=_called(self.model),
             k=self.k,
             method=self.method,
-            layer=int(layer) if layer is not None and number else layer,
+            layer=parse_layer(self.layer),
             point=self.operating_point,
         )
         text = case_html(report, language=self.language)

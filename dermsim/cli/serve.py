@@ -26,6 +26,8 @@ class Serve(DataOptions):
     """Processes that answer. The page needs to be in one, so several need --no-page."""
     mcp: bool = False
     """Serve tools for assistants at /gradio_api/mcp/; needs pip install "dermsim[mcp]"."""
+    share: bool = False
+    """Open a public tunnel to the page through Gradio's servers."""
     access_log: bool = False
     """Log sizes and times of requests; never names, addresses or what was asked."""
     token: str | None = None
@@ -53,6 +55,7 @@ class Serve(DataOptions):
                     mapping=self.mapping,
                     host=self.host,
                     port=self.port,
+                    share=self.share,
                     token=self.token,
                     tools=self.mcp,
                     access_log=self.access_log,
@@ -61,10 +64,11 @@ class Serve(DataOptions):
                 print(f"dermsim: {error}", file=sys.stderr)
                 return 2
             return 0
-        if self.mcp or self.dataset is not None or self.label_column or self.map:
+        paged = self.mcp or self.share or self.dataset is not None
+        if paged or self.label_column or self.map:
             raise ValueError(
-                "--mcp, --dataset and how its diagnoses are called belong to the page: leave out "
-                "--no-page"
+                "--mcp, --share, --dataset and how its diagnoses are called belong to the page: "
+                "leave out --no-page"
             )
         from dermsim.serve.workers import serve_rest
 

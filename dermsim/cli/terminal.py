@@ -17,7 +17,7 @@ from dermsim.core.labels import DISCLAIMER
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from dermsim.engine.batch import Row
+    from dermsim.engine.batch import FileAnswer
 
 
 T = TypeVar("T")
@@ -195,12 +195,12 @@ class Pictures:
                 yield str(path), image
 
 
-def reported(batches: Iterable[Sequence[Row]], total: int) -> Iterator[Row]:
+def reported(batches: Iterable[Sequence[FileAnswer]], total: int) -> Iterator[FileAnswer]:
     """Yield rows as they come, with a progress bar when stderr is a terminal.
 
     Args:
-        batches: What `dermsim.engine.batch.classify_pile` yields; files that could not be read are
-            reported and go on.
+        batches: What `dermsim.engine.batch.classify_photographs` yields; files that could not
+            be read are reported and go on.
         total: How many rows there will be.
     """
     from tqdm import tqdm

@@ -21,7 +21,7 @@ PARTS = (
 
 FORMAT = 1
 """The layout of the folder, kept as ``checkpoint_format`` in its ``config.json``. It is raised when
-an older dermsim could not read what a newer one writes. Folders without it are of the first."""
+an older dermsim could not read what a newer one writes."""
 
 
 def local_folder(
@@ -54,26 +54,38 @@ def local_folder(
     folder = Path(name_or_path)
     if not folder.exists():
         folder = download(str(name_or_path), revision=revision, cache_dir=cache_dir, token=token)
-    _check_format(folder, name=str(name_or_path))
+    written = _check_format(folder, name=str(name_or_path))
     if missing := [part for part in PARTS if not (folder / part).exists()]:
         raise FileNotFoundError(
             f"{name_or_path} is not a dermsim checkpoint: it lacks {', '.join(missing)}."
         )
+    if written is None:
+        raise ValueError(
+            f"{name_or_path} is not a dermsim checkpoint: its config.json names no "
+            "checkpoint_format. Write the folder with DermSim.save_pretrained."
+        )
     return folder
 
 
-def _check_format(folder: Path, *, name: str) -> None:
-    """Refuse a folder that a later dermsim wrote, before anything in it is misread."""
+def _check_format(folder: Path, *, name: str) -> int | None:
+    """Refuse a folder that a later dermsim wrote, before anything in it is misread.
+
+    Returns:
+        The format, None where config.json is missing or names none.
+    """
     path = folder / "config.json"
     if not path.is_file():
-        return
+        return None
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
         raise ValueError(f"The config.json of {name} is not valid JSON: {error}.") from error
-    written = config.get("checkpoint_format", 1) if isinstance(config, dict) else 1
+    if not isinstance(config, dict) or "checkpoint_format" not in config:
+        return None
+    written = config["checkpoint_format"]
     if type(written) is not int or not 1 <= written <= FORMAT:
         raise ValueError(
             f"{name} has checkpoint_format {written!r}, and this dermsim reads formats up to "
             f"{FORMAT}: install a later one (pip install -U dermsim)."
         )
+    return written

@@ -5,8 +5,12 @@ Kept apart from the code, so that a menu or a command line can name them without
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
+
+from dermsim.core.labels import CODES, parse_dx
 
 MethodName = Literal[
     "gradcam",
@@ -120,3 +124,38 @@ def methods_for(*, has_attention: bool) -> tuple[Method, ...]:
         has_attention: Whether every part of it is a transformer with global attention.
     """
     return tuple(m for m in METHODS.values() if has_attention or not m.needs_attention)
+
+
+_LAYER = re.compile(r"-?[0-9]{1,3}|[A-Za-z_][A-Za-z0-9_.]{0,127}")
+
+
+def parse_layer(text: str | None) -> int | str | None:
+    """Return a place in a backbone as people write it: a stage by its number, a module by its name.
+
+    Args:
+        text: Such as ``"-2"`` or ``"layer3.0.conv1"``; None for where the heads begin.
+
+    Raises:
+        ValueError: If it is neither a number nor the name of a module.
+    """
+    if text is None:
+        return None
+    if not _LAYER.fullmatch(text):
+        raise ValueError("layer must be the number of a stage, such as -2, or a module's name.")
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def parse_target(name: str | None, enrolled: Collection[str] = ()) -> str | None:
+    """Return what is to be explained, as people name it.
+
+    Args:
+        name: A diagnosis by any of its names, ``"malignancy"``, or an enrolled class; None for the
+            model's own answer.
+        enrolled: Names of the classes of a bank.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    if name is None or name == "malignancy" or (name in enrolled and name not in CODES):
+        return name
+    return parse_dx(name)

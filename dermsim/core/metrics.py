@@ -1,4 +1,4 @@
-"""The figures this project reports, and how sure one may be of them.
+"""The figures this project reports; `dermsim.core.bootstrap` says how sure one may be of them.
 
 Every metric is a plain NumPy function of a test set's rows, checked in the tests against
 scikit-learn. They are written out here, rather than called there, because the bootstrap evaluates
@@ -9,9 +9,6 @@ over the classes that are present.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -20,119 +17,6 @@ from dermsim.core.vectors import check_labels, softmax
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-
-DECIMALS = 4
-"""Decimals kept in files: enough to read, few enough for a rerun to agree to the last digit."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure with its 95 % interval.
-
-    Attributes:
-        value: The figure on all rows.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
-        n: Number of rows (images) the figure rests on.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def to_dict(self) -> dict[str, float | int]:
-        """Return the fields as plain Python values, rounded to 4 decimals."""
-        rounded = {k: round(v, DECIMALS) for k, v in asdict(self).items()}
-        return {**rounded, "n": self.n}
-
-
-# -- the bootstrap over lesions -------------------------------------------------------------------
-
-
-def lesion_bootstrap(
-    metric_fn: Callable[[IntArray], float],
-    lesion_ids: Sequence[str | None],
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Interval:
-    """Percentile bootstrap that draws whole lesions (Efron, 1979, https://doi.org/10.1214/aos/1176344552).
-
-    Photographs of one lesion are not independent, so drawing photographs would claim more
-    certainty than there is. A resample on which the metric is undefined (NaN, for example the AUC
-    of a class it lost) is left out.
-
-    Args:
-        metric_fn: Takes row indices ``(M,)`` int64, in which rows may repeat, and returns a number.
-        lesion_ids: The lesion of each row; None means a lesion of its own.
-        resamples: Number of resamples.
-        seed: Seed of the draws; the same seed and lesions give the same resamples to any metric.
-
-    Returns:
-        The metric on all rows, with the 2.5 and 97.5 percentiles over the resamples.
-
-    Raises:
-        ValueError: If there are no rows, or the metric is undefined on all rows or all resamples.
-    """
-    if len(lesion_ids) == 0:
-        raise ValueError("cannot bootstrap an empty set of rows.")
-    value = float(metric_fn(np.arange(len(lesion_ids))))
-    if np.isnan(value):
-        raise ValueError("the metric is undefined (NaN) on these rows, so it has no interval.")
-    samples = np.array([metric_fn(rows) for rows in _resample(lesion_ids, resamples, seed)])
-    return Interval(value, *percentile_bounds(samples), len(lesion_ids))
-
-
-def percentile_bounds(samples: npt.ArrayLike) -> tuple[float, float]:
-    """Return the 2.5 and 97.5 percentiles of a metric over bootstrap resamples.
-
-    Args:
-        samples: ``(R,)``; those on which the metric is undefined (NaN) are left out.
-
-    Raises:
-        ValueError: If it is undefined on all of them.
-    """
-    found = np.asarray(samples, dtype=np.float64)
-    if np.isnan(found).all():
-        raise ValueError(
-            f"the metric is undefined (NaN) on all {found.size} resamples of these rows, so it has "
-            "no interval: more lesions are needed."
-        )
-    low, high = np.nanpercentile(found, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def number_lesions(lesion_ids: Sequence[str | None]) -> IntArray:
-    """Number the lesions from 0 in the order in which they come.
-
-    Args:
-        lesion_ids: The lesion of each row; None means a lesion of its own.
-
-    Returns:
-        ``(N,)`` equal where the lesion is.
-    """
-    numbers: dict[object, int] = {}
-    # row numbers cannot collide with the ids, which are strings
-    keys = (row if lesion is None else lesion for row, lesion in enumerate(lesion_ids))
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
-
-
-def _resample(lesion_ids: Sequence[str | None], resamples: int, seed: int) -> list[IntArray]:
-    """Return the row indices of each resample: as many lesions as there are, with replacement."""
-    groups = number_lesions(lesion_ids)
-    order = np.argsort(groups, kind="stable")
-    sizes = np.bincount(groups)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    draws = np.random.default_rng(seed).integers(len(sizes), size=(resamples, len(sizes)))
-    drawn = []
-    for lesions in draws:
-        lengths = sizes[lesions]
-        ends = np.cumsum(lengths)
-        # consecutive numbers, shifted so that each lesion's run begins at its own start
-        shifts = np.repeat(starts[lesions] - (ends - lengths), lengths)
-        drawn.append(order[np.arange(ends[-1]) + shifts])
-    return drawn
 
 
 # -- classification: predictions ------------------------------------------------------------------
@@ -269,19 +153,6 @@ def fpr_at_tpr(positive: BoolArray, scores: npt.NDArray[np.generic], tpr: float 
     return float(np.mean(others >= lowest))
 
 
-def coverage_per_class(included: BoolArray, labels: IntArray) -> FloatArray:
-    """Share of each class's rows whose prediction set holds the true class.
-
-    Args:
-        included: ``(N, C)`` bool, whether class c is in row n's set.
-        labels: ``(N,)`` integers.
-
-    Returns:
-        ``(C,)``, NaN for an absent class.
-    """
-    return _ratio_per_class(labels, included[np.arange(len(labels)), labels], included.shape[1])
-
-
 def _ratio_per_class(
     labels: IntArray, hits: npt.NDArray[np.generic], num_classes: int
 ) -> FloatArray:
@@ -330,11 +201,6 @@ def average_precision(relevance: BoolArray) -> FloatArray:
 def macro_mean(values: FloatArray, labels: IntArray, num_classes: int) -> float:
     """Mean over classes of the mean value of each class's rows, so that no class dominates."""
     return float(np.nanmean(_ratio_per_class(labels, values, num_classes)))
-
-
-def mean_average_precision(relevance: BoolArray, labels: IntArray, num_classes: int) -> float:
-    """Average precision, macro-averaged over the queries' classes."""
-    return macro_mean(average_precision(relevance), labels, num_classes)
 
 
 # -- calibration ----------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ class _RefusedError(ValueError):
 
 
 @dataclass(frozen=True)
-class Limits:
+class ArchiveLimits:
     """How much may be handed over at once.
 
     Attributes:
@@ -72,7 +72,7 @@ class Limits:
                 raise ValueError(f"limit {part.name} must be a positive integer, got {value!r}.")
 
 
-OWN_FILES = Limits(
+OWN_FILES = ArchiveLimits(
     pictures=10_000_000, total_bytes=2**50, file_bytes=2**30, entries=1_000_000, ratio=1000
 )
 """For files of one's own on one's own machine: bounds that stop bombs, not work."""
@@ -95,8 +95,8 @@ class Listed:
     reason: str = ""
 
 
-def list_pile(
-    sources: Sequence[Path], *, limits: Limits, with_folders: bool = True
+def list_photographs(
+    sources: Sequence[Path], *, limits: ArchiveLimits, with_folders: bool = True
 ) -> list[Listed]:
     """List the photographs in files and archives; nothing is unpacked.
 
@@ -151,11 +151,13 @@ def list_pile(
     return _told_apart(found)
 
 
-def read_pile(pile: Sequence[Listed], *, limits: Limits) -> Iterator[tuple[Listed, bytes | None]]:
+def read_photographs(
+    photographs: Sequence[Listed], *, limits: ArchiveLimits
+) -> Iterator[tuple[Listed, bytes | None]]:
     """Read photographs one at a time, an archive open only while it is its turn.
 
     Args:
-        pile: What `list_pile` found.
+        photographs: What `list_photographs` found.
         limits: The same.
 
     Yields:
@@ -164,7 +166,7 @@ def read_pile(pile: Sequence[Listed], *, limits: Limits) -> Iterator[tuple[Liste
     with ExitStack() as stack:
         opened: Path | None = None
         archive: zipfile.ZipFile | None = None
-        for item in pile:
+        for item in photographs:
             data, reason = None, item.reason
             try:
                 if not reason and item.member is None:
@@ -213,7 +215,7 @@ class _Guarded(io.RawIOBase):
 
 
 @contextmanager
-def _open(path: Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
+def _open(path: Path, limits: ArchiveLimits) -> Iterator[zipfile.ZipFile]:
     with path.open("rb") as stream:
         guarded = _Guarded(stream, limits.entries * _ENTRY_BYTES)
         with zipfile.ZipFile(guarded) as archive:
@@ -221,7 +223,7 @@ def _open(path: Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
             yield archive
 
 
-def _list_archive(path: Path, limits: Limits) -> tuple[list[Listed], int]:
+def _list_archive(path: Path, limits: ArchiveLimits) -> tuple[list[Listed], int]:
     """Return the pictures of an archive, and how many bytes they say they have."""
     try:
         with _open(path, limits) as archive:
@@ -249,7 +251,7 @@ def _list_archive(path: Path, limits: Limits) -> tuple[list[Listed], int]:
     return sorted(found, key=lambda item: item.name), total
 
 
-def _refusal(member: zipfile.ZipInfo, limits: Limits) -> str:
+def _refusal(member: zipfile.ZipInfo, limits: ArchiveLimits) -> str:
     """Say why a file in an archive is not unpacked; nothing when it is."""
     name = _last(member.filename)
     path = PurePosixPath(member.filename.replace("\\", "/"))
@@ -275,7 +277,7 @@ def _refusal(member: zipfile.ZipInfo, limits: Limits) -> str:
     return ""
 
 
-def _read_member(archive: zipfile.ZipFile, item: Listed, limits: Limits) -> bytes:
+def _read_member(archive: zipfile.ZipFile, item: Listed, limits: ArchiveLimits) -> bytes:
     """Unpack one file; `zipfile` stops at the size that was checked and compares its CRC."""
     assert item.member is not None
     member = archive.infolist()[item.member]
@@ -288,7 +290,7 @@ def _read_member(archive: zipfile.ZipFile, item: Listed, limits: Limits) -> byte
 # -- loose files ----------------------------------------------------------------------------------
 
 
-def _read_loose(path: Path, limits: Limits) -> bytes:
+def _read_loose(path: Path, limits: ArchiveLimits) -> bytes:
     if not path.exists():
         raise _RefusedError(f"{path.name} is not there: add it again.")
     if not path.is_file():  # a pipe would block
@@ -300,7 +302,7 @@ def _read_loose(path: Path, limits: Limits) -> bytes:
     return data
 
 
-def _too_large(name: str, size: int, limits: Limits) -> str:
+def _too_large(name: str, size: int, limits: ArchiveLimits) -> str:
     if size <= limits.file_bytes:
         return ""
     return (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import CODES
+from dermsim.data.grouping import group_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -45,9 +46,17 @@ class _Lesion:
 
 
 def grouped_splits(
-    dataset: Dataset, *, validation: float = 0.125, test: float = 0.125, seed: int = 0
+    dataset: Dataset,
+    *,
+    validation: float = 0.125,
+    test: float = 0.125,
+    seed: int = 0,
+    near_duplicates: Iterable[Collection[str]] = (),
 ) -> DatasetDict:
     """Split by lesion, near-stratified by diagnosis, the same way whatever the order of the rows.
+
+    Where the patient is known, and where pictures are known to be near-duplicates, lesions that are
+    so joined stay together, too: `dermsim.data.grouping.group_ids` says what is one.
 
     Within each diagnosis the lesions are put in the order of a hash of seed and lesion_id; the
     first ones fill the test split up to its share of the diagnosis' images, the next ones
@@ -56,10 +65,13 @@ def grouped_splits(
     sets.
 
     Args:
-        dataset: Rows with ``image_id`` (unique), ``lesion_id`` and ``dx``.
+        dataset: Rows with ``image_id`` (unique), ``lesion_id`` (None where not known) and ``dx``;
+            ``patient_id``, if there, counts.
         validation: Share of the images wanted in validation, in (0, 1).
         test: Share of the images wanted in test, in (0, 1).
         seed: Another seed gives another split.
+        near_duplicates: The image_ids of each component of near-duplicates, as
+            `dermsim.data.duplicates.load_components` reads them.
 
     Returns:
         ``train``, ``validation`` and ``test``, each sorted by image_id.
@@ -74,10 +86,11 @@ def grouped_splits(
         raise ValueError(
             f"validation={validation} and test={test} must be positive and sum to less than 1"
         )
-    image_ids, lesion_ids = list(dataset["image_id"]), list(dataset["lesion_id"])
+    image_ids = list(dataset["image_id"])
     if len(set(image_ids)) < len(image_ids):
         raise ValueError("image_id repeats: merge the rows first, as load_ham10000 does")
 
+    lesion_ids = group_ids(dataset, near_duplicates=near_duplicates)
     split_of = _assign(
         _lesions(lesion_ids, list(dataset["dx"])), {"test": test, "validation": validation}, seed
     )

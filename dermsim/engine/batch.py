@@ -20,7 +20,7 @@ from PIL import Image
 from dermsim.core.labels import CODES
 from dermsim.core.storage import atomic_path
 from dermsim.core.version import __version__
-from dermsim.data.archives import Limits, Listed, read_pile
+from dermsim.data.archives import ArchiveLimits, Listed, read_photographs
 from dermsim.data.images import read_image
 from dermsim.tasks.classify import POINTS, check_threshold
 from dermsim.tasks.retrieve import VOTERS
@@ -47,7 +47,7 @@ https://owasp.org/www-community/attacks/CSV_Injection."""
 
 
 @dataclass(frozen=True)
-class Row:
+class FileAnswer:
     """What is known of one file.
 
     Attributes:
@@ -91,23 +91,23 @@ class Row:
         return found if self.enrolled is None else {**found, "enrolled": self.enrolled}
 
 
-def classify_pile(
+def classify_photographs(
     engine: DermSim,
-    pile: Sequence[Listed],
+    photographs: Sequence[Listed],
     *,
-    limits: Limits,
+    limits: ArchiveLimits,
     facts: Facts | None = None,
     bank: ClassBank | None = None,
     thumbnail: int = 0,
     operating_point: str | float = POINTS[0],
-) -> Iterator[list[Row]]:
+) -> Iterator[list[FileAnswer]]:
     """Classify photographs, a batch at a time; whoever stops asking keeps what was found.
 
     A photograph is answered as `DermSim.predict` answers it alone.
 
     Args:
         engine: The loaded checkpoint.
-        pile: What `dermsim.data.archives.list_pile` found.
+        photographs: What `dermsim.data.archives.list_photographs` found.
         limits: The same as there.
         facts: What is known of the patient in all photographs; None for nothing.
         bank: Enrolled classes to compare with as well, or None.
@@ -126,7 +126,7 @@ def classify_pile(
     )
     waiting: list[_Waiting] = []
     pixels = 0
-    for item, data in read_pile(pile, limits=limits):
+    for item, data in read_photographs(photographs, limits=limits):
         image, reason = _decode(item, data)
         size = image.width * image.height if image else 0
         if waiting and pixels + size > BATCH_PIXELS:
@@ -166,7 +166,7 @@ def columns() -> tuple[str, ...]:
 
 
 def rows_csv(
-    rows: Sequence[Row],
+    rows: Sequence[FileAnswer],
     *,
     calibration: Calibration,
     fingerprint: str,
@@ -178,7 +178,7 @@ def rows_csv(
     with an apostrophe.
 
     Args:
-        rows: What `classify_pile` found.
+        rows: What `classify_photographs` found.
         calibration: Whose operating point makes the verdict.
         fingerprint: Names the encoder.
         point: Name of the operating point, or a threshold on malignancy.
@@ -194,7 +194,7 @@ def rows_csv(
 
 
 def row_cells(
-    rows: Sequence[Row],
+    rows: Sequence[FileAnswer],
     *,
     calibration: Calibration,
     fingerprint: str,
@@ -221,7 +221,7 @@ def row_cells(
 
 def save_csv(
     path: str | Path,
-    rows: Sequence[Row],
+    rows: Sequence[FileAnswer],
     *,
     calibration: Calibration,
     fingerprint: str,
@@ -278,11 +278,11 @@ def _rows(
     bank: ClassBank | None,
     thumbnail: int,
     operating_point: str | float,
-) -> list[Row]:
+) -> list[FileAnswer]:
     """Ask about all that could be read in one go, and put the answers where they belong."""
     images = [image for _, image, _ in batch if image is not None]
     if not images:
-        return [Row(name, reason=reason) for name, _, reason in batch]
+        return [FileAnswer(name, reason=reason) for name, _, reason in batch]
     known = None if facts is None else [facts] * len(images)
     answers = iter(engine.predict_and_vote(images, facts=known, operating_point=operating_point))
     compared: Iterator[dict[str, float] | None] = repeat(None)
@@ -291,10 +291,10 @@ def _rows(
     rows = []
     for name, image, reason in batch:
         if image is None:
-            rows.append(Row(name, reason=reason))
+            rows.append(FileAnswer(name, reason=reason))
             continue
         small = _thumbnail(image, thumbnail) if thumbnail else b""
-        rows.append(Row(name, *next(answers), thumbnail=small, enrolled=next(compared)))
+        rows.append(FileAnswer(name, *next(answers), thumbnail=small, enrolled=next(compared)))
     return rows
 
 
@@ -306,7 +306,7 @@ def _thumbnail(image: Image.Image, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def _answer(row: Row, threshold: float) -> dict[str, object]:
+def _answer(row: FileAnswer, threshold: float) -> dict[str, object]:
     """Return the cells that only a file that could be read has."""
     found = row.prediction
     if found is None:

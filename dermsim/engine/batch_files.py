@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dermsim.core.optional import require
 from dermsim.core.storage import atomic_path
-from dermsim.engine.batch import Row, columns, row_cells, save_csv
+from dermsim.engine.batch import FileAnswer, columns, row_cells, save_csv
 from dermsim.tasks.classify import POINTS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def check_rows_file(path: Path) -> None:
 
 def save_rows(
     path: Path,
-    rows: Sequence[Row],
+    rows: Sequence[FileAnswer],
     *,
     calibration: Calibration,
     fingerprint: str,
@@ -45,7 +45,7 @@ def save_rows(
 
     Args:
         path: A workbook where it ends in ``.xlsx``, else CSV in UTF-8.
-        rows: What `classify_pile` found.
+        rows: What `classify_photographs` found.
         calibration: Whose operating point makes the verdict.
         fingerprint: Names the encoder.
         point: Name of the operating point, or a threshold on malignancy.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +16,14 @@ from dermsim.core.labels import CODES
 from dermsim.core.storage import atomic_path, save_json
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, read_image
-from dermsim.data.tables import case_records
-from dermsim.engine.atlas import draw_map
 from dermsim.engine.explain import Explaining
-from dermsim.engine.load import FACTS_CALIBRATION, load_parts
-from dermsim.engine.predictions import calibrate_with_facts, read_predictions
+from dermsim.engine.fit import fit_parts
+from dermsim.engine.load import FACTS_CALIBRATION, load_parts, save_extra
+from dermsim.engine.predictions import read_predictions
 from dermsim.engine.results import Analysis, Prediction
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
-from dermsim.models import Encoder, Processor
-from dermsim.models.encode import Encoding, encode, fingerprint, weigh_facts
-from dermsim.models.pretrained import round_to_half, save_encoder
+from dermsim.models.encode import Encoding, fingerprint, weigh_facts
+from dermsim.models.encoder import Encoder, Processor, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import POINTS, Calibration
 from dermsim.tasks.detect import OutlierDetector
@@ -34,6 +32,9 @@ from dermsim.tasks.retrieve import Gallery, Neighbor
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+Queries: TypeAlias = ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating]
+"""Images, or embeddings ``(N, D)`` of some."""
 
 
 class DermSim(Explaining):
@@ -126,6 +127,7 @@ class DermSim(Explaining):
         train: Dataset,
         validation: Dataset,
         calibration_logits: npt.NDArray[np.float32] | None = None,
+        fit_bias: bool = False,
     ) -> DermSim:
         """Build everything around a trained encoder.
 
@@ -142,36 +144,15 @@ class DermSim(Explaining):
             calibration_logits: ``(N_validation, 7)``, to calibrate with in place of the model's own
                 when validation shaped the model, as it does an ensemble's meta-learner: what it was
                 fitted to it answers too well. Each row must come from a fit without its lesion.
+            fit_bias: Set the bias of the classifier right on validation first (`fit_class_bias`);
+                the calibration then sees logits whose bias was fitted without the lesion.
 
         Raises:
-            ValueError: If there are not as many `calibration_logits` as validation rows.
+            ValueError: If there are not as many `calibration_logits` as validation rows, or they
+                are given and `fit_bias` is set.
         """
-        model = model.eval()
-        round_to_half(model)
-        mark = fingerprint(model, processor)
-        cases = encode(model, processor, train["image"])
-        held_out = encode(model, processor, validation["image"])
-        labels, held_out_labels = np.array(train["dx"]), np.array(validation["dx"])
-        unseen = held_out.logits if calibration_logits is None else calibration_logits
-        calibration = Calibration.fit(unseen, held_out_labels)
-        detector = OutlierDetector.fit(cases, labels, validation=held_out, fingerprint=mark)
-        return cls(
-            model,
-            processor,
-            calibration=calibration,
-            calibration_facts=calibrate_with_facts(model, unseen, validation),
-            detector=detector,
-            gallery=Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
-            classes=ClassBank.fit(
-                cases.pooled_features,
-                labels,
-                names=CODES,
-                validation=held_out.pooled_features,
-                validation_labels=held_out_labels,
-                fingerprint=mark,
-            ),
-            atlas=draw_map(cases, train, calibration=calibration, detector=detector),
-        )
+        parts = fit_parts(model, processor, train, validation, calibration_logits, fit_bias)
+        return cls(**parts)
 
     def save_pretrained(
         self,
@@ -202,13 +183,7 @@ class DermSim(Explaining):
             self.atlas.save(fresh / "atlas.parquet")
             if training is not None:
                 save_json(fresh / "training.json", training)
-            for name, data in (extra or {}).items():
-                if Path(name).name != name or (fresh / name).exists():
-                    raise ValueError(
-                        f"{name!r} cannot be written beside the parts of a checkpoint: give it a "
-                        "plain file name that no part has."
-                    )
-                (fresh / name).write_bytes(data)
+            save_extra(fresh, extra or {})
 
     def analyze(
         self,
@@ -250,7 +225,7 @@ class DermSim(Explaining):
             neighbors=tuple(self.search(encoding.embeddings, k)[0]),
             position=(x, y),
             enrolled=bank.predict(getattr(encoding, bank.space.name))[0] if bank else None,
-            vote=self.gallery.vote(encoding.embeddings)[0],
+            vote=self.vote(encoding.embeddings)[0],
         )
 
     def predict(
@@ -301,7 +276,7 @@ class DermSim(Explaining):
             ValueError: As for `predict`.
         """
         encoding = self._encode(images, facts=facts)
-        votes = self.gallery.vote(encoding.embeddings)
+        votes = self.vote(encoding.embeddings)
         predictions = self._predictions(encoding, facts, operating_point)
         return list(zip(predictions, votes, strict=True))
 
@@ -332,11 +307,12 @@ class DermSim(Explaining):
 
     def search(
         self,
-        images_or_embeddings: ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating],
+        images_or_embeddings: Queries,
         k: int = 5,
         *,
         where: Mapping[str, Any] | None = None,
         exclude_lesion_ids: Sequence[Any] | None = None,
+        one_per_lesion: bool = False,
     ) -> list[list[Neighbor]]:
         """Find the most similar past cases.
 
@@ -345,6 +321,7 @@ class DermSim(Explaining):
             k: How many cases per query.
             where: Facts the cases must have, as for `Gallery.search`.
             exclude_lesion_ids: Per query, the lesion or lesions to leave out.
+            one_per_lesion: Of several photographs of one lesion, return the most similar only.
 
         Returns:
             Per query up to k neighbors, most similar first.
@@ -352,12 +329,44 @@ class DermSim(Explaining):
         Raises:
             ValueError: If an image cannot be read or a filter is unknown.
         """
-        queries = (
-            images_or_embeddings
-            if isinstance(images_or_embeddings, np.ndarray)
-            else self.embed(images_or_embeddings)
+        return self.gallery.search(
+            self._embeddings(images_or_embeddings),
+            k,
+            where=where,
+            exclude_lesion_ids=exclude_lesion_ids,
+            one_per_lesion=one_per_lesion,
         )
-        return self.gallery.search(queries, k, where=where, exclude_lesion_ids=exclude_lesion_ids)
+
+    def vote(
+        self,
+        images_or_embeddings: Queries,
+        *,
+        where: Mapping[str, Any] | None = None,
+        exclude_lesion_ids: Sequence[Any] | None = None,
+    ) -> list[dict[str, float]]:
+        """Let the nearest past cases vote on the diagnosis: a second opinion.
+
+        Args:
+            images_or_embeddings: As for `search`, as are the others.
+            where: As for `search`.
+            exclude_lesion_ids: As for `search`.
+
+        Returns:
+            Per query the probability of each diagnosis; see `Gallery.vote`.
+
+        Raises:
+            ValueError: As for `search`.
+        """
+        queries = self._embeddings(images_or_embeddings)
+        return self.gallery.vote(queries, where=where, exclude_lesion_ids=exclude_lesion_ids)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Codes of the diagnoses that the encoder was trained with, in the order of `CODES`."""
+        return tuple(code for code in CODES if code in self.classes.names)
+
+    def _embeddings(self, queries: Queries) -> npt.NDArray[np.floating]:
+        return queries if isinstance(queries, np.ndarray) else self.embed(queries)
 
     def class_bank(self) -> ClassBank:
         """The seven known diagnoses as a `ClassBank` to enrol new classes in."""

@@ -33,7 +33,7 @@ from dermsim.tasks.explain import (
 )
 
 if TYPE_CHECKING:
-    from dermsim.models import Encoder, Processor
+    from dermsim.models.encoder import Encoder, Processor
     from dermsim.tasks.classify import Calibration
     from dermsim.tasks.enroll import ClassBank
 

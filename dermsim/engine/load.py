@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,8 @@ import numpy as np
 
 from dermsim.core.labels import CODES
 from dermsim.core.vectors import l2_normalize
-from dermsim.models import DermSimEnsembleNetwork, Encoder
 from dermsim.models.encode import fingerprint
-from dermsim.models.pretrained import load_encoder
+from dermsim.models.encoder import Encoder, load_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
@@ -61,6 +61,21 @@ def load_parts(folder: Path) -> dict[str, Any]:
     return parts
 
 
+def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:
+    """Write files beside the parts of a checkpoint.
+
+    Raises:
+        ValueError: If one has the name of a part, or a name that leads elsewhere.
+    """
+    for name, data in extra.items():
+        if Path(name).name != name or (folder / name).exists():
+            raise ValueError(
+                f"{name!r} cannot be written beside the parts of a checkpoint: give it a plain "
+                "file name that no part has."
+            )
+        (folder / name).write_bytes(data)
+
+
 def _check_labels(model: Encoder) -> None:
     names = tuple((model.config.id2label or {}).values())
     if names != CODES:
@@ -71,9 +86,8 @@ def _check_labels(model: Encoder) -> None:
 
 
 def _check_detector(detector: OutlierDetector, model: Encoder, gallery: Gallery) -> None:
-    members = model.members if isinstance(model, DermSimEnsembleNetwork) else [model]
     widths = {
-        "pooled_features": sum(member.classifier.in_features for member in members),
+        "pooled_features": sum(member.classifier.in_features for member in model.members),
         "embeddings": gallery.dim,
     }
     if detector.measures is not None:

@@ -12,15 +12,52 @@ import numpy.typing as npt
 from dermsim.core.labels import CODES
 from dermsim.data.facts import Facts, facts_of
 from dermsim.engine.results import Prediction
-from dermsim.models.encode import weigh_facts
-from dermsim.tasks.classify import POINTS, Calibration
+from dermsim.models.encode import add_to_bias, weigh_facts
+from dermsim.tasks.classify import POINTS, Calibration, add_left_out_bias, fit_class_bias
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from dermsim.models import Encoder
     from dermsim.models.encode import Encoding
+    from dermsim.models.encoder import Encoder
     from dermsim.tasks.detect import OutlierDetector
+
+
+def calibrate(
+    model: Encoder,
+    held_out: Encoding,
+    validation: Dataset,
+    *,
+    logits: npt.NDArray[np.float32] | None = None,
+    fit_bias: bool = False,
+) -> tuple[Encoding, Calibration, Calibration | None]:
+    """Fit what reads an encoder's logits; with `fit_bias` the classifier's bias first, in place.
+
+    Args:
+        model: The trained encoder.
+        held_out: What it says of `validation`.
+        validation: Rows of the `load_ham10000` schema that it was not trained on.
+        logits: As the `calibration_logits` of `DermSim.fit`.
+        fit_bias: As there.
+
+    Returns:
+        What the encoder says of `validation` now, the calibration for images alone, and the one for
+        images with facts, which is None for an encoder that takes none.
+
+    Raises:
+        ValueError: If there are not as many `logits` as rows, or they come with `fit_bias`.
+    """
+    labels, lesions = np.array(validation["dx"]), list(validation["lesion_id"])
+    unseen, bias = held_out.logits if logits is None else logits, None
+    if fit_bias:
+        if logits is not None:
+            raise ValueError("calibration_logits are of a classifier that has its bias already.")
+        unseen = add_left_out_bias(held_out.logits, labels, lesions)
+        bias = add_to_bias(model, fit_class_bias(held_out.logits, labels))
+        held_out = replace(held_out, logits=held_out.logits + bias)
+    calibration = Calibration.fit(unseen, labels, lesions, class_bias=bias)
+    informed = calibrate_with_facts(model, unseen, validation, class_bias=bias)
+    return held_out, calibration, informed
 
 
 def calibrate_with_facts(
@@ -29,6 +66,7 @@ def calibrate_with_facts(
     validation: Dataset,
     *,
     alpha: float = 0.1,
+    class_bias: npt.NDArray[np.float32] | None = None,
 ) -> Calibration | None:
     """Fit the calibration for images that come with facts.
 
@@ -40,6 +78,7 @@ def calibrate_with_facts(
         logits: ``(N, 7)`` raw logits of the images of `validation`, without facts.
         validation: Rows of the `load_ham10000` schema; those with no known fact are left out.
         alpha: As for `Calibration.fit`.
+        class_bias: As for `Calibration.fit`.
 
     Returns:
         The calibration, or None for an encoder that takes no facts.
@@ -57,7 +96,14 @@ def calibrate_with_facts(
             "calibrate it with."
         )
     informed = logits + weigh_facts(model, facts)
-    return Calibration.fit(informed[rows], np.array(validation["dx"])[rows], alpha=alpha)
+    lesions = list(validation["lesion_id"])
+    return Calibration.fit(
+        informed[rows],
+        np.array(validation["dx"])[rows],
+        [lesions[row] for row in rows],
+        alpha=alpha,
+        class_bias=class_bias,
+    )
 
 
 def read_predictions(

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource
 from dermsim.engine.shared_runs import SharedRun
-from dermsim.models import Encoder, Processor
 from dermsim.models.encode import Encoding, Prepared, encode, run_together
+from dermsim.models.encoder import Encoder, Processor
 
 BATCH = 32
 """Images in one forward pass, of one thread or of several together."""

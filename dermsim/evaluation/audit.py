@@ -19,8 +19,9 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from dermsim.core.bootstrap import DECIMALS, number_lesions
 from dermsim.core.labels import CODES, LABEL2ID
-from dermsim.core.metrics import DECIMALS, IntArray, entropy, number_lesions
+from dermsim.core.metrics import IntArray, entropy
 from dermsim.core.storage import atomic_path
 from dermsim.core.vectors import check_labels
 from dermsim.data.splits import grouped_splits
@@ -82,7 +83,7 @@ SIDE = 32
 
 
 @dataclass(frozen=True)
-class Audit:
+class AuditReport:
     """What was found in a data set.
 
     Attributes:
@@ -149,7 +150,7 @@ def check_folder(target: Path) -> None:
         raise FileExistsError(f"{target} holds other things; name a folder of its own.")
 
 
-def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> Audit:
+def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> AuditReport:
     """Look through a data set.
 
     Args:
@@ -163,7 +164,7 @@ def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> A
     if split not in ("train", "validation", "test", "all"):
         raise ValueError(f"Unknown split {split!r}; choose train, validation, test or all.")
     rows = dataset if split == "all" else grouped_splits(dataset)[split]
-    known = {LABEL2ID[name] for name in engine.class_bank().names if name in LABEL2ID}
+    known = {LABEL2ID[code] for code in engine.known}
     kept = [row for row, dx in enumerate(rows["dx"]) if dx in known]
     if not kept:
         raise ValueError("no picture has a diagnosis that this encoder was trained with.")
@@ -179,7 +180,7 @@ def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> A
     encoding = encode(engine.model, engine.processor, passing())
     cases = _cases(engine, rows)
     unjudged = _unjudged(cases)
-    return Audit(
+    return AuditReport(
         label_errors=tuple(_label_errors(engine, encoding, cases, unjudged)),
         duplicates=tuple(_duplicates(encoding, np.stack(thumbnails), cases)),
         images=len(rows),

@@ -6,10 +6,12 @@ Everything on it that is measured comes from the `Report`, everything that is fi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import DISCLAIMER, LABELS, MALIGNANT
+from dermsim.core.markdown import markdown_table
 from dermsim.core.storage import pack_json
 from dermsim.tasks.classify import Calibration
 
@@ -98,12 +100,21 @@ def model_card(
         name=model_id or HERE,
         gallery=_GALLERY.format(gallery_id) if gallery_id else "",
         training="\n".join(lines),
-        origin=_DRAWN if drawn else _HAM10000,
+        origin=_DRAWN if drawn else _origin(training),
         decisions=_decisions(report.decision_rule, calibration),
         results=report.markdown(),
         cite="" if drawn else _CITE_HAM10000,
     )
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n{body}"))
+
+
+def _origin(training: Mapping[str, object]) -> str:
+    """Name the photographs that were learned from, and the licence that the weights carry."""
+    further = str(training.get("also learned from", ""))
+    if not further:
+        return _HAM10000
+    named = _ISIC_2019 if "isic2019" in re.sub("[-_ ]", "", further.lower()) else _FURTHER
+    return f"{_HAM10000}\n\n{named.format(further)}"
 
 
 def _eval_result(report: Report, name: str) -> EvalResult:
@@ -129,20 +140,35 @@ def _eval_result(report: Report, name: str) -> EvalResult:
 
 def _decisions(rule: str, calibration: Calibration) -> str:
     """Say how an answer is made, with every number that validation fitted."""
-    thresholds = "\n".join(
-        f"| `{code}` | {1 - value:.4f} |" for code, value in calibration.set_thresholds.items()
+    fit = calibration.cross_fit
+    thresholds = markdown_table(
+        ["diagnosis", "probability at least", "lesions it rests on"],
+        [
+            [f"`{code}`", f"{1 - value:.4f}", str(fit.lesions[code]) if fit else "–"]
+            for code, value in calibration.set_thresholds.items()
+        ],
     )
-    points = "\n".join(
-        f"| `{name}` | {point.threshold:.4f} | {point.sensitivity:.3f} | {point.specificity:.3f} |"
-        for name, point in calibration.operating_points.items()
+    columns = ["malignancy at least", "sensitivity on validation", "specificity on validation"]
+    points = markdown_table(
+        ["operating point", *columns],
+        [
+            [
+                f"`{name}`",
+                f"{point.threshold:.4f}",
+                f"{point.sensitivity:.3f}",
+                f"{point.specificity:.3f}",
+            ]
+            for name, point in calibration.operating_points.items()
+        ],
     )
     return _DECISIONS.format(
         rule=rule,
         temperature=calibration.temperature,
         malignant=", ".join(f"`{code}`" for code in MALIGNANT),
         coverage=1 - calibration.alpha,
-        thresholds=thresholds,
-        points=points,
+        folds=_FOLDS.format(folds=fit.folds) if fit else "",
+        thresholds="\n".join(thresholds),
+        points="\n".join(points),
     )
 
 
@@ -151,6 +177,15 @@ The photographs are HAM10000: Tschandl, Rosendahl and Kittler, *The HAM10000 dat
 collection of multi-source dermatoscopic images of common pigmented skin lesions*, Scientific Data
 5:180161 (2018), doi 10.1038/sdata.2018.161, licensed CC BY-NC 4.0. These weights are made from
 them and carry the same licence: credit the authors, no commercial use."""
+
+_ISIC_2019 = """\
+Diagnoses were also learned from photographs of other clinics, `{0}`: ISIC 2019 without HAM10000,
+which is BCN20000 (Combalia et al. 2019, arXiv 1908.02288) and MSK (Codella et al. 2018, arXiv
+1710.05006), licensed CC BY-NC 4.0. None of them is in a split, the gallery or the calibration."""
+
+_FURTHER = """\
+Diagnoses were also learned from `{0}`, whose own licence holds beside that. None of its photographs
+is in a split, the gallery or the calibration."""
 
 _DRAWN = """\
 **The pictures are drawings made by a program**, to try the training with. These weights know
@@ -166,22 +201,23 @@ Logits are divided by the temperature {temperature:.4f}; their softmax gives the
 label is the most probable diagnosis ({rule}), and nothing is added to any class here: what corrects
 for how often each diagnosis was drawn in training (`--loss.prior-correction`), and in a mean of
 several encoders for how readily each is named, is in the weights already. All numbers here were
-fitted on validation, whose lesions are neither in training nor in test.
+fitted on validation, whose lesions are neither in training nor in test.{folds}
 
 Malignancy is the summed probability of {malignant}. A lesion is called malignant when it reaches
 the threshold of the operating point in use, `balanced` unless another is asked for:
 
-| operating point | malignancy at least | sensitivity on validation | specificity on validation |
-|---|---|---|---|
 {points}
 
 The prediction set holds every diagnosis that cannot be excluded. One belongs to it when its
 probability is at least that of the table, chosen so that at least {coverage:.0%} of each diagnosis
-have their own in the set; the most probable one always does.
+have their own in the set; the most probable one always does. Few lesions promise that only roughly.
 
-| diagnosis | probability at least |
-|---|---|
 {thresholds}"""
+
+_FOLDS = """ Prediction
+sets and operating points rest on answers about lesions that the fit had left out ({folds} folds),
+and count lesions, not photographs. `sensitivity_95` is set to catch 95% of malignant photographs to
+come more often than not, so that it caught more of those at hand."""
 
 _CITE_HAM10000 = """
 @article{tschandl2018ham10000,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -22,14 +22,13 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.core.metrics import (
     FloatArray,
     IntArray,
-    Interval,
     balanced_accuracy,
     class_auc,
-    lesion_bootstrap,
     macro_mean,
     score_ranks,
 )
@@ -108,7 +107,7 @@ def evaluate_checkpoint(
             "Explanations are measured on the split test or validation: the layer and threshold "
             "of each method are chosen on validation."
         )
-    unknown = set(CODES).difference(engine.class_bank().names)
+    unknown = set(CODES).difference(engine.known)
     if shift is not None:
         refuse_learned(engine.gallery, shift, name=shift_name)
         shift = without(shift, unknown)
@@ -117,12 +116,12 @@ def evaluate_checkpoint(
     refuse_learned(engine.gallery, rows)
     encoding = encode(engine.model, engine.processor, rows["image"])
     probabilities = engine.calibration.probabilities(encoding.logits)
-    labels, lesion_ids = np.array(rows["dx"]), list(rows["lesion_id"])
+    labels, bootstrap = np.array(rows["dx"]), Bootstrap(list(rows["lesion_id"]))
     report = evaluate(
         probabilities,
         labels,
         embeddings=encoding.embeddings,
-        lesion_ids=lesion_ids,
+        bootstrap=bootstrap,
         calibration=engine.calibration,
         gallery=engine.gallery,
         dataset=name,
@@ -131,11 +130,9 @@ def evaluate_checkpoint(
     groups = evaluate_subgroups(
         probabilities,
         labels,
-        lesion_ids,
+        bootstrap,
         groups=groups_of(rows),
         calibration=engine.calibration,
-        resamples=report.resamples,
-        seed=report.seed,
     )
     report = replace(report, subgroups=groups)
     if engine.calibration_facts is not None:
@@ -144,10 +141,8 @@ def evaluate_checkpoint(
         found = evaluate_corruptions(
             predict_corrupted(engine, rows),
             labels,
-            lesion_ids,
+            bootstrap,
             clean=probabilities.argmax(axis=1),
-            resamples=report.resamples,
-            seed=report.seed,
         )
         report = replace(report, metrics=report.metrics | found)
     if explanations is not None:
@@ -161,7 +156,8 @@ def evaluate_checkpoint(
 def origin_name(source: str) -> str:
     """Name a source for reports: by its challenge, or by the folder, file or Hub id."""
     name = Path(source).name
-    return "ISIC 2017" if re.match("isic[-_ ]?2017", name.lower()) else name
+    year = re.match(r"isic[-_ ]?(201[6-9]|2020)", name.lower())
+    return f"ISIC {year[1]}" if year else name
 
 
 # -- the same photographs, corrupted --------------------------------------------------------------
@@ -212,11 +208,9 @@ def _corrupted(rows: Dataset) -> Iterator[Image.Image]:
 def evaluate_corruptions(
     predictions: Mapping[str, npt.ArrayLike],
     labels: npt.ArrayLike,
-    lesion_ids: Sequence[str | None],
+    bootstrap: Bootstrap,
     *,
     clean: npt.ArrayLike,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> dict[str, Interval]:
     """Measure what corruptions leave of the balanced accuracy.
 
@@ -227,10 +221,8 @@ def evaluate_corruptions(
     Args:
         predictions: By the name of a cell, predicted diagnoses ``(N,)`` under that corruption.
         labels: ``(N,)`` integers, the true diagnoses.
-        lesion_ids: N lesions; None where not known.
+        bootstrap: The N lesions and how they are resampled.
         clean: ``(N,)`` predicted diagnoses of the uncorrupted images.
-        resamples: Lesion-bootstrap resamples.
-        seed: Their seed.
 
     Returns:
         ``corrupted_balanced_accuracy``, ``corruption_drop`` (clean less corrupted) and the
@@ -239,7 +231,7 @@ def evaluate_corruptions(
     Raises:
         ValueError: If shapes do not match or a label is out of range.
     """
-    rows = len(lesion_ids)
+    rows = len(bootstrap)
     true = check_labels(labels, rows=rows, num_classes=len(CODES))
 
     def right(predicted: npt.ArrayLike) -> FloatArray:
@@ -255,12 +247,7 @@ def evaluate_corruptions(
     }
 
     def interval(values: FloatArray) -> Interval:
-        return lesion_bootstrap(
-            lambda i: macro_mean(values[i], true[i], len(CODES)),
-            lesion_ids,
-            resamples=resamples,
-            seed=seed,
-        )
+        return bootstrap.interval(lambda i: macro_mean(values[i], true[i], len(CODES)))
 
     return {name: interval(values) for name, values in measured.items()}
 
@@ -271,21 +258,17 @@ def evaluate_corruptions(
 def evaluate_shift(
     probabilities: npt.ArrayLike,
     labels: npt.ArrayLike,
-    lesion_ids: Sequence[str | None],
+    bootstrap: Bootstrap,
     *,
     calibration: Calibration,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> dict[str, Interval]:
     """Measure calibrated probabilities of photographs of another origin.
 
     Args:
         probabilities: ``(N, 7)`` from `Calibration.probabilities`.
         labels: ``(N,)`` integers, the true diagnoses. Some of the seven may be absent.
-        lesion_ids: N lesions; None where not known.
+        bootstrap: The N lesions and how they are resampled.
         calibration: Fitted on validation, of the origin that the encoder was trained on.
-        resamples: Lesion-bootstrap resamples.
-        seed: Their seed.
 
     Returns:
         ``shift_balanced_accuracy`` (the most probable of all seven diagnoses, averaged over those
@@ -295,15 +278,13 @@ def evaluate_shift(
     Raises:
         ValueError: If shapes do not match, a label is out of range or there are no rows.
     """
-    measured = evaluate_classification(
-        probabilities, labels, lesion_ids, calibration=calibration, resamples=resamples, seed=seed
-    )
+    measured = evaluate_classification(probabilities, labels, bootstrap, calibration=calibration)
     found = {f"shift_{name}": measured[name] for name in SHIFT_FIGURES if name in measured}
     keratosis = np.asarray(labels) == LABEL2ID["bkl"]
     if keratosis.any() and not keratosis.all():
         ranks = score_ranks(np.asarray(probabilities)[:, LABEL2ID["bkl"]])
-        found["shift_keratosis_auc"] = lesion_bootstrap(
-            lambda i: class_auc(keratosis[i], ranks[i]), lesion_ids, resamples=resamples, seed=seed
+        found["shift_keratosis_auc"] = bootstrap.interval(
+            lambda i: class_auc(keratosis[i], ranks[i])
         )
     return found
 
@@ -314,10 +295,8 @@ def _with_shift(report: Report, engine: DermSim, rows: Dataset, name: str) -> Re
     found = evaluate_shift(
         engine.calibration.probabilities(logits),
         labels,
-        list(rows["lesion_id"]),
+        Bootstrap(list(rows["lesion_id"]), report.resamples, report.seed),
         calibration=engine.calibration,
-        resamples=report.resamples,
-        seed=report.seed,
     )
     counts = np.bincount(labels, minlength=len(CODES)).tolist()
     origin = Shift(dataset=name, class_counts=dict(zip(CODES, counts, strict=True)))
@@ -331,11 +310,9 @@ def evaluate_facts(
     informed: npt.ArrayLike,
     probabilities: npt.ArrayLike,
     labels: npt.ArrayLike,
-    lesion_ids: Sequence[str | None],
+    bootstrap: Bootstrap,
     *,
     calibration: Calibration,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> dict[str, Interval]:
     """Measure what facts about the patient add.
 
@@ -343,10 +320,8 @@ def evaluate_facts(
         informed: ``(N, 7)`` calibrated probabilities with facts.
         probabilities: ``(N, 7)`` calibrated probabilities of the same images without.
         labels: ``(N,)`` integers, the true diagnoses.
-        lesion_ids: N lesions; None where not known.
+        bootstrap: The N lesions and how they are resampled.
         calibration: Fitted on validation with facts.
-        resamples: Lesion-bootstrap resamples.
-        seed: Their seed.
 
     Returns:
         Each of `FACTS_FIGURES` that the classes present allow, its name ending in ``_with_facts``,
@@ -355,22 +330,17 @@ def evaluate_facts(
     Raises:
         ValueError: If shapes do not match, a label is out of range or there are no rows.
     """
-    measured = evaluate_classification(
-        informed, labels, lesion_ids, calibration=calibration, resamples=resamples, seed=seed
-    )
+    measured = evaluate_classification(informed, labels, bootstrap, calibration=calibration)
     found = {f"{name}_with_facts": measured[name] for name in FACTS_FIGURES if name in measured}
     true, classes = np.asarray(labels), len(CODES)
     told, blind = (np.asarray(p).argmax(axis=1) for p in (informed, probabilities))
     if told.shape != blind.shape:
         raise ValueError(f"{len(told)} rows with facts and {len(blind)} without do not fit.")
-    found["facts_gain_balanced_accuracy"] = lesion_bootstrap(
+    found["facts_gain_balanced_accuracy"] = bootstrap.interval(
         lambda i: (
             balanced_accuracy(true[i], told[i], classes)
             - balanced_accuracy(true[i], blind[i], classes)
-        ),
-        lesion_ids,
-        resamples=resamples,
-        seed=seed,
+        )
     )
     return found
 
@@ -387,9 +357,7 @@ def _with_facts(
         np.where(known, told, plain),
         plain,
         np.array(rows["dx"]),
-        list(rows["lesion_id"]),
+        Bootstrap(list(rows["lesion_id"]), report.resamples, report.seed),
         calibration=engine.calibration_facts,
-        resamples=report.resamples,
-        seed=report.seed,
     )
     return replace(report, metrics=report.metrics | found)

@@ -7,25 +7,23 @@ nor the encoder. The same arrays and seed give the same report.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import DECIMALS, Bootstrap, Interval
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
 from dermsim.core.metrics import (
-    DECIMALS,
     BoolArray,
     FloatArray,
     IntArray,
-    Interval,
     accuracy,
     balanced_accuracy,
     class_auc,
     expected_calibration_error,
-    lesion_bootstrap,
     macro_f1,
     macro_mean,
     mean_auc,
@@ -47,49 +45,20 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class _Bootstrap:
-    """The test set's lesions and how often to resample them."""
-
-    lesion_ids: Sequence[str | None]
-    resamples: int
-    seed: int
-
-    def __call__(
-        self, metric: Callable[[IntArray], float], *, among: BoolArray | None = None
-    ) -> Interval:
-        """Return the interval of a metric of rows, or of the rows among which it is asked."""
-        rows = np.arange(len(self.lesion_ids)) if among is None else np.flatnonzero(among)
-        return lesion_bootstrap(
-            lambda drawn: metric(rows[drawn]),
-            [self.lesion_ids[row] for row in rows.tolist()],
-            resamples=self.resamples,
-            seed=self.seed,
-        )
-
-    def mean(self, values: npt.NDArray[np.generic], *, among: BoolArray | None = None) -> Interval:
-        """Return the interval of the mean of a value per row."""
-        return self(lambda rows: float(values[rows].mean()), among=among)
-
-
 def evaluate_classification(
     probabilities: npt.ArrayLike,
     labels: npt.ArrayLike,
-    lesion_ids: Sequence[str | None],
+    bootstrap: Bootstrap,
     *,
     calibration: Calibration,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> dict[str, Interval]:
     """Measure calibrated probabilities.
 
     Args:
         probabilities: ``(N, 7)`` from `Calibration.probabilities`.
         labels: ``(N,)`` integers, the true diagnoses. Some of the seven may be absent.
-        lesion_ids: N lesions; None where not known.
+        bootstrap: The N lesions and how they are resampled.
         calibration: For prediction sets and operating points, fitted on validation.
-        resamples: Lesion-bootstrap resamples.
-        seed: Their seed.
 
     Returns:
         Figures by name. Those of an absent class, and those that compare with an absent class,
@@ -101,12 +70,11 @@ def evaluate_classification(
     values = np.asarray(probabilities, dtype=np.float64)
     included = calibration.included(values)  # checks them, too
     true = check_labels(labels, rows=len(values), num_classes=len(CODES))
-    _check_lesions(lesion_ids, len(values))
-    bootstrap = _Bootstrap(lesion_ids, resamples, seed)
+    _check_lesions(bootstrap, len(values))
     hits = values.argmax(axis=1) == true
     present = {code: true == label for code, label in LABEL2ID.items() if (true == label).any()}
     measured = overall_metrics(values, true, calibration)
-    overall = {name: bootstrap(metric) for name, metric in measured.items()}
+    overall = {name: bootstrap.interval(metric) for name, metric in measured.items()}
     found = {name: overall.pop(name) for name in ("balanced_accuracy", "accuracy", "macro_f1")}
     found |= {f"recall_{code}": bootstrap.mean(hits, among=rows) for code, rows in present.items()}
     found |= overall
@@ -155,7 +123,7 @@ def overall_metrics(
 
 
 def _operating_points(
-    probabilities: FloatArray, true: IntArray, calibration: Calibration, bootstrap: _Bootstrap
+    probabilities: FloatArray, true: IntArray, calibration: Calibration, bootstrap: Bootstrap
 ) -> dict[str, Interval]:
     """Measure what the thresholds fitted on validation achieve here."""
     malignant = _malignant(true)
@@ -176,13 +144,11 @@ def _malignant(labels: IntArray) -> BoolArray:
 def evaluate_retrieval(
     query_embeddings: npt.ArrayLike,
     query_labels: npt.ArrayLike,
-    query_lesions: Sequence[str | None],
+    bootstrap: Bootstrap,
     *,
     gallery_embeddings: npt.ArrayLike,
     gallery_labels: npt.ArrayLike,
     gallery_lesions: Sequence[str | None],
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> dict[str, Interval]:
     """Measure how often similar cases share the query's diagnosis.
 
@@ -192,12 +158,10 @@ def evaluate_retrieval(
     Args:
         query_embeddings: ``(N, D)`` of held-out images.
         query_labels: ``(N,)`` integers.
-        query_lesions: N lesions; None where not known.
+        bootstrap: The queries' N lesions and how they are resampled.
         gallery_embeddings: ``(M, D)``.
         gallery_labels: ``(M,)`` integers.
         gallery_lesions: M lesions; None where not known.
-        resamples: Lesion-bootstrap resamples.
-        seed: Their seed.
 
     Returns:
         ``precision_at_1/5/10``, ``mean_average_precision``, ``majority_vote_at_5``, what the 16
@@ -210,21 +174,20 @@ def evaluate_retrieval(
     rankings = rank_gallery(
         query_embeddings,
         query_labels,
-        query_lesions,
+        bootstrap.lesion_ids,
         gallery_embeddings=gallery_embeddings,
         gallery_labels=gallery_labels,
         gallery_lesions=gallery_lesions,
     )
-    bootstrap = _Bootstrap(query_lesions, resamples, seed)
-    found = {name: bootstrap(metric) for name, metric in rankings.metrics().items()}
+    found = {name: bootstrap.interval(metric) for name, metric in rankings.metrics().items()}
     labels, shares = rankings.labels, rankings.by_chance
-    chance = bootstrap(lambda i: macro_mean(shares[i], labels[i], len(CODES)))
+    chance = bootstrap.interval(lambda i: macro_mean(shares[i], labels[i], len(CODES)))
     return found | {"precision_chance": chance}
 
 
-def _check_lesions(lesion_ids: Sequence[str | None], rows: int) -> None:
-    if len(lesion_ids) != rows or rows == 0:
-        raise ValueError(f"{rows} rows came with {len(lesion_ids)} lesion_ids; need one for each.")
+def _check_lesions(bootstrap: Bootstrap, rows: int) -> None:
+    if len(bootstrap) != rows or rows == 0:
+        raise ValueError(f"{rows} rows came with {len(bootstrap)} lesion_ids; need one for each.")
 
 
 def evaluate(
@@ -232,13 +195,11 @@ def evaluate(
     labels: npt.ArrayLike,
     *,
     embeddings: npt.ArrayLike,
-    lesion_ids: Sequence[str | None],
+    bootstrap: Bootstrap,
     calibration: Calibration,
     gallery: Gallery,
     dataset: str,
     split: str,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> Report:
     """Measure a model on a test set: classification, and retrieval from its gallery.
 
@@ -246,46 +207,39 @@ def evaluate(
         probabilities: ``(N, 7)`` from `Calibration.probabilities`.
         labels: ``(N,)`` integers, the true diagnoses.
         embeddings: ``(N, D)``.
-        lesion_ids: N lesions; None where not known.
+        bootstrap: The N lesions and how they are resampled.
         calibration: Fitted on validation.
         gallery: Of training cases, made by the same encoder.
         dataset: What the data are called in the report.
         split: What the part is called.
-        resamples: Lesion-bootstrap resamples.
-        seed: Their seed.
 
     Raises:
         ValueError: If shapes do not match, or the gallery holds another diagnosis than the seven.
     """
-    true = check_labels(labels, rows=len(lesion_ids), num_classes=len(CODES))
+    true = check_labels(labels, rows=len(bootstrap), num_classes=len(CODES))
     strange = {str(record["dx"]) for record in gallery.records} - set(CODES)
     if strange:
         raise ValueError(f"the gallery holds {sorted(strange)}, none of the diagnoses {CODES}.")
-    metrics = evaluate_classification(
-        probabilities, true, lesion_ids, calibration=calibration, resamples=resamples, seed=seed
-    )
+    metrics = evaluate_classification(probabilities, true, bootstrap, calibration=calibration)
     metrics |= evaluate_retrieval(
         embeddings,
         true,
-        lesion_ids,
+        bootstrap,
         gallery_embeddings=gallery.embeddings,
         gallery_labels=[LABEL2ID[str(record["dx"])] for record in gallery.records],
         gallery_lesions=[record["lesion_id"] for record in gallery.records],  # type: ignore[misc]
-        resamples=resamples,
-        seed=seed,
     )
-    known = [lesion for lesion in lesion_ids if lesion is not None]
     return Report(
         dataset=dataset,
         split=split,
         n_images=len(true),
-        n_lesions=len(set(known)) + len(true) - len(known),
+        n_lesions=bootstrap.n_lesions,
         class_counts={code: int((true == label).sum()) for code, label in LABEL2ID.items()},
         decision_rule=DECISION_RULE,
         coverage_target=round(1.0 - calibration.alpha, DECIMALS),
         metrics=metrics,
-        resamples=resamples,
-        seed=seed,
+        resamples=bootstrap.resamples,
+        seed=bootstrap.seed,
         fingerprint=gallery.fingerprint,
         versions=_versions(),
     )

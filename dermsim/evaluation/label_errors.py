@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.metrics import number_lesions
+from dermsim.core.bootstrap import number_lesions
 from dermsim.core.vectors import check_labels, l2_normalize
 
 FloatArray = npt.NDArray[np.float64]

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import LABELS, MALIGNANT
-from dermsim.core.metrics import Interval
+from dermsim.core.markdown import markdown_table
 from dermsim.core.storage import check_keys, load_json, save_json
 from dermsim.evaluation.explanations.explanation_report import ExplanationReport
 from dermsim.evaluation.explanations.explanation_tables import explanation_digest, explanation_lines
@@ -129,7 +130,8 @@ class Report:
         fingerprint: Names the encoder.
         versions: Of Python and the packages that matter.
         shift: The data of another origin, or None when there were none.
-        subgroups: The same figures within each sex, age band and site; none in older files.
+        subgroups: The same figures within each sex, age band and site; none where no fact of
+            the patients is known.
         explanations: What was measured of heatmaps, or None when nothing was.
     """
 
@@ -225,12 +227,12 @@ class Report:
                 f" {self.shift.dataset} ({_present(self.shift.class_counts)}) is of another origin "
                 "and none of its labels was trained on."
             )
-        lines += ["", "| figure | value | 95 % interval | n |", "|---|---|---|---|"]
+        rows = []
         for name in self.main_metrics:
             # as kept in the file, so that a loaded report prints the same table
             value, low, high, n = self.metrics[name].to_dict().values()
-            lines.append(f"| {self.title(name)} | {value:.3f} | {low:.3f} to {high:.3f} | {n:,} |")
-        return lines
+            rows.append([self.title(name), f"{value:.3f}", f"{low:.3f} to {high:.3f}", f"{n:,}"])
+        return [*lines, "", *markdown_table(["figure", "value", "95 % interval", "n"], rows)]
 
     @property
     def main_metrics(self) -> tuple[str, ...]:
@@ -242,9 +244,7 @@ class Report:
         cells: dict[str, dict[int, str]] = {}
         for name, figure in self.metrics.items():
             if found := _CELL.fullmatch(name):
-                value, low, high, _ = figure.to_dict().values()
-                row = cells.setdefault(found["kind"], {})
-                row[int(found["strength"])] = f"{value:.3f} ({low:.3f} to {high:.3f})"
+                cells.setdefault(found["kind"], {})[int(found["strength"])] = f"{figure}"
         if not cells:
             return []
         strengths = sorted({strength for row in cells.values() for strength in row})
@@ -254,11 +254,12 @@ class Report:
             f"**Robustness.** Balanced accuracy ({self.decision_rule}) on the same images, each "
             "corrupted; strength 1 is mild, 2 clear, 3 strong.",
             "",
-            f"| {' | '.join(header)} |",
-            "|---" * len(header) + "|",
-            *(
-                f"| {' | '.join([_words(kind), *(row.get(s, '') for s in strengths)])} |"
-                for kind, row in cells.items()
+            *markdown_table(
+                header,
+                [
+                    [_words(kind), *(row.get(strength, "") for strength in strengths)]
+                    for kind, row in cells.items()
+                ],
             ),
         ]
 
@@ -277,8 +278,7 @@ class Report:
             groups = [group for group in self.subgroups if group.fact == fact]
             if groups:
                 header = [words, "images", "lesions", "malignant", *SUBGROUP_FIGURES.values()]
-                lines += ["", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
-                lines += [f"| {' | '.join(_subgroup_row(group))} |" for group in groups]
+                lines += ["", *markdown_table(header, map(_subgroup_row, groups))]
         return lines
 
     def title(self, name: str) -> str:
@@ -317,9 +317,8 @@ def _subgroup_row(group: Subgroup) -> list[str]:
         if figure not in group.metrics:
             cells.append("–")
             continue
-        value, low, high, _ = group.metrics[figure].to_dict().values()
-        over = f", {len(group.diagnoses)} dx" if figure == "balanced_accuracy" else ""
-        cells.append(f"{value:.3f} ({low:.3f} to {high:.3f}{over})")
+        over = [f"{len(group.diagnoses)} dx"] if figure == "balanced_accuracy" else []
+        cells.append(group.metrics[figure].words(*over))
     return cells
 
 

@@ -17,10 +17,8 @@ from dermsim.core.metrics import (
     BoolArray,
     FloatArray,
     IntArray,
-    Interval,
     average_precision,
     class_auc,
-    lesion_bootstrap,
     macro_mean,
     precision_at_k,
 )
@@ -109,10 +107,6 @@ class Rankings:
 
     def _macro(self, values: FloatArray) -> Metric:
         return lambda rows: macro_mean(values[rows], self.labels[rows], len(CODES))
-
-    def interval(self, metric: Metric, *, resamples: int, seed: int) -> Interval:
-        """Return a figure of all queries with its interval from resampled lesions."""
-        return lesion_bootstrap(metric, self.lesion_ids, resamples=resamples, seed=seed)
 
 
 _MALIGNANT = [LABEL2ID[code] for code in MALIGNANT]

@@ -6,22 +6,21 @@ figure is given only where it rests on enough lesions, and always with its inter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
 from dermsim.core.metrics import (
     BoolArray,
     FloatArray,
     IntArray,
-    Interval,
     balanced_accuracy,
     class_auc,
-    lesion_bootstrap,
     score_ranks,
 )
 from dermsim.core.vectors import check_labels
@@ -39,8 +38,6 @@ NOT_KNOWN = "not known"
 
 MIN_LESIONS = 10
 """Lesions that each side of a figure must have: diagnoses, malignant, benign."""
-
-LesionIds = Sequence[str | None]
 
 
 def age_band(age: float | None) -> str:
@@ -77,23 +74,19 @@ def groups_of(dataset: Dataset) -> dict[str, list[str]]:
 def evaluate_subgroups(
     probabilities: npt.ArrayLike,
     labels: npt.ArrayLike,
-    lesion_ids: LesionIds,
+    bootstrap: Bootstrap,
     *,
     groups: Mapping[str, Sequence[str]],
     calibration: Calibration,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> tuple[Subgroup, ...]:
     """Measure calibrated probabilities within each group of photographs.
 
     Args:
         probabilities: ``(N, 7)`` from `Calibration.probabilities`.
         labels: ``(N,)`` integers, the true diagnoses.
-        lesion_ids: N lesions; None where not known.
+        bootstrap: The N lesions and how they are resampled.
         groups: By fact, the N names of the rows' groups, as from `groups_of`.
         calibration: For the operating point ``balanced``, fitted on validation.
-        resamples: Lesion-bootstrap resamples.
-        seed: Their seed.
 
     Returns:
         The groups of each fact in alphabetical order, ages ascending, those not known last. A fact
@@ -107,7 +100,7 @@ def evaluate_subgroups(
     values = np.asarray(probabilities, dtype=np.float64)
     called = calibration.is_malignant(values)  # checks them, too
     true = check_labels(labels, rows=len(values), num_classes=len(CODES))
-    lengths = {len(lesion_ids), *map(len, groups.values())}
+    lengths = {len(bootstrap), *map(len, groups.values())}
     if lengths != {len(values)}:
         raise ValueError(f"{len(values)} rows came with {sorted(lengths)} lesion_ids or groups.")
     malignancy = score_ranks(calibration.malignancy(values))
@@ -124,9 +117,9 @@ def evaluate_subgroups(
                 values[rows].argmax(axis=1),
                 called[rows],
                 malignancy[rows],
-                [lesion_ids[row] for row in rows.tolist()],
+                bootstrap.take(rows),
             )
-            found.append(group.measure(fact, name, resamples=resamples, seed=seed))
+            found.append(group.measure(fact, name))
     return tuple(found)
 
 
@@ -144,28 +137,17 @@ class _Group:
         predicted: IntArray,
         called: BoolArray,
         malignancy: IntArray,
-        lesion_ids: LesionIds,
+        bootstrap: Bootstrap,
     ) -> None:
         self.true = true
         self.predicted = predicted
         self.called = called
         self.malignancy = malignancy
-        self.lesion_ids = lesion_ids
-        # a lesion that is not known is one of its own; row numbers cannot collide with the ids
-        self.lesions = [i if lesion is None else lesion for i, lesion in enumerate(lesion_ids)]
+        self.bootstrap = bootstrap
 
-    def measure(self, fact: str, name: str, *, resamples: int, seed: int) -> Subgroup:
+    def measure(self, fact: str, name: str) -> Subgroup:
         """Return the figures that rest on enough lesions."""
-
-        def interval(metric: Callable[[IntArray], float], rows: IntArray) -> Interval:
-            return lesion_bootstrap(
-                lambda drawn: metric(rows[drawn]),
-                [self.lesion_ids[row] for row in rows.tolist()],
-                resamples=resamples,
-                seed=seed,
-            )
-
-        everyone = np.arange(len(self.true))
+        interval, mean = self.bootstrap.interval, self.bootstrap.mean
         malignant = np.isin(self.true, [LABEL2ID[code] for code in MALIGNANT])
         ill, well = np.flatnonzero(malignant), np.flatnonzero(~malignant)
         enough_ill, enough_well = self._enough(ill), self._enough(well)
@@ -176,26 +158,26 @@ class _Group:
         if len(diagnoses) > 1:
             rows = np.flatnonzero(np.isin(self.true, diagnoses))
             found["balanced_accuracy"] = interval(
-                lambda i: balanced_accuracy(self.true[i], self.predicted[i], len(CODES)), rows
+                lambda i: balanced_accuracy(self.true[i], self.predicted[i], len(CODES)), among=rows
             )
         if enough_ill and enough_well:
             found["malignancy_auc"] = interval(
-                lambda i: class_auc(malignant[i], self.malignancy[i]), everyone
+                lambda i: class_auc(malignant[i], self.malignancy[i])
             )
         hits: FloatArray = (self.called == malignant).astype(np.float64)
         if enough_ill:
-            found["sensitivity"] = interval(lambda i: float(hits[i].mean()), ill)
+            found["sensitivity"] = mean(hits, among=ill)
         if enough_well:
-            found["specificity"] = interval(lambda i: float(hits[i].mean()), well)
+            found["specificity"] = mean(hits, among=well)
         return Subgroup(
             fact=fact,
             name=name,
             n_images=len(self.true),
-            n_lesions=len(set(self.lesions)),
+            n_lesions=self.bootstrap.n_lesions,
             class_counts={code: int((self.true == c).sum()) for code, c in LABEL2ID.items()},
             diagnoses=tuple(CODES[label] for label in diagnoses),
             metrics=found,
         )
 
     def _enough(self, rows: IntArray) -> bool:
-        return len({self.lesions[row] for row in rows.tolist()}) >= MIN_LESIONS
+        return self.bootstrap.take(rows).n_lesions >= MIN_LESIONS

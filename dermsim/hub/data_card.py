@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import DISCLAIMER
+from dermsim.core.markdown import markdown_table
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -64,10 +65,11 @@ def data_card(
         dataset_size=sum(sizes.values()),
     )
     DatasetInfosDict({"default": info}).to_dataset_card_data(data)
-    table = "\n".join(f"| {split} | {count:,} |" for split, count in rows.items())
+    counts = [[split, f"{count:,}"] for split, count in rows.items()]
+    table = "\n".join(markdown_table(["split", "rows"], counts))
     text = (
         f"\n# {title}\n\n{DISCLAIMER}\n\n{body}\n## Size\n\n"
-        f"| split | rows |\n|---|---|\n{table}\n\n"
+        f"{table}\n\n"
         f"## Source and licence\n\n{_DRAWN if drawn else _HAM10000}"
     )
     return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n{text}"))

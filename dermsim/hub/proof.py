@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import Interval, lesion_bootstrap
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
@@ -74,8 +74,7 @@ class Proof:
 
 
 def _words(figure: Interval) -> str:
-    value, low, high, n = figure.to_dict().values()
-    return f"{value:.3f} ({low:.3f} to {high:.3f}, n {n:,})"
+    return figure.words(f"n {figure.n:,}")
 
 
 def prove(folder: Path, *, dataset: Dataset | None = None, sample: int = 200) -> Proof:
@@ -154,7 +153,7 @@ def _classify_again(engine: DermSim, report: Report, dataset: Dataset, sample: i
     part = rows.select(chosen)
     labels = np.array([prediction.label for prediction in engine.predict(list(part["image"]))])
     right = labels == np.array(part["dx"])
-    return lesion_bootstrap(lambda i: float(right[i].mean()), [lesions[row] for row in chosen])
+    return Bootstrap([lesions[row] for row in chosen]).mean(right)
 
 
 def _draw(rows: int, sample: int) -> npt.NDArray[np.int64]:

@@ -1,12 +1,12 @@
 """The encoder: a timm backbone with a projection head and a classifier, or several such as one.
 
-`Encoder` and what it is made of need torch and timm. The classes of transformers around it, for
-training and for those who have transformers alone, take longer to import than torch: they are
-fetched from `dermsim.models.auto` when one of them is first asked for.
+`dermsim.models.encoder` is the door to it. The networks need torch and timm. The classes of
+transformers around them, for training and for those who have transformers alone, take longer to
+import than torch: they are fetched from `dermsim.models.auto` when one is first asked for.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from dermsim.models.compiler import import_without_compiler
 
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
         DermSimImageProcessor,
         DermSimModel,
     )
-    from dermsim.models.preparation import ImagePreparation
-
-Encoder: TypeAlias = DermSimNetwork | DermSimEnsembleNetwork
-"""What makes embeddings and logits of images: one encoder, or several that answer as one.
-
-Models of transformers, such as a `DermSimModel`, are encoders too."""
-
-Processor: TypeAlias = "ImagePreparation | DermSimImageProcessor"
-"""What makes an encoder's input of photographs."""
 
 __all__ = [
     "DermSimConfig",
@@ -41,8 +32,6 @@ __all__ = [
     "DermSimImageProcessor",
     "DermSimModel",
     "DermSimNetwork",
-    "Encoder",
-    "Processor",
 ]
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,9 @@ import torch
 
 from dermsim.data.facts import Facts, encode_facts
 from dermsim.data.images import ImageSource, read_image
-from dermsim.models import DermSimNetwork, Encoder, Processor
+
+if TYPE_CHECKING:
+    from dermsim.models.encoder import Encoder, Processor
 
 
 @dataclass(frozen=True)
@@ -161,9 +164,32 @@ def weigh_facts(model: Encoder, facts: Sequence[Facts | None]) -> npt.NDArray[np
         ValueError: If the model takes no facts.
     """
     known = _facts_tensor(model, facts)
-    assert isinstance(model, DermSimNetwork)  # no other has columns for facts
+    (single,) = model.members  # an ensemble has no columns for facts
     with torch.inference_mode():
-        return model.weigh_facts(known).float().cpu().numpy()
+        return single.weigh_facts(known).float().cpu().numpy()
+
+
+def add_to_bias(model: Encoder, bias: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Add to the bias of a classifier, in place.
+
+    Args:
+        model: An encoder with one classifier, no ensemble.
+        bias: ``(7,)``.
+
+    Returns:
+        ``(7,)`` float32, what was added: the sum is rounded to half precision, in which weights are
+        kept.
+
+    Raises:
+        ValueError: If the encoder is an ensemble.
+    """
+    if len(model.members) > 1:
+        raise ValueError("The stacked classifier of an ensemble has its bias; it takes no other.")
+    own = model.members[0].classifier.bias
+    with torch.no_grad():
+        before = own.clone()
+        own.copy_((own + torch.from_numpy(bias).to(own)).half())
+        return (own - before).float().cpu().numpy()
 
 
 def _facts_tensor(model: Encoder, facts: Sequence[Facts | None]) -> torch.Tensor:

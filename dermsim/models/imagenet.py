@@ -35,8 +35,8 @@ PACKAGES: Mapping[str, str] = {
 class Normalisation:
     """What a backbone's weights expect of pixels in [0, 1]: (pixel - mean) / std, by channel."""
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def normalisation(backbone: str) -> Normalisation:
@@ -93,7 +93,7 @@ def _from_hub(backbone: nn.Module, name: str) -> dict[str, str]:
             f"({str(error).splitlines()[0]}); go online, name a file, or start from random weights."
         ) from error
     _copy(backbone, _by_name(backbone, weights, "timm's weights"), "timm's weights")
-    known = timm.get_pretrained_cfg(name)
+    known: Any = timm.get_pretrained_cfg(name)
     return {"origin": f"{known.hf_hub_id} on the Hub", "licence": known.license or "not stated"}
 
 

@@ -18,7 +18,7 @@ from dermsim.serve.limits import NEIGHBORS, Limits
 from dermsim.serve.schemas import (
     BankClass,
     Case,
-    Diagnosis,
+    DiagnosisInfo,
     EmbedAnswer,
     EnrollAnswer,
     Enrollment,
@@ -121,8 +121,8 @@ def similar(
         ValueError: If a filter is bad.
     """
     queries = engine.embed(pictures)
-    found = engine.gallery.search(queries, k, where=where, one_per_lesion=one_per_lesion)
-    votes = engine.gallery.vote(queries, where=where) if any(found) else [{} for _ in found]
+    found = engine.search(queries, k, where=where, one_per_lesion=one_per_lesion)
+    votes = engine.vote(queries, where=where) if any(found) else [{} for _ in found]
     results = [
         PictureCases(neighbors=[Case(**case.to_dict()) for case in cases], vote=vote)  # type: ignore[arg-type]
         for cases, vote in zip(found, votes, strict=True)
@@ -243,7 +243,7 @@ def model_info(engine: DermSim, *, limits: Limits) -> ModelInfo:
         backbone=engine.model.config.backbone,
         embedding_dim=engine.gallery.dim,
         takes_facts=engine.calibration_facts is not None,
-        diagnoses=[Diagnosis(code=d.code, name=d.name, malignant=d.malignant) for d in LABELS],
+        diagnoses=[DiagnosisInfo(code=d.code, name=d.name, malignant=d.malignant) for d in LABELS],
         operating_points=[_point(calibration, name) for name in calibration.operating_points],
         coverages=[*calibration.levels],
         methods=[method.name for method in engine.explanation_methods()],

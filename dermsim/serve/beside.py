@@ -11,7 +11,7 @@ from typing import Any
 from starlette.routing import Mount
 
 from dermsim.serve.errors import Faults
-from dermsim.serve.limits import Bearer, BodyLimit, Limits
+from dermsim.serve.limits import Bearer, Limits, body_limit
 from dermsim.serve.rest import PREFIX, build_rest, check_token
 from dermsim.serve.routes import Desk, Engine
 from dermsim.serve.tools import OVERLAY, build_tools
@@ -42,7 +42,7 @@ def beside_page(
 
         verbs = build_tools(desk, uploads=upload_folder())
         application, lifespan = tool_server(verbs, picture_key=OVERLAY)
-        guarded: Any = BodyLimit(application, limits=desk.limits)
+        guarded: Any = body_limit(application, limits=desk.limits)
         if token is not None:
             guarded = Bearer(guarded, token=check_token(token))
         server["routes"].append(Mount(TOOLS, Faults(guarded)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from dermsim.core.labels import CODES, parse_dx
+from dermsim.core.explain_methods import parse_layer, parse_target
 from dermsim.serve.schemas import Box, ExplainAnswer, Map
 
 if TYPE_CHECKING:  # they bring torch, and requests are answered while it loads
@@ -21,8 +20,6 @@ if TYPE_CHECKING:  # they bring torch, and requests are answered while it loads
 
 LONGEST_SIDE = 1024
 """Of the pictures in an explanation, in pixels."""
-
-_LAYER = re.compile(r"-?[0-9]{1,3}|[A-Za-z_][A-Za-z0-9_.]{0,127}")
 
 
 def explain(
@@ -59,7 +56,7 @@ def explain(
     """
     from dermsim.ui.heatmaps import strength
 
-    options: dict[str, Any] = {"method": method, "layer": _layer(layer), "smooth": smooth}
+    options: dict[str, Any] = {"method": method, "layer": parse_layer(layer), "smooth": smooth}
     if like is not None:
         if target is not None:
             raise ValueError("target and like are two questions: ask one at a time.")
@@ -68,7 +65,7 @@ def explain(
         strengths = [strength(heatmap, heatmap) for heatmap in maps]
     else:
         shown = [picture]
-        goal = _target(target, bank)
+        goal = parse_target(target, bank.names if bank else ())
         # the model's own answer too: its peak is the measure of the other's
         own, *others = engine.explain_many(
             [picture] if goal is None else [picture, picture],
@@ -86,20 +83,6 @@ def explain(
         score=maps[0].score,
         maps=[_draw(*part, opacity=opacity, outline=outline) for part in drawn],
     )
-
-
-def _target(name: str | None, bank: ClassBank | None) -> str | None:
-    """Return the target that a name means; a diagnosis may be called by any of its names."""
-    own = [known for known in bank.names if known not in CODES] if bank is not None else []
-    return name if name is None or name == "malignancy" or name in own else parse_dx(name)
-
-
-def _layer(text: str | None) -> int | str | None:
-    if text is None:
-        return None
-    if not _LAYER.fullmatch(text):
-        raise ValueError("layer must be the number of a stage, such as -2, or a module's name.")
-    return int(text) if text.lstrip("-").isdigit() else text
 
 
 def _draw(

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dermsim.data.images import read_image
-from dermsim.serve.errors import BusyError, Refusal, come_back, problem_response
+from dermsim.serve.errors import RETRY_AFTER, BusyError, Refusal, problem_response
+from dermsim.ui.body_limit import BodyLimit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,45 +63,22 @@ class Limits:
                 raise ValueError(f"{part.name} must be a positive whole number, got {value!r}.")
 
 
-class BodyLimit:
-    """Middleware: counts the bytes of a body while it arrives, whatever length was declared."""
+def body_limit(app: ASGIApp, *, limits: Limits) -> BodyLimit:
+    """Bound the bodies of requests to REST, refusing them as a problem."""
+    most = limits.request_bytes
+    return BodyLimit(
+        app,
+        most=most,
+        together=limits.held_bytes,
+        refuse=_refuse,
+        too_long=f"The request has more than the {most:,} bytes accepted: send fewer pictures.",
+        too_many="Too many pictures are being sent to the server at once.",
+    )
 
-    def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
-        self.app = app
-        self.limits = limits
-        self._held = 0  # only ever touched by the event loop's thread
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isascii() and declared.isdigit() and self._too_many(int(declared[:20])):
-            await problem_response(413, self._sentence())(scope, receive, send)
-            return
-        own = 0
-
-        async def count() -> Message:
-            nonlocal own
-            message = await receive()
-            size = len(message.get("body", b""))
-            own += size
-            self._held += size
-            if self._too_many(own):
-                raise Refusal(413, self._sentence())
-            if self._held > self.limits.held_bytes:
-                raise come_back("Too many pictures are being sent to the server at once.")
-            return message
-
-        try:
-            await self.app(scope, count, send)
-        finally:
-            self._held -= own
-
-    def _too_many(self, size: int) -> bool:
-        return size > self.limits.request_bytes
-
-    def _sentence(self) -> str:
-        most = self.limits.request_bytes
-        return f"The request has more than the {most:,} bytes accepted: send fewer pictures."
+def _refuse(status: int, sentence: str) -> ASGIApp:
+    headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else None
+    return problem_response(status, sentence, headers)
 
 
 class Bearer:

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from dermsim.core.labels import DISCLAIMER
 from dermsim.serve.errors import Faults, Problem, on_disconnect, on_invalid, on_refusal
-from dermsim.serve.limits import Bearer, BodyLimit
+from dermsim.serve.limits import Bearer, body_limit
 from dermsim.serve.routes import Desk, build_router
 from dermsim.ui.middleware import HeadRequests
 
@@ -60,7 +60,7 @@ def build_rest(desk: Desk, *, token: str | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
-    app.add_middleware(BodyLimit, limits=desk.limits)
+    app.add_middleware(body_limit, limits=desk.limits)
     if token is not None:
         app.add_middleware(Bearer, token=check_token(token), open_paths=OPEN)
     app.add_middleware(HeadRequests)

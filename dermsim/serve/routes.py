@@ -14,8 +14,7 @@ from fastapi.routing import APIRoute
 from pydantic import Field
 
 from dermsim.core.explain_methods import MethodName
-from dermsim.serve import answers
-from dermsim.serve import explain_answers as explaining
+from dermsim.serve import answers, explain_answers
 from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
 from dermsim.serve.limits import NEIGHBORS, FormRequest, Limits, Workers, read_pictures
 from dermsim.serve.schemas import (
@@ -309,7 +308,7 @@ def _explaining(router: APIRouter, desk: Desk) -> None:
         def task() -> ExplainAnswer:
             known = read_bank()
             first, *others = read_pictures(files, limits=desk.limits)
-            return explaining.explain(
+            return explain_answers.explain(
                 engine,
                 first,
                 method=method,

@@ -204,7 +204,7 @@ class Health(_Answer):
     version: str = Field(description="Of dermsim.")
 
 
-class Diagnosis(_Answer):
+class DiagnosisInfo(_Answer):
     """One of the diagnoses."""
 
     code: str = Field(description="As in all answers.", examples=["mel"])
@@ -219,7 +219,7 @@ class ModelInfo(Answer):
     backbone: str = Field(description="As timm calls it.", examples=["resnet18"])
     embedding_dim: int = Field(description="Length of an embedding.", examples=[128])
     takes_facts: bool = Field(description="Whether age, sex and site of the patient may be sent.")
-    diagnoses: list[Diagnosis] = Field(description="In the order of `label`.")
+    diagnoses: list[DiagnosisInfo] = Field(description="In the order of `label`.")
     operating_points: list[Point] = Field(description="Those of `operating_point`.")
     coverages: list[str] = Field(description="Of `prediction_sets`.", examples=[["0.95"]])
     methods: list[str] = Field(description="Ways of making heatmaps with this encoder.")

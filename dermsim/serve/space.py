@@ -56,7 +56,7 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedSpace:
     """What the page runs on.
 
     Attributes:
@@ -86,7 +86,7 @@ def main(folder: Path) -> None:
         serve(lambda: open_fetched(fetching.result(), bundled=folder / BUNDLED), lend=lend)
 
 
-def serve(open_: Callable[[], Opened], *, lend: Lend | None) -> None:
+def serve(open_: Callable[[], OpenedSpace], *, lend: Lend | None) -> None:
     """Serve the page, and open what it runs on behind it.
 
     Args:
@@ -100,7 +100,7 @@ def serve(open_: Callable[[], Opened], *, lend: Lend | None) -> None:
     from dermsim.ui.app import build_app, launch
 
     release_early()
-    opened: Future[Opened] = Future()
+    opened: Future[OpenedSpace] = Future()
     app = build_app(
         lambda: opened.result().engine,
         pictures=_Late(opened),
@@ -108,7 +108,7 @@ def serve(open_: Callable[[], Opened], *, lend: Lend | None) -> None:
     )
     if lend is not None:
         found = open_()
-        opened.set_result(Opened(lend_gpu(found.engine, lend), found.pictures, found.notices))
+        opened.set_result(OpenedSpace(lend_gpu(found.engine, lend), found.pictures, found.notices))
     # the Hub's containers are reached from outside, and say so in this variable
     host = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
     port = int(os.environ.get("GRADIO_SERVER_PORT", "7860"))
@@ -164,7 +164,7 @@ def fetch(folder: Path) -> Fetched:
     return Fetched(found, files)
 
 
-def open_fetched(fetched: Fetched, *, bundled: Path) -> Opened:
+def open_fetched(fetched: Fetched, *, bundled: Path) -> OpenedSpace:
     """Load what was fetched; what cannot be used is replaced, and the page says so.
 
     Args:
@@ -194,7 +194,7 @@ def open_fetched(fetched: Fetched, *, bundled: Path) -> Opened:
                 pictures = GalleryPictures(fetched.gallery)
         except (OSError, ValueError) as error:
             notices.append(_own_gallery(fetched.gallery.name, error))
-    return Opened(engine, pictures, tuple(notices))
+    return OpenedSpace(engine, pictures, tuple(notices))
 
 
 def _fallback(model: str, error: Exception) -> str:
@@ -218,7 +218,7 @@ def _sentence(error: Exception) -> str:
 class _Late:
     """The pictures of past cases, which may still be on their way."""
 
-    def __init__(self, opened: Future[Opened]) -> None:
+    def __init__(self, opened: Future[OpenedSpace]) -> None:
         self._opened = opened
 
     def __bool__(self) -> bool:
@@ -293,11 +293,22 @@ class _Lent:
         **options: Any,
     ) -> list[list[Neighbor]]:
         """Search as `DermSim.search` does; the gallery is searched here."""
+        return self._engine.search(self._embeddings(images_or_embeddings), k, **options)
+
+    def vote(
+        self,
+        images_or_embeddings: ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating],
+        **options: Any,
+    ) -> list[dict[str, float]]:
+        """Vote as `DermSim.vote` does; the gallery votes here."""
+        return self._engine.vote(self._embeddings(images_or_embeddings), **options)
+
+    def _embeddings(
+        self, given: ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating]
+    ) -> npt.NDArray[np.floating]:
         import numpy as np
 
-        given = images_or_embeddings
-        queries = given if isinstance(given, np.ndarray) else self.embed(given)
-        return self._engine.search(queries, k, **options)
+        return given if isinstance(given, np.ndarray) else self.embed(given)
 
     def explain(self, image: ImageSource, **options: Any) -> Heatmap:
         """Explain as `DermSim.explain` does."""

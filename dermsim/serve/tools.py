@@ -18,8 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from dermsim.core.explain_methods import MethodName
 from dermsim.core.labels import DISCLAIMER
-from dermsim.serve import answers
-from dermsim.serve import explain_answers as explaining
+from dermsim.serve import answers, explain_answers
 from dermsim.serve.errors import FAULT, Refusal, note_fault
 from dermsim.serve.limits import NEIGHBORS, read_pictures
 
@@ -117,7 +116,7 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
 
         def task(engine: DermSim) -> Answer:
             first, *others = read(image, like) if like else read(image)
-            found = explaining.explain(
+            found = explain_answers.explain(
                 engine,
                 first,
                 method=method,

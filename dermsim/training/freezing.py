@@ -8,7 +8,7 @@ from typing import Any
 from timm.models import group_modules, group_parameters
 from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 
-from dermsim.models.modeling_dermsim import DermSimModel
+from dermsim.models import DermSimNetwork
 from dermsim.training.config import FreezeConfig
 
 
@@ -21,7 +21,7 @@ class Freezing:
     """
 
     def __init__(
-        self, model: DermSimModel, config: FreezeConfig, *, epochs: int, random: bool
+        self, model: DermSimNetwork, config: FreezeConfig, *, epochs: int, random: bool
     ) -> None:
         """Find the stages.
 
@@ -60,12 +60,6 @@ class Freezing:
                 f"stages 0 to {len(self._stages) - 1}."
             )
 
-    @property
-    def freezes(self) -> bool:
-        """Whether any stage ever rests."""
-        config = self.config
-        return config.epochs > 0 or config.unfreeze_epochs > 0 or config.never > 0
-
     def awake(self, epoch: int) -> int:
         """How many stages, counted from the last, learn in an epoch (from 0)."""
         config = self.config
@@ -88,7 +82,7 @@ class Freezing:
 
 
 def parameter_groups(
-    model: DermSimModel,
+    model: DermSimNetwork,
     *,
     learning_rate: float,
     backbone_rate: float,

@@ -33,7 +33,34 @@ _LABELS_ALONE = LossConfig(contrastive_weight=0.0)
 
 PRESETS: Mapping[str, TrainConfig] = types.MappingProxyType(
     {
-        "release": TrainConfig(),
+        # How the release begins; hub/train.sh goes on from it at 160 pixels.
+        "release": TrainConfig(
+            encoder=EncoderConfig(
+                backbone="tf_efficientnet_lite0",
+                pretrained="package",
+                image_size=128,
+                test_image_size=144,
+            ),
+            augment=AugmentConfig(
+                views=1,
+                min_scale=0.35,
+                max_scale=1.2,
+                max_aspect=1.4,
+                brightness=0.1,
+                contrast=0.25,
+                saturation=0.25,
+                white_balance=0.08,
+                coarse=0.3,
+                cooldown=0.0,
+            ),
+            optim=OptimConfig(
+                epochs=2,
+                batch_size=32,
+                learning_rate=5e-4,
+                weight_decay=0.02,
+                layer_decay=0.9,
+            ),
+        ),
         "supcon": TrainConfig(output=Path("runs/supcon")),
         # SimCLR (Chen 2020) with the lesion's other photographs as positives (MICLe, Azizi 2021).
         "simclr": TrainConfig(
@@ -165,7 +192,8 @@ def run_record(
     Returns:
         ``"command"``, ``"minutes"``, ``"hardware"``, ``"parameters"``; and for a run that began
         with another encoder of a local folder ``"started from"``: that one's command and minutes,
-        or the ImageNet weights and their licence.
+        and what it began with, or the ImageNet weights and their licence; ``"also learned from"``:
+        the further sources of diagnoses.
     """
     record: dict[str, Any] = {
         "command": command_line(config),
@@ -174,11 +202,14 @@ def run_record(
         "parameters": parameters,
     }
     if origin:
-        record["started from"] = f"ImageNet: {origin['origin']} ({origin['licence']})"
+        record["started from"] = f"ImageNet, {origin['origin']} ({origin['licence']})"
     earlier = Path(config.encoder.start) / "training.json"
     if config.encoder.start and earlier.is_file():
         made = json.loads(earlier.read_text(encoding="utf-8"))
-        record["started from"] = f"`{made['command']}`, {made['minutes']} minutes"
+        begun = f", begun with {made['started from']}" if "started from" in made else ""
+        record["started from"] = f"`{made['command']}`, {made['minutes']} minutes{begun}"
+    if config.also:
+        record["also learned from"] = ", ".join(Path(source).name for source in config.also)
     return record
 
 

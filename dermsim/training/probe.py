@@ -10,17 +10,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from dermsim.core.labels import CODES
+from dermsim.models import DermSimNetwork
 from dermsim.models.encode import encode
-from dermsim.models.image_processing_dermsim import DermSimImageProcessor
-from dermsim.models.modeling_dermsim import DermSimModel
+from dermsim.models.encoder import Processor
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
 def fit_classifier(
-    model: DermSimModel,
-    processor: DermSimImageProcessor,
+    model: DermSimNetwork,
+    processor: Processor,
     train: Dataset,
     *,
     balance: float = 1.0,

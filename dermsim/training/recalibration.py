@@ -1,22 +1,21 @@
-"""What a later dermsim keeps of validation, added to the calibration of an older checkpoint.
+"""A checkpoint's calibration fitted again, by the code that fits it after training.
 
-The calibration is fitted again by the code that fits it after training. Its values must come out as
-they are kept, for the folder's figures were made with them; only what was not kept then is added.
+The same photographs and encoder give the same temperature, so that no probability changes; sets and
+operating points are those of the dermsim at hand.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from dermsim.engine.predictions import calibrate_with_facts
-from dermsim.models import DermSimEnsembleModel
 from dermsim.models.encode import encode
-from dermsim.tasks.classify import Calibration
+from dermsim.tasks.classify import Calibration, add_left_out_bias, bias_of
 from dermsim.training.stacking import fit_stack
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ otherwise; photographs that are not the same differ by far more."""
 
 
 def recalibrate(engine: DermSim, validation: Dataset) -> tuple[Calibration, Calibration | None]:
-    """Fit a checkpoint's calibration again, and add to it what it does not keep yet.
+    """Fit a checkpoint's calibration again.
 
     Args:
         engine: The checkpoint.
@@ -38,66 +37,71 @@ def recalibrate(engine: DermSim, validation: Dataset) -> tuple[Calibration, Cali
 
     Returns:
         The calibration for images alone, and the one for images with facts, which is None for an
-        encoder that takes none. What was kept before is kept to the last digit.
+        encoder that takes none. The temperature is kept to the last digit.
 
     Raises:
-        ValueError: If they come out otherwise: the rows, or the encoder, are others.
+        ValueError: If the temperature comes out otherwise: the rows, or the encoder, are others.
     """
-    model = engine.model
-    if isinstance(model, DermSimEnsembleModel):
-        # as `build_ensemble` does it: the stack was fitted to validation, and answers it too well
-        answers = [encode(m, engine.processor, validation["image"]).logits for m in model.members]
-        stack = fit_stack(np.stack(answers), validation["dx"], list(validation["lesion_id"]))
-        logits = stack.out_of_fold
-    else:
-        logits = encode(model, engine.processor, validation["image"]).logits
     kept, kept_facts = engine.calibration, engine.calibration_facts
-    alone = complete(kept, Calibration.fit(logits, validation["dx"], alpha=kept.alpha))
+    logits, bias = _unseen_logits(engine, validation)
+    alone = Calibration.fit(
+        logits,
+        np.array(validation["dx"]),
+        list(validation["lesion_id"]),
+        alpha=kept.alpha,
+        class_bias=bias,
+    )
+    alone = with_temperature_of(kept, alone)
     if kept_facts is None:
         return alone, None
-    informed = calibrate_with_facts(model, logits, validation, alpha=kept_facts.alpha)
+    informed = calibrate_with_facts(
+        engine.model, logits, validation, alpha=kept_facts.alpha, class_bias=bias
+    )
     assert informed is not None  # who keeps that calibration takes facts
-    return alone, complete(kept_facts, informed)
+    return alone, with_temperature_of(kept_facts, informed)
 
 
-def complete(kept: Calibration, fitted: Calibration) -> Calibration:
-    """Return a calibration with the levels and the curve that it lacks.
+def with_temperature_of(kept: Calibration, fitted: Calibration) -> Calibration:
+    """Return a new fit with the temperature that the old one rounded.
 
     Args:
         kept: What a checkpoint holds.
         fitted: What was fitted to the same validation now.
 
     Raises:
-        ValueError: If the two differ by more than rounding.
+        ValueError: If the two differ by more than rounding, or in what they were fitted to.
     """
-    for name, old, new in _values(kept, fitted):
-        if not math.isclose(old, new, rel_tol=ROUNDING, abs_tol=ROUNDING):
+    facts = [("temperature", kept.temperature, fitted.temperature)]
+    old, new = kept.malignancy_curve, fitted.malignancy_curve
+    if old is not None and new is not None:
+        facts.append(("number of malignant photographs", old.malignant, new.malignant))
+        facts.append(("number of benign photographs", old.benign, new.benign))
+    for name, own, theirs in facts:
+        if not math.isclose(own, theirs, rel_tol=ROUNDING):
             raise ValueError(
                 f"The checkpoint was not calibrated on these photographs with this encoder: its "
-                f"{name} is {old:.6g}, and theirs {new:.6g}. Name the data that it was trained on."
+                f"{name} is {own:.6g}, and theirs {theirs:.6g}. Name the data that it was trained "
+                "on."
             )
-    curve = kept.malignancy_curve
-    if curve is None and fitted.malignancy_curve is not None:
-        # the decision of the checkpoint stands, even where another processor rounds otherwise
-        exact = {
-            fitted.operating_points[name].threshold: point.threshold
-            for name, point in kept.operating_points.items()
-        }
-        points = fitted.malignancy_curve.thresholds
-        curve = replace(fitted.malignancy_curve, thresholds=tuple(exact.get(t, t) for t in points))
-    return replace(kept, levels=kept.levels or fitted.levels, malignancy_curve=curve)
+    return replace(fitted, temperature=kept.temperature)
 
 
-def _values(kept: Calibration, fitted: Calibration) -> Iterator[tuple[str, float, float]]:
-    """Go through what both hold, by name."""
-    yield "temperature", kept.temperature, fitted.temperature
-    yield "alpha", kept.alpha, fitted.alpha
-    for code, value in kept.set_thresholds.items():
-        yield f"set threshold of {code}", value, fitted.set_thresholds[code]
-    for level, thresholds in kept.levels.items():
-        for code, value in thresholds.items():
-            yield f"set threshold of {code} at {level}", value, fitted.levels[level][code]
-    for name, point in kept.operating_points.items():
-        other = fitted.operating_points[name].to_dict()
-        for part, value in point.to_dict().items():
-            yield f"{part} of {name}", value, other[part]
+def _unseen_logits(
+    engine: DermSim, validation: Dataset
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+    """Return logits ``(N, 7)`` of validation, each from a fit without its lesion, and the bias.
+
+    As after training: validation shaped the stack of an ensemble, and perhaps a class bias, and
+    both answer it too well.
+    """
+    model, images, labels = engine.model, validation["image"], np.array(validation["dx"])
+    lesions = list(validation["lesion_id"])
+    if len(model.members) > 1:
+        answers = [encode(member, engine.processor, images).logits for member in model.members]
+        return fit_stack(np.stack(answers), labels, lesions).out_of_fold, None
+    logits = encode(model, engine.processor, images).logits
+    fit = engine.calibration.cross_fit
+    if fit is None or fit.class_bias is None:
+        return logits, None
+    bias = bias_of(fit.class_bias)
+    return add_left_out_bias(logits - bias, labels, lesions), bias

@@ -8,14 +8,15 @@ only what many images agree on moves it away. NumPy in, NumPy out.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.folds import FOLDS, deal_lesions
 from dermsim.core.labels import CODES
+from dermsim.core.softmax_regression import fit_corrections, log_loss
 from dermsim.core.vectors import check_labels
 
 FloatArray = npt.NDArray[np.float64]
@@ -82,7 +83,7 @@ def fit_stack(
     labels: npt.ArrayLike,
     groups: Sequence[str | None] | None,
     *,
-    folds: int = 5,
+    folds: int = FOLDS,
     seed: int = 0,
 ) -> Stack:
     """Fit the meta-learner on validation.
@@ -116,7 +117,7 @@ def fit_stack(
     """
     inputs = _side_by_side(member_logits)
     targets = check_labels(labels, rows=len(inputs), num_classes=len(CODES))
-    splits = _deal(targets, groups, folds=folds, seed=seed)
+    splits = deal_lesions(targets, groups, folds=folds, seed=seed)
     starts = [_start(inputs[kept], targets[kept]) for kept, _ in splits]
     losses, candidates = [], []
     for strength in STRENGTHS:
@@ -124,7 +125,7 @@ def fit_stack(
         for (kept, left_out), start in zip(splits, starts, strict=True):
             weight, bias = _fit(inputs[kept], targets[kept], start, strength)
             logits[left_out] = inputs[left_out] @ weight.T + bias
-            loss += _log_loss(logits[left_out] + start.prior, targets[left_out])
+            loss += log_loss(logits[left_out] + start.prior, targets[left_out])[0]
         losses.append(loss)
         candidates.append(logits)
     best = int(np.argmin(losses))  # of equals the one nearest to the average
@@ -164,7 +165,9 @@ def _start(inputs: FloatArray, targets: IntArray) -> _Start:
     average = np.tile(np.eye(classes), width // classes) * (classes / width)
     answers = inputs @ average.T
     found = minimize(
-        lambda point: _log_loss(point[0] * answers + point[1] * log_shares, targets) / len(targets),
+        lambda point: (
+            log_loss(point[0] * answers + point[1] * log_shares, targets)[0] / len(targets)
+        ),
         np.array([1.0, 0.5]),
         method="L-BFGS-B",
         bounds=[(0.0, 10.0), (0.0, 1.0)],  # members that are never wrong could not be too sure
@@ -175,7 +178,7 @@ def _start(inputs: FloatArray, targets: IntArray) -> _Start:
 def _fit(
     inputs: FloatArray, targets: IntArray, start: _Start, strength: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Minimise the mean log loss plus the penalty, a convex problem, by L-BFGS.
+    """Minimise the mean log loss plus the penalty.
 
     With C the strength, Δ the distance of the weights from the start's and b the bias, the penalty
     is (‖Δ‖² + ‖b‖²) / (2 C N): scikit-learn's objective divided by C N.
@@ -189,85 +192,29 @@ def _fit(
     Returns:
         The weights ``(7, 7 * M)`` and the bias ``(7,)``.
     """
-    from scipy.optimize import minimize
-
-    rows, width = inputs.shape
-    classes = len(start.prior)
-    offset = inputs @ start.weight.T + start.prior
+    rows, classes = len(inputs), len(start.prior)
     penalty = 1.0 / (strength * rows)
-    truth = np.arange(rows), targets
-
-    def objective(point: FloatArray) -> tuple[float, FloatArray]:
-        correction = point.reshape(classes, width + 1)
-        answers = _log_softmax(offset + inputs @ correction[:, :-1].T + correction[:, -1])
-        residuals = np.exp(answers)
-        residuals[truth] -= 1.0
-        slope = penalty * correction
-        slope[:, :-1] += residuals.T @ inputs / rows
-        slope[:, -1] += residuals.mean(axis=0)
-        return penalty / 2 * point @ point - answers[truth].mean(), slope.ravel()
-
-    found = minimize(
-        objective,
-        np.zeros(classes * (width + 1)),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": 5000, "maxfun": 20000, "ftol": 1e-10, "gtol": 1e-6},
+    weight, bias = fit_corrections(
+        inputs,
+        inputs @ start.weight.T + start.prior,
+        targets,
+        np.full(rows, 1.0 / rows),
+        pull=np.full(classes, penalty),
+        bias_pull=penalty,
     )
-    correction = found.x.reshape(classes, width + 1)
-    return start.weight + correction[:, :-1], correction[:, -1]
-
-
-def _deal(
-    targets: IntArray, groups: Sequence[str | None] | None, *, folds: int, seed: int
-) -> list[tuple[IntArray, IntArray]]:
-    """Return for each fold the rows that are kept and those that are left out."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    lesions = [None] * len(targets) if groups is None else list(groups)
-    if len(lesions) != len(targets):
-        raise ValueError(f"there are {len(targets)} rows, but groups for {len(lesions)}.")
-    # row numbers cannot collide with the ids, which are strings
-    keys: dict[object, int] = {}
-    ids = np.array(
-        [keys.setdefault(i if x is None else x, len(keys)) for i, x in enumerate(lesions)]
-    )
-    counts = np.bincount(targets, minlength=len(CODES))
-    if folds < 2 or len(keys) < folds or counts.max() < folds:
-        raise ValueError(
-            f"{len(keys)} lesions, {counts.max()} images of the commonest diagnosis, cannot be "
-            f"dealt in {folds} folds: use at least 2 folds, and no more than either."
-        )
-    if (counts > 0).sum() < 2:
-        raise ValueError(
-            f"all {len(targets)} rows are {CODES[targets[0]]}, from which nothing can be learned: "
-            "use rows of several diagnoses."
-        )
-    dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # a diagnosis with fewer rows than folds is expected here, and no harm is done
-        warnings.filterwarnings("ignore", message="The least populated class")
-        return list(dealer.split(ids, targets, ids))
-
-
-def _log_loss(logits: FloatArray, targets: IntArray) -> float:
-    """Sum over the rows of minus the log-probability of the truth."""
-    return float(-_log_softmax(logits)[np.arange(len(targets)), targets].sum())
-
-
-def _log_softmax(logits: FloatArray) -> FloatArray:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return start.weight + weight, bias
 
 
 def _side_by_side(member_logits: npt.ArrayLike) -> FloatArray:
     """Turn logits ``(M, N, 7)`` into log-probabilities ``(N, 7 * M)``."""
+    from scipy.special import log_softmax
+
     logits = np.asarray(member_logits, dtype=np.float64)
     if logits.ndim != 3 or logits.shape[2] != len(CODES) or 0 in logits.shape:
         raise ValueError(f"member_logits must have shape (M, N, {len(CODES)}), got {logits.shape}.")
     if not np.isfinite(logits).all():
         raise ValueError("member_logits must be finite.")
-    return np.concatenate(list(_log_softmax(logits)), axis=1)
+    return np.concatenate(list(log_softmax(logits, axis=-1)), axis=1)
 
 
 def _centred(logits: FloatArray) -> npt.NDArray[np.float32]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from dermsim.core.checkpoint import local_folder
+from dermsim.models.encoder import load_encoder
 from dermsim.models.network_dermsim import DermSimOutput
-from dermsim.models.pretrained import load_encoder
 
 if TYPE_CHECKING:
-    from dermsim.models import Encoder, Processor
+    from dermsim.models.encoder import Encoder, Processor
 
 
 class Teachers(nn.Module):
@@ -51,7 +51,9 @@ class Teachers(nn.Module):
                     "A teacher was trained with encoder.color_constancy False, and cannot be shown "
                     "photographs whose colours were made constant: set it so here too."
                 )
-        self.members = nn.ModuleList(model.eval().requires_grad_(False) for model, _ in members)
+        self.members = nn.ModuleList(
+            cast(nn.Module, model.eval().requires_grad_(False)) for model, _ in members
+        )
         self._constancy = [
             own.do_color_constancy and not processor.do_color_constancy for _, own in members
         ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from dermsim.core.bootstrap import number_lesions
 from dermsim.core.labels import CODES, diagnosis
 from dermsim.data.facts import FACTS_DIM, FACTS_SLICES, encode_facts, facts_of
 from dermsim.data.pixels import channel_statistics, decode_pixels, map_images
@@ -202,11 +203,9 @@ def _canvas(train: Dataset, image_size: int) -> tuple[int, int]:
 
 def _lesion_numbers(sources: Sequence[Dataset]) -> list[int]:
     """Number the lesions of all sources; a photograph of an unknown lesion is one of its own."""
-    numbers: dict[object, int] = {}
-    found = []
-    for source, rows in enumerate(sources):
-        pairs = zip(rows["lesion_id"], rows["image_id"], strict=True)
-        for lesion_id, image_id in pairs:
-            key = (source, lesion_id, None if lesion_id is not None else image_id)
-            found.append(numbers.setdefault(key, len(numbers)))
-    return found
+    keys = [
+        None if lesion is None else f"{source} {lesion}"
+        for source, rows in enumerate(sources)
+        for lesion in rows["lesion_id"]
+    ]
+    return number_lesions(keys).tolist()

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from dermsim.core.checkpoint import local_folder
 from dermsim.data.facts import FACTS_DIM
-from dermsim.models.configuration_dermsim import DermSimConfig
+from dermsim.models import DermSimNetwork
+from dermsim.models.encoder import build_encoder, load_encoder
 from dermsim.models.imagenet import Normalisation, load_imagenet, normalisation
-from dermsim.models.modeling_dermsim import DermSimModel
-from dermsim.models.pretrained import load_encoder
 from dermsim.training.config import EncoderConfig
 
 
-def new_encoder(config: EncoderConfig) -> DermSimModel:
+def new_encoder(config: EncoderConfig) -> tuple[DermSimNetwork, dict[str, str]]:
     """Make the encoder that a run begins with, as the configuration describes it.
 
     Args:
@@ -21,8 +20,8 @@ def new_encoder(config: EncoderConfig) -> DermSimModel:
             ImageNet, or another dermsim encoder.
 
     Returns:
-        The encoder. Where its backbone begins with ImageNet, ``model.origin`` says with which
-        weights and under which licence; otherwise it is empty.
+        The encoder; and ``"origin"`` and ``"licence"`` of the ImageNet weights that its backbone
+        begins with, nothing where it begins with none.
 
     Raises:
         FileNotFoundError: If there is no such checkpoint or file to start from.
@@ -30,22 +29,20 @@ def new_encoder(config: EncoderConfig) -> DermSimModel:
         ImportError: If the package with the weights is not installed.
         ValueError: If timm has no such backbone, or the checkpoint or weights are of another.
     """
-    model = DermSimModel(
-        DermSimConfig(
-            backbone=config.backbone,
-            embed_dim=config.embed_dim,
-            drop_rate=config.drop_rate,
-            image_size=config.image_size,
-            facts_dim=FACTS_DIM if config.facts else 0,
-            malignancy_head=config.malignancy_head,
-        )
+    model = build_encoder(
+        backbone=config.backbone,
+        embed_dim=config.embed_dim,
+        drop_rate=config.drop_rate,
+        image_size=config.image_size,
+        facts_dim=FACTS_DIM if config.facts else 0,
+        malignancy_head=config.malignancy_head,
     )
-    model.origin = {}
-    if config.pretrained:
-        model.origin = load_imagenet(model.backbone, config.backbone, config.pretrained)
+    origin = {}
+    if config.from_imagenet:
+        origin = load_imagenet(model.backbone, config.backbone, config.pretrained)
     if config.start:
         start_from(model, config.start)
-    return model
+    return model, origin
 
 
 def normalisation_of(config: EncoderConfig) -> Normalisation | None:
@@ -59,7 +56,7 @@ def normalisation_of(config: EncoderConfig) -> Normalisation | None:
         ConnectionError: If the Hub cannot be reached.
         ValueError: If it is damaged, or timm knows no weights of the backbone.
     """
-    if config.pretrained:
+    if config.from_imagenet:
         return normalisation(config.backbone)
     if not config.start:
         return None
@@ -67,7 +64,7 @@ def normalisation_of(config: EncoderConfig) -> Normalisation | None:
     return Normalisation(tuple(processor.image_mean), tuple(processor.image_std))
 
 
-def start_from(model: DermSimModel, name_or_path: str | Path) -> None:
+def start_from(model: DermSimNetwork, name_or_path: str | Path) -> None:
     """Copy the weights of an encoder, in place: its backbone, and its heads but the classifier.
 
     Heads that the other encoder lacks, or has in another size, keep their random weights.

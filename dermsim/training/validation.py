@@ -12,7 +12,7 @@ import torch
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import balanced_accuracy, mean_auc
 from dermsim.core.vectors import neighbor_vote
-from dermsim.models.image_processing_dermsim import DermSimImageProcessor
+from dermsim.models.encoder import Processor
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,7 +33,7 @@ class Validation:
     lesion_ids: list[str]
 
     @classmethod
-    def load(cls, rows: Dataset, processor: DermSimImageProcessor) -> Validation:
+    def load(cls, rows: Dataset, processor: Processor) -> Validation:
         """Process rows of the `load_ham10000` schema."""
         processed = [processor(image, return_tensors="pt").pixel_values for image in rows["image"]]
         return cls(torch.cat(processed), np.array(rows["dx"]), list(rows["lesion_id"]))

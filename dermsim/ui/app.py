@@ -17,14 +17,26 @@ from starlette.middleware import Middleware
 
 from dermsim.core.discretion import be_discreet
 from dermsim.core.labels import CODES
-from dermsim.ui import atlas_callbacks as atlas
-from dermsim.ui import batch_callbacks as batching
-from dermsim.ui import callbacks, render, tabs
-from dermsim.ui import compare_callbacks as comparing
-from dermsim.ui import explain_callbacks as explaining
-from dermsim.ui import report_callbacks as reporting
+from dermsim.ui import (
+    atlas_callbacks,
+    batch_callbacks,
+    callbacks,
+    compare_callbacks,
+    explain_callbacks,
+    render,
+    report_callbacks,
+    tabs,
+)
+from dermsim.ui.body_limit import BodyLimit
 from dermsim.ui.i18n import LANGUAGES, number, say
-from dermsim.ui.middleware import AccessLog, CallLimits, HeadRequests, ServedFolder, UploadLimits
+from dermsim.ui.middleware import (
+    AccessLog,
+    HeadRequests,
+    ServedFolder,
+    is_call,
+    is_upload,
+    refusal,
+)
 from dermsim.ui.page_language import PageLanguage
 from dermsim.ui.tabs.housekeeping import housekeeping
 from dermsim.ui.tabs.theme import theme
@@ -159,11 +171,21 @@ def _middleware() -> list[Middleware]:
         Middleware(HeadRequests),
         Middleware(PageLanguage),
         Middleware(ServedFolder, folder=uploads.path),
-        Middleware(CallLimits, most=_MAX_CALL),
-        Middleware(
-            UploadLimits, most=_MAX_UPLOAD, admit=uploads.admit, receiving=uploads.receiving
-        ),
+        _limit(_MAX_CALL, concerns=is_call),
+        _limit(_MAX_UPLOAD, concerns=is_upload, admit=uploads.admit, receiving=uploads.receiving),
     ]
+
+
+def _limit(most: int, **options: Any) -> Middleware:
+    """Return what refuses requests of more bytes, in the page's words."""
+    return Middleware(
+        BodyLimit,
+        most=most,
+        refuse=refusal,
+        too_long=f"No more than {most / 1e6:.0f} MB are taken at a time: send less.",
+        too_many="Many visitors are uploading: try again in a minute.",
+        **options,
+    )
 
 
 def _place_tabs(
@@ -185,17 +207,17 @@ def _place_tabs(
         tabs.report_button(
             picture,
             above.line,
-            write=bind(reporting.report_at),
-            data=bind(reporting.report_data),
+            write=bind(report_callbacks.report_at),
+            data=bind(report_callbacks.report_data),
         )
     with gr.Tab(say("tabs.explain"), id="explain"):
         tabs.explain_tab(
             picture,
             bank,
-            explain=bind(explaining.explain),
-            compare=bind(explaining.compare, pictures=pictures),
-            menus=bind(explaining.menus),
-            data=bind(explaining.explain_data),
+            explain=bind(explain_callbacks.explain),
+            compare=bind(explain_callbacks.compare, pictures=pictures),
+            menus=bind(explain_callbacks.menus),
+            data=bind(explain_callbacks.explain_data),
         )
     with gr.Tab(say("tabs.similar"), id="similar"):
         similar = tabs.similar_tab(
@@ -207,8 +229,8 @@ def _place_tabs(
         tabs.compare_tab(
             picture,
             above.line,
-            compare=bind(comparing.compare, pictures=pictures),
-            data=bind(comparing.compare_data, pictures=pictures),
+            compare=bind(compare_callbacks.compare, pictures=pictures),
+            data=bind(compare_callbacks.compare_data, pictures=pictures),
         )
     with gr.Tab(say("tabs.enroll"), id="enroll"):
         tabs.enroll_tab(
@@ -224,24 +246,24 @@ def _place_tabs(
             picture,
             tab,
             tabs.AtlasPage(
-                choices=bind(atlas.choices),
-                draw=bind(atlas.draw),
-                case=bind(atlas.case_panel, pictures=pictures),
-                rows=bind(atlas.listed),
-                table=bind(atlas.rows_table),
-                save=bind(atlas.save_csv),
-                agreement=bind(atlas.agreement),
+                choices=bind(atlas_callbacks.choices),
+                draw=bind(atlas_callbacks.draw),
+                case=bind(atlas_callbacks.case_panel, pictures=pictures),
+                rows=bind(atlas_callbacks.listed),
+                table=bind(atlas_callbacks.rows_table),
+                save=bind(atlas_callbacks.save_csv),
+                agreement=bind(atlas_callbacks.agreement),
             ),
         )
     with gr.Tab(say("batch.tab"), id="batch"):
         tabs.batch_tab(
             tabs.BatchPage(
-                run=bind(batching.run),
-                table=bind(batching.table),
-                summary=bind(batching.summary),
-                detail=batching.detail,
-                save=bind(batching.save),
-                data=bind(batching.data),
+                run=bind(batch_callbacks.run),
+                table=bind(batch_callbacks.table),
+                summary=bind(batch_callbacks.summary),
+                detail=batch_callbacks.detail,
+                save=bind(batch_callbacks.save),
+                data=bind(batch_callbacks.data),
             ),
         )
     return [*similar.menus, *mapped.menus]

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.labels import DISCLAIMER
-from dermsim.data.archives import Limits, list_pile
+from dermsim.data.archives import ArchiveLimits, list_photographs
 from dermsim.data.folders import may_be_picture
-from dermsim.engine.batch import Row, classify_pile, save_csv, threshold_of
+from dermsim.engine.batch import FileAnswer, classify_photographs, save_csv, threshold_of
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import opinions, render
 from dermsim.ui.i18n import number, refusal, say
@@ -25,7 +25,9 @@ from dermsim.ui.i18n import number, refusal, say
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.engine import DermSim
 
-LIMITS = Limits(pictures=500, file_bytes=50 * 2**20, total_bytes=2**30, entries=5000, ratio=100)
+LIMITS = ArchiveLimits(
+    pictures=500, file_bytes=50 * 2**20, total_bytes=2**30, entries=5000, ratio=100
+)
 """What a visitor may hand over at once."""
 
 THUMBNAIL = 160
@@ -42,7 +44,7 @@ COLUMNS = (
 NUMBERS = ("probability", "malignancy", "share")
 """Those of them that are numbers, and sorted as such."""
 
-Step = tuple[list[Row], str]
+Step = tuple[list[FileAnswer], str]
 """The rows so far, and how far that is, as HTML."""
 
 
@@ -66,13 +68,13 @@ def run(engine: DermSim, paths: Sequence[str] | None, *, language: str = "en") -
     Raises:
         ValueError: If there are none, too many, or they are too large together.
     """
-    pile = list_pile(_sources(paths), limits=LIMITS, with_folders=False)
-    rows: list[Row] = []
-    yield rows, progress_html(0, len(pile), language=language)
-    for batch in classify_pile(engine, pile, limits=LIMITS, thumbnail=THUMBNAIL):
+    listed = list_photographs(_sources(paths), limits=LIMITS, with_folders=False)
+    rows: list[FileAnswer] = []
+    yield rows, progress_html(0, len(listed), language=language)
+    for batch in classify_photographs(engine, listed, limits=LIMITS, thumbnail=THUMBNAIL):
         rows = [*rows, *batch]
-        _keep(item.path for item in pile[len(rows) :])
-        yield rows, progress_html(len(rows), len(pile), language=language)
+        _keep(item.path for item in listed[len(rows) :])
+        yield rows, progress_html(len(rows), len(listed), language=language)
 
 
 def data(engine: DermSim, paths: Sequence[str] | None, point: str = "balanced") -> dict[str, Any]:
@@ -82,11 +84,11 @@ def data(engine: DermSim, paths: Sequence[str] | None, point: str = "balanced") 
         ValueError: As `run`, or if there is no such operating point.
     """
     threshold = threshold_of(engine.calibration, point)
-    pile = list_pile(_sources(paths), limits=LIMITS, with_folders=False)
-    rows: list[Row] = []
-    for batch in classify_pile(engine, pile, limits=LIMITS):
+    listed = list_photographs(_sources(paths), limits=LIMITS, with_folders=False)
+    rows: list[FileAnswer] = []
+    for batch in classify_photographs(engine, listed, limits=LIMITS):
         rows.extend(batch)
-        _keep(item.path for item in pile[len(rows) :])
+        _keep(item.path for item in listed[len(rows) :])
     return {
         "results": [_plain(row, threshold) for row in rows],
         "operating_point": point,
@@ -97,7 +99,7 @@ def data(engine: DermSim, paths: Sequence[str] | None, point: str = "balanced") 
 
 
 def table(
-    engine: DermSim, rows: Sequence[Row], point: str, *, language: str = "en"
+    engine: DermSim, rows: Sequence[FileAnswer], point: str, *, language: str = "en"
 ) -> tuple[list[str], list[list[Any]]]:
     """Return the header and the cells of the table.
 
@@ -121,7 +123,7 @@ def table(
 
 def summary(
     engine: DermSim,
-    rows: Sequence[Row],
+    rows: Sequence[FileAnswer],
     point: str,
     *,
     total: int | None = None,
@@ -173,7 +175,7 @@ def progress_html(done: int, total: int, *, language: str = "en") -> str:
     )
 
 
-def detail(rows: Sequence[Row], file: str, *, language: str = "en") -> str:
+def detail(rows: Sequence[FileAnswer], file: str, *, language: str = "en") -> str:
     """Show one row: its picture and all probabilities, or why there are none.
 
     Raises:
@@ -199,7 +201,7 @@ def detail(rows: Sequence[Row], file: str, *, language: str = "en") -> str:
     )
 
 
-def save(engine: DermSim, rows: Sequence[Row], point: str, folder: str | Path) -> Path:
+def save(engine: DermSim, rows: Sequence[FileAnswer], point: str, folder: str | Path) -> Path:
     """Write the rows into a CSV file, under the name the visitor's download gets.
 
     Raises:
@@ -230,7 +232,7 @@ def _keep(paths: Iterable[Path]) -> None:
             os.utime(path)
 
 
-def _words(row: Row, threshold: float, language: str) -> dict[str, Any]:
+def _words(row: FileAnswer, threshold: float, language: str) -> dict[str, Any]:
     found = row.prediction
     if found is None:
         return {"file": row.file, "problem": refusal(row.reason, language)} | dict.fromkeys(NUMBERS)
@@ -250,7 +252,7 @@ def _words(row: Row, threshold: float, language: str) -> dict[str, Any]:
     }
 
 
-def _plain(row: Row, threshold: float) -> dict[str, object]:
+def _plain(row: FileAnswer, threshold: float) -> dict[str, object]:
     if row.prediction is None:
         return row.to_dict()
     reached = row.prediction.malignancy >= threshold

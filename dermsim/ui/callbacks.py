@@ -21,8 +21,7 @@ from dermsim.data.synthetic import draw_lesion
 from dermsim.tasks.classify import POINTS, parse_point
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import VOTERS
-from dermsim.ui import cards, filters, opinions, render, summary
-from dermsim.ui import operating_slider as operating
+from dermsim.ui import cards, filters, operating_slider, opinions, render, summary
 from dermsim.ui.i18n import say
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ CASES = 12
 
 
 @dataclass(frozen=True)
-class Case:
+class CaseView:
     """What is said of one picture wherever the visitor looks, from a single look of the model.
 
     Attributes:
@@ -74,8 +73,8 @@ class Case:
 
 
 def classify(
-    engine: DermSim, image: str | None, stop: int = operating.USUAL, *, language: str = "en"
-) -> Case:
+    engine: DermSim, image: str | None, stop: int = operating_slider.USUAL, *, language: str = "en"
+) -> CaseView:
     """Say what a picture may be, for what stands above all tabs and for *Classify*.
 
     While there is no picture, the verdict is the seven diagnoses in words.
@@ -90,7 +89,7 @@ def classify(
         ValueError: If the picture cannot be read or there is no such stop.
     """
     if image is None:
-        return Case("", "", render.legend(language))
+        return CaseView("", "", render.legend(language))
     found = engine.analyze(image, k=CASES, explain=None)
     prediction, calibration = found.prediction, engine.calibration
     # whose answer is not to be relied on is not also called ambiguous
@@ -98,8 +97,8 @@ def classify(
         prediction, found.vote, language=language
     )
     second = opinions.second_opinion(prediction, found.vote, language=language)
-    risk = operating.risk(prediction, calibration, stop, language=language)
-    return Case(
+    risk = operating_slider.risk(prediction, calibration, stop, language=language)
+    return CaseView(
         notice=notice,
         summary=summary.summary(engine, found, stop, language=language),
         verdict=render.verdict(
@@ -111,9 +110,9 @@ def classify(
 
 def points(engine: DermSim, *, language: str = "en") -> tuple[int, int, str]:
     """Return how many operating points there are to choose from, the usual one, and its figures."""
-    usual = operating.presets(engine.calibration)[POINTS[0]]
-    html = operating.panel(engine.calibration, language=language)
-    return len(operating.stops(engine.calibration)), usual, html
+    usual = operating_slider.presets(engine.calibration)[POINTS[0]]
+    html = operating_slider.panel(engine.calibration, language=language)
+    return len(operating_slider.stops(engine.calibration)), usual, html
 
 
 def similar(
@@ -149,7 +148,7 @@ def similar(
     if found:
         key = "similar.vote_these" if where else "similar.vote"
         title = say(key, language, count=min(VOTERS, total))
-        vote = opinions.vote_line(engine.gallery.vote(query, where=where)[0], language=language)
+        vote = opinions.vote_line(engine.vote(query, where=where)[0], language=language)
         above = f'<h3 class="ds-sub">{title}</h3>{vote}'
     return cards.neighbors(found, pictures, total, above=above, language=language)
 
@@ -332,5 +331,5 @@ def _neighbors(
         raise ValueError(f"Asked for {k} similar cases: choose 1 to {MAX_NEIGHBORS}.")
     where = filters.where(facts[:-2], *facts[-2:]) if facts else {}
     query = engine.embed([image])
-    found = engine.gallery.search(query, int(k), where=where, one_per_lesion=bool(one_per_lesion))
+    found = engine.search(query, int(k), where=where, one_per_lesion=bool(one_per_lesion))
     return found[0], where, query

@@ -146,7 +146,7 @@ def examine(
         picture=picture,
         prediction=prediction,
         vote=vote,
-        neighbors=tuple(engine.gallery.search(query, k, one_per_lesion=True)[0]),
+        neighbors=tuple(engine.search(query, k, one_per_lesion=True)[0]),
         heatmap=engine.explain(picture, method=method, target=prediction.label_name, layer=layer),
         layer=layer,
         unfamiliar_from=engine.detector.threshold,

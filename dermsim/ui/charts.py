@@ -17,7 +17,6 @@ WIDTH = 400
 TEXT = "#242b2c"
 SOFT = "#57554f"
 RULE = "#dcd6cb"
-EDGE = "#ffffff"
 
 _ROW, _BAR = 24, 16  # heights of a row and of the bar in it
 _LETTER = 6.6  # width of a letter of a label, generously

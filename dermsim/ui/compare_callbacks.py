@@ -16,8 +16,7 @@ from PIL import Image
 
 from dermsim.core.labels import DISCLAIMER
 from dermsim.tasks.retrieve import PairScale
-from dermsim.ui import cards, heatmaps, likeness, render, summary
-from dermsim.ui import explain_callbacks as explaining
+from dermsim.ui import cards, explain_callbacks, heatmaps, likeness, render, summary
 from dermsim.ui.i18n import number, say
 from dermsim.ui.operating_slider import USUAL
 
@@ -36,7 +35,7 @@ _SCALES: WeakKeyDictionary[Gallery, PairScale] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class ComparisonView:
     """Two pictures beside each other.
 
     Attributes:
@@ -46,7 +45,7 @@ class Comparison:
         second: What is said and known of the other.
     """
 
-    explanation: explaining.Explanation | None
+    explanation: explain_callbacks.Explanation | None
     words: str
     first: str
     second: str
@@ -65,7 +64,7 @@ def nothing_compared(language: str = "en") -> str:
     return render.empty(say("compare.nothing", language), say("compare.nothing_how", language))
 
 
-def choices(neighbors: Sequence[Neighbor], *, language: str = "en") -> explaining.Choices:
+def choices(neighbors: Sequence[Neighbor], *, language: str = "en") -> explain_callbacks.Choices:
     """Return the past cases to compare with, in words and by image_id."""
     return [
         (
@@ -98,7 +97,7 @@ def compare(
     *,
     pictures: render.Pictures | None = None,
     language: str = "en",
-) -> Comparison:
+) -> ComparisonView:
     """Compare a picture with a second one, or with a past case.
 
     Args:
@@ -115,7 +114,7 @@ def compare(
     """
     second = _other(engine, other, case, pictures)
     if image is None or second is None:
-        return Comparison(None, nothing_compared(language), "", "")
+        return ComparisonView(None, nothing_compared(language), "", "")
     maps = _maps(engine, image, second)
     shown = [image] if second.picture is None else [image, second.picture]
     predictions = engine.predict(shown)
@@ -127,8 +126,8 @@ def compare(
         for prediction, title in zip(predictions, titles, strict=False)
     ]
     known = "" if second.row is None else _known(engine, second, language)
-    return Comparison(
-        explanation=explaining.keep(shown, maps, [heatmaps.strength(m, m) for m in maps]),
+    return ComparisonView(
+        explanation=explain_callbacks.keep(shown, maps, [heatmaps.strength(m, m) for m in maps]),
         words=words + _map_words(maps, language),
         first=briefs[0],
         second="".join(briefs[1:]) + known,
@@ -136,7 +135,7 @@ def compare(
 
 
 def paint(
-    explanation: explaining.Explanation | None, painted: bool
+    explanation: explain_callbacks.Explanation | None, painted: bool
 ) -> tuple[Image.Image | None, Image.Image | None]:
     """Draw the two pictures, with what makes them alike or as they are.
 
@@ -145,7 +144,7 @@ def paint(
     """
     if explanation is None:
         return None, None
-    drawn = explaining.draw(explanation, OPACITY if painted else 0.0, painted)
+    drawn = explain_callbacks.draw(explanation, OPACITY if painted else 0.0, painted)
     return drawn[0], drawn[1] if len(drawn) > 1 else None
 
 
@@ -169,7 +168,7 @@ def compare_data(
         raise ValueError(say("compare.missing"))
     maps = _maps(engine, image, second)
     shown = [image] if second.picture is None else [image, second.picture]
-    kept = explaining.keep(shown, maps, [heatmaps.strength(m, m) for m in maps])
+    kept = explain_callbacks.keep(shown, maps, [heatmaps.strength(m, m) for m in maps])
     cosine = float(maps[0].score or 0.0)
     standing = scale_of(engine.gallery).standing(cosine)
     facts: dict[str, object] = {
@@ -189,7 +188,7 @@ def _other(
         return _Other(other, None)
     if not case:
         return None
-    row = explaining.row_of(engine, case)
+    row = explain_callbacks.row_of(engine, case)
     return _Other(pictures(case) if pictures else None, row)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from dermsim.core.explain_methods import METHODS, methods_for
+from dermsim.core.explain_methods import METHODS, methods_for, parse_layer
 from dermsim.core.labels import CODES
 from dermsim.data.images import read_image
 from dermsim.ui import heatmaps, render
@@ -312,10 +312,10 @@ def row_of(engine: DermSim, case: str) -> int:
     Raises:
         ValueError: If there is no such case.
     """
-    for row, record in enumerate(engine.gallery.records):
-        if record["image_id"] == case:
-            return row
-    raise ValueError(f"There is no past case {case!r}: choose one of the list.")
+    (rows,) = engine.gallery.records.rows_of("image_id", [{str(case)}])
+    if len(rows) == 0:
+        raise ValueError(f"There is no past case {case!r}: choose one of the list.")
+    return int(rows[0])
 
 
 def _layer(choice: str, method: str) -> int | str | None:
@@ -323,4 +323,4 @@ def _layer(choice: str, method: str) -> int | str | None:
         raise ValueError(f"Unknown method {method!r}: choose one of {', '.join(METHODS)}.")
     if METHODS[method].needs_attention:
         return None  # it is everywhere
-    return int(choice) if choice.removeprefix("-").isdigit() else choice or None
+    return parse_layer(choice or None)

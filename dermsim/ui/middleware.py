@@ -1,19 +1,14 @@
-"""ASGI middleware: a line for each request, HEAD, limits on what is sent and fetched."""
+"""ASGI middleware of the page: a line for each request, HEAD, and limits on what is fetched."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermsim.core.discretion import ACCESS
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class AccessLog:
@@ -23,7 +18,7 @@ class AccessLog:
     taken: ``GET /gradio_api/file={path_or_url:path} 200 5123 B 4 ms``.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         """Write of the requests to an ASGI application."""
         self.app = app
 
@@ -34,7 +29,7 @@ class AccessLog:
             return
         started, status, size = time.perf_counter(), 500, 0
 
-        async def count(message: MutableMapping[str, Any]) -> None:
+        async def count(message: Message) -> None:
             nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -70,7 +65,7 @@ class HeadRequests:
     which may be a stream without an end, is left out.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         """Answer for an ASGI application."""
         self.app = app
 
@@ -81,7 +76,7 @@ class HeadRequests:
             return
         begun = False
 
-        async def without_body(message: MutableMapping[str, Any]) -> None:
+        async def without_body(message: Message) -> None:
             nonlocal begun
             if message["type"] == "http.response.start":
                 await send(message)
@@ -101,84 +96,6 @@ UPLOADS = "/gradio_api/upload"
 """Where Gradio takes files."""
 
 
-class UploadLimits:
-    """ASGI middleware that refuses uploads larger than a server takes, before they are stored.
-
-    Gradio itself limits each file, and a request to 1,000 of them.
-    """
-
-    def __init__(
-        self,
-        app: App,
-        *,
-        most: int,
-        admit: Callable[[int], bool],
-        receiving: Callable[[], AbstractContextManager[None]] = nullcontext,
-        path: str = UPLOADS,
-    ) -> None:
-        """Limit what is uploaded to an ASGI application.
-
-        Args:
-            app: The application.
-            most: Bytes of one request.
-            admit: Bytes of one request -> whether there is room for them, over all visitors.
-            receiving: () -> what is entered for as long as a request is being stored.
-            path: Where uploads are sent to.
-        """
-        self.app, self.most, self.admit, self.path = app, most, admit, path
-        self.receiving = receiving
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request as the application does, or with 411, 413 or 503 and a sentence."""
-        if (
-            scope["type"] != "http"
-            or scope["method"] != "POST"
-            or scope["path"].rstrip("/") != self.path
-        ):
-            await self.app(scope, receive, send)
-            return
-        length = await _admissible(scope, send, self.most)
-        if length is None:
-            return
-        if not self.admit(length):
-            await _refuse(send, 503, "Many visitors are uploading: try again in a minute.")
-        else:
-            with self.receiving():
-                await self.app(scope, receive, send)
-
-
-class CallLimits:
-    """ASGI middleware that refuses calls larger than any page makes, before they are read.
-
-    Gradio reads the JSON of a call into memory whatever its size.
-    """
-
-    def __init__(
-        self, app: App, *, most: int, paths: tuple[str, ...] = ("/gradio_api/", "/login")
-    ) -> None:
-        """Limit what is sent to an ASGI application.
-
-        Args:
-            app: The application.
-            most: Bytes of one request.
-            paths: What the addresses begin with; that of uploads is left to `UploadLimits`.
-        """
-        self.app, self.most, self.paths = app, most, paths
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request as the application does, or with 411 or 413 and a sentence."""
-        if (
-            scope["type"] == "http"
-            and scope["method"] == "POST"
-            and scope["path"].startswith(self.paths)
-            and scope["path"].rstrip("/") != UPLOADS
-            and {name for name, _ in scope["headers"]} & {b"content-length", b"transfer-encoding"}
-            and await _admissible(scope, send, self.most) is None
-        ):
-            return
-        await self.app(scope, receive, send)
-
-
 class ServedFolder:
     """ASGI middleware that hands out files of one folder only, whatever the application would.
 
@@ -187,7 +104,7 @@ class ServedFolder:
 
     def __init__(
         self,
-        app: App,
+        app: ASGIApp,
         *,
         folder: Path,
         paths: tuple[str, ...] = ("/gradio_api/file=", "/gradio_api/file/"),
@@ -200,14 +117,14 @@ class ServedFolder:
             folder: The folder.
             paths: What URLs of files begin with, before the file's path.
             closed: What URLs begin with that are never answered: those that have the server fetch
-                something elsewhere, or take uploads without `UploadLimits`.
+                something elsewhere, or take uploads that nothing limits.
         """
         self.app, self.folder, self.paths, self.closed = app, folder.resolve(), paths, closed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request as the application does, or with 403."""
         if scope["type"] == "http" and not self._is_served(scope["path"]):
-            await _refuse(send, 403, "This file is not served here.")
+            await refusal(403, "This file is not served here.")(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -224,22 +141,21 @@ class ServedFolder:
         return True
 
 
-async def _admissible(scope: Scope, send: Send, most: int) -> int | None:
-    """Return how many bytes a request announces, or refuse it and return None."""
-    length = dict(scope["headers"]).get(b"content-length", b"").decode("latin-1")
-    if not length.isdecimal():
-        await _refuse(send, 411, "Say how long the request is: send a Content-Length.")
-    elif int(length) > most:
-        megabytes = f"{most / 1e6:.0f} MB"
-        await _refuse(send, 413, f"No more than {megabytes} are taken at a time: send less.")
-    else:
-        return int(length)
-    return None
-
-
-async def _refuse(send: Send, status: int, sentence: str) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+def refusal(status: int, sentence: str) -> PlainTextResponse:
+    """Return a response of one sentence, after which the connection is closed."""
+    headers = {"connection": "close"}
     if status == 503:
-        headers.append((b"retry-after", b"60"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": sentence.encode()})
+        headers["retry-after"] = "60"
+    return PlainTextResponse(sentence, status, headers)
+
+
+def is_upload(scope: Scope) -> bool:
+    """Say whether a request hands in files."""
+    posted = scope["type"] == "http" and scope["method"] == "POST"
+    return posted and scope["path"].rstrip("/") == UPLOADS
+
+
+def is_call(scope: Scope) -> bool:
+    """Say whether a request is sent by the page to Gradio; files are no call."""
+    posted = scope["type"] == "http" and scope["method"] == "POST"
+    return posted and scope["path"].startswith(("/gradio_api/", "/login")) and not is_upload(scope)

@@ -27,19 +27,14 @@ class DermSimModel(DermSimNetwork, PreTrainedModel):  # type: ignore[misc]
     main_input_name = "pixel_values"
     input_modalities = ["image"]  # noqa: RUF012 as transformers declares it
 
-    def __init__(self, config: DermSimConfig, *, pretrained_backbone: bool = False) -> None:
-        """Build the encoder with random weights.
+    def __init__(self, config: DermSimConfig) -> None:
+        """Build the encoder with random weights; nothing is fetched.
 
         Args:
             config: What to build.
-            pretrained_backbone: Fetch timm's weights for the backbone. For training only:
-                `from_pretrained` never sets it, so that loading a checkpoint asks nobody.
-
-        Raises:
-            ConnectionError: If timm's weights cannot be fetched.
         """
         PreTrainedModel.__init__(self, config)
-        self.build(config, pretrained_backbone=pretrained_backbone)
+        self.build(config)
         self.post_init()
 
     @torch.no_grad()

@@ -7,6 +7,8 @@ import than torch itself, and which neither loading a checkpoint nor asking it c
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +84,7 @@ class DermSimNetwork(nn.Module):
 
     config: DermSimConfig
     backbone: Any
+    only_size: tuple[int, int] | None
     facts_head: FactsHead | None
     malignancy_classifier: nn.Linear | None
 
@@ -95,18 +98,18 @@ class DermSimNetwork(nn.Module):
         self.config = config
         self.build(config)
 
-    def build(self, config: DermSimConfig, *, pretrained_backbone: bool = False) -> None:
+    def build(self, config: DermSimConfig) -> None:
         """Make the layers.
 
         Args:
             config: What to build.
-            pretrained_backbone: Fetch timm's weights for the backbone.
 
         Raises:
-            ConnectionError: If timm's weights cannot be fetched.
+            ValueError: If timm has no such backbone, or cannot make it for pictures of this size.
         """
-        self.backbone = _backbone(config, pretrained=pretrained_backbone)
-        width: int = self.backbone.num_features
+        self.backbone, self.only_size = new_backbone(config)
+        # Some pool first and widen after it, so that the map has fewer channels than this.
+        width: int = getattr(self.backbone, "head_hidden_size", self.backbone.num_features)
         self.projector = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, config.embed_dim)
         )
@@ -115,6 +118,11 @@ class DermSimNetwork(nn.Module):
         self.classifier = nn.Linear(width, classes)
         self.malignancy_classifier = nn.Linear(width, 1) if config.malignancy_head else None
         self.facts_head = FactsHead(config.facts_dim, classes) if config.facts_dim else None
+
+    @property
+    def members(self) -> tuple[DermSimNetwork, ...]:
+        """The encoder itself; those of an ensemble are several."""
+        return (self,)
 
     @property
     def device(self) -> torch.device:
@@ -134,7 +142,16 @@ class DermSimNetwork(nn.Module):
 
         Returns:
             The backbone's features in timm's own layout, as `decode` takes them.
+
+        Raises:
+            ValueError: If the backbone takes pictures of one size only, and these have another.
         """
+        if self.only_size and tuple(pixel_values.shape[-2:]) != self.only_size:
+            raise ValueError(
+                f"{self.config.backbone} was made for pictures of {self.only_size} pixels (height, "
+                f"width) and takes no others, got {tuple(pixel_values.shape[-2:])}: train and test "
+                "it with one size."
+            )
         return self.backbone.forward_features(pixel_values)
 
     def feature_map(self, features: torch.Tensor) -> torch.Tensor:
@@ -148,7 +165,9 @@ class DermSimNetwork(nn.Module):
             A view of the same numbers as ``(B, C, h, w)``; prefix tokens are left out.
         """
         if features.ndim == 3:
-            tokens = features[:, getattr(self.backbone, "num_prefix_tokens", 0) :]
+            # Who does not count them has a class token, if that is what the heads read.
+            first = int(getattr(self.backbone, "global_pool", None) == "token")
+            tokens = features[:, getattr(self.backbone, "num_prefix_tokens", first) :]
             grid = getattr(getattr(self.backbone, "patch_embed", None), "grid_size", None)
             # A backbone that takes other sizes than it was made for says only the latter's grid.
             height = math.isqrt(tokens.shape[1])
@@ -245,14 +264,62 @@ class DermSimNetwork(nn.Module):
         return output if return_dict is not False else output.to_tuple()
 
 
-def _backbone(config: DermSimConfig, *, pretrained: bool) -> nn.Module:
-    options = {"num_classes": 0, **(config.backbone_kwargs or {})}
-    if not pretrained:
-        return timm.create_model(config.backbone, **options)
+def new_backbone(config: DermSimConfig) -> tuple[Any, tuple[int, int] | None]:
+    """Make a timm backbone with random weights.
+
+    Returns:
+        The backbone, and the one height and width in pixels of the pictures that it takes; None
+        where it takes any.
+
+    Raises:
+        ValueError: If timm has no such backbone, or cannot make it for pictures of this size.
+    """
+    check_backbone(config.backbone)
+    options = backbone_options(config)
     try:
-        return timm.create_model(config.backbone, pretrained=True, **options)
-    except (OSError, RuntimeError) as error:
-        raise ConnectionError(
-            f"timm's weights for {config.backbone} could not be fetched from the Hub "
-            f"({str(error).splitlines()[0]}); go online, or start from random weights."
+        backbone: Any = timm.create_model(config.backbone, **options)
+    except (AssertionError, ArithmeticError, LookupError, RuntimeError, TypeError) as error:
+        place = f" for pictures of {options['img_size']} pixels" if "img_size" in options else ""
+        raise ValueError(
+            f"timm cannot make {config.backbone}{place} ({_first_line(error)}): choose another "
+            "size, other backbone_kwargs or another backbone."
         ) from error
+    side = options.get("img_size")
+    if side is None or options.get("dynamic_img_size"):
+        return backbone, None
+    return backbone, (side, side) if isinstance(side, int) else tuple(side)
+
+
+def backbone_options(config: DermSimConfig) -> dict[str, Any]:
+    """Return the arguments of `timm.create_model` for a backbone without a classifier.
+
+    A backbone made for pictures of one size is made for those of ``config.image_size``, and to
+    take others, too, where it can: validation and use may show larger ones than training did.
+    """
+    options = {"num_classes": 0, **(config.backbone_kwargs or {})}
+    known = timm.get_pretrained_cfg(config.backbone)
+    if known is None or not known.fixed_input_size:
+        return options
+    with torch.device("meta"):  # no weights: only its class is asked for
+        kind = type(timm.create_model(config.backbone, **options))
+    sizes: dict[str, Any] = {"img_size": config.image_size}
+    if "dynamic_img_size" in inspect.signature(kind).parameters:
+        sizes["dynamic_img_size"] = True
+    return {**sizes, **options}
+
+
+def check_backbone(name: str) -> None:
+    """Refuse a name that is none of timm's.
+
+    Raises:
+        ValueError: With the names nearest to it.
+    """
+    if timm.is_model(name):
+        return
+    near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()."
+    raise ValueError(f"timm has no backbone {name!r}: {hint}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -17,8 +17,8 @@ from PIL import Image
 
 from dermsim import engine
 from dermsim.cli import command
-from dermsim.cli import main as cli
 from dermsim.cli.classify import parse_where
+from dermsim.cli.main import main
 from dermsim.cli.terminal import table
 from dermsim.core.labels import CODES, DISCLAIMER
 from dermsim.data.facts import SITES, Facts
@@ -84,8 +84,11 @@ class StubEngine:
             row[7] = 0.6
         return embeddings
 
-    def search(self, images, k=5, *, where=None):
-        return self.gallery.search(self.embed(images), k, where=where)
+    def search(self, queries, k=5, **options):
+        return self.gallery.search(queries, k, **options)
+
+    def vote(self, queries, **options):
+        return self.gallery.vote(queries, **options)
 
     def explain_many(self, images, *, target, method, **options):
         self.options = options
@@ -135,7 +138,7 @@ def run(capsys):
     """Run the command; return status, stdout and stderr."""
 
     def command(*arguments):
-        status = cli.main([str(argument) for argument in arguments])
+        status = main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
@@ -171,13 +174,13 @@ class TestStart:
     )
     def test_help_lists_every_command(self, command, capsys):
         with pytest.raises(SystemExit) as stop:
-            cli.main(["--help"])
+            main(["--help"])
         assert stop.value.code == 0
         assert command in capsys.readouterr().out
 
     def test_usage_errors_have_the_same_status(self):
         with pytest.raises(SystemExit) as stop:
-            cli.main(["clasify", "a.png"])
+            main(["clasify", "a.png"])
         assert stop.value.code == 2
 
     def test_default_model_is_the_checkouts_own_or_the_hubs(self, monkeypatch, tmp_path):
@@ -259,7 +262,7 @@ class TestClassify:
 
     def test_help_names_every_site(self, capsys):
         with pytest.raises(SystemExit):
-            cli.main(["classify", "--help"])
+            main(["classify", "--help"])
         printed = " ".join(re.sub(r"[│\s]+", " ", capsys.readouterr().out).split())
         assert all(site in printed for site in SITES)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dermsim.cli import main as cli
+from dermsim.cli.main import main
 from dermsim.tasks.atlas import EmbeddingMap
 
 
@@ -17,7 +17,7 @@ def run(capsys):
     """Run the command; return status, its JSON answer or None, and stderr."""
 
     def command(*arguments):
-        status = cli.main([*map(str, arguments), "--json"])
+        status = main([*map(str, arguments), "--json"])
         captured = capsys.readouterr()
         return status, json.loads(captured.out) if captured.out else None, captured.err
 
@@ -72,13 +72,13 @@ def test_info_shows_the_rest_where_no_island_is_found(run, capsys, checkpoint, e
     assert list(answer["clusters"]) == ["k-means"]
     assert answer["clusters"]["k-means"]["silhouette"] is None
     assert answer["outliers"]
-    assert cli.main(["atlas", "info", "--model", str(folder)]) == 0
+    assert main(["atlas", "info", "--model", str(folder)]) == 0
     assert "no cluster was found by HDBSCAN, on the map" in capsys.readouterr().out
 
 
 def test_info_in_words_and_of_other_cases(capsys, checkpoint):
     arguments = ["atlas", "info", "--model", str(checkpoint), "--data", "synthetic"]
-    assert cli.main([*arguments, "--split", "test"]) == 0
+    assert main([*arguments, "--split", "test"]) == 0
     said = capsys.readouterr().out
     assert "silhouette of the diagnoses" in said and "Nearest to a border" in said
 

@@ -10,7 +10,7 @@ import pytest
 
 from dermsim import engine
 from dermsim.cli import audit as cli_audit
-from dermsim.cli import main as cli
+from dermsim.cli.main import main
 from dermsim.evaluation import audit
 from dermsim.evaluation.audit import DUPLICATE_COLUMNS, LABEL_COLUMNS
 from dermsim.tasks.detect import OutlierDetector
@@ -20,7 +20,7 @@ from dermsim.tasks.detect.scores import SCORES
 @pytest.fixture
 def run(capsys):
     def command(*arguments):
-        status = cli.main([str(argument) for argument in arguments])
+        status = main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
@@ -45,7 +45,7 @@ class TestAudit:
 
         def audit_dataset(loaded, dataset, **options):
             asked.update(engine=loaded, dataset=dataset, **options)
-            return audit.Audit(tuple(errors), tuple(pairs), 1200, 34)
+            return audit.AuditReport(tuple(errors), tuple(pairs), 1200, 34)
 
         monkeypatch.setattr(audit, "audit_dataset", audit_dataset)
         monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: f"<{source}>")
@@ -70,7 +70,7 @@ class TestAudit:
         assert found["split"] == "test"
 
     def test_says_how_many_could_not_be_judged(self, run, found, tmp_path, monkeypatch):
-        some = audit.Audit((), (), 1200, 0, unjudged=3)
+        some = audit.AuditReport((), (), 1200, 0, unjudged=3)
         monkeypatch.setattr(audit, "audit_dataset", lambda *_, **__: some)
         out = run("audit", "--data", "here", "-o", tmp_path / "audit", "--model", "m")[1]
         assert "1,200 photographs looked at; 3 learned ones not judged for label errors" in out

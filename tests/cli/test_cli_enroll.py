@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dermsim import engine
-from dermsim.cli import main as cli
+from dermsim.cli.main import main
 from dermsim.core.labels import CODES
 from dermsim.data.synthetic import synthetic_ham10000
 from dermsim.tasks.enroll import ClassBank
@@ -85,7 +85,7 @@ def bank(tmp_path):
 @pytest.fixture
 def run(capsys):
     def command(*arguments):
-        status = cli.main([str(argument) for argument in arguments])
+        status = main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dermsim.cli import main as cli
+from dermsim.cli.main import main
 from dermsim.tasks.retrieve import Gallery
 
 
@@ -14,7 +14,7 @@ def run(capsys):
     """Run the command; return status, its JSON answer or None, and stderr."""
 
     def command(*arguments):
-        status = cli.main([*map(str, arguments), "--json"])
+        status = main([*map(str, arguments), "--json"])
         captured = capsys.readouterr()
         return status, json.loads(captured.out) if captured.out else None, captured.err
 
@@ -57,7 +57,7 @@ def test_info_of_a_folder_needs_no_model(run, folder, engine):
 
 
 def test_info_in_words(capsys, folder):
-    assert cli.main(["gallery", "info", str(folder)]) == 0
+    assert main(["gallery", "info", str(folder)]) == 0
     assert "searched by comparing with every case: exact" in capsys.readouterr().out
 
 
@@ -117,7 +117,7 @@ def test_an_index_is_made_and_described(run, capsys, tmp_path):
     assert answer["index"]["recall_at_10"] >= 0.9
     more = Gallery.build(vectors[:1], [{"image_id": "new", "dx": "wart"}], fingerprint="f")
     Gallery.load(tmp_path / "gallery").join(more).save(tmp_path / "gallery")
-    assert cli.main(["gallery", "info", str(tmp_path / "gallery")]) == 0
+    assert main(["gallery", "info", str(tmp_path / "gallery")]) == 0
     out = capsys.readouterr().out
     assert "ivfpq, which finds" in out
     assert "1 cases were added since and are searched exactly" in out

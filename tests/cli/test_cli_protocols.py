@@ -6,9 +6,9 @@ import shutil
 import pytest
 from PIL import Image
 
-from dermsim.cli import main as cli
-from dermsim.core.metrics import Interval
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.cli.main import main
+from dermsim.core.bootstrap import Interval
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def run(capsys):
     """Run the command; return status, stdout and stderr."""
 
     def command(*arguments):
-        status = cli.main([str(argument) for argument in arguments])
+        status = main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
@@ -89,7 +89,7 @@ class TestWithoutAModel:
     def asked(self, monkeypatch):
         """Replaces data, checkpoints and protocols; remembers what was asked of which."""
         found = {}
-        row = Row({"shots": 1}, {"accuracy": Interval(0.75, 0.5, 1.0, 8)})
+        row = TableRow({"shots": 1}, {"accuracy": Interval(0.75, 0.5, 1.0, 8)})
 
         def protocol(name, count=1):
             def evaluate(engine, dataset, **options):

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from dermsim.cli import main as cli
+from dermsim.cli.main import main
 from dermsim.data.synthetic import draw_lesion
 
 
 @pytest.fixture
 def run(capsys):
     def command(*arguments):
-        status = cli.main(["report", *map(str, arguments)])
+        status = main(["report", *map(str, arguments)])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 

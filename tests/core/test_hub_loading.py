@@ -246,7 +246,7 @@ def ensemble(tmp_path_factory):
         DermSimImageProcessor,
         DermSimModel,
     )
-    from dermsim.models.pretrained import round_to_half, save_encoder
+    from dermsim.models.encoder import round_to_half, save_encoder
 
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(0)

@@ -5,23 +5,18 @@ import pytest
 from sklearn import metrics as sk
 
 from dermsim.core.metrics import (
-    Interval,
     accuracy,
     average_precision,
     balanced_accuracy,
     class_auc,
     confusion_matrix,
-    coverage_per_class,
     entropy,
     expected_calibration_error,
     fit_temperature,
     fpr_at_tpr,
-    lesion_bootstrap,
     macro_f1,
     macro_mean,
     mean_auc,
-    mean_average_precision,
-    number_lesions,
     precision_at_k,
     recall_per_class,
     score_ranks,
@@ -138,12 +133,6 @@ def test_fpr_at_tpr_by_hand():
     assert np.isnan(fpr_at_tpr(positive[20:], scores[20:]))
 
 
-def test_coverage_per_class_by_hand():
-    included = np.array([[True, False, True], [False, True, True], [True, True, False]])
-    found = coverage_per_class(included, np.array([0, 0, 1]))
-    np.testing.assert_array_equal(found, [0.5, 1.0, np.nan])
-
-
 def test_average_precision_agrees_with_sklearn():
     rng = np.random.default_rng(0)
     relevance = rng.random((6, 40)) < 0.3
@@ -158,7 +147,8 @@ def test_retrieval_by_hand():
     np.testing.assert_allclose(precision_at_k(relevance, 4), [0.5, 0.25, 0])
     np.testing.assert_allclose(average_precision(relevance), [(1 + 2 / 3) / 2, 0.5, 0])
     labels = np.array([0, 2, 2])
-    assert mean_average_precision(relevance, labels, 3) == pytest.approx((5 / 6 + 0.25) / 2)
+    each = average_precision(relevance)
+    assert macro_mean(each, labels, 3) == pytest.approx((5 / 6 + 0.25) / 2)
     assert macro_mean(np.array([1.0, 0.0, 0.5]), labels, 3) == pytest.approx((1 + 0.25) / 2)
 
 
@@ -166,82 +156,6 @@ def test_retrieval_by_hand():
 def test_precision_at_k_refuses(k):
     with pytest.raises(ValueError, match=r"k must be within 1\.\.4"):
         precision_at_k(np.zeros((2, 4), dtype=bool), k)
-
-
-def test_lesions_are_numbered_and_unknown_ones_are_their_own():
-    assert number_lesions(["b", "a", None, "b", None, "2"]).tolist() == [0, 1, 2, 0, 3, 4]
-    assert number_lesions([]).shape == (0,)
-
-
-def test_bootstrap_agrees_with_a_slow_one():
-    rng = np.random.default_rng(3)
-    lesions = [f"HAM_{i}" for i in rng.integers(0, 12, size=30)]
-    values = rng.random(30)
-    names = list(dict.fromkeys(lesions))
-    rows_of = {name: [i for i, lesion in enumerate(lesions) if lesion == name] for name in names}
-    samples = []
-    for draw in np.random.default_rng(5).integers(len(names), size=(200, len(names))):
-        rows = [row for lesion in draw for row in rows_of[names[lesion]]]
-        samples.append(values[rows].mean())
-    found = lesion_bootstrap(lambda i: values[i].mean(), lesions, resamples=200, seed=5)
-    low, high = np.percentile(samples, [2.5, 97.5])
-    assert (found.value, found.low, found.high, found.n) == pytest.approx(
-        (values.mean(), low, high, 30)
-    )
-
-
-def test_bootstrap_of_lesions_is_wider_than_of_images():
-    lesions = [f"HAM_{i // 10}" for i in range(400)]
-    values = np.repeat(np.random.default_rng(0).random(40), 10)  # one lesion's images agree
-
-    def width(ids):
-        interval = lesion_bootstrap(lambda i: values[i].mean(), ids, resamples=300)
-        return interval.high - interval.low
-
-    assert width(lesions) > 2 * width([None] * 400)
-
-
-def test_bootstrap_covers_the_truth_about_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    hits = 0
-    for seed in range(100):
-        values = rng.normal(size=80)
-        found = lesion_bootstrap(
-            lambda i, v=values: v[i].mean(), [None] * 80, resamples=200, seed=seed
-        )
-        hits += found.low <= 0 <= found.high
-    assert 87 <= hits <= 100
-
-
-def test_bootstrap_repeats_itself_and_skips_undefined_resamples():
-    labels = np.array([0] * 9 + [1])
-
-    def metric(rows):
-        return class_auc(labels[rows] == 1, rows.astype(float))
-
-    first, second = (lesion_bootstrap(metric, [None] * 10, resamples=50) for _ in range(2))
-    assert first == second
-    assert first.value == first.low == first.high == 1.0
-
-
-def test_bootstrap_refuses_what_is_undefined_on_every_resample():
-    def defined_on_all_rows_alone(rows):
-        return 0.5 if rows.tolist() == list(range(20)) else float("nan")
-
-    with pytest.raises(ValueError, match=r"undefined \(NaN\) on all 50 resamples"):
-        lesion_bootstrap(defined_on_all_rows_alone, [None] * 20, resamples=50)
-
-
-def test_bootstrap_refuses():
-    with pytest.raises(ValueError, match="empty set"):
-        lesion_bootstrap(lambda i: 0.0, [])
-    with pytest.raises(ValueError, match="undefined"):
-        lesion_bootstrap(lambda i: float("nan"), ["a"])
-
-
-def test_interval_rounds_to_four_decimals():
-    figure = Interval(0.123456, 0.1, 0.2, 7).to_dict()
-    assert figure == {"value": 0.1235, "low": 0.1, "high": 0.2, "n": 7}
 
 
 def test_temperature_is_recovered():

@@ -10,9 +10,9 @@ import zlib
 import pytest
 from PIL import Image
 
-from dermsim.data.archives import OWN_FILES, Limits, list_pile, read_pile
+from dermsim.data.archives import OWN_FILES, ArchiveLimits, list_photographs, read_photographs
 
-SMALL = Limits(pictures=4, file_bytes=20_000, total_bytes=50_000, entries=12)
+SMALL = ArchiveLimits(pictures=4, file_bytes=20_000, total_bytes=50_000, entries=12)
 
 
 def png(color="red", size=(20, 20)) -> bytes:
@@ -32,8 +32,10 @@ def packed(path, members, compression=zipfile.ZIP_DEFLATED):
 
 
 def read(sources, limits=SMALL):
-    pile = list_pile(sources, limits=limits)
-    return [(item.name, item.reason, data) for item, data in read_pile(pile, limits=limits)]
+    listed = list_photographs(sources, limits=limits)
+    return [
+        (item.name, item.reason, data) for item, data in read_photographs(listed, limits=limits)
+    ]
 
 
 def reason_of(path, limits=SMALL) -> str:
@@ -67,7 +69,7 @@ def test_two_archives_are_read_in_turn(tmp_path):
 )
 def test_hidden_files_and_folders_are_passed_over(tmp_path, name):
     archive = packed(tmp_path / "a.zip", [(name, png()), ("real.png", png())])
-    assert [item.name for item in list_pile([archive], limits=SMALL)] == ["a.zip/real.png"]
+    assert [item.name for item in list_photographs([archive], limits=SMALL)] == ["a.zip/real.png"]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def test_an_archive_in_an_archive_is_not_opened(tmp_path):
 
 def test_a_bomb_is_not_unpacked(tmp_path):
     archive = packed(tmp_path / "a.zip", [("a.png", bytes(5_000_000))])
-    limits = Limits(file_bytes=10_000_000)
+    limits = ArchiveLimits(file_bytes=10_000_000)
     assert "when unpacked, which no photograph does" in reason_of(archive, limits)
     assert "a.png has 5 MB, more than the 20 kB accepted" in reason_of(archive)
 
@@ -179,13 +181,13 @@ def test_a_list_of_contents_is_bounded_before_it_is_parsed(tmp_path):
 def test_too_many_pictures_are_refused_at_once(tmp_path):
     archive = packed(tmp_path / "a.zip", [(f"{n}.png", png()) for n in range(5)])
     with pytest.raises(ValueError, match="5 pictures are too many at once: choose up to 4"):
-        list_pile([archive], limits=SMALL)
+        list_photographs([archive], limits=SMALL)
 
 
 def test_too_much_together_is_refused_before_anything_is_read(tmp_path):
     archive = packed(tmp_path / "a.zip", [(f"{n}.png", bytes(18_000)) for n in range(3)])
     with pytest.raises(ValueError, match="take 53 kB together, more than the 49 kB accepted"):
-        list_pile([archive], limits=SMALL)
+        list_photographs([archive], limits=SMALL)
 
 
 def test_a_loose_file_is_bounded_too(tmp_path):
@@ -197,9 +199,9 @@ def test_a_loose_file_is_bounded_too(tmp_path):
 def test_a_file_that_grew_since_it_was_listed_is_not_read_whole(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(png())
-    pile = list_pile([path], limits=SMALL)
+    listed = list_photographs([path], limits=SMALL)
     path.write_bytes(bytes(30_000))
-    ((item, data),) = read_pile(pile, limits=SMALL)
+    ((item, data),) = read_photographs(listed, limits=SMALL)
     assert data is None and "more than the 20 kB accepted" in item.reason
 
 
@@ -207,10 +209,10 @@ def test_a_file_that_went_away_is_a_row(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(png())
     archive = packed(tmp_path / "a.zip", [("b.png", png())])
-    pile = list_pile([path, archive], limits=SMALL)
+    listed = list_photographs([path, archive], limits=SMALL)
     path.unlink()
     archive.unlink()
-    found = list(read_pile(pile, limits=SMALL))
+    found = list(read_photographs(listed, limits=SMALL))
     assert [data for _, data in found] == [None, None]
     assert found[0][0].reason == "a.png is not there: add it again."
     assert "damaged inside its archive" in found[1][0].reason
@@ -218,9 +220,9 @@ def test_a_file_that_went_away_is_a_row(tmp_path):
 
 def test_an_archive_exchanged_since_it_was_listed_is_checked_again(tmp_path):
     archive = packed(tmp_path / "a.zip", [("a.png", png())])
-    pile = list_pile([archive], limits=SMALL)
+    listed = list_photographs([archive], limits=SMALL)
     packed(archive, [("../a.png", png())])
-    ((item, data),) = read_pile(pile, limits=SMALL)
+    ((item, data),) = read_photographs(listed, limits=SMALL)
     assert data is None and "leads out of its archive" in item.reason
 
 
@@ -229,7 +231,7 @@ def test_nothing_in_it_is_a_sentence(tmp_path):
         reason_of(packed(tmp_path / "a.zip", [("notes.txt", b"x")])) == "a.zip holds no pictures."
     )
     with pytest.raises(ValueError, match="no picture was given"):
-        list_pile([], limits=SMALL)
+        list_photographs([], limits=SMALL)
     assert reason_of(tmp_path / "none.png") == "none.png is not there: add it again."
 
 
@@ -249,8 +251,8 @@ def test_a_loose_file_goes_by_its_name_where_its_folder_is_nobodys_business(tmp_
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.png").write_bytes(png())
     sources = [tmp_path / "one" / "a.png", tmp_path / "two" / "a.png"]
-    pile = list_pile(sources, limits=SMALL, with_folders=False)
-    assert [item.name for item in pile] == ["a.png", "a.png (2)"]
+    listed = list_photographs(sources, limits=SMALL, with_folders=False)
+    assert [item.name for item in listed] == ["a.png", "a.png (2)"]
 
 
 def test_nothing_is_written(tmp_path):
@@ -262,7 +264,7 @@ def test_nothing_is_written(tmp_path):
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "9"])
 def test_limits_that_cannot_be_kept(value):
     with pytest.raises(ValueError, match="limit pictures must be a positive integer"):
-        Limits(pictures=value)
+        ArchiveLimits(pictures=value)
 
 
 def test_a_small_drawing_may_pack_well(tmp_path):

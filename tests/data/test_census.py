@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
-from dermsim.cli import main as cli
+from dermsim.cli.main import main
 from dermsim.core.labels import CODES
 from dermsim.data.census import FACTS, explore, take_census
 from dermsim.data.splits import grouped_splits
@@ -131,7 +131,7 @@ class TestCommand:
     @pytest.fixture
     def run(self, capsys):
         def command(*arguments):
-            status = cli.main(["explore", *map(str, arguments)])
+            status = main(["explore", *map(str, arguments)])
             captured = capsys.readouterr()
             return status, captured.out, captured.err
 

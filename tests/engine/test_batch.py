@@ -10,16 +10,16 @@ from PIL import Image
 
 from dermsim.core.labels import CODES
 from dermsim.core.version import __version__
-from dermsim.data.archives import Limits, list_pile
+from dermsim.data.archives import ArchiveLimits, list_photographs
 from dermsim.data.facts import Facts
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import batch
-from dermsim.engine.batch import Row, classify_pile, columns, rows_csv, save_csv
+from dermsim.engine.batch import FileAnswer, classify_photographs, columns, rows_csv, save_csv
 from dermsim.engine.results import Prediction
 from dermsim.tasks.classify import OperatingPoint
 from dermsim.tasks.retrieve import VOTERS
 
-LIMITS = Limits()
+LIMITS = ArchiveLimits()
 
 
 def prediction(**changes) -> Prediction:
@@ -49,9 +49,9 @@ def pictures(tmp_path_factory):
     return path
 
 
-def classified(engine, sources, **options) -> list[list[Row]]:
-    pile = list_pile(sources, limits=LIMITS)
-    return list(classify_pile(engine, pile, limits=LIMITS, **options))
+def classified(engine, sources, **options) -> list[list[FileAnswer]]:
+    listed = list_photographs(sources, limits=LIMITS)
+    return list(classify_photographs(engine, listed, limits=LIMITS, **options))
 
 
 def read(text) -> list[dict[str, str]]:
@@ -111,8 +111,8 @@ def test_whoever_stops_keeps_what_was_found(engine, pictures, monkeypatch):
         return ask(self, images, **options)
 
     monkeypatch.setattr(type(engine), "predict_and_vote", counted)
-    pile = list_pile([pictures], limits=LIMITS)
-    running = classify_pile(engine, pile, limits=LIMITS)
+    listed = list_photographs([pictures], limits=LIMITS)
+    running = classify_photographs(engine, listed, limits=LIMITS)
     first = next(running)
     running.close()
     assert len(first) == 2 and asked == [2]
@@ -170,7 +170,7 @@ def test_the_verdict_is_the_operating_points(engine):
         for name, threshold in {"balanced": 0.5, "sensitivity_95": 0.2}.items()
     }
     calibration = replace(engine.calibration, operating_points=points, malignancy_curve=None)
-    row = Row("a.png", prediction(malignancy=0.3), {"mel": 1.0})
+    row = FileAnswer("a.png", prediction(malignancy=0.3), {"mel": 1.0})
     for point, verdict in (("sensitivity_95", "malignant"), ("balanced", "benign")):
         (line,) = read(rows_csv([row], calibration=calibration, fingerprint="x", point=point))
         assert (line["verdict"], float(line["threshold"])) == (verdict, points[point].threshold)
@@ -181,16 +181,18 @@ def test_the_verdict_is_the_operating_points(engine):
     ["=1+1.png", "+1.png", "-1.png", "@SUM(A1).png", "\t=1.png", "\r=1.png", " =1.png", "＝1.png"],
 )
 def test_a_file_name_is_no_formula(engine, name):
-    text = rows_csv([Row(name, reason="x")], calibration=engine.calibration, fingerprint="x")
+    text = rows_csv([FileAnswer(name, reason="x")], calibration=engine.calibration, fingerprint="x")
     assert read(text)[0]["file"] == f"'{name}"
-    (row,) = read(rows_csv([Row("a", reason=name)], calibration=engine.calibration, fingerprint=""))
+    (row,) = read(
+        rows_csv([FileAnswer("a", reason=name)], calibration=engine.calibration, fingerprint="")
+    )
     assert row["error"] == f"'{name}"
 
 
 @pytest.mark.parametrize("name", ["a.png", 'lesión, 3 "x".png', "a\nb.png", "1-2.png", "皮肤.png"])
 def test_any_other_name_comes_back_as_it_was(engine, name, tmp_path):
     path = tmp_path / "rows.csv"
-    rows = [Row(name, reason="x")]
+    rows = [FileAnswer(name, reason="x")]
     save_csv(path, rows, calibration=engine.calibration, fingerprint="x")
     with path.open(encoding="utf-8", newline="") as stream:
         assert next(csv.DictReader(stream))["file"] == name
@@ -198,7 +200,12 @@ def test_any_other_name_comes_back_as_it_was(engine, name, tmp_path):
 
 def test_a_name_that_is_no_text_can_still_be_written(engine, tmp_path):
     path = tmp_path / "rows.csv"
-    save_csv(path, [Row("\udce9.png", reason="x")], calibration=engine.calibration, fingerprint="x")
+    save_csv(
+        path,
+        [FileAnswer("\udce9.png", reason="x")],
+        calibration=engine.calibration,
+        fingerprint="x",
+    )
     assert b"\\udce9.png" in path.read_bytes()
 
 
@@ -212,4 +219,4 @@ def test_an_unknown_operating_point_is_refused_and_nothing_written(engine, tmp_p
 @pytest.mark.parametrize(("found", "reason"), [(None, ""), (prediction(), "x")])
 def test_a_row_says_either_what_or_why_not(found, reason):
     with pytest.raises(ValueError, match="needs either a prediction or a reason"):
-        Row("a.png", found, reason=reason)
+        FileAnswer("a.png", found, reason=reason)

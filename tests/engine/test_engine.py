@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from dermsim import DermSim, Facts
 from dermsim.core.labels import CODES
 from dermsim.data.facts import encode_facts, facts_of
+from dermsim.data.splits import without
 from dermsim.data.synthetic import draw_lesion
 from dermsim.models.encode import encode, fingerprint
 from dermsim.tasks.classify import Calibration
@@ -231,12 +232,12 @@ FACTS = Facts(age=75, sex="male", localization="face")
 
 
 def test_facts_change_the_prediction_and_nothing_of_the_picture(informed_engine, lesion):
-    without = informed_engine.analyze(lesion, target="mel")
+    untold = informed_engine.analyze(lesion, target="mel")
     told = informed_engine.analyze(lesion, target="mel", facts=FACTS)
-    assert told.prediction.probabilities != without.prediction.probabilities
-    assert told.prediction.ood_score == without.prediction.ood_score
-    assert (told.neighbors, told.position) == (without.neighbors, without.position)
-    np.testing.assert_array_equal(told.heatmap.values, without.heatmap.values)
+    assert told.prediction.probabilities != untold.prediction.probabilities
+    assert told.prediction.ood_score == untold.prediction.ood_score
+    assert (told.neighbors, told.position) == (untold.neighbors, untold.position)
+    np.testing.assert_array_equal(told.heatmap.values, untold.heatmap.values)
 
 
 @pytest.mark.parametrize("method", ["energy", "vim"])
@@ -248,9 +249,9 @@ def test_facts_do_not_make_an_image_stranger(informed_engine, synthetic, lesion,
     detector = OutlierDetector.fit(seen, labels, validation=seen, method=method)
     told = shallow_copy(informed_engine)
     told.detector = detector
-    with_facts, without = told.predict(lesion, facts=FACTS)[0], told.predict(lesion)[0]
-    assert with_facts.probabilities != without.probabilities
-    assert with_facts.ood_score == pytest.approx(without.ood_score, rel=1e-4)
+    with_facts, untold = told.predict(lesion, facts=FACTS)[0], told.predict(lesion)[0]
+    assert with_facts.probabilities != untold.probabilities
+    assert with_facts.ood_score == pytest.approx(untold.ood_score, rel=1e-4)
 
 
 def test_facts_help_on_lesions_never_seen(informed_engine, synthetic):
@@ -440,3 +441,27 @@ def test_auto_classes_open_the_folder_where_dermsim_is_not(kind, request, lesion
     value, label = answer.stdout.strip().splitlines()[-1].split("|")
     assert float(value) == pytest.approx(engine.embed(lesion)[0, 0], abs=1e-6)
     assert label == engine.predict(lesion)[0].label_name
+
+
+def test_the_nearest_cases_vote_on_images_and_embeddings(engine):
+    images = [draw_lesion("mel", seed=4), draw_lesion("nv", seed=2)]
+    embeddings = engine.embed(images)
+    assert engine.vote(images) == engine.vote(embeddings) == engine.gallery.vote(embeddings)
+    where = {"dx": ["mel", "nv"]}
+    assert engine.vote(embeddings, where=where) == engine.gallery.vote(embeddings, where=where)
+    assert engine.analyze(images[0], explain=None).vote == engine.vote(images[0])[0]
+
+
+def test_one_photograph_of_a_lesion_is_found_where_one_is_asked_for(engine):
+    query = engine.embed(draw_lesion("nv", seed=2))
+    found = engine.search(query, 30, one_per_lesion=True)[0]
+    assert found == engine.gallery.search(query, 30, one_per_lesion=True)[0]
+    assert len({case.lesion_id for case in found}) == len(found)
+    assert found != engine.search(query, 30)[0]
+
+
+def test_an_encoder_says_what_it_was_trained_with(engine, synthetic):
+    assert engine.known == CODES
+    parts = {name: without(synthetic[name], ["df", "akiec"]) for name in ("train", "validation")}
+    fitted = DermSim.fit(engine.model, engine.processor, **parts)
+    assert fitted.known == ("bcc", "bkl", "mel", "nv", "vasc")

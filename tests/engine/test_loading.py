@@ -160,11 +160,14 @@ def test_a_folder_of_a_later_dermsim_is_refused(folder, value):
     )
 
 
-def test_a_folder_says_its_format_and_one_that_does_not_is_of_the_first(folder):
+def test_a_folder_that_does_not_say_its_format_is_refused(folder):
     config = json.loads((folder / "config.json").read_text())
     assert config.pop("checkpoint_format") == 1
     (folder / "config.json").write_text(json.dumps(config))
-    DermSim.from_pretrained(folder)
+    assert refusal(folder) == (
+        f"{folder} is not a dermsim checkpoint: its config.json names no checkpoint_format. "
+        "Write the folder with DermSim.save_pretrained."
+    )
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ def test_the_calibration_with_facts_is_of_the_rows_that_have_some(informed_engin
     half = len(rows) // 2
     fitted = calibrate_with_facts(informed_engine.model, logits, forget(rows, first=half))
     added = weigh_facts(informed_engine.model, facts_of(rows))
-    expected = Calibration.fit((logits + added)[half:], labels[half:])
+    lesions = list(rows["lesion_id"])
+    expected = Calibration.fit((logits + added)[half:], labels[half:], lesions[half:])
     assert fitted.temperature == pytest.approx(expected.temperature, rel=1e-4)
     assert fitted.set_thresholds == pytest.approx(expected.set_thresholds, abs=1e-5)
     assert fitted.temperature != pytest.approx(Calibration.fit(logits, labels).temperature)

@@ -79,7 +79,7 @@ def engine(dataset, monkeypatch):
         calibration=Calibration.fit(logits, true),
         detector=OutlierDetector.fit(everything, true, validation=everything),
         gallery=Gallery.build(everything.embeddings[:70], case_records(learned), fingerprint="f"),
-        class_bank=lambda: SimpleNamespace(names=CODES),
+        known=CODES,
     )
 
 
@@ -121,13 +121,13 @@ def test_what_was_learned_is_judged_without_its_own_label(engine, dataset, monke
 
 
 def test_rows_of_diagnoses_the_encoder_does_not_know_are_counted(engine, dataset):
-    engine.class_bank = lambda: SimpleNamespace(names=("mel", "nv", "ulcer"))
+    engine.known = ("mel", "nv")
     kept = [row for row, dx in enumerate(dataset["dx"]) if CODES[dx] in ("mel", "nv")]
     engine.asked[:] = [dataset["image_id"][row] for row in kept]
     found = audit_dataset(engine, dataset)
     assert (found.images, found.unknown) == (len(kept), N + 1 - len(kept))
     assert {row["dx"] for row in found.label_errors} <= {"mel", "nv"}
-    engine.class_bank = lambda: SimpleNamespace(names=("ulcer",))
+    engine.known = ()
     with pytest.raises(ValueError, match="no picture has a diagnosis that this encoder"):
         audit_dataset(engine, dataset)
 

@@ -10,11 +10,11 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard import metadata_load
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import CODES, DISCLAIMER
-from dermsim.core.metrics import Interval
 from dermsim.evaluation.card import HERE, licence, model_card
 from dermsim.evaluation.report import Report, Shift, Subgroup
-from dermsim.tasks.classify import Calibration, OperatingPoint
+from dermsim.tasks.classify import Calibration, CrossFit, OperatingPoint
 
 CALIBRATION = Calibration(
     temperature=0.85,
@@ -24,6 +24,7 @@ CALIBRATION = Calibration(
         "balanced": OperatingPoint(0.41, 0.845, 0.824),
         "sensitivity_95": OperatingPoint(0.18, 0.951, 0.659),
     },
+    cross_fit=CrossFit(5, 0, {code: 26 + i for i, code in enumerate(CODES)}),
 )
 METRICS = {
     "balanced_accuracy": Interval(0.8, 0.7, 0.9, 150),
@@ -128,8 +129,9 @@ def test_the_hub_library_reads_back_what_it_wrote(text, tmp_path):
         "| `balanced` | 0.4100 | 0.845 | 0.824 |",
         "| `sensitivity_95` | 0.1800 | 0.951 | 0.659 |",
         "at least 90% of each",
-        "| `akiec` | 0.1000 |",
-        "| `vasc` | 0.0400 |",
+        "had left out (5 folds)",
+        "| `akiec` | 0.1000 | 26 |",
+        "| `vasc` | 0.0400 | 32 |",
         # figures
         "| Recall, mel (argmax) | 0.700 | 0.600 to 0.800 | 40 |",
         "| female | 60 | 41 | 15 | – | 0.600 (0.500 to 0.700) | – | – |",
@@ -159,6 +161,19 @@ def test_a_card_on_the_hub_names_itself_and_its_gallery():
     assert text.count('"alice/dermsim"') == 2
     assert HERE not in text
     assert ModelCard(write_card(make_report())).data.datasets is None
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("isic2019_84", "BCN20000 (Combalia et al. 2019, arXiv 1908.02288) and MSK"),
+        ("our-clinic", "`our-clinic`, whose own licence holds beside that"),
+    ],
+)
+def test_what_was_learned_from_beside_it_is_credited(source, words):
+    text = write_card(make_report(), training={"also learned from": source})
+    assert words in text
+    assert "The photographs are HAM10000" in text
 
 
 def test_drawings_carry_no_one_s_licence():

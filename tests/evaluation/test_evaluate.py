@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES, MALIGNANT
-from dermsim.core.metrics import Interval
 from dermsim.evaluation.evaluate import (
     Report,
     evaluate,
@@ -49,18 +49,17 @@ def gallery():
     return Gallery.build(embeddings, records, fingerprint="encoder-a")
 
 
-def make_report(calibration, gallery, *, seed=2, classes=range(7), lesions=True, **options):
+def make_report(calibration, gallery, *, seed=2, classes=range(7), lesions=True):
     logits, embeddings, labels, lesion_ids = draw(150, seed=seed, classes=classes)
     return evaluate(
         calibration.probabilities(logits),
         labels,
         embeddings=embeddings,
-        lesion_ids=lesion_ids if lesions else [None] * 150,
+        bootstrap=Bootstrap(lesion_ids if lesions else [None] * 150, resamples=50),
         calibration=calibration,
         gallery=gallery,
         dataset="HAM10000",
         split="test",
-        **{"resamples": 50, **options},
     )
 
 
@@ -74,7 +73,7 @@ def test_classification_agrees_with_sklearn(calibration, classes):
     logits, _, labels, lesions = draw(300, seed=3, classes=classes)
     probabilities = calibration.probabilities(logits)
     found = evaluate_classification(
-        probabilities, labels, lesions, calibration=calibration, resamples=20
+        probabilities, labels, Bootstrap(lesions, resamples=20), calibration=calibration
     )
     predicted = probabilities.argmax(axis=1)
     present = np.unique(labels)
@@ -115,11 +114,10 @@ def test_retrieval_against_a_slow_loop():
     found = evaluate_retrieval(
         queries,
         labels,
-        lesions,
+        Bootstrap(lesions, resamples=20),
         gallery_embeddings=gallery,
         gallery_labels=stored,
         gallery_lesions=owners,
-        resamples=20,
     )
 
     def cosine(a, b):
@@ -148,15 +146,22 @@ def test_unknown_lesions_are_no_one_s_own():
     arguments = {
         "gallery_embeddings": gallery,
         "gallery_labels": np.arange(12) % 7,
-        "resamples": 5,
     }
     found = evaluate_retrieval(
-        gallery[:7], np.arange(7), [None] * 7, gallery_lesions=[None] * 12, **arguments
+        gallery[:7],
+        np.arange(7),
+        Bootstrap([None] * 7, resamples=5),
+        gallery_lesions=[None] * 12,
+        **arguments,
     )
     assert found["precision_at_1"].value == 1.0  # each found itself
     lesions = [f"HAM_{i}" for i in range(12)]
     found = evaluate_retrieval(
-        gallery[:7], np.arange(7), lesions[:7], gallery_lesions=lesions, **arguments
+        gallery[:7],
+        np.arange(7),
+        Bootstrap(lesions[:7], resamples=5),
+        gallery_lesions=lesions,
+        **arguments,
     )
     assert found["precision_at_1"].value < 1.0
 
@@ -239,22 +244,28 @@ def test_evaluate_refuses(calibration, gallery):
     logits, embeddings, labels, lesions = draw(20, seed=6)
     probabilities = calibration.probabilities(logits)
     with pytest.raises(ValueError, match="20 rows came with 3 lesion_ids"):
-        evaluate_classification(probabilities, labels, lesions[:3], calibration=calibration)
+        evaluate_classification(
+            probabilities, labels, Bootstrap(lesions[:3]), calibration=calibration
+        )
     with pytest.raises(ValueError, match="0 rows came with 0"):
-        evaluate_classification(np.zeros((0, 7)), [], [], calibration=calibration)
+        evaluate_classification(np.zeros((0, 7)), [], Bootstrap([]), calibration=calibration)
     with pytest.raises(ValueError, match=r"label \d+ is outside"):
-        evaluate_classification(probabilities, labels + 7, lesions, calibration=calibration)
+        evaluate_classification(
+            probabilities, labels + 7, Bootstrap(lesions), calibration=calibration
+        )
     own = {"gallery_labels": labels, "gallery_lesions": lesions}
     with pytest.raises(ValueError, match="at least 10 cases of other lesions"):
         evaluate_retrieval(
             embeddings,
             labels,
-            ["HAM"] * 20,
+            Bootstrap(["HAM"] * 20),
             **{**own, "gallery_lesions": ["HAM"] * 20},
             gallery_embeddings=embeddings,
         )
     with pytest.raises(ValueError, match="12 dimensions, expected 5"):
-        evaluate_retrieval(embeddings, labels, lesions, **own, gallery_embeddings=np.ones((20, 5)))
+        evaluate_retrieval(
+            embeddings, labels, Bootstrap(lesions), **own, gallery_embeddings=np.ones((20, 5))
+        )
     strange = Gallery.build(
         np.eye(12), [{"image_id": str(i), "dx": "scar"} for i in range(12)], fingerprint="f"
     )

@@ -8,13 +8,14 @@ import pytest
 from datasets import concatenate_datasets
 from sklearn import metrics as sk
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES, LABEL2ID
-from dermsim.core.metrics import balanced_accuracy, lesion_bootstrap
+from dermsim.core.metrics import balanced_accuracy
 from dermsim.data.facts import facts_of
 from dermsim.data.splits import without
 from dermsim.data.synthetic import synthetic_outlines
 from dermsim.engine import DermSim
-from dermsim.evaluation import checkpoint as examine
+from dermsim.evaluation import checkpoint
 from dermsim.evaluation.card import model_card
 from dermsim.evaluation.checkpoint import (
     CELLS,
@@ -124,7 +125,7 @@ def test_a_rerun_agrees_to_the_last_digit_and_survives_the_disk(
 
 def test_predictions_are_those_of_each_corrupted_photograph(engine, rows, monkeypatch):
     few = rows.select(range(5))
-    monkeypatch.setattr(examine, "CHUNK", 2)
+    monkeypatch.setattr(checkpoint, "CHUNK", 2)
     predicted = predict_corrupted(engine, few)
     assert list(predicted) == list(CELLS)
     for name, (kind, strength) in list(CELLS.items())[1::4]:
@@ -148,9 +149,9 @@ def test_few_photographs_wait_in_memory():
     from PIL import Image
 
     row = {"image": Image.new("RGB", (20, 16)), "image_id": "a"}
-    stream = examine._corrupted([Row(row) for _ in range(60)])
+    stream = checkpoint._corrupted([Row(row) for _ in range(60)])
     assert len(list(islice(stream, 3 * len(CELLS)))) == 3 * len(CELLS)
-    assert taken.count("image") <= 3 + examine.AHEAD + 1
+    assert taken.count("image") <= 3 + checkpoint.AHEAD + 1
     assert len(list(stream)) == 57 * len(CELLS)
 
 
@@ -169,7 +170,7 @@ def draw(n=240, *, seed=0, cells=("corrupted_blur_1", "corrupted_blur_2", "corru
 
 def test_corrupted_figures_against_plain_formulas():
     labels, lesions, clean, corrupted = draw()
-    found = evaluate_corruptions(corrupted, labels, lesions, clean=clean, resamples=60)
+    found = evaluate_corruptions(corrupted, labels, Bootstrap(lesions, resamples=60), clean=clean)
     for name, predicted in corrupted.items():
         assert found[name].value == pytest.approx(sk.balanced_accuracy_score(labels, predicted))
 
@@ -186,7 +187,7 @@ def test_corrupted_figures_against_plain_formulas():
             labels[i], corrupted["corrupted_hair_3"][i], 7
         ),
     }.items():
-        expected = lesion_bootstrap(metric, lesions, resamples=60)
+        expected = Bootstrap(lesions, resamples=60).interval(metric)
         measured = found[name]
         assert (measured.value, measured.low, measured.high, measured.n) == pytest.approx(
             (expected.value, expected.low, expected.high, 240)
@@ -196,7 +197,9 @@ def test_corrupted_figures_against_plain_formulas():
 
 def test_the_drop_is_paired():
     labels, lesions, clean, _ = draw()
-    found = evaluate_corruptions({"corrupted_blur_1": clean}, labels, lesions, clean=clean)
+    found = evaluate_corruptions(
+        {"corrupted_blur_1": clean}, labels, Bootstrap(lesions), clean=clean
+    )
     drop, level = found["corruption_drop"], found["corrupted_balanced_accuracy"]
     assert (drop.value, drop.low, drop.high) == (0, 0, 0)
     assert level.low < level.value < level.high
@@ -205,9 +208,11 @@ def test_the_drop_is_paired():
 def test_corrupted_rows_that_do_not_match_are_refused():
     labels, lesions, clean, corrupted = draw()
     with pytest.raises(ValueError, match="239"):
-        evaluate_corruptions(corrupted, labels, lesions[1:], clean=clean[1:])
+        evaluate_corruptions(corrupted, labels, Bootstrap(lesions[1:]), clean=clean[1:])
     with pytest.raises(ValueError, match="240"):
-        evaluate_corruptions({"corrupted_blur_1": clean[:9]}, labels, lesions, clean=clean)
+        evaluate_corruptions(
+            {"corrupted_blur_1": clean[:9]}, labels, Bootstrap(lesions), clean=clean
+        )
 
 
 # --- another origin ------------------------------------------------------------------------------
@@ -229,7 +234,9 @@ def shifted(codes, *, n=200):
 def test_shifted_figures_agree_with_sklearn(calibration):
     logits, labels = shifted(["bkl", "mel", "nv"])
     values = calibration.probabilities(logits)
-    found = evaluate_shift(values, labels, [None] * 200, calibration=calibration, resamples=50)
+    found = evaluate_shift(
+        values, labels, Bootstrap([None] * 200, resamples=50), calibration=calibration
+    )
     bad = [LABEL2ID[code] for code in ("akiec", "bcc", "mel")]
     recalls = [(values[labels == c].argmax(axis=1) == c).mean() for c in np.unique(labels)]
     expected = {
@@ -258,7 +265,9 @@ def test_shifted_figures_agree_with_sklearn(calibration):
 def test_areas_without_two_sides_are_left_out(calibration, codes, areas):
     logits, labels = shifted(codes, n=40)
     values = calibration.probabilities(logits)
-    found = evaluate_shift(values, labels, [None] * 40, calibration=calibration, resamples=5)
+    found = evaluate_shift(
+        values, labels, Bootstrap([None] * 40, resamples=5), calibration=calibration
+    )
     assert set(found) == {"shift_balanced_accuracy"} | areas
 
 
@@ -350,7 +359,9 @@ def told_and_blind(calibration, *, n=240):
 
 def test_figures_with_facts_against_plain_formulas(calibration):
     told, blind, labels, lesions = told_and_blind(calibration)
-    found = evaluate_facts(told, blind, labels, lesions, calibration=calibration, resamples=60)
+    found = evaluate_facts(
+        told, blind, labels, Bootstrap(lesions, resamples=60), calibration=calibration
+    )
     assert set(found) == FACTS_METRICS
     predicted = told.argmax(axis=1)
     areas = [sk.roc_auc_score(labels == c, told[:, c]) for c in range(7)]
@@ -366,7 +377,7 @@ def test_figures_with_facts_against_plain_formulas(calibration):
         right = [balanced_accuracy(labels[i], p[i].argmax(axis=1), 7) for p in (told, blind)]
         return right[0] - right[1]
 
-    paired = lesion_bootstrap(gain, lesions, resamples=60)
+    paired = Bootstrap(lesions, resamples=60).interval(gain)
     measured = found["facts_gain_balanced_accuracy"]
     assert measured == paired
     assert 0 < measured.low < measured.value < measured.high
@@ -374,7 +385,9 @@ def test_figures_with_facts_against_plain_formulas(calibration):
 
 def test_the_gain_is_paired(calibration):
     told, _, labels, lesions = told_and_blind(calibration)
-    found = evaluate_facts(told, told, labels, lesions, calibration=calibration, resamples=20)
+    found = evaluate_facts(
+        told, told, labels, Bootstrap(lesions, resamples=20), calibration=calibration
+    )
     gain = found["facts_gain_balanced_accuracy"]
     assert (gain.value, gain.low, gain.high, gain.n) == (0, 0, 0, 240)
 
@@ -383,7 +396,7 @@ def test_without_melanomas_their_area_with_facts_is_left_out(calibration):
     logits, labels = shifted(["bkl", "nv"], n=40)
     values = calibration.probabilities(logits)
     found = evaluate_facts(
-        values, values, labels, [None] * 40, calibration=calibration, resamples=5
+        values, values, labels, Bootstrap([None] * 40, resamples=5), calibration=calibration
     )
     assert set(found) == FACTS_METRICS - {"melanoma_auc_with_facts"}
 
@@ -391,7 +404,9 @@ def test_without_melanomas_their_area_with_facts_is_left_out(calibration):
 def test_rows_with_facts_that_do_not_match_are_refused(calibration):
     told, blind, labels, lesions = told_and_blind(calibration)
     with pytest.raises(ValueError, match="240 rows with facts and 239 without do not fit"):
-        evaluate_facts(told, blind[1:], labels, lesions, calibration=calibration, resamples=5)
+        evaluate_facts(
+            told, blind[1:], labels, Bootstrap(lesions, resamples=5), calibration=calibration
+        )
 
 
 def test_a_checkpoint_that_takes_facts_is_measured_with_and_without(

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import Interval
 from dermsim.evaluation.report import Report, Shift, Subgroup
 
 COUNTS = {**dict.fromkeys(CODES, 0), "bkl": 254, "mel": 374, "nv": 1372}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
-from dermsim.core.metrics import lesion_bootstrap
 from dermsim.data.synthetic import synthetic_ham10000
 from dermsim.evaluation.subgroups import (
     MIN_LESIONS,
@@ -73,11 +73,9 @@ def test_figures_are_those_of_the_group_alone(calibration):
     found = evaluate_subgroups(
         probabilities,
         labels,
-        lesions,
+        Bootstrap(lesions, resamples=40, seed=3),
         groups={"sex": names.tolist()},
         calibration=calibration,
-        resamples=40,
-        seed=3,
     )
     assert [(group.fact, group.name) for group in found] == [
         ("sex", "female"),
@@ -119,12 +117,9 @@ def test_figures_are_those_of_the_group_alone(calibration):
             "sensitivity": ill.sum(),
             "specificity": (~ill).sum(),
         }
-        again = lesion_bootstrap(
-            lambda drawn, hits=called[ill]: float(hits[drawn].mean()),
-            [owner for owner, sick in zip(owners, ill, strict=True) if sick],
-            resamples=40,
-            seed=3,
-        )
+        again = Bootstrap(
+            [owner for owner, sick in zip(owners, ill, strict=True) if sick], resamples=40, seed=3
+        ).interval(lambda drawn, hits=called[ill]: float(hits[drawn].mean()))
         assert group.metrics["sensitivity"] == again
 
 
@@ -141,10 +136,9 @@ def measure(calibration, counts, *, lesions=None, groups=None):
     [group] = evaluate_subgroups(
         probabilities,
         labels,
-        own if lesions is None else lesions,
+        Bootstrap(own if lesions is None else lesions, resamples=5),
         groups=groups or {"sex": ["male"] * len(labels)},
         calibration=calibration,
-        resamples=5,
     )
     return group
 
@@ -183,10 +177,9 @@ def test_balanced_accuracy_leaves_out_diagnoses_of_few_lesions(calibration):
     [group] = evaluate_subgroups(
         probabilities,
         labels,
-        lesions,
+        Bootstrap(lesions, resamples=5),
         groups={"age": ["30 to 44"] * 23},
         calibration=calibration,
-        resamples=5,
     )
     assert group.metrics["balanced_accuracy"].value == 1
     assert group.metrics["balanced_accuracy"].n == 20
@@ -199,10 +192,9 @@ def test_groups_stand_in_reading_order_and_unknown_facts_have_none(calibration):
     found = evaluate_subgroups(
         probabilities,
         labels,
-        lesions,
+        Bootstrap(lesions, resamples=5),
         groups={"age": ages, "sex": [NOT_KNOWN] * 6},
         calibration=calibration,
-        resamples=5,
     )
     assert [group.name for group in found] == [
         "under 30",

@@ -12,7 +12,7 @@ from huggingface_hub import SpaceCard
 from loopback_hub.cards import check_card
 from packaging.requirements import Requirement
 
-from dermsim.hub import space_repository as space
+from dermsim.hub import space_repository
 from dermsim.hub.space_repository import ZERO_GPU_TORCH, build_space, requirements
 
 ROOT = Path(__file__).parents[2]
@@ -100,19 +100,19 @@ def test_zerogpu_gets_a_torch_that_it_has(checkpoint, tmp_path):
 
 
 def test_a_torch_that_zerogpu_has_not_is_refused(monkeypatch):
-    monkeypatch.setattr(space, "ZERO_GPU_TORCH", {"2.1.0": "0.16.0"})
+    monkeypatch.setattr(space_repository, "ZERO_GPU_TORCH", {"2.1.0": "0.16.0"})
     with pytest.raises(ValueError, match=r"dermsim needs torch>=2\.8, and ZeroGPU has 2\.1\.0"):
         requirements("zero-a10g")
 
 
 def test_what_is_not_installed_keeps_its_bound(monkeypatch):
     def missing(name):
-        raise space.PackageNotFoundError(name) if name == "timm" else KeyError(name)
+        raise space_repository.PackageNotFoundError(name) if name == "timm" else KeyError(name)
 
     def installed(name):
         return missing(name) if name == "timm" else version(name)
 
-    monkeypatch.setattr(space, "version", installed)
+    monkeypatch.setattr(space_repository, "version", installed)
     [line] = [line for line in requirements("cpu-basic") if line.startswith("timm")]
     assert re.fullmatch(r"timm>=[\d.]+", line)
 

@@ -22,7 +22,7 @@ from dermsim.models import (
     DermSimNetwork,
 )
 from dermsim.models.encode import fingerprint
-from dermsim.models.pretrained import load_encoder, round_to_half, save_encoder
+from dermsim.models.encoder import load_encoder, round_to_half, save_encoder
 from dermsim.training.stacking import Stack
 
 MEMBERS = (

@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from dermsim.serve import memory, workers
-from dermsim.serve import page_server as page
+from dermsim.serve import memory, page_server, workers
 
 LEFT = """
 import ctypes, sys
@@ -79,9 +78,9 @@ def test_another_allocator_is_left_alone(monkeypatch):
 
 def test_servers_do_it(monkeypatch, tmp_path):
     asked = []
-    for server in (page, workers):
+    for server in (page_server, workers):
         monkeypatch.setattr(server, "release_early", lambda server=server: asked.append(server))
-    page.prepare(str(tmp_path))
+    page_server.prepare(str(tmp_path))
     monkeypatch.setattr(workers, "_load", lambda: None)
     workers.worker()
-    assert asked == [page, workers]
+    assert asked == [page_server, workers]

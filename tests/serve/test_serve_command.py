@@ -1,10 +1,12 @@
 """The command, and REST from several processes."""
 
 import os
+import runpy
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -40,6 +42,7 @@ def test_the_command_serves_the_page_with_what_it_was_told(monkeypatch):
         "80",
         "--mcp",
         "--access-log",
+        "--share",
     ]
     assert main([*argv, "--token", "s3cret"]) == 0
     assert served == {
@@ -47,10 +50,24 @@ def test_the_command_serves_the_page_with_what_it_was_told(monkeypatch):
         "dataset": None,
         "host": "0.0.0.0",
         "port": 80,
+        "share": True,
         "token": "s3cret",
         "tools": True,
         "access_log": True,
     }
+
+
+def test_the_script_is_the_command(monkeypatch):
+    served = {}
+    monkeypatch.setattr(
+        "dermsim.serve.page_server.serve_page", lambda model, **options: served.update(options)
+    )
+    script = Path(__file__).parents[2] / "app.py"
+    monkeypatch.setattr("sys.argv", [str(script), "--port", "81", "--token", "s3cret"])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(script), run_name="__main__")
+    assert left.value.code == 0
+    assert (served["port"], served["token"]) == (81, "s3cret")
 
 
 def test_the_command_serves_rest_alone(monkeypatch):
@@ -74,6 +91,7 @@ def test_the_command_serves_rest_alone(monkeypatch):
         (["--workers", "2"], "sessions in one process: serve it with --workers 1"),
         (["--no-page", "--workers", "0"], "0 workers cannot answer"),
         (["--no-page", "--mcp"], "belong to the page"),
+        (["--no-page", "--share"], "belong to the page"),
         (["--no-page", "--dataset", "x"], "belong to the page"),
         (["--token", ""], "the token is empty"),
         (["--no-page", "--token", "a b"], "printable ASCII"),

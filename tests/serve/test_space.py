@@ -12,7 +12,7 @@ import pytest
 
 from dermsim.data.synthetic import draw_lesion
 from dermsim.hub.gallery_data import write_gallery
-from dermsim.serve.space import Fetched, Opened, fetch, gpu_lender, open_fetched
+from dermsim.serve.space import Fetched, OpenedSpace, fetch, gpu_lender, open_fetched
 from dermsim.tasks.retrieve import Gallery
 
 
@@ -204,9 +204,9 @@ def test_pictures_wait_for_the_checkpoint():
 
     opened = Future()
     late = _Late(opened)
-    opened.set_result(Opened(None, {"a": "picture"}.get, ()))
+    opened.set_result(OpenedSpace(None, {"a": "picture"}.get, ()))
     assert late and late("a") == "picture" and late("b") is None
     opened = Future()
     late = _Late(opened)
-    opened.set_result(Opened(None, None, ()))
+    opened.set_result(OpenedSpace(None, None, ()))
     assert not late and late("a") is None

@@ -98,14 +98,6 @@ def test_choices_that_do_not_go_together_are_refused(values, message):
         TrainConfig(**values)
 
 
-def test_a_run_is_self_supervised_when_no_loss_asks_for_a_diagnosis():
-    assert TrainConfig(loss=BY_LESION, unlabelled=("there",)).self_supervised
-    by_image = LossConfig(contrastive="ntxent", cross_entropy_weight=0)
-    assert TrainConfig(loss=by_image).self_supervised
-    assert not TrainConfig().self_supervised
-    assert not TrainConfig(loss=LossConfig(cross_entropy_weight=0)).self_supervised
-
-
 def test_a_cooled_view_is_not_mixed():
     soft = AugmentConfig(mixup=1, cutmix=1, brightness=0.2).soft()
     assert (soft.mixup, soft.cutmix, soft.brightness) == (0, 0, 0.05)

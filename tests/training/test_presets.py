@@ -32,7 +32,7 @@ def test_the_recorded_command_makes_the_same_run_again(name):
 
 def test_switches_travel_in_both_directions():
     config = replace(PRESETS["xception"], cpu=True)
-    config = replace(config, encoder=replace(config.encoder, pretrained=False, facts=True))
+    config = replace(config, encoder=replace(config.encoder, pretrained="no", facts=True))
     again = train_accelerate.parse(command_line(config).split()[3:])
     assert again.encoder == config.encoder
 
@@ -79,3 +79,16 @@ def test_a_record_tells_what_a_run_began_with(tmp_path):
         assert made.get("started from") == (
             "`accelerate launch before`, 7 minutes" if known else None
         )
+
+
+def test_a_record_tells_where_what_it_began_with_came_from(tmp_path):
+    """ImageNet's licence travels through every encoder that began with it."""
+    config = replace(PRESETS["supcon"], also=("/some/disk/isic2019_84",))
+    origin = {"origin": "a-package 0.1 on PyPI", "licence": "Apache-2.0"}
+    first = run_record(config, seconds=60, hardware="1 x cpu", parameters=5, origin=origin)
+    assert first["started from"] == "ImageNet, a-package 0.1 on PyPI (Apache-2.0)"
+    assert first["also learned from"] == "isic2019_84"
+    (tmp_path / "training.json").write_text(json.dumps(first))
+    begun = replace(config, encoder=replace(config.encoder, start=str(tmp_path)))
+    second = run_record(begun, seconds=60, hardware="1 x cpu", parameters=5)
+    assert second["started from"].endswith(f"1 minutes, begun with {first['started from']}")

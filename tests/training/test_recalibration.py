@@ -1,7 +1,8 @@
+"""`dermsim calibrate`: the fit after training, once more, and what it may change."""
+
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from datasets import concatenate_datasets
@@ -11,26 +12,37 @@ from dermsim.data.splits import without
 from dermsim.engine import DermSim
 from dermsim.models.encode import encode
 from dermsim.tasks.classify import Calibration
-from dermsim.training.recalibration import complete, recalibrate
-
-RELEASED = Path(__file__).parents[2] / "hub" / "dermsim-ham10000" / "calibration.json"
+from dermsim.training.ensemble import average_weights, build_ensemble
+from dermsim.training.recalibration import recalibrate, with_temperature_of
 
 
 def strip(path, *names):
-    """Make a calibration one of an older dermsim; return what it was."""
+    """Take parts out of a calibration; return what it was."""
     whole = json.loads(path.read_text())
     path.write_text(json.dumps({k: v for k, v in whole.items() if k not in names}))
     return whole
 
 
+def with_calibration(engine, **parts):
+    """The same engine with other calibrations."""
+    other = DermSim.__new__(DermSim)
+    other.__dict__ |= {**engine.__dict__, **parts}
+    return other
+
+
 @pytest.fixture
 def older(checkpoint, tmp_path):
+    """Sets and points of a fit to lesions that it knew."""
     folder = shutil.copytree(checkpoint, tmp_path / "older")
-    strip(folder / "calibration.json", "malignancy_curve", "levels")
+    path = folder / "calibration.json"
+    whole = strip(path, "malignancy_curve", "levels", "cross_fit")
+    del whole["malignancy_curve"], whole["levels"], whole["cross_fit"]
+    whole["set_thresholds"]["mel"] = 0.5
+    path.write_text(json.dumps(whole))
     return folder
 
 
-def test_what_an_older_checkpoint_lacks_is_added(engine, older, synthetic):
+def test_the_fit_after_training_comes_out_again(engine, older, synthetic):
     loaded = DermSim.from_pretrained(older)
     assert loaded.calibration.malignancy_curve is None
     alone, informed = recalibrate(loaded, synthetic["validation"])
@@ -40,42 +52,57 @@ def test_what_an_older_checkpoint_lacks_is_added(engine, older, synthetic):
 
 def test_both_calibrations_of_an_encoder_that_takes_facts(informed_engine, synthetic):
     kept = informed_engine.calibration_facts
-    older = replace(kept, malignancy_curve=None)
-    engine = DermSim.__new__(DermSim)
-    engine.__dict__ |= {**informed_engine.__dict__, "calibration_facts": older}
-    alone, informed = recalibrate(engine, synthetic["validation"])
+    other = with_calibration(
+        informed_engine, calibration_facts=replace(kept, malignancy_curve=None)
+    )
+    alone, informed = recalibrate(other, synthetic["validation"])
     assert (alone, informed) == (informed_engine.calibration, kept)
 
 
-def test_an_ensemble_is_calibrated_on_logits_that_left_the_lesion_out(
-    checkpoint, second_checkpoint, synthetic
+def test_a_saved_ensemble_is_calibrated_on_logits_that_left_the_lesion_out(
+    checkpoint, second_checkpoint, synthetic, tmp_path
 ):
-    from dermsim.training.ensemble import build_ensemble
-
     parts = {name: synthetic[name] for name in ("train", "validation")}
-    ensemble = build_ensemble([checkpoint, second_checkpoint], **parts, device="cpu")
-    whole = ensemble.calibration
-    ensemble.calibration = replace(whole, malignancy_curve=None)
-    assert recalibrate(ensemble, synthetic["validation"])[0] == whole
+    built = build_ensemble([checkpoint, second_checkpoint], **parts, device="cpu")
+    built.save_pretrained(tmp_path / "ensemble")
+    loaded = DermSim.from_pretrained(tmp_path / "ensemble", device="cpu")
+    assert recalibrate(loaded, synthetic["validation"])[0] == built.calibration
+
+
+def test_a_class_bias_is_fitted_anew_without_the_lesion(
+    checkpoint, sibling_checkpoint, synthetic, tmp_path
+):
+    parts = {name: synthetic[name] for name in ("train", "validation")}
+    averaged = average_weights([checkpoint, sibling_checkpoint], **parts, device="cpu")
+    averaged.save_pretrained(tmp_path / "averaged")
+    loaded = DermSim.from_pretrained(tmp_path / "averaged", device="cpu")
+    again = recalibrate(loaded, synthetic["validation"])[0]
+    kept = averaged.calibration
+    assert again.cross_fit == kept.cross_fit and kept.cross_fit.class_bias is not None
+    assert again.temperature == kept.temperature
+    assert again.set_thresholds == pytest.approx(kept.set_thresholds, abs=1e-4)
 
 
 def test_a_share_missed_other_than_usual_is_fitted_as_it_was(engine, synthetic):
-    encoding = encode(engine.model, engine.processor, synthetic["validation"]["image"])
-    whole = Calibration.fit(encoding.logits, synthetic["validation"]["dx"], alpha=0.2)
-    loaded = DermSim.__new__(DermSim)
-    older = replace(whole, malignancy_curve=None)
-    loaded.__dict__ |= {**engine.__dict__, "calibration": older}
-    assert recalibrate(loaded, synthetic["validation"])[0] == whole
+    rows = synthetic["validation"]
+    logits = encode(engine.model, engine.processor, rows["image"]).logits
+    whole = Calibration.fit(logits, rows["dx"], list(rows["lesion_id"]), alpha=0.2)
+    other = with_calibration(engine, calibration=replace(whole, malignancy_curve=None))
+    assert recalibrate(other, rows)[0] == whole
 
 
-def test_a_curve_that_is_kept_stays(engine):
-    fitted = engine.calibration
-    curve = fitted.malignancy_curve
-    chosen = {point.threshold for point in fitted.operating_points.values()}
-    points = (t if t in chosen else t * (1 - 1e-9) for t in curve.thresholds)
-    shifted = replace(curve, thresholds=tuple(points))
-    kept = replace(fitted, malignancy_curve=shifted)
-    assert complete(kept, fitted).malignancy_curve == shifted != curve
+def test_no_probability_changes_where_another_processor_rounds_otherwise(engine):
+    kept = replace(engine.calibration, temperature=engine.calibration.temperature * (1 + 1e-6))
+    found = with_temperature_of(kept, engine.calibration)
+    assert found.temperature == kept.temperature
+    assert replace(found, temperature=engine.calibration.temperature) == engine.calibration
+
+
+def test_another_number_of_photographs_is_refused(engine):
+    curve = engine.calibration.malignancy_curve
+    fewer = replace(engine.calibration, malignancy_curve=replace(curve, benign=curve.benign + 1))
+    with pytest.raises(ValueError, match="its number of benign photographs is"):
+        with_temperature_of(engine.calibration, fewer)
 
 
 def test_the_command_knows_what_a_checkpoint_was_trained_without(
@@ -92,25 +119,20 @@ def test_the_command_knows_what_a_checkpoint_was_trained_without(
     assert json.loads(path.read_text()) == whole
 
 
-def test_other_photographs_are_refused(engine, synthetic):
-    with pytest.raises(ValueError, match="was not calibrated on these photographs"):
-        recalibrate(engine, synthetic["test"])
+def test_fewer_photographs_are_refused(engine, synthetic):
+    rows = synthetic["validation"]
+    with pytest.raises(ValueError, match=r"not calibrated on these .* its number of benign phot"):
+        recalibrate(engine, without(rows, ["nv"]))
 
 
-def test_a_threshold_that_was_rounded_otherwise_stays_as_it_is_kept(engine):
-    fitted = engine.calibration
-    points = {
-        name: replace(point, threshold=point.threshold + 1e-9)
-        for name, point in fitted.operating_points.items()
-    }
-    kept = replace(fitted, operating_points=points, malignancy_curve=None)
-    found = complete(kept, fitted)
-    assert found.operating_points == points
-    assert {p.threshold for p in points.values()} <= set(found.malignancy_curve.thresholds)
-    assert found.malignancy_curve.caught == fitted.malignancy_curve.caught
+def test_another_encoder_is_refused(engine, synthetic):
+    kept = engine.calibration
+    other = replace(kept, temperature=kept.temperature * 1.01, malignancy_curve=None)
+    with pytest.raises(ValueError, match=r"not calibrated on these .* its temperature is"):
+        recalibrate(with_calibration(engine, calibration=other), synthetic["validation"])
 
 
-def test_the_command_adds_the_curve_and_leaves_the_rest(older, checkpoint, capsys, monkeypatch):
+def test_the_command_fits_sets_and_points_anew(older, checkpoint, capsys, monkeypatch):
     from dermsim.data.synthetic import synthetic_ham10000
 
     drawings = synthetic_ham10000(140, seed=0)
@@ -123,23 +145,32 @@ def test_the_command_adds_the_curve_and_leaves_the_rest(older, checkpoint, capsy
     curve = written.malignancy_curve
     assert (answer["malignant"], answer["benign"]) == (curve.malignant, curve.benign)
     assert answer["thresholds"] == len(curve.thresholds)
+    assert answer["lesions"] == written.cross_fit.lesions
+    assert answer["changed"] is True
     changed = {p.name for p, content in before.items() if p.read_bytes() != content}
     assert changed == {"calibration.json"}
+    assert main(["calibrate", str(older), "--data", "synthetic", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changed"] is False
 
 
-def test_the_command_refuses_and_leaves_the_folder(older, capsys, tmp_path):
-    before = (older / "calibration.json").read_bytes()
+def test_the_command_says_that_an_evaluation_is_of_before(older, capsys, monkeypatch):
+    from dermsim.data.synthetic import synthetic_ham10000
+
+    drawings = synthetic_ham10000(140, seed=0)
+    monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: drawings)
+    (older / "evaluation.json").write_text("{}")
+    assert main(["calibrate", str(older), "--data", "synthetic"]) == 0
+    assert "evaluation.json was measured before" in capsys.readouterr().out
+    assert main(["calibrate", str(older), "--data", "synthetic"]) == 0
+    assert "evaluation.json" not in capsys.readouterr().out
+
+
+def test_the_command_refuses_and_leaves_the_folder(checkpoint, capsys, tmp_path):
+    folder = shutil.copytree(checkpoint, tmp_path / "copy")
+    before = (folder / "calibration.json").read_bytes()
     # the data set of that name is another drawing of lesions
-    assert main(["calibrate", str(older), "--data", "synthetic"]) == 2
+    assert main(["calibrate", str(folder), "--data", "synthetic"]) == 2
     assert "was not calibrated on these photographs" in capsys.readouterr().err
-    assert (older / "calibration.json").read_bytes() == before
+    assert (folder / "calibration.json").read_bytes() == before
     assert main(["calibrate", str(tmp_path / "nowhere"), "--data", "synthetic"]) == 2
     assert "no checkpoint folder at" in capsys.readouterr().err
-
-
-def test_the_released_checkpoint_has_a_curve_with_its_points_on_it():
-    calibration = Calibration.load(RELEASED)
-    curve = calibration.malignancy_curve
-    assert (curve.malignant, curve.benign) == (245, 1007)
-    assert set(calibration.operating_points.values()) <= set(curve.points)
-    assert calibration.operating_points == curve.chosen()

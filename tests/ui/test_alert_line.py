@@ -9,7 +9,7 @@ import pytest
 from dermsim.core.labels import CODES
 from dermsim.engine.results import Prediction
 from dermsim.tasks.classify import Calibration
-from dermsim.ui import operating_slider as operating
+from dermsim.ui import operating_slider
 from dermsim.ui.i18n import number
 from dermsim.ui.render import percent
 
@@ -37,21 +37,26 @@ def sent(panel: str) -> dict:
 
 
 def test_every_point_of_the_curve_is_a_stop(calibration):
-    points = operating.stops(calibration)
+    points = operating_slider.stops(calibration)
     assert points == calibration.malignancy_curve.points
-    assert [operating.point_at(calibration, stop) for stop in range(len(points))] == list(points)
-    assert operating.point_at(calibration, operating.USUAL) == calibration.operating_point()
-    for name, stop in operating.presets(calibration).items():
+    assert [operating_slider.point_at(calibration, stop) for stop in range(len(points))] == list(
+        points
+    )
+    assert (
+        operating_slider.point_at(calibration, operating_slider.USUAL)
+        == calibration.operating_point()
+    )
+    for name, stop in operating_slider.presets(calibration).items():
         assert points[stop] == calibration.operating_points[name]
 
 
 def test_an_older_checkpoint_offers_the_points_it_has_and_says_so(older):
-    points = operating.stops(older)
+    points = operating_slider.stops(older)
     assert points == tuple(
         sorted(older.operating_points.values(), key=lambda point: -point.threshold)
     )
-    assert set(operating.presets(older)) == {"balanced", "sensitivity_95"}
-    page = operating.panel(older)
+    assert set(operating_slider.presets(older)) == {"balanced", "sensitivity_95"}
+    page = operating_slider.panel(older)
     assert "keeps these two points only" in page
     assert "of 0" not in page and "malignant</dd>" not in page
     assert len(sent(page)["stops"]) == 2
@@ -60,12 +65,12 @@ def test_an_older_checkpoint_offers_the_points_it_has_and_says_so(older):
 @pytest.mark.parametrize("stop", [-2, 10_000, 1.5, True, None, "3", float("nan")])
 def test_a_stop_that_is_none_is_refused(calibration, stop):
     with pytest.raises(ValueError, match="There is no operating point"):
-        operating.point_at(calibration, stop)
+        operating_slider.point_at(calibration, stop)
 
 
 def test_the_panel_shows_a_point_with_its_counts_and_sends_the_others(calibration):
     curve, stop = calibration.malignancy_curve, 100
-    page = operating.panel(calibration, stop).replace("\u00a0", " ")
+    page = operating_slider.panel(calibration, stop).replace("\u00a0", " ")
     shown = re.sub(r"<[^>]*>", " ", page)
     point = curve.points[stop]
     assert percent(point.sensitivity).replace("\u00a0", " ") in shown
@@ -75,7 +80,7 @@ def test_the_panel_shows_a_point_with_its_counts_and_sends_the_others(calibratio
     facts = sent(page)
     assert [row[0] for row in facts["stops"]] == list(curve.thresholds)
     assert [row[1]["caught"] for row in facts["stops"]] == [f"{n:,}" for n in curve.caught]
-    assert facts["presets"] == operating.presets(calibration)
+    assert facts["presets"] == operating_slider.presets(calibration)
     assert "sensitivity" in facts["stops"][0][2]
 
 
@@ -85,22 +90,22 @@ def test_shares_that_an_older_fit_rounded_otherwise_are_shown_all_the_same(calib
         for name, point in calibration.operating_points.items()
     }
     kept = replace(calibration, operating_points=points)
-    assert sent(operating.panel(kept)) == sent(operating.panel(calibration))
+    assert sent(operating_slider.panel(kept)) == sent(operating_slider.panel(calibration))
 
 
 def test_the_panel_speaks_spanish(calibration):
-    page = operating.panel(calibration, language="es")
+    page = operating_slider.panel(calibration, language="es")
     assert "Sensibilidad" in page and "Sensitivity" not in page
     assert f"de {number(calibration.malignancy_curve.benign, language='es')} benignas" in page
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_a_card_reads_as_the_line_says(calibration, language):
-    points = operating.stops(calibration)
+    points = operating_slider.stops(calibration)
     threshold = points[50].threshold
     for malignancy, word in ((threshold, "malignant"), (np.nextafter(threshold, 0), "benign")):
         said = prediction(float(malignancy))
-        page = operating.risk(said, calibration, 50, language=language)
+        page = operating_slider.risk(said, calibration, 50, language=language)
         assert f'ds-risk is-{word}" data-malignancy="{said.malignancy!r}"' in page
         # both readings are there, for the browser to show one; ds-if-… says which is which
         assert "ds-if-benign" in page and "ds-if-malignant" in page
@@ -109,8 +114,8 @@ def test_a_card_reads_as_the_line_says(calibration, language):
 
 
 def test_a_card_says_what_the_line_achieved(calibration):
-    point = operating.stops(calibration)[50]
-    page = operating.risk(prediction(0.4), calibration, 50)
+    point = operating_slider.stops(calibration)[50]
+    page = operating_slider.risk(prediction(0.4), calibration, 50)
     words = re.sub(r"<[^>]*>", "", page)
     assert f"caught {percent(point.sensitivity)} of the malignant" in words
     assert f"let {percent(point.specificity)} of the benign pass" in words

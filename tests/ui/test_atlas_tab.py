@@ -10,15 +10,14 @@ import pytest
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine.atlas import Atlas
 from dermsim.tasks.atlas import MEASURES
-from dermsim.ui import atlas_callbacks as atlas
-from dermsim.ui import figures
+from dermsim.ui import atlas_callbacks, figures
 
 EVERYTHING = ([], [], [], [], 0, 100)
 
 
 @pytest.fixture(scope="module")
 def drawn(engine):
-    return atlas.atlas_of(engine)
+    return atlas_callbacks.atlas_of(engine)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def lesion(tmp_path_factory):
 
 
 def figure(engine, *, layout="umap", color="dx", image=None, facts=EVERYTHING):
-    return json.loads(atlas.draw(engine, layout, color, image, *facts))
+    return json.loads(atlas_callbacks.draw(engine, layout, color, image, *facts))
 
 
 def points(found):
@@ -42,7 +41,7 @@ def points(found):
 
 
 def test_a_map_is_joined_to_its_gallery_once(engine, drawn):
-    assert atlas.atlas_of(engine) is drawn
+    assert atlas_callbacks.atlas_of(engine) is drawn
     assert [case["image_id"] for case in drawn.records] == list(drawn.map.image_ids)
 
 
@@ -122,37 +121,39 @@ def test_strange_facts_are_shown_as_they_are_written(engine, drawn):
 
 def test_lists_hold_what_stands_out(engine, drawn):
     dx, measures = np.array(drawn.dx), drawn.map.measures
-    isolated = atlas.listed(engine, "isolation", [], *EVERYTHING)
+    isolated = atlas_callbacks.listed(engine, "isolation", [], *EVERYTHING)
     assert measures["isolation"][isolated[0]] == measures["isolation"].max()
-    border = atlas.listed(engine, "margin", [], *EVERYTHING)
+    border = atlas_callbacks.listed(engine, "margin", [], *EVERYTHING)
     assert measures["margin"][border[0]] == measures["margin"].min()
-    doubted = atlas.listed(engine, "disagree", [], *EVERYTHING)
+    doubted = atlas_callbacks.listed(engine, "disagree", [], *EVERYTHING)
     assert sorted(doubted) == np.flatnonzero(measures["neighbor_dx"] != dx).tolist()
     assert np.all(np.diff(measures["margin"][doubted]) <= 0)
-    wrong = atlas.listed(engine, "error", [], *EVERYTHING)
+    wrong = atlas_callbacks.listed(engine, "error", [], *EVERYTHING)
     assert sorted(wrong) == np.flatnonzero(measures["predicted"] != dx).tolist()
-    only = atlas.listed(engine, "isolation", [], ["nv"], [], [], [], 0, 100)
+    only = atlas_callbacks.listed(engine, "isolation", [], ["nv"], [], [], [], 0, 100)
     assert {drawn.dx[row] for row in only} == {"nv"}
-    assert atlas.listed(engine, "circled", [5, 2], ["nv"], [], [], [], 0, 100) == [5, 2]
+    assert atlas_callbacks.listed(engine, "circled", [5, 2], ["nv"], [], [], [], 0, 100) == [5, 2]
 
 
 def test_a_table_holds_the_facts_and_what_was_measured(engine, drawn):
-    header, cells = atlas.rows_table(engine, [7, 3])
-    assert header == list(atlas.SHOWN)
+    header, cells = atlas_callbacks.rows_table(engine, [7, 3])
+    assert header == list(atlas_callbacks.SHOWN)
     first = dict(zip(header, cells[0], strict=True))
     assert first["image_id"] == drawn.map.image_ids[7]
     assert first["dx"] == drawn.dx[7]
     assert first["margin"] == pytest.approx(float(drawn.map.measures["margin"][7]), abs=5e-4)
-    assert atlas.rows_table(engine, []) == (list(atlas.SHOWN), [])
+    assert atlas_callbacks.rows_table(engine, []) == (list(atlas_callbacks.SHOWN), [])
 
 
 def test_a_table_on_the_page_ends_and_the_file_does_not(engine, drawn, monkeypatch, tmp_path):
-    monkeypatch.setattr(atlas, "LISTED", 3)
+    monkeypatch.setattr(atlas_callbacks, "LISTED", 3)
     rows = list(range(10))
-    assert len(atlas.rows_table(engine, rows)[1]) == 3
-    assert "10 cases, of which 3 are shown" in atlas.count_html(rows)
-    assert "1 case." in atlas.count_html([7])
-    with atlas.save_csv(engine, rows, tmp_path).open(encoding="utf-8", newline="") as stream:
+    assert len(atlas_callbacks.rows_table(engine, rows)[1]) == 3
+    assert "10 cases, of which 3 are shown" in atlas_callbacks.count_html(rows)
+    assert "1 case." in atlas_callbacks.count_html([7])
+    with atlas_callbacks.save_csv(engine, rows, tmp_path).open(
+        encoding="utf-8", newline=""
+    ) as stream:
         found = list(csv.DictReader(stream))
     assert [case["image_id"] for case in found] == list(drawn.map.image_ids[:10])
     assert set(found[0]) >= {*MEASURES, "umap_x", "tsne_y", "age", "lesion_id"}
@@ -161,34 +162,40 @@ def test_a_table_on_the_page_ends_and_the_file_does_not(engine, drawn, monkeypat
 
 def test_a_case_is_shown_with_its_neighbours_of_other_lesions(engine, drawn):
     asked = []
-    page = atlas.case_panel(engine, 4, pictures=lambda image_id: asked.append(image_id))
+    page = atlas_callbacks.case_panel(engine, 4, pictures=lambda image_id: asked.append(image_id))
     own, *others = asked
     assert own == drawn.map.image_ids[4]
     records = {case["image_id"]: case for case in engine.gallery.records}
     lesions = [records[name]["lesion_id"] for name in others]
-    assert len(others) == atlas.NEAREST
+    assert len(others) == atlas_callbacks.NEAREST
     assert records[own]["lesion_id"] not in lesions and len(set(lesions)) == len(lesions)
     assert "Neighbours" in page and "Strangeness" in page
-    assert atlas.case_panel(engine, own, pictures=lambda image_id: None) == page
+    assert atlas_callbacks.case_panel(engine, own, pictures=lambda image_id: None) == page
 
 
 def test_groups_are_scored(engine):
-    page = atlas.agreement(engine)
+    page = atlas_callbacks.agreement(engine)
     assert "purity" in page and "k-means groups" in page
 
 
 @pytest.mark.parametrize(
     ("act", "sentence"),
     [
-        (lambda e: atlas.draw(e, "pca", "dx", None), "There is no map 'pca'"),
-        (lambda e: atlas.draw(e, "umap", "age", None), "cannot be coloured by 'age'"),
-        (lambda e: atlas.draw(e, "umap", "dx", None, [], [], [], [], 50, 40), "move the age"),
-        (lambda e: atlas.listed(e, "best", []), "no list 'best'"),
-        (lambda e: atlas.listed(e, "circled", [10**6]), "no case 1000000 on the map"),
-        (lambda e: atlas.listed(e, "circled", ["0"]), "no case '0' on the map"),
-        (lambda e: atlas.listed(e, "circled", [True]), "no case True on the map"),
-        (lambda e: atlas.case_panel(e, -1), "no case -1 on the map"),
-        (lambda e: atlas.case_panel(e, "ISIC_nowhere"), "no case ISIC_nowhere on the map"),
+        (lambda e: atlas_callbacks.draw(e, "pca", "dx", None), "There is no map 'pca'"),
+        (lambda e: atlas_callbacks.draw(e, "umap", "age", None), "cannot be coloured by 'age'"),
+        (
+            lambda e: atlas_callbacks.draw(e, "umap", "dx", None, [], [], [], [], 50, 40),
+            "move the age",
+        ),
+        (lambda e: atlas_callbacks.listed(e, "best", []), "no list 'best'"),
+        (lambda e: atlas_callbacks.listed(e, "circled", [10**6]), "no case 1000000 on the map"),
+        (lambda e: atlas_callbacks.listed(e, "circled", ["0"]), "no case '0' on the map"),
+        (lambda e: atlas_callbacks.listed(e, "circled", [True]), "no case True on the map"),
+        (lambda e: atlas_callbacks.case_panel(e, -1), "no case -1 on the map"),
+        (
+            lambda e: atlas_callbacks.case_panel(e, "ISIC_nowhere"),
+            "no case ISIC_nowhere on the map",
+        ),
     ],
 )
 def test_what_is_not_there_is_refused(engine, act, sentence):
@@ -201,9 +208,9 @@ def test_a_map_that_was_drawn_without_measures_offers_less(engine):
         atlas = replace(engine.atlas, measures={}, tsne=None)
         gallery = engine.gallery
 
-    layouts, colors, lists = atlas.choices(Old)
+    layouts, colors, lists = atlas_callbacks.choices(Old)
     assert [value for _, value in layouts] == ["umap"]
     assert [value for _, value in colors] == ["dx", "disagree", "cluster", "kmeans"]
     assert [value for _, value in lists] == ["circled", "isolation", "margin", "disagree"]
     with pytest.raises(ValueError, match="no list 'error'"):
-        atlas.listed(Old, "error", [])
+        atlas_callbacks.listed(Old, "error", [])

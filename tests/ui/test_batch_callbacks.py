@@ -8,11 +8,11 @@ from io import BytesIO
 
 import pytest
 
-from dermsim.data.archives import Limits
+from dermsim.data.archives import ArchiveLimits
 from dermsim.data.synthetic import draw_lesion
-from dermsim.engine.batch import Row
+from dermsim.engine.batch import FileAnswer
 from dermsim.engine.results import Prediction
-from dermsim.ui import batch_callbacks as batching
+from dermsim.ui import batch_callbacks
 from dermsim.ui.i18n import refusal, say
 
 
@@ -51,12 +51,12 @@ def uploads(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(engine, uploads):
-    return list(batching.run(engine, uploads))[-1][0]
+    return list(batch_callbacks.run(engine, uploads))[-1][0]
 
 
 def test_rows_grow_and_say_how_far(engine, uploads, monkeypatch):
     monkeypatch.setattr("dermsim.engine.batch.BATCH", 2)
-    steps = list(batching.run(engine, uploads))
+    steps = list(batch_callbacks.run(engine, uploads))
     assert [len(found) for found, _ in steps] == [0, 2, 4]
     assert [f'value="{n}" max="4"' in html for n, (_, html) in zip((0, 2, 4), steps, strict=True)]
     assert "2 of 4 pictures" in steps[1][1]
@@ -74,14 +74,14 @@ def test_the_visitor_sees_file_names_and_no_folder_of_the_server(rows, uploads):
 
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_the_table_has_a_row_for_every_file(engine, rows, language):
-    header, cells = batching.table(engine, rows, "balanced", language=language)
-    assert len(header) == len(set(header)) == len(batching.COLUMNS)
+    header, cells = batch_callbacks.table(engine, rows, "balanced", language=language)
+    assert len(header) == len(set(header)) == len(batch_callbacks.COLUMNS)
     assert [line[0] for line in cells] == [row.file for row in rows]
     for row, line in zip(rows, cells, strict=True):
-        found = dict(zip(batching.COLUMNS, line, strict=True))
+        found = dict(zip(batch_callbacks.COLUMNS, line, strict=True))
         if row.prediction is None:
             assert found["problem"] == refusal(row.reason, language)
-            assert [found[name] for name in batching.NUMBERS] == [None] * 3
+            assert [found[name] for name in batch_callbacks.NUMBERS] == [None] * 3
             assert found["label"] == ""
             continue
         assert found["problem"] == ""
@@ -96,46 +96,53 @@ def test_the_summary_counts_what_deserves_a_look(engine):
     threshold = engine.calibration.operating_points["balanced"].threshold
     sure, mild = min(threshold + 0.1, 1.0), max(threshold - 0.1, 0.0)
     found = [
-        Row("a", answer(malignancy=sure), {"mel": 1.0}),
-        Row("b", answer(malignancy=mild, is_outlier=True), {"nv": 1.0}),
-        Row("c", reason="no picture"),
+        FileAnswer("a", answer(malignancy=sure), {"mel": 1.0}),
+        FileAnswer("b", answer(malignancy=mild, is_outlier=True), {"nv": 1.0}),
+        FileAnswer("c", reason="no picture"),
     ]
-    text = batching.summary(engine, found, "balanced", total=5)
+    text = batch_callbacks.summary(engine, found, "balanced", total=5)
     assert "Done: 3 of 5 pictures." in text
     assert "1 read as malignant, 1 unlike anything in training, 1 on which" in text
     assert "1 that could not be read" in text
-    assert "Stopped: 3 pictures are kept." in batching.summary(engine, found, "balanced")
-    assert "Detenido: se conservan 3" in batching.summary(engine, found, "balanced", language="es")
-    assert batching.summary(engine, [], "balanced") == ""
+    assert "Stopped: 3 pictures are kept." in batch_callbacks.summary(engine, found, "balanced")
+    assert "Detenido: se conservan 3" in batch_callbacks.summary(
+        engine, found, "balanced", language="es"
+    )
+    assert batch_callbacks.summary(engine, [], "balanced") == ""
 
 
 def test_a_row_shows_its_picture_and_all_probabilities(rows):
-    html = batching.detail(rows, "a.png")
+    html = batch_callbacks.detail(rows, "a.png")
     assert html.count("data:image/jpeg;base64,") == 1
     assert html.count("ds-track") == 7
     assert 'alt="Small picture of a.png"' in html
-    assert "is not an image" in batching.detail(rows, "two.zip/c.png")
+    assert "is not an image" in batch_callbacks.detail(rows, "two.zip/c.png")
 
 
 def test_what_is_strange_is_said_before_its_probabilities():
-    html = batching.detail([Row("a.png", answer(is_outlier=True), {"mel": 1.0})], "a.png")
+    html = batch_callbacks.detail(
+        [FileAnswer("a.png", answer(is_outlier=True), {"mel": 1.0})], "a.png"
+    )
     assert html.index("ds-warning") < html.index("ds-bars")
 
 
 def test_a_file_name_is_no_markup():
     name = '<img src=x onerror="alert(1)">.png'
-    for row in (Row(name, answer(), {"mel": 1.0}), Row(name, reason=f"{name} is damaged")):
-        html = batching.detail([row], name)
+    for row in (
+        FileAnswer(name, answer(), {"mel": 1.0}),
+        FileAnswer(name, reason=f"{name} is damaged"),
+    ):
+        html = batch_callbacks.detail([row], name)
         assert "<img src=x" not in html and 'onerror="' not in html
 
 
 def test_an_unknown_row_is_refused(rows):
     with pytest.raises(ValueError, match=r"There is no row 'z\.png'"):
-        batching.detail(rows, "z.png")
+        batch_callbacks.detail(rows, "z.png")
 
 
 def test_the_file_to_save_has_every_row(engine, rows, tmp_path):
-    path = batching.save(engine, rows, "sensitivity_95", tmp_path)
+    path = batch_callbacks.save(engine, rows, "sensitivity_95", tmp_path)
     with path.open(encoding="utf-8", newline="") as stream:
         lines = list(csv.DictReader(stream))
     assert [line["file"] for line in lines] == [row.file for row in rows]
@@ -143,7 +150,7 @@ def test_the_file_to_save_has_every_row(engine, rows, tmp_path):
 
 
 def test_programs_get_the_same(engine, uploads, rows):
-    found = batching.data(engine, uploads)
+    found = batch_callbacks.data(engine, uploads)
     json.dumps(found, allow_nan=False)
     assert [result["picture"] for result in found["results"]] == [row.file for row in rows]
     bad = [result for result in found["results"] if "error" in result]
@@ -157,15 +164,15 @@ def test_programs_get_the_same(engine, uploads, rows):
 @pytest.mark.parametrize("paths", [None, []])
 def test_nothing_handed_over_is_a_sentence(engine, paths):
     with pytest.raises(ValueError, match="There are no pictures yet"):
-        next(batching.run(engine, paths))
+        next(batch_callbacks.run(engine, paths))
     with pytest.raises(ValueError, match="There are no pictures yet"):
-        batching.data(engine, paths)
+        batch_callbacks.data(engine, paths)
 
 
 def test_too_many_are_refused_before_the_first(engine, uploads, monkeypatch):
-    monkeypatch.setattr(batching, "LIMITS", Limits(pictures=3))
+    monkeypatch.setattr(batch_callbacks, "LIMITS", ArchiveLimits(pictures=3))
     with pytest.raises(ValueError, match="4 pictures are too many at once: choose up to 3"):
-        next(batching.run(engine, uploads))
+        next(batch_callbacks.run(engine, uploads))
 
 
 def test_uploads_that_are_still_needed_are_not_left_untouched(engine, tmp_path, monkeypatch):
@@ -174,7 +181,7 @@ def test_uploads_that_are_still_needed_are_not_left_untouched(engine, tmp_path, 
     for path in paths:
         path.write_bytes(drawing())
         os.utime(path, (0, 0))
-    running = batching.run(engine, [str(path) for path in paths])
+    running = batch_callbacks.run(engine, [str(path) for path in paths])
     next(running)
     next(running)
     assert [path.stat().st_mtime > 0 for path in paths] == [False, True, True]
@@ -183,7 +190,7 @@ def test_uploads_that_are_still_needed_are_not_left_untouched(engine, tmp_path, 
     assert [bool(row.prediction) for row in rows] == [True, False, True]
 
 
-@pytest.mark.parametrize("ask", [batching.table, batching.summary])
+@pytest.mark.parametrize("ask", [batch_callbacks.table, batch_callbacks.summary])
 def test_an_unknown_operating_point_is_refused(engine, rows, ask):
     with pytest.raises(ValueError, match="unknown operating point 'best'"):
         ask(engine, rows, "best")
@@ -191,11 +198,11 @@ def test_an_unknown_operating_point_is_refused(engine, rows, ask):
 
 def test_of_a_folder_only_pictures_and_archives_are_taken():
     paths = ["x/a.PNG", "x/.DS_Store", "x/.b.png", "x/metadata.csv", "x/c.zip", "x/d.jpeg"]
-    assert batching.pictures_of(paths) == ["x/a.PNG", "x/c.zip", "x/d.jpeg"]
-    assert batching.pictures_of(None) == []
+    assert batch_callbacks.pictures_of(paths) == ["x/a.PNG", "x/c.zip", "x/d.jpeg"]
+    assert batch_callbacks.pictures_of(None) == []
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_the_empty_tab_says_the_limits(language):
-    html = batching.nothing_yet(language)
+    html = batch_callbacks.nothing_yet(language)
     assert "500" in html and "50 MB" in html

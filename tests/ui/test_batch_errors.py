@@ -7,13 +7,12 @@ import zipfile
 import pytest
 from PIL import Image
 
-from dermsim.data.archives import Limits, list_pile, read_pile
-from dermsim.engine.batch import Row
-from dermsim.ui import batch_callbacks as batching
-from dermsim.ui import i18n
+from dermsim.data.archives import ArchiveLimits, list_photographs, read_photographs
+from dermsim.engine.batch import FileAnswer
+from dermsim.ui import batch_callbacks, i18n
 
-SMALL = Limits(pictures=4, file_bytes=20_000, total_bytes=50_000, entries=12)
-ROOMY = Limits(file_bytes=10_000_000)
+SMALL = ArchiveLimits(pictures=4, file_bytes=20_000, total_bytes=50_000, entries=12)
+ROOMY = ArchiveLimits(file_bytes=10_000_000)
 
 
 def png() -> bytes:
@@ -79,12 +78,12 @@ REASONS = {
 }
 
 ACTS = {
-    "batch_nothing": lambda folder: next(batching.run(None, [])),
-    "batch_row": lambda folder: batching.detail([], "a.png"),
-    "batch_too_many": lambda folder: list_pile(
+    "batch_nothing": lambda folder: next(batch_callbacks.run(None, [])),
+    "batch_row": lambda folder: batch_callbacks.detail([], "a.png"),
+    "batch_too_many": lambda folder: list_photographs(
         [packed(folder, *((f"{n}.png", png()) for n in range(5)))], limits=SMALL
     ),
-    "batch_too_large": lambda folder: list_pile(
+    "batch_too_large": lambda folder: list_photographs(
         [packed(folder, *((f"{n}.png", bytes(18_000)) for n in range(3)))], limits=SMALL
     ),
 }
@@ -102,14 +101,14 @@ def check(key: str, sentence: str) -> str:
 @pytest.mark.parametrize("key", REASONS)
 def test_a_row_says_in_spanish_why_it_could_not_be_read(key, tmp_path, engine):
     limits = ROOMY if key == "batch_member_bomb" else SMALL
-    pile = list_pile([REASONS[key](tmp_path)], limits=limits)
-    ((item, data),) = read_pile(pile, limits=limits)
+    listed = list_photographs([REASONS[key](tmp_path)], limits=limits)
+    ((item, data),) = read_photographs(listed, limits=limits)
     assert data is None
     said = check(key, item.reason)
-    row = Row(item.name, reason=item.reason)
-    _, ((*cells,),) = batching.table(engine, [row], "balanced", language="es")
+    row = FileAnswer(item.name, reason=item.reason)
+    _, ((*cells,),) = batch_callbacks.table(engine, [row], "balanced", language="es")
     assert said in cells
-    assert said in batching.detail([row], item.name, language="es")
+    assert said in batch_callbacks.detail([row], item.name, language="es")
 
 
 @pytest.mark.parametrize("key", ACTS)

@@ -15,10 +15,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from dermsim.core.labels import CODES
-from dermsim.data.archives import Limits
+from dermsim.data.archives import ArchiveLimits
 from dermsim.data.census import explore
 from dermsim.data.synthetic import draw_lesion, synthetic_ham10000
-from dermsim.ui import batch_callbacks as batching
+from dermsim.ui import batch_callbacks
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine
 from dermsim.ui.explore_page import explore_html
@@ -52,7 +52,7 @@ class TestPrograms:
         assert [row["picture"] for row in found["results"] if "error" in row] == [
             "clinic.zip/<b>letter.png"
         ]
-        assert found == json.loads(json.dumps(batching.data(engine, [archive])))
+        assert found == json.loads(json.dumps(batch_callbacks.data(engine, [archive])))
 
     @pytest.mark.parametrize(
         ("files", "point", "sentence"),
@@ -228,7 +228,7 @@ def test_a_batch_that_waits_for_others_keeps_its_files(
 
 
 def test_too_many_are_a_sentence_and_the_button_goes(batch, archive, monkeypatch):
-    monkeypatch.setattr(batching, "LIMITS", Limits(pictures=3))
+    monkeypatch.setattr(batch_callbacks, "LIMITS", ArchiveLimits(pictures=3))
     hand_over(batch, archive)
     batch.get_by_test_id("toast-text").get_by_text("8 pictures are too many at once").wait_for()
     batch.locator("#batch-stop").wait_for(state="hidden")

@@ -9,9 +9,7 @@ from PIL import Image
 from dermsim.core.labels import CODES, LABELS, diagnosis
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.synthetic import draw_lesion
-from dermsim.ui import callbacks, opinions
-from dermsim.ui import explain_callbacks as explaining
-from dermsim.ui import operating_slider as operating
+from dermsim.ui import callbacks, explain_callbacks, operating_slider, opinions
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +75,7 @@ def test_one_look_of_the_model_says_everything_above_the_tabs(engine, lesion, mo
 
 
 def test_the_alert_line_is_drawn_where_the_visitor_put_it(engine, lesion):
-    points = operating.stops(engine.calibration)
+    points = operating_slider.stops(engine.calibration)
     for stop in (0, len(points) - 1):
         case = callbacks.classify(engine, lesion, stop)
         malignancy = engine.predict([lesion])[0].malignancy
@@ -88,7 +86,7 @@ def test_the_alert_line_is_drawn_where_the_visitor_put_it(engine, lesion):
     count, usual, panel = callbacks.points(engine)
     assert count == len(points)
     assert points[usual] == engine.calibration.operating_point("balanced")
-    assert panel == operating.panel(engine.calibration)
+    assert panel == operating_slider.panel(engine.calibration)
     with pytest.raises(ValueError, match="There is no operating point 9999"):
         callbacks.classify(engine, lesion, 9999)
 
@@ -252,8 +250,8 @@ def test_a_bad_picture_is_refused_everywhere_with_the_same_sentence(engine, tmp_
     bank = engine.class_bank()
     for act in (
         lambda: callbacks.classify(engine, path),
-        lambda: explaining.explain(engine, path),
-        lambda: explaining.case_choices(engine, path),
+        lambda: explain_callbacks.explain(engine, path),
+        lambda: explain_callbacks.case_choices(engine, path),
         lambda: callbacks.similar(engine, path, 5),
         lambda: callbacks.compare(engine, bank, path),
         lambda: callbacks.enroll(engine, bank, "clover", [path]),
@@ -302,7 +300,7 @@ def test_an_unusual_picture_is_read_as_what_it_shows(engine, tmp_path, kind):
 
 def test_the_endpoints_answers_are_json(engine, lesion, five):
     bank = callbacks.enroll(engine, engine.class_bank(), "clover", five)
-    drawn, facts = explaining.explain_data(engine, lesion, "nv", 0.6)
+    drawn, facts = explain_callbacks.explain_data(engine, lesion, "nv", 0.6)
     answers = [
         callbacks.classify_data(engine, lesion),
         facts,
@@ -320,7 +318,7 @@ def test_the_endpoints_answers_are_json(engine, lesion, five):
 def test_the_endpoints_ask_for_a_picture(engine):
     for act in (
         lambda: callbacks.classify_data(engine, None),
-        lambda: explaining.explain_data(engine, None, "", 0.6),
+        lambda: explain_callbacks.explain_data(engine, None, "", 0.6),
         lambda: callbacks.similar_data(engine, None, 5),
         lambda: callbacks.compare_data(engine, engine.class_bank(), None),
     ):

@@ -8,7 +8,7 @@ import pytest
 
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
-from dermsim.ui import operating_slider as operating
+from dermsim.ui import operating_slider
 from dermsim.ui.i18n import say
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -118,7 +118,10 @@ def test_the_alert_line_moves_without_asking_anybody(page, engine):
     tab(page, "Classify")
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    points, presets = operating.stops(engine.calibration), operating.presets(engine.calibration)
+    points, presets = (
+        operating_slider.stops(engine.calibration),
+        operating_slider.presets(engine.calibration),
+    )
     slider = page.locator("#point input[type=range]")
     malignancy = float(page.locator("#verdict [data-malignancy]").get_attribute("data-malignancy"))
     page.locator("#point-sensitivity_95").click()
@@ -218,8 +221,8 @@ def test_a_report_is_written_with_the_chosen_line(page, engine):
     page.locator("#write-report").click()
     link = page.locator("#report-link a")
     link.wait_for()
-    named = operating.presets(engine.calibration).values()
-    stop = next(n for n in range(len(operating.stops(engine.calibration))) if n not in named)
+    named = operating_slider.presets(engine.calibration).values()
+    stop = next(n for n in range(len(operating_slider.stops(engine.calibration))) if n not in named)
     page.locator("#point input[type=range]").focus()
     page.keyboard.press("Home")
     for _ in range(stop):
@@ -230,7 +233,7 @@ def test_a_report_is_written_with_the_chosen_line(page, engine):
     address = link.get_attribute("href")
     text = base64.b64decode(address.partition(",")[2]).decode("utf-8")
     assert say("report.point_chosen") in text
-    assert f"left:{operating.stops(engine.calibration)[stop].threshold:.1%}" in text
+    assert f"left:{operating_slider.stops(engine.calibration)[stop].threshold:.1%}" in text
 
 
 def test_a_picture_from_the_camera_is_a_case_like_any_other(page):

@@ -17,7 +17,7 @@ from dermsim.core.version import __version__
 from dermsim.data.synthetic import draw_lesion
 from dermsim.tasks.classify import OperatingPoint
 from dermsim.tasks.retrieve import Neighbor
-from dermsim.ui import operating_slider as operating
+from dermsim.ui import operating_slider
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine, origin_of
 from dermsim.ui.i18n import say
@@ -262,15 +262,18 @@ def test_a_picture_without_a_name_is_called_the_picture(engine, tmp_path):
 def test_the_page_links_to_a_report_with_the_chosen_alert_line(engine, tmp_path):
     path = tmp_path / "a.png"
     draw_lesion("nv", seed=2).save(path)
-    presets, points = operating.presets(engine.calibration), operating.stops(engine.calibration)
+    presets, points = (
+        operating_slider.presets(engine.calibration),
+        operating_slider.stops(engine.calibration),
+    )
     chosen = next(stop for stop in range(len(points)) if stop not in presets.values())
-    names = {operating.USUAL: "balanced", chosen: "chosen"}
+    names = {operating_slider.USUAL: "balanced", chosen: "chosen"}
     names |= {presets[name]: name for name in reversed(presets)}
     for stop, name in names.items():
         (link,) = Outline(report_at(engine, str(path), stop)).all("a")
         document = base64.b64decode(link["href"].split(",")[1]).decode("utf-8")
         assert f"“{say(f'report.point_{name}')}”" in document
-        threshold = operating.point_at(engine.calibration, stop).threshold
+        threshold = operating_slider.point_at(engine.calibration, stop).threshold
         assert f"left:{threshold:.1%}" in document
     with pytest.raises(ValueError, match="There is no operating point 9999"):
         report_at(engine, str(path), 9999)

@@ -9,9 +9,7 @@ from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
 from dermsim.engine.explain import Explaining
 from dermsim.tasks.retrieve import PairScale, Standing
-from dermsim.ui import compare_callbacks as comparing
-from dermsim.ui import likeness
-from dermsim.ui import operating_slider as operating
+from dermsim.ui import compare_callbacks, likeness, operating_slider
 
 
 @pytest.fixture(scope="module")
@@ -28,20 +26,20 @@ def case(engine) -> str:
 
 
 def test_without_two_pictures_the_tab_explains_itself(engine, two, case):
-    nothing = comparing.Comparison(None, comparing.nothing_compared(), "", "")
+    nothing = compare_callbacks.ComparisonView(None, compare_callbacks.nothing_compared(), "", "")
     for image, other, chosen in [(None, None, None), (two[0], None, ""), (None, two[1], case)]:
-        found = comparing.compare(engine, image, other, chosen)
+        found = compare_callbacks.compare(engine, image, other, chosen)
         assert (found.explanation, found.words, found.first, found.second) == (
             nothing.explanation,
             nothing.words,
             "",
             "",
         )
-    assert comparing.paint(None, True) == (None, None)
+    assert compare_callbacks.paint(None, True) == (None, None)
 
 
 def test_two_pictures_are_as_alike_as_their_embeddings(engine, two):
-    found = comparing.compare(engine, *two)
+    found = compare_callbacks.compare(engine, *two)
     first, second = engine.embed(list(two))
     assert f'<p class="ds-figure">{first @ second:.3f}</p>' in found.words
     for page, answer in zip((found.first, found.second), engine.predict(list(two)), strict=True):
@@ -50,14 +48,14 @@ def test_two_pictures_are_as_alike_as_their_embeddings(engine, two):
 
 
 def test_the_maps_are_those_of_the_likeness(engine, two):
-    found = comparing.compare(engine, *two)
-    expected = engine.explain_likeness(*two, method=comparing.METHOD)
+    found = compare_callbacks.compare(engine, *two)
+    expected = engine.explain_likeness(*two, method=compare_callbacks.METHOD)
     for kept, whole in zip(found.explanation.heatmaps, expected, strict=True):
         assert kept.target == "similarity"
         assert (kept.score, kept.peak) == (whole.score, whole.peak)
     painted, plain = (
-        comparing.paint(found.explanation, True),
-        comparing.paint(found.explanation, False),
+        compare_callbacks.paint(found.explanation, True),
+        compare_callbacks.paint(found.explanation, False),
     )
     for drawn, bare in zip(painted, plain, strict=True):
         assert drawn.size == bare.size
@@ -65,61 +63,64 @@ def test_the_maps_are_those_of_the_likeness(engine, two):
 
 
 def test_a_past_case_without_a_picture_is_compared_by_its_embedding(engine, two, case):
-    found = comparing.compare(engine, two[0], None, case)
+    found = compare_callbacks.compare(engine, two[0], None, case)
     cosine = float(engine.embed([two[0]])[0] @ engine.gallery.embeddings[5])
     assert f'<p class="ds-figure">{cosine:.3f}</p>' in found.words
     assert len(found.explanation.pictures) == 1
-    assert comparing.paint(found.explanation, True)[1] is None
+    assert compare_callbacks.paint(found.explanation, True)[1] is None
     assert case in found.second and "no picture of this case here" in found.second
     assert "data-malignancy" not in found.second
 
 
 def test_a_past_case_with_a_picture_is_said_to_have_been_learned(engine, two, case):
     drawing = draw_lesion("bkl", seed=1, size=(120, 90))
-    found = comparing.compare(engine, two[0], None, case, pictures=lambda _: drawing)
+    found = compare_callbacks.compare(engine, two[0], None, case, pictures=lambda _: drawing)
     assert "trained on this case" in found.second and "data-malignancy" in found.second
-    assert comparing.paint(found.explanation, True)[1] is not None
+    assert compare_callbacks.paint(found.explanation, True)[1] is not None
 
 
 def test_an_uploaded_picture_goes_before_a_chosen_case(engine, two, case):
-    assert comparing.compare(engine, *two, case).words == comparing.compare(engine, *two).words
+    assert (
+        compare_callbacks.compare(engine, *two, case).words
+        == compare_callbacks.compare(engine, *two).words
+    )
 
 
 def test_the_chosen_line_is_drawn_in_both(engine, two):
-    last = len(operating.stops(engine.calibration)) - 1
-    found = comparing.compare(engine, *two, stop=last)
+    last = len(operating_slider.stops(engine.calibration)) - 1
+    found = compare_callbacks.compare(engine, *two, stop=last)
     for page, path in ((found.first, two[0]), (found.second, two[1])):
-        threshold = operating.point_at(engine.calibration, last).threshold
+        threshold = operating_slider.point_at(engine.calibration, last).threshold
         (answer,) = engine.predict([path])
         word = "malignant" if answer.malignancy >= threshold else "benign"
         assert f"ds-cell-risk is-{word}" in page
 
 
 def test_a_picture_beside_itself_is_one_and_the_same(engine, two):
-    words = comparing.compare(engine, two[0], two[0]).words
+    words = compare_callbacks.compare(engine, two[0], two[0]).words
     assert "one and the same picture" in words
     assert "nothing is painted" in words
 
 
 def test_it_speaks_spanish(engine, two, case):
-    found = comparing.compare(engine, two[0], None, case, language="es")
+    found = compare_callbacks.compare(engine, two[0], None, case, language="es")
     assert "Parecido" in found.words and "Likeness" not in found.words
     assert "El caso anterior" in found.second
 
 
 def test_the_endpoint_answers_with_the_same_in_json(engine, two, case):
-    first, second, facts = comparing.compare_data(engine, *two)
+    first, second, facts = compare_callbacks.compare_data(engine, *two)
     assert isinstance(first, Image.Image) and isinstance(second, Image.Image)
     again = json.loads(json.dumps(facts, allow_nan=False))
     a, b = engine.embed(list(two))
     assert again["likeness"] == pytest.approx(float(a @ b), abs=1e-5)
-    standing = comparing.scale_of(engine.gallery).standing(again["likeness"])
+    standing = compare_callbacks.scale_of(engine.gallery).standing(again["likeness"])
     assert again["more_alike_than"] == {"same": standing.same, "different": standing.different}
     assert [p["label_name"] for p in again["predictions"]] == [
         p.label_name for p in engine.predict(list(two))
     ]
     assert again["case"] is None and "not a medical device" in again["disclaimer"]
-    _, nothing, facts = comparing.compare_data(engine, two[0], None, case)
+    _, nothing, facts = compare_callbacks.compare_data(engine, two[0], None, case)
     assert nothing is None and facts["case"]["image_id"] == case
     assert len(facts["predictions"]) == 1
 
@@ -128,25 +129,37 @@ def test_bad_input_is_refused_with_a_sentence(engine, two, tmp_path):
     letter = tmp_path / "letter.jpg"
     letter.write_text("Dear doctor")
     for act, sentence in (
-        (lambda: comparing.compare_data(engine, None, two[1]), "There is no picture yet"),
-        (lambda: comparing.compare_data(engine, two[0], None), "There is no second picture yet"),
-        (lambda: comparing.compare(engine, two[0], None, "ISIC_x"), "no past case 'ISIC_x'"),
-        (lambda: comparing.compare(engine, two[0], str(letter)), "letter.jpg is not an image"),
-        (lambda: comparing.compare(engine, *two, stop=-7), "There is no operating point -7"),
+        (lambda: compare_callbacks.compare_data(engine, None, two[1]), "There is no picture yet"),
+        (
+            lambda: compare_callbacks.compare_data(engine, two[0], None),
+            "There is no second picture yet",
+        ),
+        (
+            lambda: compare_callbacks.compare(engine, two[0], None, "ISIC_x"),
+            "no past case 'ISIC_x'",
+        ),
+        (
+            lambda: compare_callbacks.compare(engine, two[0], str(letter)),
+            "letter.jpg is not an image",
+        ),
+        (
+            lambda: compare_callbacks.compare(engine, *two, stop=-7),
+            "There is no operating point -7",
+        ),
     ):
         with pytest.raises(ValueError, match=sentence):
             act()
 
 
 def test_the_pairs_are_drawn_once_for_a_gallery(engine, monkeypatch):
-    first = comparing.scale_of(engine.gallery)
+    first = compare_callbacks.scale_of(engine.gallery)
     monkeypatch.setattr(PairScale, "of", None)
-    assert comparing.scale_of(engine.gallery) is first
+    assert compare_callbacks.scale_of(engine.gallery) is first
 
 
 def test_the_cases_to_choose_are_the_nearest(engine, two):
     nearest = engine.search([two[0]], 3)[0]
-    offered = comparing.choices(nearest)
+    offered = compare_callbacks.choices(nearest)
     assert [case for _, case in offered] == [case.image_id for case in nearest]
     assert offered[0][0].startswith("1. ")
     assert f"likeness {nearest[0].similarity:.3f}" in offered[0][0]
@@ -163,7 +176,7 @@ def test_pictures_are_read_by_the_engine_once_each(engine, two, monkeypatch):
             return _real(self, *values, **options)
 
         monkeypatch.setattr(owner, name, counted)
-    comparing.compare(engine, *two)
+    compare_callbacks.compare(engine, *two)
     assert sorted(calls) == ["explain_likeness", "predict"]
 
 

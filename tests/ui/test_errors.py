@@ -8,10 +8,14 @@ from dermsim.core.labels import CODES
 from dermsim.core.storage import read_arrays, save_arrays
 from dermsim.data.images import read_image
 from dermsim.tasks.enroll import ClassBank
-from dermsim.ui import atlas_callbacks as atlas
-from dermsim.ui import callbacks, filters, i18n
-from dermsim.ui import explain_callbacks as explaining
-from dermsim.ui import operating_slider as operating
+from dermsim.ui import (
+    atlas_callbacks,
+    callbacks,
+    explain_callbacks,
+    filters,
+    i18n,
+    operating_slider,
+)
 from dermsim.ui.tabs import wiring
 
 
@@ -74,7 +78,7 @@ IMAGES = {
 
 ACTS = {
     "not_uploaded": lambda bank: wiring._uploaded("/etc/hostname.png"),
-    "no_picture": lambda bank: explaining.explain_data(None, None, "mel", 1),
+    "no_picture": lambda bank: explain_callbacks.explain_data(None, None, "mel", 1),
     "no_name": lambda bank: callbacks.enroll(None, bank, " ", ["a.png"]),
     "no_pictures": lambda bank: callbacks.enroll(None, bank, "clover", []),
     "too_many_pictures": lambda bank: callbacks.enroll(None, bank, "clover", ["a.png"] * 99),
@@ -85,7 +89,7 @@ ACTS = {
     "likeness_count": lambda bank: callbacks.similar(None, "a.png", 99),
     "age": lambda bank: filters.where([[], [], [], []], -1, 50),
     "no_age": lambda bank: filters.where([[], [], [], []], 60, 50),
-    "opacity": lambda bank: explaining.blend(explaining.Explanation((), (), ()), 7),
+    "opacity": lambda bank: explain_callbacks.blend(explain_callbacks.Explanation((), (), ()), 7),
 }
 
 FILES = {
@@ -100,11 +104,11 @@ LOADED = {
 }
 
 ON_THE_MAP = {
-    "no_map_color": lambda engine: atlas.draw(engine, "umap", "age", None),
-    "no_list": lambda engine: atlas.listed(engine, "age", []),
-    "no_case": lambda engine: atlas.case_panel(engine, 10**6),
-    "no_stop": lambda engine: operating.point_at(engine.calibration, 10**6),
-    "no_past_case": lambda engine: explaining.compare(engine, "a.png", "SYN_x"),
+    "no_map_color": lambda engine: atlas_callbacks.draw(engine, "umap", "age", None),
+    "no_list": lambda engine: atlas_callbacks.listed(engine, "age", []),
+    "no_case": lambda engine: atlas_callbacks.case_panel(engine, 10**6),
+    "no_stop": lambda engine: operating_slider.point_at(engine.calibration, 10**6),
+    "no_past_case": lambda engine: explain_callbacks.compare(engine, "a.png", "SYN_x"),
 }
 
 
@@ -159,8 +163,8 @@ def test_the_map_refuses_in_spanish(key, engine):
 
 def test_every_known_refusal_is_raised_here():
     known = {key for key in i18n.translations()["en"] if key.startswith("errors.")}
-    piles = {key for key in known if key.startswith("errors.batch_")}  # test_batch_errors.py
-    assert known - piles == {f"errors.{key}" for key in RAISED}
+    archives = {key for key in known if key.startswith("errors.batch_")}  # test_batch_errors.py
+    assert known - archives == {f"errors.{key}" for key in RAISED}
 
 
 def test_what_is_not_known_is_told_in_english():

@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES, LABELS, diagnosis
 from dermsim.data.synthetic import draw_lesion
-from dermsim.ui import explain_callbacks as explaining
+from dermsim.ui import explain_callbacks
 
 
 @pytest.fixture(scope="module")
@@ -25,27 +25,33 @@ def bank(engine):
 
 
 def test_without_a_picture_the_tab_explains_itself(engine):
-    kept, words = explaining.explain(engine, None)
+    kept, words = explain_callbacks.explain(engine, None)
     assert kept is None and "heatmap" in words
-    assert explaining.blend(None, 0.5) is explaining.blend_pair(None, 0.5) is None
-    assert explaining.compare(engine, None, None) == (None, "")
-    assert explaining.case_choices(engine, None) == []
+    assert explain_callbacks.blend(None, 0.5) is explain_callbacks.blend_pair(None, 0.5) is None
+    assert explain_callbacks.compare(engine, None, None) == (None, "")
+    assert explain_callbacks.case_choices(engine, None) == []
 
 
 # --- menus ---------------------------------------------------------------------------------------
 
 
 def test_the_menus_offer_what_there_is(engine, lesion, bank):
-    targets = dict(explaining.target_choices(None))
+    targets = dict(explain_callbacks.target_choices(None))
     assert list(targets.values()) == ["", "malignancy", *CODES]
     assert all(item.name in targets for item in LABELS)
-    assert explaining.target_choices(bank)[-1] == ("clover (yours)", "clover")
-    methods, layers, cases = explaining.menus(engine, lesion)
+    assert explain_callbacks.target_choices(bank)[-1] == ("clover (yours)", "clover")
+    methods, layers, cases = explain_callbacks.menus(engine, lesion)
     known = [m.name for m in METHODS.values() if not m.needs_attention]
     assert [name for _, name in methods] == known
     assert dict(methods)["Score-CAM (slow)"] == "scorecam"
-    assert methods == explaining.method_choices(), "what the page offers before the model is there"
-    assert layers[0] == explaining.layer_choices()[0] == ("Where its heads begin (as usual)", "")
+    assert methods == explain_callbacks.method_choices(), (
+        "what the page offers before the model is there"
+    )
+    assert (
+        layers[0]
+        == explain_callbacks.layer_choices()[0]
+        == ("Where its heads begin (as usual)", "")
+    )
     assert layers[1:3] == [("After layer4", "-1"), ("After layer3", "-2")]
     found = engine.search([lesion], 12)[0]
     assert [image_id for _, image_id in cases] == [case.image_id for case in found]
@@ -57,12 +63,12 @@ def test_the_menus_offer_what_there_is(engine, lesion, bank):
 
 @pytest.mark.parametrize("target", ["", "malignancy", "clover", *CODES])
 def test_any_target_can_be_explained(engine, lesion, bank, target):
-    kept, words = explaining.explain(engine, lesion, bank, target)
+    kept, words = explain_callbacks.explain(engine, lesion, bank, target)
     (heatmap,), (strength,) = kept.heatmaps, kept.strengths
     expected = target or engine.predict([lesion])[0].label_name
     assert heatmap.target == expected
     assert 0 <= strength <= 1
-    before, after = explaining.blend(kept, 0.6)
+    before, after = explain_callbacks.blend(kept, 0.6)
     assert before.size == after.size == (900, 675)
     named = diagnosis(expected).name if expected in CODES else expected
     assert named in words and "Raw peak" in words
@@ -70,7 +76,9 @@ def test_any_target_can_be_explained(engine, lesion, bank, target):
 
 @pytest.mark.parametrize("method", ["gradcam++", "layercam", "eigencam", "scorecam"])
 def test_methods_layers_and_smoothing_reach_the_engine(engine, lesion, method):
-    kept, words = explaining.explain(engine, lesion, None, "nv", method, "-2", method != "scorecam")
+    kept, words = explain_callbacks.explain(
+        engine, lesion, None, "nv", method, "-2", method != "scorecam"
+    )
     expected = engine.explain(
         lesion, target="nv", method=method, layer=-2, smooth=method != "scorecam"
     )
@@ -82,10 +90,10 @@ def test_methods_layers_and_smoothing_reach_the_engine(engine, lesion, method):
 def test_strength_is_the_peak_over_the_peak_of_the_models_own_answer(engine, lesion):
     own = engine.explain(lesion)
     other = next(code for code in CODES if code != own.target)
-    kept, _ = explaining.explain(engine, lesion, None, other)
+    kept, _ = explain_callbacks.explain(engine, lesion, None, other)
     expected = min(engine.explain(lesion, target=other).peak / own.peak, 1) if own.peak > 0 else 0
     assert kept.strengths[0] == pytest.approx(expected, rel=1e-3)
-    assert explaining.explain(engine, lesion, None, own.target)[0].strengths == (
+    assert explain_callbacks.explain(engine, lesion, None, own.target)[0].strengths == (
         pytest.approx(float(own.peak > 0)),
     )
 
@@ -93,19 +101,19 @@ def test_strength_is_the_peak_over_the_peak_of_the_models_own_answer(engine, les
 def test_little_is_kept_of_a_large_picture(engine, tmp_path):
     path = tmp_path / "large.png"
     draw_lesion("nv", seed=1, size=(200, 150)).resize((2000, 1500)).save(path)
-    kept, _ = explaining.explain(engine, str(path))
+    kept, _ = explain_callbacks.explain(engine, str(path))
     assert kept.heatmaps[0].values.shape == (225, 300)
-    assert explaining.blend(kept, 0.6)[1].size == (900, 675)
+    assert explain_callbacks.blend(kept, 0.6)[1].size == (900, 675)
 
 
 def test_opacity_and_outline_redraw_without_the_model(engine, lesion):
-    kept, _ = explaining.explain(engine, lesion, None, "", "eigencam")
-    before, after = explaining.blend(kept, 0.6)
+    kept, _ = explain_callbacks.explain(engine, lesion, None, "", "eigencam")
+    before, after = explain_callbacks.blend(kept, 0.6)
     original = ImageOps.contain(Image.open(lesion).convert("RGB"), (900, 900))
     assert np.array_equal(before, original)
     assert not np.array_equal(after, original)
-    assert np.array_equal(explaining.blend(kept, 0)[1], original)
-    assert not np.array_equal(explaining.blend(kept, 0, True)[1], original)
+    assert np.array_equal(explain_callbacks.blend(kept, 0)[1], original)
+    assert not np.array_equal(explain_callbacks.blend(kept, 0, True)[1], original)
 
 
 # --- two pictures --------------------------------------------------------------------------------
@@ -114,30 +122,32 @@ def test_opacity_and_outline_redraw_without_the_model(engine, lesion):
 def test_a_likeness_is_painted_on_both_where_there_is_a_picture(engine, lesion, synthetic):
     case = engine.search([lesion], 1)[0][0]
     shown = {row["image_id"]: row["image"] for row in synthetic["train"]}
-    kept, words = explaining.compare(engine, lesion, case.image_id, pictures=shown.get)
+    kept, words = explain_callbacks.compare(engine, lesion, case.image_id, pictures=shown.get)
     first, second = engine.explain_likeness(lesion, shown[case.image_id])
     assert [m.peak for m in kept.heatmaps] == pytest.approx([first.peak, second.peak], rel=1e-4)
     expected = [max(0, m.score) if m.peak > 0 else 0 for m in (first, second)]
     assert kept.strengths == pytest.approx(expected, abs=1e-4)
     assert case.image_id in words and "--dataset" not in words
-    assert explaining.blend_pair(kept, 0.6).size == (900 + 12 + 900, 675)
+    assert explain_callbacks.blend_pair(kept, 0.6).size == (900 + 12 + 900, 675)
 
 
 def test_without_one_it_is_painted_on_the_visitors(engine, lesion):
     case = engine.search([lesion], 3)[0][2]
-    kept, words = explaining.compare(engine, lesion, case.image_id, "layercam", "-2")
+    kept, words = explain_callbacks.compare(engine, lesion, case.image_id, "layercam", "-2")
     (heatmap,) = kept.heatmaps
     assert heatmap.score == pytest.approx(case.similarity, abs=1e-4)
     assert heatmap.method == "layercam"
     assert "--dataset" in words
-    assert explaining.blend_pair(kept, 0.6, True).size == (900, 675)
+    assert explain_callbacks.blend_pair(kept, 0.6, True).size == (900, 675)
 
 
 # --- the endpoint --------------------------------------------------------------------------------
 
 
 def test_the_endpoint_answers_with_picture_and_facts(engine, lesion):
-    drawn, facts = explaining.explain_data(engine, lesion, "nv", 0.6, "layercam", "-2", True, True)
+    drawn, facts = explain_callbacks.explain_data(
+        engine, lesion, "nv", 0.6, "layercam", "-2", True, True
+    )
     assert drawn.size == (900, 675)
     assert (facts["target"], facts["method"]) == ("nv", "layercam")
     assert set(facts) == {"target", "method", "score", "peak", "strength", "answer"}
@@ -147,11 +157,11 @@ def test_the_endpoint_answers_with_picture_and_facts(engine, lesion):
 class TestRefusals:
     @pytest.mark.parametrize("opacity", [-0.1, 1.1, "half", None, float("nan")])
     def test_opacity(self, engine, lesion, opacity):
-        kept, _ = explaining.explain(engine, lesion)
+        kept, _ = explain_callbacks.explain(engine, lesion)
         for act in (
-            lambda: explaining.blend(kept, opacity),
-            lambda: explaining.blend_pair(kept, opacity),
-            lambda: explaining.explain_data(engine, lesion, "", opacity),
+            lambda: explain_callbacks.blend(kept, opacity),
+            lambda: explain_callbacks.blend_pair(kept, opacity),
+            lambda: explain_callbacks.explain_data(engine, lesion, "", opacity),
         ):
             with pytest.raises(ValueError, match="choose 0 to 1"):
                 act()
@@ -159,18 +169,18 @@ class TestRefusals:
     @pytest.mark.parametrize("target", ["melanoma", "clover", 4])
     def test_target(self, engine, lesion, target):
         with pytest.raises(ValueError, match="choose one of akiec"):
-            explaining.explain(engine, lesion, None, target)
+            explain_callbacks.explain(engine, lesion, None, target)
 
     def test_method_layer_and_case(self, engine, lesion):
         with pytest.raises(ValueError, match="Unknown method 'magic': choose one of gradcam"):
-            explaining.explain(engine, lesion, None, "", "magic")
+            explain_callbacks.explain(engine, lesion, None, "", "magic")
         with pytest.raises(ValueError, match="no layer 'attic' in ResNet"):
-            explaining.explain(engine, lesion, None, "", "gradcam", "attic")
+            explain_callbacks.explain(engine, lesion, None, "", "gradcam", "attic")
         with pytest.raises(ValueError, match="no past case 'ISIC_9': choose one of the list"):
-            explaining.compare(engine, lesion, "ISIC_9")
+            explain_callbacks.compare(engine, lesion, "ISIC_9")
         with pytest.raises(ValueError, match="no global attention"):
-            explaining.explain(engine, lesion, None, "", "rollout", "-2")
+            explain_callbacks.explain(engine, lesion, None, "", "rollout", "-2")
 
     def test_no_picture(self, engine):
         with pytest.raises(ValueError, match="no picture yet"):
-            explaining.explain_data(engine, None, "", 0.6)
+            explain_callbacks.explain_data(engine, None, "", 0.6)

@@ -128,15 +128,15 @@ def test_pictures_that_are_not_held_any_more_are_missed(upload):
 
 
 def test_an_explanation_is_held_with_its_picture(engine, upload):
-    from dermsim.ui import explain_callbacks as explaining
+    from dermsim.ui import explain_callbacks
 
     data = content(take(upload())[0])
-    explanation, _ = explaining.explain(engine, data)
+    explanation, _ = explain_callbacks.explain(engine, data)
     before = holding.SHELF.size
     held = holding.hold_explanation(explanation)
     assert holding.SHELF.size - before >= len(data)
     assert isinstance(content(held), Explanation)
-    redraw = wiring.sentences(lambda found: explaining.blend(found, 0.5))
+    redraw = wiring.sentences(lambda found: explain_callbacks.blend(found, 0.5))
     assert redraw(held)[0].size == (900, 675)
     assert holding.hold_explanation(None) is None
     del held, explanation

@@ -17,7 +17,15 @@ from dermsim.core.discretion import (
     quieten,
     show_access,
 )
-from dermsim.ui.middleware import AccessLog, CallLimits, HeadRequests, ServedFolder, UploadLimits
+from dermsim.ui.body_limit import BodyLimit
+from dermsim.ui.middleware import (
+    AccessLog,
+    HeadRequests,
+    ServedFolder,
+    is_call,
+    is_upload,
+    refusal,
+)
 
 SECRET = "mrs-miller-left-arm"
 
@@ -142,6 +150,12 @@ def test_nothing_is_printed_where_nothing_went_wrong(lines, capfd):
 # Limits of uploads.
 
 
+def limit(app, concerns, **options):
+    """What the page puts before Gradio, with a limit of 100 bytes."""
+    words = {"too_long": "No more than 0 MB are taken", "too_many": "Many visitors are uploading"}
+    return BodyLimit(app, most=100, refuse=refusal, concerns=concerns, **words, **options)
+
+
 @pytest.fixture
 def limited():
     admitted = []
@@ -150,7 +164,7 @@ def limited():
         admitted.append(size)
         return sum(admitted) <= 150
 
-    return UploadLimits(hello, most=100, admit=admit)
+    return limit(hello, is_upload, admit=admit)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +173,7 @@ def limited():
         ([], 411, "send a Content-Length"),
         ([(b"content-length", b"many")], 411, "send a Content-Length"),
         ([(b"content-length", b"-1")], 411, "send a Content-Length"),
-        ([(b"content-length", b"101")], 413, "No more than 0 MB are taken at a time"),
+        ([(b"content-length", b"101")], 413, "No more than 0 MB are taken"),
         ([(b"content-length", b"100")], 200, "hello"),
     ],
 )
@@ -174,7 +188,7 @@ def test_all_uploads_together_have_a_limit(limited):
     length = [(b"content-length", b"80")]
     assert ask(limited, "POST", "/gradio_api/upload", length)[0] == 200
     status, body = ask(limited, "POST", "/gradio_api/upload", length)
-    assert (status, body) == (503, b"Many visitors are uploading: try again in a minute.")
+    assert (status, body) == (503, b"Many visitors are uploading")
 
 
 def test_what_is_stored_is_announced_for_as_long_as_it_comes():
@@ -190,7 +204,7 @@ def test_what_is_stored_is_announced_for_as_long_as_it_comes():
         said.append("stored")
         await hello(scope, receive, send)
 
-    limited = UploadLimits(store, most=100, admit=lambda size: size < 90, receiving=receiving)
+    limited = limit(store, is_upload, admit=lambda size: size < 90, receiving=receiving)
     assert ask(limited, "POST", "/gradio_api/upload", [(b"content-length", b"95")])[0] == 503
     assert ask(limited, "GET", "/gradio_api/upload")[0] == 200
     assert said == ["stored"]
@@ -212,24 +226,104 @@ def test_other_requests_are_not_limited(limited):
     [
         ([], 200, "hello"),
         ([(b"content-length", b"100")], 200, "hello"),
-        ([(b"content-length", b"101")], 413, "No more than 0 MB are taken at a time"),
-        ([(b"transfer-encoding", b"chunked")], 411, "send a Content-Length"),
-        ([(b"content-length", b"many")], 411, "send a Content-Length"),
+        ([(b"content-length", b"101")], 413, "No more than 0 MB are taken"),
+        ([(b"transfer-encoding", b"chunked")], 200, "hello"),
     ],
 )
 @pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/call/batch", "/login"])
 def test_a_call_has_a_limit(path, headers, status, sentence):
-    found, body = ask(CallLimits(hello, most=100), "POST", path, headers)
+    found, body = ask(limit(hello, is_call), "POST", path, headers)
     assert found == status
     assert sentence in body.decode()
 
 
 def test_what_has_limits_of_its_own_is_left_to_them():
-    limited, long = CallLimits(hello, most=100), [(b"content-length", b"101")]
+    limited, long = limit(hello, is_call), [(b"content-length", b"101")]
     for path in ("/gradio_api/upload", "/gradio_api/upload/", "/api/v1/predict"):
         assert ask(limited, "POST", path, long)[0] == 200
     assert ask(limited, "GET", "/gradio_api/info", long)[0] == 200
     assert ask(limited, kind="lifespan") is None
+
+
+# Bytes that were not declared.
+
+
+def pour(app, *chunks, headers=()):
+    """Send a call in chunks; return the messages sent back and how many chunks were taken."""
+    sent, taken = [], []
+
+    async def receive():
+        taken.append(1)
+        return {"type": "http.request", "body": chunks[len(taken) - 1], "more_body": True}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/login", "headers": list(headers)}
+    asyncio.run(app(scope, receive, send))
+    return sent, len(taken)
+
+
+async def drink(scope, receive, send):
+    """Read to the end, or until the client leaves; then answer whatever came."""
+    while (await receive())["type"] == "http.request":
+        pass
+    await hello(scope, receive, send)
+
+
+async def choke(scope, receive, send):
+    """The same, but fail when the client leaves, as Starlette does."""
+    while (await receive())["type"] == "http.request":
+        pass
+    raise RuntimeError("the client left")
+
+
+@pytest.mark.parametrize("app", [drink, choke])
+@pytest.mark.parametrize("headers", [(), [(b"content-length", b"60")]])
+def test_bytes_are_counted_while_they_come(app, headers):
+    sent, taken = pour(limit(app, is_call), *[b"0" * 60] * 9, headers=headers)
+    assert (sent[0]["status"], taken) == (413, 2)
+    assert b"".join(m.get("body", b"") for m in sent) == b"No more than 0 MB are taken"
+
+
+def test_an_application_that_fails_of_itself_goes_on_failing():
+    async def fail(scope, receive, send):
+        raise RuntimeError("of itself")
+
+    with pytest.raises(RuntimeError, match="of itself"):
+        ask(limit(fail, is_call), "POST", "/login")
+
+
+def test_what_is_under_way_together_has_a_limit_and_is_forgotten_afterwards():
+    async def statuses():
+        released = asyncio.Event()
+
+        async def hold(scope, receive, send):
+            await receive()
+            await released.wait()
+            await hello(scope, receive, send)
+
+        limited = limit(hold, is_call, together=150)
+
+        async def call():
+            sent = []
+
+            async def receive():
+                return {"type": "http.request", "body": b"0" * 90, "more_body": False}
+
+            async def send(message):
+                sent.append(message)
+
+            scope = {"type": "http", "method": "POST", "path": "/login", "headers": []}
+            await limited(scope, receive, send)
+            return sent[0]["status"]
+
+        together = [asyncio.create_task(call()) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        released.set()
+        return [*await asyncio.gather(*together), await call()]
+
+    assert asyncio.run(statuses()) == [200, 503, 200]
 
 
 # The folder that is served.

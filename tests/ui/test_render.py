@@ -8,8 +8,7 @@ from dermsim.core.labels import CODES, DISCLAIMER, LABELS
 from dermsim.engine.results import Prediction
 from dermsim.tasks.classify import Calibration, OperatingPoint
 from dermsim.tasks.retrieve import Neighbor
-from dermsim.ui import cards, render
-from dermsim.ui import operating_slider as operating
+from dermsim.ui import cards, operating_slider, render
 
 NASTY = "<img src=x onerror=\"alert('1')\">"
 
@@ -61,7 +60,7 @@ def test_the_legend_explains_all_seven():
 
 
 def test_a_verdict_says_label_probability_set_and_risk():
-    risk = operating.risk(prediction(), CALIBRATION)
+    risk = operating_slider.risk(prediction(), CALIBRATION)
     page = render.verdict(prediction(), CALIBRATION, risk=risk).replace("\u00a0", " ")
     assert "Melanoma</h2>" in page
     assert "62 %" in page

@@ -5,8 +5,7 @@ import pytest
 
 from dermsim.core.labels import diagnosis
 from dermsim.data.synthetic import draw_lesion
-from dermsim.ui import operating_slider as operating
-from dermsim.ui import summary
+from dermsim.ui import operating_slider, summary
 from dermsim.ui.render import percent
 
 NASTY = '<img src=x onerror="alert(1)">'
@@ -55,7 +54,7 @@ def test_past_cases_agree_or_say_what_they_see(engine, found):
 
 
 def test_the_chosen_line_is_drawn(engine, found):
-    points = operating.stops(engine.calibration)
+    points = operating_slider.stops(engine.calibration)
     for stop in (0, len(points) - 1):
         page = summary.summary(engine, found, stop)
         word = "malignant" if found.prediction.malignancy >= points[stop].threshold else "benign"

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from dermsim.core.bootstrap import Interval
 from dermsim.core.explain_methods import METHODS
-from dermsim.core.metrics import Interval
 from dermsim.core.storage import check_keys
 
 GAUSSIAN = "gaussian"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
+from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import Interval
+from dermsim.core.markdown import markdown_table
 from dermsim.evaluation.explanations.explanation_report import (
     BASELINES,
     GAUSSIAN,
@@ -170,9 +171,9 @@ def _map_table(
         cells = [map_title(name), *([found.place] if named else [])]
         for measure, figure in zip(columns, figures, strict=True):
             cut = f", cut at {found.threshold:.2f}" if measure == "iou" else ""
-            cells.append(_cell(figure) + cut if figure else "")
+            cells.append(f"{figure}{cut}" if figure else "")
         rows.append([*cells, f"{known[0].n:,}"])
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _class_table(maps: Mapping[str, MapReport]) -> list[str]:
@@ -184,9 +185,9 @@ def _class_table(maps: Mapping[str, MapReport]) -> list[str]:
         best = max(methods, key=partial(_value, maps, measure))
         for name in (best, GAUSSIAN):
             found = maps[name].by_class[measure]
-            cells = [_cell(found[code]) if code in found else "" for code in codes]
+            cells = [f"{found[code]}" if code in found else "" for code in codes]
             rows.append([f"{title}, {map_title(name)}", *cells])
-    return _table(["", *codes], rows)
+    return markdown_table(["", *codes], rows)
 
 
 def _value(maps: Mapping[str, MapReport], measure: str, name: str) -> float:
@@ -203,26 +204,13 @@ def _figure_table(
     rows = [
         [
             title,
-            _cell(figures[name]),
-            *(_cell(by_class[name][code]) for code in codes),
+            f"{figures[name]}",
+            *(f"{by_class[name][code]}" for code in codes),
             f"{figures[name].n:,}",
         ]
         for name, title in titles.items()
     ]
-    return _table(["", "all", *codes, "n"], rows)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [
-        f"| {' | '.join(header)} |",
-        "|---" * len(header) + "|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
-
-
-def _cell(figure: Interval) -> str:
-    value, low, high, _ = figure.to_dict().values()
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    return markdown_table(["", "all", *codes, "n"], rows)
 
 
 def _signed(figure: Interval) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES, LABEL2ID
-from dermsim.core.metrics import FloatArray, IntArray, Interval, lesion_bootstrap, macro_mean
+from dermsim.core.metrics import FloatArray, IntArray, macro_mean
 
 
 class Ledger:
@@ -17,16 +18,11 @@ class Ledger:
 
     Args:
         labels: ``(N,)`` the true diagnoses.
-        lesion_ids: N lesions.
-        resamples: Lesion-bootstrap resamples.
-        seed: Their seed.
+        bootstrap: The N lesions and how they are resampled.
     """
 
-    def __init__(
-        self, labels: IntArray, lesion_ids: Sequence[str | None], *, resamples: int, seed: int
-    ) -> None:
-        self._labels, self._lesion_ids = labels, list(lesion_ids)
-        self._resamples, self._seed = resamples, seed
+    def __init__(self, labels: IntArray, bootstrap: Bootstrap) -> None:
+        self._labels, self._bootstrap = labels, bootstrap
         self._values: dict[tuple[str, str], FloatArray] = {}
 
     def write(
@@ -82,8 +78,7 @@ class Ledger:
         return macro_mean(values[drawn], self._labels[rows[drawn]], len(CODES))
 
     def _interval(self, rows: IntArray, metric: Callable[[IntArray], float]) -> Interval:
-        lesions = [self._lesion_ids[row] for row in rows.tolist()]
-        return lesion_bootstrap(metric, lesions, resamples=self._resamples, seed=self._seed)
+        return self._bootstrap.take(rows).interval(metric)
 
 
 def _mean(values: FloatArray, drawn: IntArray) -> float:

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from dermsim.core.bootstrap import DECIMALS, Bootstrap
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import DECIMALS, FloatArray, IntArray
+from dermsim.core.metrics import FloatArray, IntArray
 from dermsim.evaluation.explanations import shortcuts
 from dermsim.evaluation.explanations.agreement import TURNS, correlation
 from dermsim.evaluation.explanations.explanation_report import (
@@ -106,7 +107,7 @@ def examine_explanations(
         sizes=asked.sizes,
     )
     photographs = Photographs(rows, asked.outlines, subject)
-    ledger = Ledger(photographs.labels, photographs.lesion_ids, resamples=resamples, seed=seed)
+    ledger = Ledger(photographs.labels, Bootstrap(photographs.lesion_ids, resamples, seed))
     examination = _Examination(subject, blank, photographs, ledger, settings, seed)
     examination.localize(asked.sizes)
     examination.remove_and_compare(asked.sizes)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from dermsim.engine import DermSim
-    from dermsim.models import Encoder
+    from dermsim.models.encoder import Encoder
 
 
 Images = npt.NDArray[np.float32]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dermsim.models import Encoder
-from dermsim.models.pretrained import new_pretrained
+from dermsim.models.encoder import Encoder, redraw_encoder
 
 
 def untrained(model: Encoder, *, seed: int = 0) -> Encoder:
@@ -21,5 +20,5 @@ def untrained(model: Encoder, *, seed: int = 0) -> Encoder:
     # modules draw their first weights from the global generator and take no other
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(seed)
-        fresh = new_pretrained(model)
-    return fresh.to(model.device).eval()  # type: ignore[arg-type]
+        fresh = redraw_encoder(model)
+    return fresh.to(model.device).eval()

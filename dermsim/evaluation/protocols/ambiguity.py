@@ -12,25 +12,16 @@ the strangeness of the picture tell the wrong answers from the right ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    Interval,
-    class_auc,
-    entropy,
-    lesion_bootstrap,
-    macro_mean,
-)
-from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.core.metrics import BoolArray, FloatArray, IntArray, class_auc, entropy, macro_mean
+from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -77,9 +68,10 @@ def evaluate_ambiguity(
             "this checkpoint was calibrated for its default coverage alone, by an older version: "
             "fit it again (DermSim.fit) to have prediction sets at other coverages."
         )
-    known = known_classes(engine)
+    known = engine.known
     cases = encode_cases(engine, select(dataset, known, split=split), purpose=split)
     probabilities = engine.calibration.probabilities(cases.encoding.logits)
+    bootstrap = Bootstrap(cases.lesion_ids, resamples, seed)
     about = (
         f"{len(cases):,} photographs of {len(set(cases.lesion_ids)):,} lesions ({split}). "
         f"Intervals are 95 %, from {resamples:,} bootstrap resamples of whole lesions; n counts "
@@ -91,7 +83,7 @@ def evaluate_ambiguity(
         "Share of the photographs of each diagnosis whose prediction set holds it. The band is "
         "that of a binomial of n photographs at the nominal coverage, 95 % of it; it takes "
         f"photographs of one lesion for independent. {about}",
-        tuple(_coverage(engine, cases, probabilities, resamples, seed)),
+        tuple(_coverage(engine, cases, probabilities, bootstrap)),
         facts,
     )
     warning = Table(
@@ -100,7 +92,7 @@ def evaluate_ambiguity(
         "often it is higher for a wrong answer than for a right one, 0.5 by chance. Balanced "
         "accuracy over the "
         f"{SURER:.0%} of photographs where it is lowest, beside that over all. {about}",
-        tuple(_warning(engine, cases, probabilities, resamples, seed)),
+        tuple(_warning(engine, cases, probabilities, bootstrap)),
         facts,
     )
     return coverage, warning
@@ -120,8 +112,8 @@ def binomial_band(nominal: float, n: int) -> tuple[float, float]:
 
 
 def _coverage(
-    engine: DermSim, cases: Cases, probabilities: FloatArray, resamples: int, seed: int
-) -> list[Row]:
+    engine: DermSim, cases: Cases, probabilities: FloatArray, bootstrap: Bootstrap
+) -> list[TableRow]:
     rows = []
     for level in engine.calibration.levels:
         included = engine.calibration.included(probabilities, level=level)
@@ -131,7 +123,7 @@ def _coverage(
         for label in (None, *present):
             own = np.full(len(cases), True) if label is None else cases.labels == label
             figures = {
-                name: _mean(values, own, cases.lesion_ids, resamples, seed)
+                name: bootstrap.mean(values, among=own)
                 for name, values in (("coverage", covered), ("diagnoses in the set", sizes))
             }
             low, high = binomial_band(float(level), int(own.sum()))
@@ -140,30 +132,16 @@ def _coverage(
             name = EVERY if label is None else CODES[label]
             # the promise is made to each diagnosis, not to all together
             rows.append(
-                Row({"nominal": level, "diagnosis": name}, figures, {} if label is None else notes)
+                TableRow(
+                    {"nominal": level, "diagnosis": name}, figures, {} if label is None else notes
+                )
             )
     return rows
 
 
-def _mean(
-    values: FloatArray | BoolArray,
-    among: BoolArray,
-    lesion_ids: Sequence[str | None],
-    resamples: int,
-    seed: int,
-) -> Interval:
-    own = np.flatnonzero(among)
-    return lesion_bootstrap(
-        lambda drawn: float(values[own[drawn]].mean()),
-        [lesion_ids[row] for row in own.tolist()],
-        resamples=resamples,
-        seed=seed,
-    )
-
-
 def _warning(
-    engine: DermSim, cases: Cases, probabilities: FloatArray, resamples: int, seed: int
-) -> list[Row]:
+    engine: DermSim, cases: Cases, probabilities: FloatArray, bootstrap: Bootstrap
+) -> list[TableRow]:
     predicted = probabilities.argmax(axis=1)
     wrong = predicted != cases.labels
     if wrong.all() or not wrong.any():
@@ -188,11 +166,8 @@ def _warning(
                 _balanced, kept=everything, wrong=wrong, labels=cases.labels
             ),
         }
-        measured = {
-            column: lesion_bootstrap(figure, cases.lesion_ids, resamples=resamples, seed=seed)
-            for column, figure in figures.items()
-        }
-        rows.append(Row({"sign": name}, measured))
+        measured = {column: bootstrap.interval(figure) for column, figure in figures.items()}
+        rows.append(TableRow({"sign": name}, measured))
     return rows
 
 

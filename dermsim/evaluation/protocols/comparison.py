@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import lesion_bootstrap, number_lesions
 from dermsim.core.vectors import softmax
 from dermsim.evaluation.evaluate import overall_metrics
-from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 from dermsim.evaluation.retrieval import Metric, rank_gallery
 
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ def compare(
     if split not in ("test", "validation", "all"):
         raise ValueError(f"Unknown split {split!r}; choose validation, test or all.")
     first, *others = engines
-    known = known_classes(engines[first])
+    known = engines[first].known
     for name in others:
-        if known_classes(engines[name]) != known:
+        if engines[name].known != known:
             raise ValueError(
                 f"{first} was trained with {', '.join(known)} and {name} with "
-                f"{', '.join(known_classes(engines[name]))}: there is no common question to ask."
+                f"{', '.join(engines[name].known)}: there is no common question to ask."
             )
     rows = select(dataset, known, split=split)
     asked = {name: encode_cases(engine, rows, purpose=name) for name, engine in engines.items()}
@@ -92,7 +92,8 @@ def compare(
         name: engine.calibration.probabilities(asked[name].encoding.logits)
         for name, engine in engines.items()
     }
-    true, lesions = asked[first].labels, asked[first].lesion_ids
+    true = asked[first].labels
+    bootstrap = Bootstrap(asked[first].lesion_ids, resamples, seed)
     measured = {
         name: overall_metrics(answers[name], true, engine.calibration)
         | _retrieval(engine, asked[name])
@@ -110,12 +111,10 @@ def compare(
         TOGETHER,
     ]
     found = tuple(
-        Row(
+        TableRow(
             {"figure": title},
             {
-                column: lesion_bootstrap(
-                    measured[column][figure], lesions, resamples=resamples, seed=seed
-                )
+                column: bootstrap.interval(measured[column][figure])
                 for column in order
                 if figure in measured[column]
             },
@@ -126,7 +125,7 @@ def compare(
     return Table(
         "comparison",
         f"All are asked about the same {len(true):,} photographs of "
-        f"{number_lesions(lesions).max() + 1:,} lesions ({split}), and a difference is resampled "
+        f"{bootstrap.n_lesions:,} lesions ({split}), and a difference is resampled "
         f"with the two it is of. Intervals are 95 %, from {resamples:,} bootstrap resamples of "
         f"whole lesions; n counts images. {TOGETHER.capitalize()}: the mean of their calibrated "
         "log-probabilities.",

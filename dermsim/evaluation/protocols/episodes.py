@@ -13,7 +13,8 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.metrics import FloatArray, IntArray, Interval, percentile_bounds
+from dermsim.core.bootstrap import Interval, percentile_bounds, rows_by_lesion
+from dermsim.core.metrics import FloatArray, IntArray
 from dermsim.core.vectors import check_labels
 
 QUERIES = 15
@@ -83,23 +84,20 @@ def draw_episodes(
 
 def _by_lesion(
     labels: npt.ArrayLike, lesion_ids: Sequence[str | None]
-) -> dict[int, list[list[int]]]:
+) -> dict[int, list[IntArray]]:
     """Return, by class, the rows of each of its lesions."""
     values = np.asarray(labels)
     largest = int(values.max()) if values.size else 0
     true = check_labels(labels, rows=len(lesion_ids), num_classes=largest + 1)
-    lesions: dict[object, list[int]] = {}
-    for row, lesion in enumerate(lesion_ids):
-        lesions.setdefault(row if lesion is None else lesion, []).append(row)
-    pictures: dict[int, list[list[int]]] = {}
-    for name, rows in lesions.items():
+    pictures: dict[int, list[IntArray]] = {}
+    for rows in rows_by_lesion(lesion_ids):
         if len(set(true[rows].tolist())) > 1:
-            raise ValueError(f"lesion {name} has more than one diagnosis.")
+            raise ValueError(f"lesion {lesion_ids[rows[0]]} has more than one diagnosis.")
         pictures.setdefault(int(true[rows[0]]), []).append(rows)
     return pictures
 
 
-def _one_each(lesions: list[list[int]], size: int, rng: np.random.Generator) -> IntArray:
+def _one_each(lesions: list[IntArray], size: int, rng: np.random.Generator) -> IntArray:
     """Draw lesions without replacement, and one picture of each."""
     chosen = rng.choice(len(lesions), size=size, replace=False)
     return np.array([rng.choice(lesions[lesion]) for lesion in chosen], dtype=np.int64)
@@ -112,22 +110,26 @@ class Answers:
     Attributes:
         margins: ``(E, 2, Q)`` score of the second class less that of the first.
         lesions: ``(E, 2, Q)`` integers, the lesion of each query.
+        resamples: How often the lesions that are asked about are resampled.
+        seed: Seed of the resamples.
     """
 
     margins: FloatArray
     lesions: IntArray
+    resamples: int = 1000
+    seed: int = 0
 
-    def accuracy(self, *, resamples: int = 1000, seed: int = 0) -> Interval:
+    def accuracy(self) -> Interval:
         """Return the share of right answers, classes weighing alike; equal scores count half."""
         signs = np.array([-1.0, 1.0])[None, :, None]
         right = (np.sign(self.margins * signs) + 1.0) / 2.0
-        return self._interval(lambda w: _accuracy(right, w), resamples, seed)
+        return self._interval(lambda w: _accuracy(right, w))
 
-    def auc(self, *, resamples: int = 1000, seed: int = 0) -> Interval:
+    def auc(self) -> Interval:
         """Return how often a picture of the second class outscores one of the first."""
         first, second = self.margins[:, 0, :, None], self.margins[:, 1, None, :]
         wins = (np.sign(second - first) + 1.0) / 2.0
-        return self._interval(lambda w: _auc(wins, w), resamples, seed)
+        return self._interval(lambda w: _auc(wins, w))
 
     def episode_error(self) -> float:
         """Return half the 95 % interval of the accuracy that the draw of episodes alone leaves.
@@ -139,21 +141,17 @@ class Answers:
         right = ((np.sign(self.margins * signs) + 1.0) / 2.0).mean(axis=(1, 2))
         return float(1.96 * right.std(ddof=1) / np.sqrt(len(right)))
 
-    def _interval(
-        self, figure: Callable[[FloatArray], float], resamples: int, seed: int
-    ) -> Interval:
+    def _interval(self, figure: Callable[[FloatArray], float]) -> Interval:
         """Bootstrap the lesions that are asked about; what is shown is averaged over.
 
         Args:
             figure: Takes how often each query counts, ``(E, 2, Q)``.
-            resamples: How many resamples.
-            seed: Their seed.
         """
         names, places = np.unique(self.lesions, return_inverse=True)
         places = places.reshape(self.lesions.shape)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(self.seed)
         even = np.full(len(names), 1 / len(names))
-        draws = rng.multinomial(len(names), even, size=resamples).astype(np.float64)
+        draws = rng.multinomial(len(names), even, size=self.resamples).astype(np.float64)
         bounds = percentile_bounds([figure(drawn[places]) for drawn in draws])
         value = figure(np.ones(self.lesions.shape))
         return Interval(value, *bounds, len(names))

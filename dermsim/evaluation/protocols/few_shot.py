@@ -8,21 +8,21 @@ are of different lesions, one picture of each, and the intervals are over lesion
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import Bootstrap, number_lesions
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import number_lesions
 from dermsim.evaluation.protocols.episodes import Answers, Episode, draw_episodes
 from dermsim.evaluation.protocols.protocol_cases import (
     encode_cases,
-    known_classes,
     left_out_classes,
     select,
 )
-from dermsim.evaluation.protocols.protocol_tables import Key, Row, Table
+from dermsim.evaluation.protocols.protocol_tables import Key, Table, TableRow
 from dermsim.tasks.enroll import HEADS, ClassBank, Space
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def evaluate_few_shot(
     cases = encode_cases(engine, select(dataset, left_out), purpose="new classes")
     plain = ClassBank(space=Space("embeddings"), fingerprint=engine.fingerprint)
     banks = {engine.class_bank().space.name: engine.class_bank().blank(), "embeddings": plain}
-    rows: list[Row] = []
+    bootstrap = Bootstrap(cases.lesion_ids, resamples, seed)
+    rows: list[TableRow] = []
     for count in shots:
         drawn = list(
             draw_episodes(cases.labels, cases.lesion_ids, shots=count, count=episodes, seed=seed)
@@ -74,15 +75,15 @@ def evaluate_few_shot(
         for space, bank in banks.items():
             vectors = getattr(cases.encoding, space)
             for head in HEADS:
-                answers = answer(bank, vectors, cases.lesion_ids, drawn, head=head)
+                answers = answer(bank, vectors, bootstrap, drawn, head=head)
                 keys: dict[str, Key] = {
                     "vectors": space.replace("_", " "),
                     "head": head,
                     "shots": count,
                 }
-                rows.append(_row(keys, ALL_PAIRS, answers, resamples, seed))
+                rows.append(_row(keys, ALL_PAIRS, answers))
                 if space == engine.class_bank().space.name and head == "mean":
-                    rows += _pairs(keys, drawn, answers, resamples, seed)
+                    rows += _pairs(keys, drawn, answers)
     pictures = ", ".join(
         f"{code} {int((cases.labels == CODES.index(code)).sum())}" for code in left_out
     )
@@ -90,7 +91,7 @@ def evaluate_few_shot(
         "few-shot",
         f"Two-way episodes of {', '.join(left_out)} ({pictures} photographs of "
         f"{len(set(cases.lesion_ids))} lesions), on which the encoder was not trained; it was on "
-        f"{', '.join(known_classes(engine))}. At least {episodes} episodes for each number of "
+        f"{', '.join(engine.known)}. At least {episodes} episodes for each number of "
         "shots, every pair as often; pictures shown and asked about are of different lesions, one "
         f"of each. Intervals are 95 %, from {resamples:,} bootstrap resamples of the lesions asked "
         "about; n counts these lesions. The ± is that of papers on few-shot learning: over "
@@ -103,7 +104,7 @@ def evaluate_few_shot(
 def answer(
     bank: ClassBank,
     vectors: npt.NDArray[np.float32],
-    lesion_ids: Sequence[str | None],
+    bootstrap: Bootstrap,
     episodes: Sequence[Episode],
     *,
     head: str,
@@ -113,11 +114,11 @@ def answer(
     Args:
         bank: Without classes, `ClassBank.blank`.
         vectors: ``(N, D)`` of all photographs, as the encoder makes them.
-        lesion_ids: N lesions.
+        bootstrap: The N lesions and how they are resampled.
         episodes: Of rows of `vectors`, all with as many queries.
         head: One of `dermsim.tasks.enroll.HEADS`.
     """
-    lesions = number_lesions(lesion_ids)
+    lesions = number_lesions(bootstrap.lesion_ids)
     margins = []
     for episode in episodes:
         taught = bank
@@ -125,32 +126,35 @@ def answer(
             taught = taught.enroll(f"class {place}", vectors[shown], head=head)
         scores = taught.scores(vectors[episode.queries.ravel()])
         margins.append((scores[:, 1] - scores[:, 0]).reshape(episode.queries.shape))
-    return Answers(np.stack(margins), np.stack([lesions[e.queries] for e in episodes]))
+    return Answers(
+        np.stack(margins),
+        np.stack([lesions[episode.queries] for episode in episodes]),
+        bootstrap.resamples,
+        bootstrap.seed,
+    )
 
 
 def _pairs(
     keys: Mapping[str, Key],
     episodes: Sequence[Episode],
     answers: Answers,
-    resamples: int,
-    seed: int,
-) -> list[Row]:
+) -> list[TableRow]:
     """Return a row for each pair of classes."""
     rows = []
     for pair in sorted({episode.classes for episode in episodes}):
         own = np.array([episode.classes == pair for episode in episodes])
         name = " or ".join(CODES[label] for label in pair)
-        part = Answers(answers.margins[own], answers.lesions[own])
-        rows.append(_row(keys, name, part, resamples, seed))
+        part = replace(answers, margins=answers.margins[own], lesions=answers.lesions[own])
+        rows.append(_row(keys, name, part))
     return rows
 
 
-def _row(keys: Mapping[str, Key], classes: str, answers: Answers, resamples: int, seed: int) -> Row:
-    return Row(
+def _row(keys: Mapping[str, Key], classes: str, answers: Answers) -> TableRow:
+    return TableRow(
         {"classes": classes, **keys},
         {
-            "accuracy": answers.accuracy(resamples=resamples, seed=seed),
-            "AUC": answers.auc(resamples=resamples, seed=seed),
+            "accuracy": answers.accuracy(),
+            "AUC": answers.auc(),
         },
         {"± over episodes": answers.episode_error()},
     )

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import Bootstrap, rows_by_lesion
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import FloatArray, IntArray, Interval, lesion_bootstrap, macro_mean
+from dermsim.core.metrics import FloatArray, IntArray, macro_mean
 from dermsim.evaluation.protocols.protocol_cases import (
     Cases,
     encode_cases,
-    known_classes,
     left_out_classes,
     select,
 )
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 from dermsim.tasks.enroll import HEADS, ClassBank
 
 if TYPE_CHECKING:
@@ -72,17 +72,18 @@ def evaluate_incremental(
     if split not in ("validation", "test"):
         raise ValueError(f"Unknown split {split!r}; choose validation or test.")
     new = left_out_classes(engine, classes)
-    old = known_classes(engine)
+    old = engine.known
     pictures = encode_cases(engine, select(dataset, new, split="train"), purpose="new classes")
     cases = encode_cases(engine, select(dataset, (*old, *new), split=split), purpose=split)
     bank = engine.class_bank()
-    rows: list[Row] = []
+    bootstrap = Bootstrap(cases.lesion_ids, resamples, seed)
+    rows: list[TableRow] = []
     for count in shots:
         for head in ("auto", *HEADS):
             course = run_course(
                 bank, pictures, cases, new, shots=count, head=head, draws=draws, seed=seed
             )
-            rows += _rows(course, count, head, cases.lesion_ids, resamples, seed)
+            rows += _rows(course, count, head, bootstrap)
     return Table(
         "class-incremental",
         f"{', '.join(new)} enrolled one after another beside {', '.join(old)}, the encoder as it "
@@ -181,23 +182,12 @@ def _right(
 def _draw(pictures: Cases, label: int, shots: int, rng: np.random.Generator) -> IntArray:
     """Draw lesions of a class without replacement, and one photograph of each."""
     own = np.flatnonzero(pictures.labels == label)
-    lesions: dict[object, list[int]] = {}
-    for row in own.tolist():
-        lesion = pictures.lesion_ids[row]
-        lesions.setdefault(row if lesion is None else lesion, []).append(row)
-    groups = list(lesions.values())
+    groups = rows_by_lesion([pictures.lesion_ids[row] for row in own.tolist()])
     chosen = rng.permutation(len(groups))[:shots]
-    return np.array([rng.choice(groups[place]) for place in chosen], dtype=np.int64)
+    return np.array([own[rng.choice(groups[place])] for place in chosen], dtype=np.int64)
 
 
-def _rows(
-    course: Course,
-    shots: int,
-    head: str,
-    lesion_ids: Sequence[str | None],
-    resamples: int,
-    seed: int,
-) -> list[Row]:
+def _rows(course: Course, shots: int, head: str, bootstrap: Bootstrap) -> list[TableRow]:
     """Return a row for each step."""
     rows = []
     old = course.classes[0]
@@ -212,23 +202,8 @@ def _rows(
         if step:
             metrics["new"] = partial(course.recall, step, among=known[len(old) :])
             metrics["forgetting"] = partial(course.forgetting, step)
-        lesions = [lesion_ids[row] for row in asked.tolist()]
         figures = {
-            column: _interval(metric, asked, lesions, resamples, seed)
-            for column, metric in metrics.items()
+            column: bootstrap.interval(metric, among=asked) for column, metric in metrics.items()
         }
-        rows.append(Row({"shots": shots, "head": head, "after": name}, figures))
+        rows.append(TableRow({"shots": shots, "head": head, "after": name}, figures))
     return rows
-
-
-def _interval(
-    metric: Callable[[IntArray], float],
-    rows: IntArray,
-    lesion_ids: Sequence[str | None],
-    resamples: int,
-    seed: int,
-) -> Interval:
-    """Bootstrap a metric of row numbers over some rows."""
-    return lesion_bootstrap(
-        lambda drawn: metric(rows[drawn]), lesion_ids, resamples=resamples, seed=seed
-    )

@@ -54,12 +54,6 @@ class Cases:
         return Cases(picked, self.labels[places], lesions)
 
 
-def known_classes(engine: DermSim) -> tuple[str, ...]:
-    """Return the diagnoses that an encoder was trained with: those in its gallery, in order."""
-    found = {str(record["dx"]) for record in engine.gallery.records}
-    return tuple(code for code in CODES if code in found)
-
-
 def left_out_classes(engine: DermSim, wanted: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the diagnoses that an encoder was trained without.
 
@@ -70,12 +64,11 @@ def left_out_classes(engine: DermSim, wanted: Sequence[str] = ()) -> tuple[str, 
     Raises:
         ValueError: If it was trained with all seven, or with one of those wanted.
     """
-    known = known_classes(engine)
-    missing = tuple(code for code in CODES if code not in known)
+    missing = tuple(code for code in CODES if code not in engine.known)
     if not missing:
         raise ValueError(
-            "this encoder was trained with all seven diagnoses, and its gallery shows it: train "
-            "one without some (train_accelerate.py --leave-out akiec vasc df) and give that."
+            "this encoder was trained with all seven diagnoses: train one without some "
+            "(train_accelerate.py --leave-out akiec vasc df) and give that."
         )
     if wrong := [code for code in wanted if code not in missing]:
         raise ValueError(

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dermsim.core.metrics import Interval
+from dermsim.core.bootstrap import Interval
+from dermsim.core.markdown import markdown_table
 from dermsim.core.storage import save_json
 
 Key = str | int
@@ -15,7 +16,7 @@ Key = str | int
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row of a table.
 
     Attributes:
@@ -42,7 +43,7 @@ class Table:
 
     protocol: str
     summary: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     facts: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -68,18 +69,6 @@ class Table:
             return cls(values["protocol"], values["summary"], rows, values["facts"])
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"this is not the table of a protocol: {error!r}.") from error
-
-    def find(self, **keys: Key) -> Row:
-        """Return the one row with these keys, written as they are or with _ for a blank.
-
-        Raises:
-            KeyError: If there is none, or more than one.
-        """
-        wanted = {name.replace("_", " "): value for name, value in keys.items()}
-        found = [row for row in self.rows if wanted.items() <= dict(row.keys).items()]
-        if len(found) != 1:
-            raise KeyError(f"{len(found)} rows of {self.protocol} have {wanted}.")
-        return found[0]
 
     def to_dict(self) -> dict[str, object]:
         """Return plain Python values, figures rounded to 4 decimals."""
@@ -108,20 +97,20 @@ class Table:
         columns = list(dict.fromkeys(name for row in self.rows for name in row.figures))
         notes = list(dict.fromkeys(name for row in self.rows for name in row.notes))
         header = [*keys, *columns, *notes]
-        lines = [self.summary, "", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+        body = []
         for row in self.rows:
             cells = [str(row.keys[name]) for name in keys]
             cells += [_cell(row.figures.get(name)) for name in columns]
             cells += [_note(row.notes.get(name, "")) for name in notes]
-            lines.append(f"| {' | '.join(cells)} |")
-        return "\n".join(lines) + "\n"
+            body.append(cells)
+        return "\n".join([self.summary, "", *markdown_table(header, body)]) + "\n"
 
 
-def _row(values: Mapping[str, Any]) -> Row:
+def _row(values: Mapping[str, Any]) -> TableRow:
     figures = {name: Interval(**found) for name, found in values.items() if isinstance(found, dict)}
     first = next((place for place, name in enumerate(values) if name in figures), len(values))
     others = [(place, name) for place, name in enumerate(values) if name not in figures]
-    return Row(
+    return TableRow(
         {name: values[name] for place, name in others if place < first},
         figures,
         {name: values[name] for place, name in others if place > first},
@@ -129,10 +118,7 @@ def _row(values: Mapping[str, Any]) -> Row:
 
 
 def _cell(figure: Interval | None) -> str:
-    if figure is None:
-        return ""
-    value, low, high, n = figure.to_dict().values()
-    return f"{value:.3f} ({low:.3f} to {high:.3f}), {n:,}"
+    return "" if figure is None else f"{figure}, {figure.n:,}"
 
 
 def _note(note: str | float) -> str:

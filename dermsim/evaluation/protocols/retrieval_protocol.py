@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES, LABEL2ID
-from dermsim.core.metrics import IntArray, Interval
+from dermsim.core.metrics import IntArray
 from dermsim.data.splits import grouped_splits
-from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 from dermsim.evaluation.retrieval import Rankings, rank_gallery
 
 if TYPE_CHECKING:
@@ -75,14 +76,15 @@ def evaluate_retrieval_protocol(
     """
     if split not in ("test", "validation"):
         raise ValueError(f"held-out lesions are of the test or validation split, not {split!r}.")
-    known = known_classes(engine)
+    known = engine.known
     asked = encode_cases(engine, select(dataset, known, split=split), purpose="held-out lesions")
     gallery = _gallery_cases(engine)
     name = f"held-out lesions ({split})"
-    measured = [_measure(name, asked, gallery, resamples, seed)]
+    measured = [_measure(name, asked, gallery, Bootstrap(asked.lesion_ids, resamples, seed))]
     if shift is not None:
         others = encode_cases(engine, select(shift, known), purpose=shift_name)
-        measured.append(_measure(shift_name, others, gallery, resamples, seed))
+        bootstrap = Bootstrap(others.lesion_ids, resamples, seed)
+        measured.append(_measure(shift_name, others, gallery, bootstrap))
     left_out = [code for code in CODES if code not in known]
     if left_out:
         train = select(grouped_splits(dataset)["train"], left_out)
@@ -92,7 +94,8 @@ def evaluate_retrieval_protocol(
         )
         name = f"diagnoses never trained on ({split})"
         grown = _join(gallery, taught)
-        measured.append(_measure(name, strange, grown, resamples, seed))
+        bootstrap = Bootstrap(strange.lesion_ids, resamples, seed)
+        measured.append(_measure(name, strange, grown, bootstrap))
     return Table(
         "retrieval",
         f"Queries rank the {len(engine.gallery):,} training cases of the checkpoint by cosine "
@@ -126,33 +129,29 @@ def _join(gallery: Embedded, cases: Cases) -> Embedded:
     )
 
 
-def _measure(name: str, asked: Cases, gallery: Embedded, resamples: int, seed: int) -> list[Row]:
+def _measure(name: str, asked: Cases, gallery: Embedded, bootstrap: Bootstrap) -> list[TableRow]:
     """Return the rows of one set of queries: the mean, by chance, and each diagnosis."""
     found = _rank(asked, gallery)
     shuffled = [
-        _rank(asked, gallery, chance=np.random.default_rng((seed, number)))
+        _rank(asked, gallery, chance=np.random.default_rng((bootstrap.seed, number)))
         for number in range(SHUFFLES)
     ]
 
-    def row(diagnosis: str, figures: dict[str, Interval]) -> Row:
+    def row(diagnosis: str, figures: dict[str, Interval]) -> TableRow:
         named = {COLUMNS[figure]: interval for figure, interval in figures.items()}
-        return Row({"queries": name, "diagnosis": diagnosis}, named)
+        return TableRow({"queries": name, "diagnosis": diagnosis}, named)
 
     metrics = found.metrics()
     rows = [
-        row(
-            MACRO,
-            {n: found.interval(m, resamples=resamples, seed=seed) for n, m in metrics.items()},
-        ),
+        row(MACRO, {name: bootstrap.interval(metric) for name, metric in metrics.items()}),
         row(CHANCE, {figure: _by_chance(shuffled, figure) for figure in metrics}),
     ]
     present = [label for label in range(len(CODES)) if (asked.labels == label).any()]
     for label in present if len(present) > 1 else ():
-        own = found.take(np.flatnonzero(asked.labels == label))
-        figures = {
-            figure: own.interval(metric, resamples=resamples, seed=seed)
-            for figure, metric in own.metrics().items()
-        }
+        rows_of = np.flatnonzero(asked.labels == label)
+        own = bootstrap.take(rows_of)
+        metrics = found.take(rows_of).metrics()
+        figures = {figure: own.interval(metric) for figure, metric in metrics.items()}
         rows.append(row(CODES[label], figures))
     return rows
 

@@ -16,20 +16,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
+from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    Interval,
-    class_auc,
-    fpr_at_tpr,
-    lesion_bootstrap,
-)
+from dermsim.core.metrics import BoolArray, FloatArray, IntArray, class_auc, fpr_at_tpr
 from dermsim.data.images import ImageSource, list_images
 from dermsim.data.parquet_folder import find_parquet
-from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, known_classes, select
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 from dermsim.models.encode import encode
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.detect.scores import SCORES
@@ -118,16 +111,20 @@ def evaluate_unfamiliar(
     for number, engine in enumerate(engines):
         asker = _Asker.fit(engine, dataset, split)
         for code in CODES:
-            if code not in known_classes(engine):
+            if code not in engine.known:
                 new = encode_cases(engine, select(dataset, (code,)), purpose=code)
                 kinds.append(asker.ask(f"{code}, held out", new, near=True))
         if number == 0:
             kinds += _others(asker, shift, shift_name, far or {}, seed)
             kinds.append(asker.ask(f"familiar, {split}", asker.familiar))
-    rows = [row for kind in kinds for row in _rows(kind, resamples, seed)]
+    rows: list[TableRow] = []
+    for kind in kinds:
+        rows += _rows(kind, Bootstrap(kind.lesion_ids, resamples, seed))
     near = [kind for kind in kinds if kind.near]
     if len(near) > 1:
-        rows += [_mean_row(near, score, resamples, seed) for score in SCORES]
+        together = [lesion for kind in near for lesion in kind.lesion_ids]
+        bootstrap = Bootstrap(together, resamples, seed)
+        rows += [_mean_row(near, score, bootstrap) for score in SCORES]
     return Table(
         "unfamiliar",
         f"Familiar are the {split} lesions of the diagnoses that an encoder was trained with; a "
@@ -153,7 +150,7 @@ class _Asker:
     @classmethod
     def fit(cls, engine: DermSim, dataset: Dataset, split: str) -> _Asker:
         """Fit the scores to the training split and the thresholds to validation."""
-        known = known_classes(engine)
+        known = engine.known
         train, validation, held_out = (
             encode_cases(
                 engine, select(dataset, known, split=part), purpose=part, learned=part == "train"
@@ -195,7 +192,7 @@ def _others(
     """Ask about shift, far pictures and noise."""
     engine, found = asker.engine, []
     if shift is not None:
-        rows = select(shift, known_classes(engine))
+        rows = select(shift, engine.known)
         found.append(asker.ask(f"{shift_name}, shift", encode_cases(engine, rows, purpose="shift")))
     for name, pictures in {**far, DRAWN: draw_noise(NOISE, seed=seed)}.items():
         encoding = encode(engine.model, engine.processor, pictures)
@@ -261,47 +258,35 @@ def _fpr(rows: IntArray, *, known: BoolArray, values: FloatArray) -> float:
 FIGURES: dict[str, Figure] = {"AUROC": _auroc, "FPR@95TPR": _fpr}
 
 
-def _share(rows: IntArray, *, values: BoolArray) -> float:
-    return float(values[rows].mean())
-
-
-def _rows(kind: Kind, resamples: int, seed: int) -> list[Row]:
+def _rows(kind: Kind, bootstrap: Bootstrap) -> list[TableRow]:
     """Return a row for each score; of familiar pictures only what is rejected of them."""
     rows = []
-    strange = [lesion for lesion, own in zip(kind.lesion_ids, kind.known, strict=True) if not own]
+    strange = bootstrap.take(~kind.known)
     for score in SCORES:
         figures: dict[str, Interval] = {}
         if kind.name.split(",")[0] != "familiar":
             for name, figure in FIGURES.items():
                 metric = partial(figure, known=kind.known, values=kind.values(score))
-                figures[name] = lesion_bootstrap(
-                    metric, kind.lesion_ids, resamples=resamples, seed=seed
-                )
+                figures[name] = bootstrap.interval(metric)
         rejected = kind.strange[score] > kind.thresholds[score]
-        figures["rejected"] = lesion_bootstrap(
-            partial(_share, values=rejected), strange, resamples=resamples, seed=seed
-        )
+        figures["rejected"] = strange.mean(rejected)
         notes = {"shipped": "yes" if score == kind.shipped else ""}
-        rows.append(Row({"pictures": kind.name, "score": score}, figures, notes))
+        rows.append(TableRow({"pictures": kind.name, "score": score}, figures, notes))
     return rows
 
 
-def _mean_row(near: Sequence[Kind], score: str, resamples: int, seed: int) -> Row:
+def _mean_row(near: Sequence[Kind], score: str, bootstrap: Bootstrap) -> TableRow:
     """Average over the held-out diagnoses; a lesion is drawn for all of them at once."""
     values = np.concatenate([kind.values(score) for kind in near])
     known = np.concatenate([kind.known for kind in near])
     places = np.repeat(np.arange(len(near)), [len(kind.lesion_ids) for kind in near])
-    lesions = [lesion for kind in near for lesion in kind.lesion_ids]
 
     def mean(rows: IntArray, *, figure: Figure) -> float:
         groups = [rows[places[rows] == place] for place in range(len(near))]
         return float(np.mean([figure(own, known=known, values=values) for own in groups]))
 
     figures = {
-        name: lesion_bootstrap(
-            partial(mean, figure=figure), lesions, resamples=resamples, seed=seed
-        )
-        for name, figure in FIGURES.items()
+        name: bootstrap.interval(partial(mean, figure=figure)) for name, figure in FIGURES.items()
     }
     notes = {"shipped": "yes" if all(score == kind.shipped for kind in near) else ""}
-    return Row({"pictures": MEAN, "score": score}, figures, notes)
+    return TableRow({"pictures": MEAN, "score": score}, figures, notes)

@@ -7,11 +7,10 @@ other tools.
 
 from dermsim.tasks.atlas.clusters import ClusterScores, find_clusters, score_clusters, silhouette
 from dermsim.tasks.atlas.export import export_cases
-from dermsim.tasks.atlas.map import LAYOUTS, MEASURES, EmbeddingMap
+from dermsim.tasks.atlas.map import MEASURES, EmbeddingMap
 from dermsim.tasks.atlas.neighborhood import measure_neighborhood
 
 __all__ = [
-    "LAYOUTS",
     "MEASURES",
     "ClusterScores",
     "EmbeddingMap",

@@ -26,9 +26,6 @@ from dermsim.core.vectors import check_embeddings, l2_normalize
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LAYOUTS = ("umap", "tsne")
-"""The maps there can be; the first always is."""
-
 COLUMNS = ("image_id", "x", "y", "embedding")
 """Of every Parquet file; x and y are UMAP's."""
 
@@ -130,7 +127,7 @@ class EmbeddingMap:
 
     @property
     def layouts(self) -> dict[str, npt.NDArray[np.float32]]:
-        """The maps there are, by their names in `LAYOUTS`."""
+        """The maps there are, by name: ``"umap"`` always, ``"tsne"`` where it was drawn."""
         drawn = {"umap": self.coordinates}
         return drawn if self.tsne is None else {**drawn, "tsne": self.tsne}
 
@@ -148,7 +145,7 @@ class EmbeddingMap:
 
         Args:
             embeddings: ``(N, D)``.
-            layout: On which of the maps, a name in `LAYOUTS`.
+            layout: On which of the maps, a name in `layouts`.
 
         Returns:
             ``(N, 2)`` float32.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import number_lesions
 from dermsim.core.vectors import check_labels, l2_normalize, vote_shares
 
 NEAREST = 16
@@ -45,13 +46,7 @@ def measure_neighborhood(
     own = check_labels(labels, rows=len(unit), num_classes=len(names))
     if len(lesion_ids) != len(unit):
         raise ValueError(f"{len(unit)} embeddings came with {len(lesion_ids)} lesion_ids.")
-    numbers: dict[object, int] = {}
-    lesions = np.array(
-        [
-            numbers.setdefault(row if lesion is None else lesion, len(numbers))
-            for row, lesion in enumerate(lesion_ids)
-        ]
-    )
+    lesions = number_lesions(lesion_ids)
     fewest = len(unit) - int(np.bincount(lesions).max())
     if fewest < 1:
         raise ValueError("all cases are of one lesion, so that none has a neighbour of another.")

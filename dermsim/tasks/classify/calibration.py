@@ -3,29 +3,40 @@
 Logits ``(N, 7)`` come from the encoder's linear head. A `Calibration`, fitted once on validation
 and shipped in the checkpoint folder as ``calibration.json``, turns them into probabilities that
 mean what they say, into a set of diagnoses that keeps its promise for every class, and into a
-decision about malignancy at a stated sensitivity. NumPy in, NumPy out.
+decision about malignancy at a stated sensitivity. Sets and decisions are fitted to answers about
+lesions that the fit had left out. NumPy in, NumPy out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.folds import deal_lesions, most_folds
 from dermsim.core.labels import CODES, MALIGNANT
 from dermsim.core.metrics import fit_temperature
 from dermsim.core.storage import check_keys, load_json, save_json
 from dermsim.core.vectors import check_embeddings, check_labels, softmax
+from dermsim.tasks.classify.coverage import covering_score
+from dermsim.tasks.classify.cross_fit import (
+    CrossFit,
+    bias_by_code,
+    count_lesions,
+    left_out_probabilities,
+)
 from dermsim.tasks.classify.operating import (
     POINTS,
     MalignancyCurve,
     OperatingPoint,
+    check_both,
     check_share,
     check_threshold,
+    choose_points,
     is_number,
 )
 
@@ -55,6 +66,7 @@ class Calibration:
     operating_points: dict[str, OperatingPoint]
     levels: dict[str, dict[str, float]] = field(default_factory=dict)
     malignancy_curve: MalignancyCurve | None = None
+    cross_fit: CrossFit | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that no fit can give."""
@@ -85,35 +97,56 @@ class Calibration:
 
     @classmethod
     def fit(
-        cls, logits: npt.ArrayLike, labels: npt.ArrayLike, *, alpha: float = 0.1
+        cls,
+        logits: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        lesion_ids: Sequence[str | None] | None = None,
+        *,
+        alpha: float = 0.1,
+        class_bias: npt.ArrayLike | None = None,
+        seed: int = 0,
     ) -> Calibration:
         """Fit temperature, set thresholds and operating points on validation.
 
+        Set thresholds, operating points and the malignancy curve rest on answers about lesions that
+        the temperature was fitted without (`left_out_probabilities`), counted by lesion
+        (`covering_score`). The temperature itself is then fitted to all.
+
         Args:
-            logits: ``(N, 7)`` raw logits of images the model was not trained on.
+            logits: ``(N, 7)`` raw logits of images the model was not trained on. Where these images
+                shaped the classifier, as they do a class bias, each row must come from a fit
+                without its lesion.
             labels: ``(N,)`` integers, indices into `LABELS`.
+            lesion_ids: The lesion of each image; None, for an image or in place of them all, means
+                a lesion of its own.
             alpha: Share of each class that a prediction set may miss.
+            class_bias: ``(7,)``, what these images added to the classifier's logits, to be kept
+                beside what is fitted here; None for nothing.
+            seed: Another seed deals the lesions differently into folds.
 
         Raises:
-            ValueError: If shapes, labels or `alpha` are wrong, or if the images are all benign or
-                all malignant.
+            ValueError: If shapes, labels or `alpha` are wrong, if the images are all benign or
+                all malignant, or if no diagnosis has two of them.
         """
         _check_alpha(alpha)
         raw = _check_logits(logits)
         targets = check_labels(labels, rows=len(raw), num_classes=len(CODES))
         temperature = fit_temperature(raw, targets)
-        probabilities = softmax(raw, temperature)
-        curve = MalignancyCurve.fit(_malignancy(probabilities), _is_malignant(targets))
+        ids = [None] * len(raw) if lesion_ids is None else list(lesion_ids)
+        malignant = _is_malignant(targets)
+        check_both(malignant)
+        folds = most_folds(targets, ids)
+        splits = deal_lesions(targets, ids, folds=folds, seed=seed)
+        unseen = left_out_probabilities(raw, targets, splits)
+        curve = MalignancyCurve.fit(_malignancy(unseen), malignant)
         return cls(
             temperature=temperature,
             alpha=alpha,
-            set_thresholds=_conformal_thresholds(probabilities, targets, alpha),
-            operating_points=curve.chosen(),
-            levels={
-                level: _conformal_thresholds(probabilities, targets, 1.0 - float(level))
-                for level in LEVELS
-            },
+            set_thresholds=_set_thresholds(unseen, targets, ids, 1.0 - alpha),
+            operating_points=choose_points(curve, _malignancy(unseen), malignant, ids),
+            levels={level: _set_thresholds(unseen, targets, ids, float(level)) for level in LEVELS},
             malignancy_curve=curve,
+            cross_fit=CrossFit(folds, seed, count_lesions(targets, ids), bias_by_code(class_bias)),
         )
 
     def probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -157,9 +190,10 @@ class Calibration:
         """Return the codes that cannot be excluded, most probable first, one tuple per row.
 
         Class-conditional split conformal prediction (Sadinle, Lei and Wasserman, 2019,
-        https://arxiv.org/abs/1609.00451): of each class, at least ``1 - alpha`` of exchangeable
-        images have their own diagnosis in their set. A guarantee over all images together would
-        be kept by the naevi alone while missing melanomas.
+        https://arxiv.org/abs/1609.00451): of each class, at least ``1 - alpha`` of the images of
+        exchangeable lesions have their own diagnosis in their set, on average over validation sets.
+        A guarantee over all images together would be kept by the naevi alone while missing
+        melanomas.
 
         Args:
             probabilities: ``(N, 7)`` from `probabilities`.
@@ -186,7 +220,7 @@ class Calibration:
         Args:
             probabilities: ``(N, 7)`` from `probabilities`.
             operating_point: ``"balanced"`` weighs missed malignancies and false alarms equally;
-                ``"sensitivity_95"`` caught 95 % of the malignant validation images. A number is a
+                ``"sensitivity_95"`` is to catch 95 % of malignant images yet to come. A number is a
                 threshold of one's own.
 
         Returns:
@@ -241,6 +275,8 @@ class Calibration:
             del plain["malignancy_curve"]
         else:
             plain["malignancy_curve"] = self.malignancy_curve.to_dict()
+        if self.cross_fit is None:
+            del plain["cross_fit"]
         return plain
 
     @classmethod
@@ -251,7 +287,8 @@ class Calibration:
             ValueError: If a key is unknown or missing, or a value has the wrong type or range.
         """
         keys = {part.name for part in fields(cls)}
-        check_keys({"levels": {}, "malignancy_curve": None, **values}, keys, name="calibration")
+        absent: dict[str, object] = {"levels": {}, "malignancy_curve": None, "cross_fit": None}
+        check_keys({**absent, **values}, keys, name="calibration")
         points = check_keys(values["operating_points"], set(POINTS), name="operating_points")
         names = {part.name for part in fields(OperatingPoint)}
         rebuilt = {
@@ -261,6 +298,8 @@ class Calibration:
         parts = {**values, "operating_points": rebuilt}
         if "malignancy_curve" in values:
             parts["malignancy_curve"] = MalignancyCurve.from_dict(values["malignancy_curve"])  # type: ignore[arg-type]
+        if "cross_fit" in values:
+            parts["cross_fit"] = CrossFit.from_dict(values["cross_fit"])
         return cls(**parts)  # type: ignore[arg-type]
 
     def save(self, path: str | Path) -> None:
@@ -276,7 +315,7 @@ class Calibration:
             ValueError: If the file is not JSON, or does not hold exactly a calibration.
         """
         keys = {part.name for part in fields(cls)}
-        optional = {"levels", "malignancy_curve"}
+        optional = {"levels", "malignancy_curve", "cross_fit"}
         return cls.from_dict(load_json(path, keys=keys - optional, optional=optional))
 
 
@@ -307,16 +346,18 @@ def _is_malignant(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     return np.isin(labels, [CODES.index(code) for code in MALIGNANT])
 
 
-def _conformal_thresholds(
-    probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], alpha: float
+def _set_thresholds(
+    probabilities: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64],
+    lesion_ids: Sequence[str | None],
+    share: float,
 ) -> dict[str, float]:
-    """Return, per code, the finite-sample corrected ``1 - alpha`` quantile of ``1 - p_true``."""
+    """Return, per code, the ``1 - p`` that a share of its photographs do not exceed."""
     thresholds = {}
     for label, code in enumerate(CODES):
-        scores = np.sort(1.0 - probabilities[labels == label, label])
-        # the k-th smallest of n; n + 1 because the new image is one more draw. Rounded first, since
-        # 70 * 0.9 must be 63 and not a hair more
-        k = math.ceil(round((len(scores) + 1) * (1.0 - alpha), 9))
-        # too few images to promise anything: the code then belongs to every set
-        thresholds[code] = float(scores[k - 1]) if k <= len(scores) else 1.0
+        rows = np.flatnonzero(labels == label)
+        ids = [lesion_ids[row] for row in rows.tolist()]
+        found = covering_score(1.0 - probabilities[rows, label], ids, share) if len(rows) else None
+        # too few lesions to promise anything: the code then belongs to every set
+        thresholds[code] = 1.0 if found is None else found
     return thresholds

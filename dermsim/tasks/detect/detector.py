@@ -120,12 +120,11 @@ class OutlierDetector:
 
     @classmethod
     def load(cls, path: str | Path, *, fingerprint: str | None = None) -> OutlierDetector:
-        """Read what `save` wrote, or an older file, which holds Mahalanobis distances.
+        """Read what `save` wrote.
 
         Args:
             path: The file.
-            fingerprint: The encoder in use, or None to skip the comparison. A file that does not
-                say whose it is is taken.
+            fingerprint: The encoder in use, or None to skip the comparison.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -134,13 +133,10 @@ class OutlierDetector:
         """
         name = Path(path).name
         arrays, facts = read_arrays(path)
-        if set(facts) == {"threshold"}:
-            facts["method"] = "mahalanobis"
-        facts.setdefault("fingerprint", "")
         keys = {"method", "threshold", "fingerprint"}
         check_keys(facts, keys, name=f"the header of {name}")
         own = facts["fingerprint"]
-        if fingerprint is not None and own not in ("", fingerprint):
+        if fingerprint is not None and own != fingerprint:
             raise ValueError(
                 f"{name} was made by encoder {own!r}, and the model is {fingerprint!r}."
             )

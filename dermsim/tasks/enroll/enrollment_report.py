@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.metrics import Interval, lesion_bootstrap, macro_mean
+from dermsim.core.bootstrap import Bootstrap, Interval
+from dermsim.core.metrics import macro_mean
 from dermsim.core.vectors import check_labels
 from dermsim.tasks.enroll.bank import ClassBank
 
@@ -127,16 +128,12 @@ def before_and_after(
         raise ValueError("there is no image of an old class to measure on.")
     old = scores[:, : len(names)].argmax(axis=1)
     now = scores.argmax(axis=1)
-    groups = [None] * len(true) if lesion_ids is None else lesion_ids
+    lesions = [None] * len(true) if lesion_ids is None else lesion_ids
+    bootstrap = Bootstrap(lesions, resamples, seed)
 
     def balanced(predicted: npt.NDArray[np.int64]) -> Interval:
         hits = (predicted == true).astype(np.float64)
-        return lesion_bootstrap(
-            lambda rows: macro_mean(hits[rows], true[rows], len(names)),
-            groups,
-            resamples=resamples,
-            seed=seed,
-        )
+        return bootstrap.interval(lambda rows: macro_mean(hits[rows], true[rows], len(names)))
 
     return EnrollmentReport(
         source=source,

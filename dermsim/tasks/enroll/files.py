@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.storage import check_keys
-from dermsim.core.vectors import check_embeddings, check_labels, l2_normalize
+from dermsim.core.vectors import check_embeddings, check_labels
 from dermsim.tasks.enroll.feature_space import Space
 from dermsim.tasks.enroll.heads import HEADS, EnrolledClass, OldClasses
-
-OLDER_FACTS = {"names", "counts", "temperature", "fingerprint"}
-"""Facts of a file written before there were heads, beside prototypes that are embeddings."""
 
 FACTS = {"old_names", "old_counts", "temperature", "fingerprint", "space", "enrolled"}
 ARRAYS = {"prototypes", "center", "scale", "reference", "reference_labels", "shots"}
@@ -109,32 +105,19 @@ def restore_bank(
     Raises:
         ValueError: If the file is not a bank, or was made by another encoder.
     """
-    older = set(facts) == OLDER_FACTS
-    check_keys(facts, OLDER_FACTS if older else FACTS, name=f"the header of {name}")
-    check_keys(arrays, {"prototypes"} if older else ARRAYS, name=name)
+    check_keys(facts, FACTS, name=f"the header of {name}")
+    check_keys(arrays, ARRAYS, name=name)
     if fingerprint is not None and facts["fingerprint"] != fingerprint:
         raise ValueError(
             f"{name} was made by encoder {facts['fingerprint']!r}, this one is {fingerprint!r}; "
             "enroll its classes again."
         )
     try:
-        return build(**(_older(arrays, facts) if older else _fields(arrays, facts)))
+        return build(**_fields(arrays, facts))
     except (TypeError, KeyError, OverflowError) as error:
         raise ValueError(f"{name} is not a class bank: {error}.") from error
     except ValueError as error:
         raise ValueError(f"{name} is not a class bank: {error}") from error
-
-
-def _older(arrays: Arrays, facts: Mapping[str, Any]) -> dict[str, Any]:
-    names, counts = _lists(facts, "names", "counts")
-    prototypes = l2_normalize(check_embeddings(arrays["prototypes"], name="prototypes"))
-    nothing = OldClasses.none(facts["temperature"], dim=prototypes.shape[1])
-    return {
-        "old_names": tuple(names),
-        "old_counts": tuple(counts),
-        "old": replace(nothing, prototypes=prototypes),
-        "fingerprint": str(facts["fingerprint"]),
-    }
 
 
 def _fields(arrays: Arrays, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.metrics import fit_temperature
+from dermsim.core.softmax_regression import fit_corrections
 from dermsim.core.vectors import cosine_similarity, l2_normalize
 
 FloatArray = npt.NDArray[np.float64]
@@ -243,74 +244,32 @@ def _guard(head: Head, old: OldClasses) -> Head:
     return replace(head, bias=head.bias - excess)
 
 
-@dataclass(frozen=True, eq=False)
-class _LogisticProblem:
-    """What the logistic heads of E classes are to minimise.
-
-    Multinomial logistic regression in which every class weighs the same, over columns that are
-    given and E that are learned. Each weight is drawn to that of its class mean: the maximum of a
-    posterior whose Gaussian prior is the nearest-class-mean head, on an evidence that grows with
-    the number of pictures. Convex.
-
-    Attributes:
-        vectors: ``(N, D)`` float64.
-        given: ``(N, C)`` scores of the classes that stay as they are.
-        true: ``(N,)`` columns of `given` and then of the learned.
-        start: ``(E, D)`` weights of the class means.
-        pull: ``(E,)`` how strongly each is drawn there.
-    """
-
-    vectors: FloatArray
-    given: FloatArray
-    true: IntArray
-    start: FloatArray
-    pull: FloatArray
-
-    def split(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return weights ``(E, D)`` and biases ``(E,)``."""
-        weights, biases = np.split(parameters, [self.start.size])
-        return weights.reshape(self.start.shape), biases
-
-    def loss(self, parameters: FloatArray) -> tuple[float, FloatArray]:
-        """Return the loss and its gradient."""
-        from scipy.special import log_softmax
-
-        weights, biases = self.split(parameters)
-        scores = np.column_stack([self.given, self.vectors @ weights.T + biases])
-        logs = log_softmax(scores, axis=1)
-        rows, share = np.arange(len(self.true)), 1.0 / np.bincount(self.true)[self.true]
-        errors = np.exp(logs)
-        errors[rows, self.true] -= 1.0
-        errors = (errors * share[:, None])[:, -len(self.start) :]
-        away = weights - self.start
-        value = -(share * logs[rows, self.true]).sum() + (self.pull @ away**2).sum() / 2.0
-        slope = errors.T @ self.vectors + self.pull[:, None] * away
-        return float(value), np.concatenate([slope.ravel(), errors.sum(axis=0)])
-
-
 def _fit_logistic(
     heads: Sequence[Head], kinds: Sequence[str], shots: Sequence[Vectors], old: OldClasses
 ) -> list[Head]:
-    """Learn weights and biases of the logistic heads from their class means, all else as it is."""
-    from scipy.optimize import minimize
+    """Learn weights and biases of the logistic heads from their class means, all else as it is.
 
+    Multinomial logistic regression in which every class weighs the same. Each weight is drawn to
+    that of its class mean: the maximum of a posterior whose Gaussian prior is the head of the
+    nearest class mean, on an evidence that grows with the number of pictures.
+    """
     learned = [place for place, kind in enumerate(kinds) if kind == "logistic"]
     order = [place for place in range(len(kinds)) if place not in learned] + learned
     vectors = np.concatenate([old.vectors, *(shots[place] for place in order)])
-    others = [heads[place].scores(vectors) for place in order[: -len(learned)]]
     first = len(old.prototypes)
-    true = [np.full(len(shots[place]), first + column) for column, place in enumerate(order)]
-    means = [heads[place] for place in learned]
-    problem = _LogisticProblem(
-        vectors=vectors.astype(np.float64),
-        given=np.column_stack([old.scores(vectors), *others]),
-        true=np.concatenate([old.labels, *true]),
-        start=np.stack([head.weight for head in means if isinstance(head, LinearHead)]),
+    columns = [np.full(len(shots[place]), first + column) for column, place in enumerate(order)]
+    true = np.concatenate([old.labels, *columns])
+    scores = [old.scores(vectors), *(heads[place].scores(vectors) for place in order)]
+    weights, biases = fit_corrections(
+        vectors.astype(np.float64),
+        np.column_stack(scores).astype(np.float64),
+        true,
+        1.0 / np.bincount(true)[true],
         pull=STRENGTH * old.temperature**2 / np.array([len(shots[place]) for place in learned]),
     )
-    start = np.concatenate([problem.start.ravel(), [head.bias for head in means]])
-    found = minimize(problem.loss, start, jac=True, method="L-BFGS-B").x
     fitted = list(heads)
-    for place, weight, bias in zip(learned, *problem.split(found), strict=True):
-        fitted[place] = LinearHead(weight, float(bias))
+    for place, weight, bias in zip(learned, weights, biases, strict=True):
+        mean = heads[place]
+        assert isinstance(mean, LinearHead)  # where every logistic head begins
+        fitted[place] = LinearHead(mean.weight + weight, mean.bias + float(bias))
     return fitted

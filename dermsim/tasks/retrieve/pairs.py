@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.bootstrap import number_lesions
 from dermsim.tasks.retrieve.gallery import Gallery
 
 PAIRS = 2000
@@ -61,12 +62,7 @@ class PairScale:
             ValueError: If the gallery has no two lesions of one diagnosis, or only one diagnosis.
         """
         names, labels = gallery.records.codes("dx")
-        known = gallery.records.values("lesion_id")
-        # a case of unknown lesion is a lesion of its own
-        alone = [
-            f"row {row}" if lesion is None else f"id {lesion}" for row, lesion in enumerate(known)
-        ]
-        lesions = np.unique(alone, return_inverse=True)[1]
+        lesions = number_lesions(gallery.records.values("lesion_id"))
         rows = [np.flatnonzero(labels == label) for label in range(len(names))]
         drawn: dict[bool, list[npt.NDArray[np.float32]]] = {True: [], False: []}
         for one in range(len(names)):

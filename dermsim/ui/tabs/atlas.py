@@ -11,8 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.components.plot import PlotData
 
-from dermsim.ui import atlas_callbacks as atlas
-from dermsim.ui import inline, render
+from dermsim.ui import atlas_callbacks, inline, render
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.case_filters import FactMenus, fact_menus
 from dermsim.ui.tabs.holding import INLINE
@@ -66,7 +65,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     """
     with gr.Row():
         color = gr.Dropdown(
-            atlas.color_choices(),
+            atlas_callbacks.color_choices(),
             value="dx",
             label=say("atlas.color"),
             elem_id="atlas-color",
@@ -74,7 +73,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
             scale=2,
         )
         layout = gr.Radio(
-            [(text, name) for name, text in atlas.LAYOUT_NAMES.items()],
+            [(text, name) for name, text in atlas_callbacks.LAYOUT_NAMES.items()],
             value="umap",
             label=say("atlas.layout"),
             elem_id="atlas-layout",
@@ -87,12 +86,12 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     with gr.Column(elem_classes="ds-follows"):
         plot = gr.Plot(show_label=False, container=False, elem_id="atlas-plot")
         whose = gr.HTML("", elem_id="atlas-whose")
-        script = Path(atlas.__file__).with_name("atlas.js").read_text(encoding="utf-8")
+        script = Path(atlas_callbacks.__file__).with_name("atlas.js").read_text(encoding="utf-8")
         pointer = gr.HTML("", js_on_load=script, elem_id="atlas-pointer")
     shown = gr.HTML(drawn(no_case), elem_id="atlas-case")
     with gr.Row(elem_id="atlas-lists"):
         which = gr.Radio(
-            atlas.list_choices(),
+            atlas_callbacks.list_choices(),
             value="isolation",
             label=say("atlas.list"),
             elem_id="atlas-list",
@@ -116,7 +115,9 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     circled, listed, opened = gr.State([]), gr.State([]), gr.State(False)
 
     def offer_at_first(*, language: str = "en") -> tuple[Any, Any]:
-        return gr.Dropdown(atlas.color_choices(language)), gr.Radio(atlas.list_choices(language))
+        return gr.Dropdown(atlas_callbacks.color_choices(language)), gr.Radio(
+            atlas_callbacks.list_choices(language)
+        )
 
     def offer(*, language: str = "en") -> list[Any]:
         layouts, colors, lists = page.choices(language=language)
@@ -131,7 +132,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
 
     def show(rows: list[int], *, language: str = "en") -> tuple[Any, str]:
         header, cells = page.table(rows, language=language)
-        count = atlas.count_html(rows, language=language)
+        count = atlas_callbacks.count_html(rows, language=language)
         return gr.Dataframe(value={"headers": header, "data": cells}), count
 
     def save(rows: list[int]) -> Any:

@@ -10,8 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from dermsim.ui import batch_callbacks as batching
-from dermsim.ui import inline
+from dermsim.ui import batch_callbacks, inline
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import INLINE
 from dermsim.ui.tabs.page import drawn as spoken
@@ -48,7 +47,7 @@ class BatchPage:
         data: Paths, operating point -> JSON-able values, for the endpoint.
     """
 
-    run: Callable[..., Iterator[batching.Step]]
+    run: Callable[..., Iterator[batch_callbacks.Step]]
     table: Callable[..., tuple[list[str], list[list[Any]]]]
     summary: Callable[..., str]
     detail: Callable[..., str]
@@ -81,15 +80,18 @@ def batch_tab(page: BatchPage) -> None:
                 elem_id="batch-point",
             )
             stop = gr.Button(say("batch.stop"), variant="stop", visible=False, elem_id="batch-stop")
-    told = gr.HTML(spoken(batching.nothing_yet), elem_id="batch-told")
+    told = gr.HTML(spoken(batch_callbacks.nothing_yet), elem_id="batch-told")
     table = gr.Dataframe(
         interactive=False,
         visible=False,
         max_height=460,
         show_label=False,
         wrap=False,
-        column_widths=[WIDTHS.get(name, 130) for name in batching.COLUMNS],
-        datatype=["number" if name in batching.NUMBERS else "str" for name in batching.COLUMNS],
+        column_widths=[WIDTHS.get(name, 130) for name in batch_callbacks.COLUMNS],
+        datatype=[
+            "number" if name in batch_callbacks.NUMBERS else "str"
+            for name in batch_callbacks.COLUMNS
+        ],
         elem_id="batch-table",
     )
     download = gr.DownloadButton(say("batch.save"), size="sm", visible=False, elem_id="batch-csv")
@@ -109,10 +111,12 @@ def batch_tab(page: BatchPage) -> None:
 
     def finish(found: list[Any], asked: str, *, language: str = "en") -> str:
         text = page.summary(found, asked, total=len(found), language=language)
-        return text or batching.nothing_yet(language)
+        return text or batch_callbacks.nothing_yet(language)
 
     def halt(found: list[Any], asked: str, *, language: str = "en") -> str:
-        return page.summary(found, asked, language=language) or batching.nothing_yet(language)
+        return page.summary(found, asked, language=language) or batch_callbacks.nothing_yet(
+            language
+        )
 
     def save(found: list[Any], asked: str) -> Any:
         with tempfile.TemporaryDirectory() as place:
@@ -127,7 +131,7 @@ def batch_tab(page: BatchPage) -> None:
 
     asked = [rows, point]
     # uploads do not wait for a button: the server keeps them no longer than it must
-    given = folder.upload(batching.pictures_of, folder, files, **QUIET)
+    given = folder.upload(batch_callbacks.pictures_of, folder, files, **QUIET)
     runs = []
     for begin in (files.upload, given.success):
         running = begin(sentences(_busy), files, stop, **QUIET, preprocess=False).then(

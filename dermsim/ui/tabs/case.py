@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from dermsim.tasks.classify import POINTS
-from dermsim.ui import operating_slider as operating
+from dermsim.ui import operating_slider
 from dermsim.ui.i18n import say
 
 
@@ -35,9 +35,9 @@ def alert_line() -> AlertLine:
     """Place the slider and its presets; the page answers to them without asking the server."""
     with gr.Column(elem_id="point-box", elem_classes="ds-tight"):
         slider = gr.Slider(
-            operating.USUAL,
+            operating_slider.USUAL,
             0,
-            value=operating.USUAL,
+            value=operating_slider.USUAL,
             step=1,
             label=say("case.point"),
             info=say("case.point_how"),
@@ -55,7 +55,7 @@ def alert_line() -> AlertLine:
                 )
         # a preset moves the slider without an event of its own
         slider.change(None, None, None, js="() => window.dermsimLine()", queue=False)
-        script = Path(operating.__file__).with_name("case.js").read_text(encoding="utf-8")
+        script = Path(operating_slider.__file__).with_name("case.js").read_text(encoding="utf-8")
         panel = gr.HTML("", js_on_load=script, elem_id="point-panel")
     return AlertLine(slider, panel)
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from dermsim.tasks.classify import POINTS
 from dermsim.ui import render
-from dermsim.ui.callbacks import Case
+from dermsim.ui.callbacks import CaseView
 from dermsim.ui.tabs.holding import AT_ONCE, INLINE, show_again, take
 from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Above, Picture, add_endpoint, of, sentences
@@ -19,7 +19,7 @@ def classify_tab(
     upload: gr.Image,
     above: Above,
     *,
-    classify: Callable[..., Case],
+    classify: Callable[..., CaseView],
     data: Callable[..., dict[str, object]],
 ) -> Picture:
     """Build *Classify* and take in new pictures.

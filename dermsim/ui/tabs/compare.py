@@ -7,8 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from dermsim.ui import compare_callbacks as comparing
-from dermsim.ui import inline
+from dermsim.ui import compare_callbacks, inline
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import AT_ONCE, INLINE, hold_explanation, take
 from dermsim.ui.tabs.page import drawn
@@ -34,7 +33,7 @@ def compare_tab(
     picture: Picture,
     line: gr.Slider,
     *,
-    compare: Callable[..., comparing.Comparison],
+    compare: Callable[..., compare_callbacks.ComparisonView],
     data: Callable[..., tuple[Any, Any, dict[str, object]]],
 ) -> None:
     """Build *Compare*: how alike two pictures are, and what makes them so, painted on both.
@@ -60,7 +59,7 @@ def compare_tab(
             case = gr.Dropdown([], label=say("compare.cases"), elem_id="second-case")
             painted = gr.Checkbox(True, label=say("compare.maps"), elem_id="painted")
     with gr.Column(elem_classes="ds-follows"):
-        words = gr.HTML(drawn(comparing.nothing_compared), elem_id="likeness")
+        words = gr.HTML(drawn(compare_callbacks.nothing_compared), elem_id="likeness")
         with gr.Row(equal_height=False):
             sides = [_side("first"), _side("other")]
     images, facts = [side[0] for side in sides], [side[1] for side in sides]
@@ -68,7 +67,7 @@ def compare_tab(
     def show(with_maps: bool, first: Any, *asked: Any, language: str = "en") -> tuple[Any, ...]:
         found = compare(first, *asked, language=language)
         html = (found.words, found.first, found.second)
-        pictures = _images(comparing.paint(found.explanation, with_maps))
+        pictures = _images(compare_callbacks.paint(found.explanation, with_maps))
         return hold_explanation(found.explanation), *pictures, *(of(first, text) for text in html)
 
     def choose(
@@ -79,10 +78,10 @@ def compare_tab(
         return gr.skip(), *show(with_maps, first, uploaded, *asked, language=language)
 
     def offer(neighbors: Sequence[Any], *, language: str = "en") -> Any:
-        return gr.Dropdown(comparing.choices(neighbors, language=language), value=None)
+        return gr.Dropdown(compare_callbacks.choices(neighbors, language=language), value=None)
 
     def repaint(explanation: Any, with_maps: bool) -> list[Any]:
-        return _images(comparing.paint(explanation, with_maps))
+        return _images(compare_callbacks.paint(explanation, with_maps))
 
     shown: list[Any] = [kept, *images, words, *facts]
     asked: list[Any] = [painted, picture.path, second, case, line]

@@ -7,8 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from dermsim.ui import explain_callbacks as explaining
-from dermsim.ui import inline
+from dermsim.ui import explain_callbacks, inline
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import INLINE, hold_explanation
 from dermsim.ui.tabs.page import drawn
@@ -64,7 +63,7 @@ def explain_tab(
                 slider_position=0,
                 visible=False,
             )
-            words = gr.HTML(drawn(explaining.nothing_explained), elem_id="evidence-words")
+            words = gr.HTML(drawn(explain_callbacks.nothing_explained), elem_id="evidence-words")
         with gr.Column(scale=2, min_width=240):
             target, method, layer, smooth = _explain_menus()
             opacity = gr.Slider(
@@ -107,13 +106,13 @@ def explain_tab(
         return gr.Dropdown(methods), gr.Dropdown(layers), offered, None, hidden, of(path, "")
 
     def offer_targets(own: Any, now: str | None, *, language: str = "en") -> Any:
-        offered = explaining.target_choices(own, language=language)
+        offered = explain_callbacks.target_choices(own, language=language)
         known = now in [value for _, value in offered]  # it may have been a class that is gone
         return gr.Dropdown(offered, value=now if known else "")
 
     def offer_at_first(*, language: str = "en") -> tuple[Any, Any]:
-        methods = explaining.method_choices(language=language)
-        return gr.Dropdown(methods), gr.Dropdown(explaining.layer_choices(language=language))
+        methods = explain_callbacks.method_choices(language=language)
+        return gr.Dropdown(methods), gr.Dropdown(explain_callbacks.layer_choices(language=language))
 
     def redraw(explanation: Any, two: Any, share: float, line: bool) -> tuple[Any, Any]:
         return drawn_slider(explanation, share, line), drawn_pair(two, share, line)
@@ -144,13 +143,13 @@ def explain_tab(
 
 def drawn_slider(explanation: Any, share: float, line: bool) -> list[inline.Inline] | None:
     """Draw an explanation as the value of an image slider: the picture without it, and with it."""
-    images = explaining.blend(explanation, share, line)
+    images = explain_callbacks.blend(explanation, share, line)
     return None if images is None else [inline.picture(image, name=NAME) for image in images]
 
 
 def drawn_pair(explanation: Any, share: float, line: bool) -> inline.Inline | None:
     """Draw the maps of a likeness as the value of an image."""
-    image = explaining.blend_pair(explanation, share, line)
+    image = explain_callbacks.blend_pair(explanation, share, line)
     return None if image is None else inline.picture(image, name=NAME)
 
 
@@ -158,16 +157,19 @@ def _explain_menus() -> tuple[gr.Dropdown, gr.Dropdown, gr.Dropdown, gr.Checkbox
     """Place the choices of what is explained and how."""
     return (
         gr.Dropdown(
-            explaining.target_choices(None), value="", label=say("explain.target"), elem_id="target"
+            explain_callbacks.target_choices(None),
+            value="",
+            label=say("explain.target"),
+            elem_id="target",
         ),
         gr.Dropdown(
-            explaining.method_choices(),
+            explain_callbacks.method_choices(),
             value="gradcam",
             label=say("explain.method"),
             elem_id="method",
         ),
         gr.Dropdown(
-            explaining.layer_choices(), value="", label=say("explain.layer"), elem_id="layer"
+            explain_callbacks.layer_choices(), value="", label=say("explain.layer"), elem_id="layer"
         ),
         gr.Checkbox(label=say("explain.smooth"), elem_id="smooth"),
     )

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import Interval
 from dermsim.evaluation.card import model_card
 from dermsim.evaluation.explanations.explanation_report import (
     BASELINES,

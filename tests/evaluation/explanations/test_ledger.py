@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dermsim.core.metrics import lesion_bootstrap, macro_mean
+from dermsim.core.bootstrap import Bootstrap
+from dermsim.core.metrics import macro_mean
 from dermsim.evaluation.explanations.ledger import Ledger
 
 LABELS = np.array([0, 0, 0, 4, 4, 5])
@@ -12,7 +13,7 @@ LESIONS = ["a", "a", "b", "c", "d", None]
 
 @pytest.fixture
 def ledger():
-    return Ledger(LABELS, LESIONS, resamples=50, seed=3)
+    return Ledger(LABELS, Bootstrap(LESIONS, resamples=50, seed=3))
 
 
 def test_a_figure_is_the_mean_over_diagnoses_of_those_that_are_known(ledger):
@@ -22,11 +23,8 @@ def test_a_figure_is_the_mean_over_diagnoses_of_those_that_are_known(ledger):
     rows, values = np.array([0, 1, 2, 3, 5]), np.array([0.2, 0.4, 0.6, 0.9, 0.6])
     assert found.value == pytest.approx((0.4 + 0.9 + 0.6) / 3)
     assert found.n == 5
-    expected = lesion_bootstrap(
-        lambda i: macro_mean(values[i], LABELS[rows][i], 7),
-        [LESIONS[row] for row in rows],
-        resamples=50,
-        seed=3,
+    expected = Bootstrap([LESIONS[row] for row in rows], resamples=50, seed=3).interval(
+        lambda i: macro_mean(values[i], LABELS[rows][i], 7)
     )
     assert found == expected and found.low < found.value < found.high
 

@@ -14,7 +14,7 @@ from dermsim.core.vectors import l2_normalize
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import synthetic_ham10000
 from dermsim.data.tables import case_records
-from dermsim.evaluation.protocols import protocol_cases as cases
+from dermsim.evaluation.protocols import protocol_cases
 from dermsim.models.encode import Encoding
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
@@ -80,6 +80,10 @@ class PretendedEngine:
     def class_bank(self):
         return self.bank
 
+    @property
+    def known(self):
+        return tuple(code for code in CODES if code in self.bank.names)
+
 
 @pytest.fixture(scope="module")  # and no longer, or tests elsewhere would be pretended, too
 def encoding_is_pretended(dataset):
@@ -94,7 +98,7 @@ def encoding_is_pretended(dataset):
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cases, "encode", encode)
+        patch.setattr(protocol_cases, "encode", encode)
         yield SimpleNamespace(everything=everything)
 
 

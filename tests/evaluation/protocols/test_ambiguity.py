@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import binom
+from table_rows import row_of
 
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import balanced_accuracy, class_auc
@@ -29,7 +30,7 @@ def test_coverage_by_counting(engine, tables, cases):
         sets = engine.calibration.prediction_sets(probabilities, level=level)
         for code in KNOWN:
             own = np.flatnonzero(cases.labels == CODES.index(code))
-            row = coverage.find(nominal=level, diagnosis=code)
+            row = row_of(coverage, nominal=level, diagnosis=code)
             covered = np.mean([code in sets[i] for i in own])
             assert row.figures["coverage"].value == pytest.approx(covered)
             assert row.figures["coverage"].n == len(own)
@@ -38,7 +39,7 @@ def test_coverage_by_counting(engine, tables, cases):
             low, high = binomial_band(float(level), len(own))
             assert row.notes["band"] == f"{low:.3f} to {high:.3f}"
             assert row.notes["inside"] == ("yes" if low <= covered <= high else "no")
-        whole = coverage.find(nominal=level, diagnosis="all diagnoses")
+        whole = row_of(coverage, nominal=level, diagnosis="all diagnoses")
         assert whole.figures["coverage"].n == len(cases)
         assert not whole.notes
     assert len(coverage.rows) == 3 * 5
@@ -60,7 +61,7 @@ def test_warning_by_hand(engine, tables, cases):
     wrong = predicted != cases.labels
     assert 0 < wrong.sum() < len(wrong)
     entropies = -(probabilities * np.log2(np.maximum(probabilities, 1e-300))).sum(axis=1)
-    row = warning.find(sign="entropy").figures
+    row = row_of(warning, sign="entropy").figures
     assert row["AUROC"].value == pytest.approx(class_auc(wrong, entropies))
     everything = balanced_accuracy(cases.labels, predicted, 7)
     assert row["balanced accuracy, all"].value == pytest.approx(everything)
@@ -74,16 +75,16 @@ def test_warning_by_hand(engine, tables, cases):
     ):
         [near] = engine.gallery.search(embedding[None], 16, exclude_lesion_ids=[lesion])
         shares.append(np.mean([neighbor.dx != CODES[label] for neighbor in near]))
-    row = warning.find(sign="neighbour disagreement").figures
+    row = row_of(warning, sign="neighbour disagreement").figures
     assert row["AUROC"].value == pytest.approx(class_auc(wrong, np.array(shares)))
     strange = engine.detector.score(cases.encoding)
-    row = warning.find(sign="strangeness").figures
+    row = row_of(warning, sign="strangeness").figures
     assert row["AUROC"].value == pytest.approx(class_auc(wrong, strange))
 
 
 def test_entropy_warns_better_than_chance(tables):
     _, warning = tables
-    sign = warning.find(sign="entropy").figures
+    sign = row_of(warning, sign="entropy").figures
     assert sign["AUROC"].value > 0.6
     surest = sign["balanced accuracy, surest 80%"].value
     assert surest > sign["balanced accuracy, all"].value

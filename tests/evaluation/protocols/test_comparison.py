@@ -5,9 +5,10 @@ import copy
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from table_rows import row_of
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import lesion_bootstrap
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.protocols import comparison
 from dermsim.evaluation.protocols.comparison import FIGURES, compare
@@ -50,7 +51,7 @@ def held_out(dataset, whole_engine, worse):
 def test_differences_are_paired(whole_engine, worse, dataset, held_out):
     true, lesions, (good, bad) = held_out
     table = compare({"a": whole_engine, "b": worse}, dataset, resamples=50)
-    found = table.find(figure=BALANCED).figures
+    found = row_of(table, figure=BALANCED).figures
     assert list(found) == ["a", "b", "b − a", "together"]
     assert found["a"].value == pytest.approx(balanced_accuracy_score(true, good.argmax(1)))
     assert found["b"].value == pytest.approx(balanced_accuracy_score(true, bad.argmax(1)))
@@ -65,7 +66,7 @@ def test_differences_are_paired(whole_engine, worse, dataset, held_out):
             ]
         )
 
-    expected = lesion_bootstrap(difference, lesions, resamples=50)
+    expected = Bootstrap(lesions, resamples=50).interval(difference)
     assert found["b − a"].to_dict() == expected.to_dict()
 
 
@@ -74,11 +75,11 @@ def test_what_all_say_together(whole_engine, worse, dataset, held_out):
     table = compare({"a": whole_engine, "b": worse}, dataset, resamples=20)
     joined = np.exp(np.mean([np.log(p) for p in probabilities], axis=0))
     joined /= joined.sum(axis=1, keepdims=True)
-    found = table.find(figure=MELANOMA).figures["together"]
+    found = row_of(table, figure=MELANOMA).figures["together"]
     mel = CODES.index("mel")
     assert found.value == pytest.approx(roc_auc_score(true == mel, joined[:, mel]))
     # embeddings of two spaces have no mean
-    assert "together" not in table.find(figure=FIGURES["precision_at_5"]).figures
+    assert "together" not in row_of(table, figure=FIGURES["precision_at_5"]).figures
 
 
 def test_a_checkpoint_does_not_differ_from_itself(whole_engine, dataset):
@@ -88,7 +89,7 @@ def test_a_checkpoint_does_not_differ_from_itself(whole_engine, dataset):
     for row in table.rows:
         difference = row.figures["again − a"]
         assert (difference.value, difference.low, difference.high) == (0, 0, 0)
-    assert table.find(figure=BALANCED).figures["a"].high > 0
+    assert row_of(table, figure=BALANCED).figures["a"].high > 0
     assert table.facts["fingerprints"] == {"a": "pretended", "again": "pretended"}
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -96,17 +98,17 @@ def test_figures_against_a_loop_over_episodes():
     for margins in found.margins:
         accuracies.append(((margins[0] < 0).mean() + (margins[1] > 0).mean()) / 2)
         areas.append(class_auc(np.arange(30) >= 15, margins.ravel()))
-    assert found.accuracy(resamples=5).value == pytest.approx(np.mean(accuracies))
-    assert found.auc(resamples=5).value == pytest.approx(np.mean(areas))
+    assert replace(found, resamples=5).accuracy().value == pytest.approx(np.mean(accuracies))
+    assert replace(found, resamples=5).auc().value == pytest.approx(np.mean(areas))
     expected = 1.96 * np.std(accuracies, ddof=1) / np.sqrt(len(accuracies))
     assert found.episode_error() == pytest.approx(expected)
-    assert found.auc(resamples=5).n == len(np.unique(found.lesions))
+    assert replace(found, resamples=5).auc().n == len(np.unique(found.lesions))
 
 
 def test_a_head_that_cannot_decide_is_right_half_the_time():
-    undecided = Answers(np.zeros((3, 2, 4)), np.arange(24).reshape(3, 2, 4))
-    assert undecided.accuracy(resamples=10).value == 0.5
-    assert undecided.auc(resamples=10).value == 0.5
+    undecided = Answers(np.zeros((3, 2, 4)), np.arange(24).reshape(3, 2, 4), resamples=10)
+    assert undecided.accuracy().value == 0.5
+    assert undecided.auc().value == 0.5
 
 
 def test_a_resample_weighs_lesions_as_drawing_them_again_would():
@@ -120,22 +122,22 @@ def test_a_resample_weighs_lesions_as_drawing_them_again_would():
         low, high = (np.repeat(found.margins[0, side], counts[side]) for side in (0, 1))
         expected.append(class_auc(np.arange(30) >= len(low), np.concatenate([low, high])))
     low, high = np.percentile(expected, [2.5, 97.5])
-    interval = found.auc(resamples=200, seed=3)
+    interval = replace(found, resamples=200, seed=3).auc()
     assert (interval.low, interval.high) == pytest.approx((low, high))
 
 
 def test_resamples_that_lose_a_class_are_left_out():
     """Of one episode with one lesion of each class, every other resample draws but one of them."""
-    sure = Answers(np.array([[[-1.0], [1.0]]]), np.array([[[0], [1]]]))
+    sure = Answers(np.array([[[-1.0], [1.0]]]), np.array([[[0], [1]]]), resamples=50)
     for figure in (sure.accuracy, sure.auc):
-        interval = figure(resamples=50)
+        interval = figure()
         assert (interval.value, interval.low, interval.high) == (1, 1, 1)
 
 
 def test_more_episodes_of_the_same_lesions_do_not_make_it_surer():
     few, many = answers(episodes=40), answers(episodes=640)
     assert many.episode_error() < 0.3 * few.episode_error()
-    spans = [a.accuracy(resamples=300) for a in (few, many)]
+    spans = [replace(a, resamples=300).accuracy() for a in (few, many)]
     widths = [interval.high - interval.low for interval in spans]
     assert widths[1] > 0.7 * widths[0]
     assert widths[1] > 4 * many.episode_error()

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from table_rows import row_of
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.vectors import l2_normalize
 from dermsim.evaluation.protocols.episodes import draw_episodes
 from dermsim.evaluation.protocols.few_shot import answer, evaluate_few_shot
@@ -20,8 +22,8 @@ def test_rows_and_figures(table):
     for row in table.rows:
         for figure in row.figures.values():
             assert 0 <= figure.low <= figure.value <= figure.high <= 1
-    best = table.find(classes="all pairs", vectors="pooled features", head="mean", shots=5)
-    once = table.find(classes="all pairs", vectors="pooled features", head="mean", shots=1)
+    best = row_of(table, classes="all pairs", vectors="pooled features", head="mean", shots=5)
+    once = row_of(table, classes="all pairs", vectors="pooled features", head="mean", shots=1)
     assert best.figures["AUC"].value > once.figures["AUC"].value > 0.6
     assert best.figures["AUC"].n == 90  # 30 lesions of each class
     assert "akiec, df, vasc (akiec 60, df 60, vasc 60 photographs of 90 lesions)" in table.summary
@@ -42,7 +44,7 @@ def test_the_mean_head_against_the_formula(engine, dataset):
     vectors = rng.normal(size=(60, 6)).astype(np.float32)
     labels, lesions = np.repeat([0, 1], 30), [f"L{i // 2}" for i in range(60)]
     episodes = list(draw_episodes(labels, lesions, shots=3, count=5))
-    found = answer(ClassBank(), vectors, lesions, episodes, head="mean")
+    found = answer(ClassBank(), vectors, Bootstrap(lesions), episodes, head="mean")
     unit = l2_normalize(vectors)
     for margins, asked, episode in zip(found.margins, found.lesions, episodes, strict=True):
         first, second = l2_normalize(unit[episode.support].sum(axis=1))

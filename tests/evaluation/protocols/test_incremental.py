@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from table_rows import row_of
 
 from dermsim.core.labels import CODES
 from dermsim.data.splits import grouped_splits
@@ -49,7 +50,9 @@ def table(engine, dataset):
 def test_one_step_after_another(table):
     for shots in (3, 15):
         for head in ("auto", "mean", "neighbors", "logistic"):
-            rows = [table.find(shots=shots, head=head, after=a) for a in ("start", "vasc", "akiec")]
+            rows = [
+                row_of(table, shots=shots, head=head, after=a) for a in ("start", "vasc", "akiec")
+            ]
             assert "new" not in rows[0].figures and "forgetting" not in rows[0].figures
             start = rows[0].figures
             assert start["old"] == start["all"]
@@ -62,25 +65,25 @@ def test_one_step_after_another(table):
 
 
 def test_all_classes_are_old_and_new_by_their_number(table):
-    row = table.find(shots=3, head="mean", after="akiec").figures
+    row = row_of(table, shots=3, head="mean", after="akiec").figures
     expected = (4 * row["old"].value + 2 * row["new"].value) / 6
     assert row["all"].value == pytest.approx(expected)
 
 
 def test_more_pictures_teach_more(table):
-    few, many = (table.find(shots=n, head="mean", after="akiec").figures for n in (3, 15))
+    few, many = (row_of(table, shots=n, head="mean", after="akiec").figures for n in (3, 15))
     assert many["new"].value > few["new"].value
     assert many["new"].value > 0.5
 
 
 def test_auto_is_the_head_that_the_number_of_pictures_chooses(table):
     for shots in (3, 15):
-        auto, mean = (table.find(shots=shots, head=h, after="akiec") for h in ("auto", "mean"))
+        auto, mean = (row_of(table, shots=shots, head=h, after="akiec") for h in ("auto", "mean"))
         assert auto.figures == mean.figures
 
 
 def test_what_is_asked_about_was_not_taught(engine, dataset, table):
-    test = table.find(shots=3, head="mean", after="akiec").figures["all"].n
+    test = row_of(table, shots=3, head="mean", after="akiec").figures["all"].n
     rows = grouped_splits(dataset)["test"]
     assert test == sum(CODES[dx] != "df" for dx in rows["dx"])
 

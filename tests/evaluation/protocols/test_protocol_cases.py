@@ -5,14 +5,13 @@ from dermsim.core.labels import CODES
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.protocols.protocol_cases import (
     encode_cases,
-    known_classes,
     left_out_classes,
     select,
 )
 
 
 def test_what_was_left_out_is_what_the_gallery_lacks(engine):
-    assert known_classes(engine) == ("bcc", "bkl", "mel", "nv")
+    assert engine.known == ("bcc", "bkl", "mel", "nv")
     assert left_out_classes(engine) == ("akiec", "df", "vasc")
     assert left_out_classes(engine, ["vasc", "akiec"]) == ("vasc", "akiec")
 

@@ -2,14 +2,16 @@ import json
 
 import pytest
 
-from dermsim.core.metrics import Interval
-from dermsim.evaluation.protocols.protocol_tables import Row, Table
+from dermsim.core.bootstrap import Interval
+from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 
 
 @pytest.fixture
 def table():
-    first = Row({"held out": "mel", "shots": 1}, {"accuracy": Interval(0.5, 0.4, 0.61234, 1200)})
-    second = Row(
+    first = TableRow(
+        {"held out": "mel", "shots": 1}, {"accuracy": Interval(0.5, 0.4, 0.61234, 1200)}
+    )
+    second = TableRow(
         {"held out": "mel", "shots": 5},
         {"AUC": Interval(0.75, 0.7, 0.8, 30)},
         {"spread": 0.0125, "inside": "yes"},
@@ -41,19 +43,11 @@ def test_json_holds_everything(table, tmp_path):
     assert kept["rows"][1]["spread"] == 0.0125
 
 
-def test_find_names_one_row(table):
-    assert table.find(held_out="mel", shots=5) is table.rows[1]
-    with pytest.raises(KeyError, match="2 rows of few-shot"):
-        table.find(held_out="mel")
-    with pytest.raises(KeyError, match="0 rows of few-shot"):
-        table.find(shots=3)
-
-
 def test_rows_must_make_a_table(table):
     with pytest.raises(ValueError, match="has no row"):
         Table("few-shot", "", ())
     with pytest.raises(ValueError, match="different keys"):
-        Table("few-shot", "", (*table.rows, Row({"shots": 1}, {})))
+        Table("few-shot", "", (*table.rows, TableRow({"shots": 1}, {})))
 
 
 def test_what_was_kept_is_read_back(table):

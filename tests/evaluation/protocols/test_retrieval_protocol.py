@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from table_rows import row_of
 
 from dermsim.core.labels import CODES
 from dermsim.data.splits import grouped_splits
@@ -23,20 +24,20 @@ def test_held_out_lesions_against_the_ranking_itself(whole_engine, dataset, enco
         gallery_labels=[CODES.index(record["dx"]) for record in records],
         gallery_lesions=[record["lesion_id"] for record in records],
     ).metrics()
-    mean = table.find(diagnosis="mean over diagnoses").figures
+    mean = row_of(table, diagnosis="mean over diagnoses").figures
     everyone = np.arange(len(rows))
     assert mean["P@1"].value == found["precision_at_1"](everyone)
     assert mean["16-NN malignancy AUC"].value == found["neighbor_malignancy_auc"](everyone)
-    chance = table.find(diagnosis="the same by chance").figures
+    chance = row_of(table, diagnosis="the same by chance").figures
     assert set(chance) == set(mean)
     assert chance["16-NN malignancy AUC"].value == pytest.approx(0.5, abs=0.15)
     assert chance["P@10"].value == pytest.approx(1 / 7, abs=0.05)
     assert mean["P@10"].value > chance["P@10"].high
     # means over diagnoses are means of the diagnoses' own
-    own = [table.find(diagnosis=code).figures["mAP"] for code in CODES]
+    own = [row_of(table, diagnosis=code).figures["mAP"] for code in CODES]
     assert mean["mAP"].value == pytest.approx(np.mean([figure.value for figure in own]))
     assert sum(figure.n for figure in own) == len(rows)
-    assert "16-NN malignancy AUC" not in table.find(diagnosis="mel").figures
+    assert "16-NN malignancy AUC" not in row_of(table, diagnosis="mel").figures
 
 
 def test_another_origin_queries_the_same_gallery(whole_engine, dataset, encoding_is_pretended):
@@ -45,10 +46,10 @@ def test_another_origin_queries_the_same_gallery(whole_engine, dataset, encoding
     table = evaluate_retrieval_protocol(
         whole_engine, dataset, shift=few, shift_name="elsewhere", resamples=20
     )
-    found = table.find(queries="elsewhere", diagnosis="mel").figures["P@5"]
+    found = row_of(table, queries="elsewhere", diagnosis="mel").figures["P@5"]
     assert (
         found.value
-        == table.find(queries="held-out lesions (test)", diagnosis="mel").figures["P@5"].value
+        == row_of(table, queries="held-out lesions (test)", diagnosis="mel").figures["P@5"].value
     )
     assert len([row for row in table.rows if row.keys["queries"] == "elsewhere"]) == 5
 
@@ -63,13 +64,13 @@ def test_diagnoses_never_trained_on_query_a_gallery_that_has_met_them(engine, da
     }
     assert asked == {old: set(CODES) - set(LEFT_OUT), new: set(LEFT_OUT)}
     rows = grouped_splits(dataset)["validation"]
-    assert table.find(queries=new, diagnosis="df").figures["P@1"].n == sum(
+    assert row_of(table, queries=new, diagnosis="df").figures["P@1"].n == sum(
         CODES[dx] == "df" for dx in rows["dx"]
     )
-    mean = table.find(queries=new, diagnosis="mean over diagnoses").figures
+    mean = row_of(table, queries=new, diagnosis="mean over diagnoses").figures
     assert (
         mean["P@1"].value
-        > table.find(queries=new, diagnosis="the same by chance").figures["P@1"].high
+        > row_of(table, queries=new, diagnosis="the same by chance").figures["P@1"].high
     )
     assert "trained without akiec, df, vasc" in table.summary
 

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 from PIL import Image
+from table_rows import row_of
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.metrics import class_auc
 from dermsim.data.synthetic import draw_lesion, synthetic_ham10000
 from dermsim.evaluation.protocols import unfamiliar
@@ -76,7 +78,7 @@ def test_figures_by_hand(engine, dataset, table):
     )
     familiar, strange = (detector.score(part.encoding) for part in (parts["test"], new))
     labels = np.repeat([False, True], [len(familiar), len(strange)])
-    row = table.find(pictures="df, held out", score="mahalanobis").figures
+    row = row_of(table, pictures="df, held out", score="mahalanobis").figures
     scores = np.concatenate([familiar, strange])
     assert row["AUROC"].value == pytest.approx(class_auc(labels, scores))
     assert row["AUROC"].n == len(scores)
@@ -84,15 +86,15 @@ def test_figures_by_hand(engine, dataset, table):
     assert row["FPR@95TPR"].value == pytest.approx((strange <= limit).mean())
     assert row["rejected"].value == pytest.approx((strange > detector.threshold).mean())
     assert row["rejected"].n == 60
-    seen = table.find(pictures="familiar, test", score="mahalanobis").figures
+    seen = row_of(table, pictures="familiar, test", score="mahalanobis").figures
     assert list(seen) == ["rejected"]
     assert seen["rejected"].value == pytest.approx((familiar > detector.threshold).mean())
 
 
 def test_the_mean_is_over_the_held_out(table):
     for score in SCORES:
-        parts = [table.find(pictures=kind, score=score).figures for kind in KINDS[:3]]
-        mean = table.find(pictures=MEAN, score=score).figures
+        parts = [row_of(table, pictures=kind, score=score).figures for kind in KINDS[:3]]
+        mean = row_of(table, pictures=MEAN, score=score).figures
         for figure in ("AUROC", "FPR@95TPR"):
             expected = np.mean([part[figure].value for part in parts])
             assert mean[figure].value == pytest.approx(expected)
@@ -100,9 +102,9 @@ def test_the_mean_is_over_the_held_out(table):
 
 
 def test_what_is_far_off_is_told_from_what_is_near(table):
-    far = table.find(pictures="noise, far", score="mahalanobis").figures
+    far = row_of(table, pictures="noise, far", score="mahalanobis").figures
     assert far["AUROC"].value > 0.99 and far["rejected"].value > 0.99
-    near = table.find(pictures=MEAN, score="mahalanobis").figures["AUROC"].value
+    near = row_of(table, pictures=MEAN, score="mahalanobis").figures["AUROC"].value
     assert 0.5 < near < 0.99
 
 
@@ -114,8 +116,9 @@ def test_a_lesion_counts_as_one_and_is_drawn_for_all_kinds_at_once():
     scores[200:] += 1
     parts = {"energy": scores[:200]}, {"energy": scores[200:]}
     kind = Kind("x, held out", True, *parts, {"energy": 1.0}, lesions, "energy")
-    alone = unfamiliar._mean_row([kind], "energy", 300, 0).figures["AUROC"]
-    twice = unfamiliar._mean_row([kind, kind], "energy", 300, 0).figures["AUROC"]
+    alone = unfamiliar._mean_row([kind], "energy", Bootstrap(lesions, 300)).figures["AUROC"]
+    both = Bootstrap([*lesions, *lesions], 300)
+    twice = unfamiliar._mean_row([kind, kind], "energy", both).figures["AUROC"]
     assert (twice.value, twice.low, twice.high) == (alone.value, alone.low, alone.high)
 
 
@@ -134,7 +137,7 @@ def test_shift_is_asked_of_known_diagnoses_only(engine, dataset, far_off, monkey
     monkeypatch.setattr(unfamiliar, "encode_cases", spy)
     table = evaluate_unfamiliar([engine], dataset, shift=rows, shift_name="ISIC 2017", resamples=5)
     assert asked == [{1, 2, 4, 5}]
-    row = table.find(pictures="ISIC 2017, shift", score="mahalanobis").figures
+    row = row_of(table, pictures="ISIC 2017, shift", score="mahalanobis").figures
     assert row["AUROC"].value == pytest.approx(0.5, abs=0.2)
 
 

@@ -6,8 +6,16 @@ import math
 import numpy as np
 import pytest
 
+from dermsim.core.folds import deal_lesions
 from dermsim.core.labels import CODES, MALIGNANT
-from dermsim.tasks.classify import Calibration, MalignancyCurve, OperatingPoint
+from dermsim.tasks.classify import (
+    Calibration,
+    MalignancyCurve,
+    OperatingPoint,
+    fit_temperature,
+    softmax,
+)
+from dermsim.tasks.classify.operating import choose_points
 
 SCORES = np.array([0.9, 0.8, 0.8, 0.6, 0.5, 0.5, 0.2, 0.1])
 TRUTH = np.array([1, 1, 0, 0, 1, 0, 1, 0], dtype=bool)
@@ -71,17 +79,35 @@ def test_a_threshold_between_two_has_its_own_sensitivity_and_at_least_that_speci
 
 def test_the_named_points_lie_on_the_curve(drawn):
     curve = MalignancyCurve.fit(*drawn)
-    chosen = curve.chosen()
+    chosen = choose_points(curve, *drawn, [None] * 600)
     assert set(chosen.values()) <= set(curve.points)
     best = max(curve.points, key=lambda p: p.sensitivity + p.specificity)
     assert chosen["balanced"] == best
-    assert chosen["sensitivity_95"] == next(p for p in curve.points if p.sensitivity >= 0.95)
+    reached = next(p for p in curve.points if p.sensitivity >= 0.95)
+    assert chosen["sensitivity_95"].threshold < reached.threshold
+    assert 0.95 < chosen["sensitivity_95"].sensitivity < 0.99
+
+
+def test_photographs_of_one_lesion_make_no_point_surer():
+    rng = np.random.default_rng(3)
+    scores, truth = np.repeat(rng.random(600), 4), np.repeat(rng.random(600) < 0.25, 4)
+    curve = MalignancyCurve.fit(scores, truth)
+    lesions = [f"L{row // 4}" for row in range(2400)]
+    by_lesion = choose_points(curve, scores, truth, lesions)["sensitivity_95"]
+    by_photograph = choose_points(curve, scores, truth, [None] * 2400)["sensitivity_95"]
+    assert by_lesion.threshold < by_photograph.threshold
+
+
+def test_with_too_few_malignant_lesions_none_of_them_is_missed():
+    curve = MalignancyCurve.fit(SCORES, TRUTH)
+    point = choose_points(curve, SCORES, TRUTH, [None] * 8)["sensitivity_95"]
+    assert point == curve.points[-1] and point.sensitivity == 1
 
 
 def test_of_equally_good_points_the_one_with_fewer_alarms_is_taken():
     # each of the two catches one more of 3 and loses one more of 3: equal but for rounding
     curve = MalignancyCurve((0.9, 0.6, 0.3), (1, 2, 3), (3, 2, 1), 3, 3)
-    assert curve.chosen()["balanced"].threshold == 0.9
+    assert curve.balanced().threshold == 0.9
 
 
 def test_it_comes_back_as_it_was(curve):
@@ -144,10 +170,14 @@ def test_a_fit_keeps_the_curve_of_its_malignancies(calibration):
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 7, size=400)
     logits = rng.normal(size=(400, 7)) + 2 * np.eye(7)[labels]
-    malignancy = calibration.malignancy(calibration.probabilities(logits))
+    unseen = np.zeros((400, 7))
+    for kept, out in deal_lesions(labels, None):
+        unseen[out] = softmax(logits[out], fit_temperature(logits[kept], labels[kept]))
+    malignancy = calibration.malignancy(unseen)
     truth = np.isin(labels, [CODES.index(code) for code in MALIGNANT])
     assert calibration.malignancy_curve == MalignancyCurve.fit(malignancy, truth)
-    assert calibration.operating_points == calibration.malignancy_curve.chosen()
+    expected = choose_points(calibration.malignancy_curve, malignancy, truth, [None] * 400)
+    assert calibration.operating_points == expected
 
 
 def test_a_calibration_without_a_curve_is_read_and_written_as_it_was(older, tmp_path):

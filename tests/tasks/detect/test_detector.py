@@ -3,7 +3,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from dermsim.core.storage import save_arrays
+from dermsim.core.storage import read_arrays, save_arrays
 from dermsim.core.vectors import l2_normalize
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.detect.scores import SCORES
@@ -77,16 +77,6 @@ def test_every_method_saves_and_loads_what_it_was(method, tmp_path):
     assert loaded.looks_at_logits == (method in ("softmax", "energy", "vim"))
 
 
-def test_a_file_without_a_method_is_an_older_one(detector, tmp_path):
-    path = tmp_path / "detector.safetensors"
-    arrays = {"whitening": detector.scorer.whitening, "means": detector.scorer.means}
-    save_arrays(path, arrays, facts={"threshold": detector.threshold})
-    loaded = OutlierDetector.load(path)
-    queries = draw(20, seed=2)
-    np.testing.assert_array_equal(loaded.score(queries), detector.score(queries))
-    assert (loaded.method, loaded.threshold) == ("mahalanobis", detector.threshold)
-
-
 EYE, ONE = np.eye(2, dtype=np.float32), np.ones((1, 2), dtype=np.float32)
 
 
@@ -110,7 +100,8 @@ EYE, ONE = np.eye(2, dtype=np.float32), np.ones((1, 2), dtype=np.float32)
 )
 def test_load_refuses(tmp_path, arrays, facts, words):
     path = tmp_path / "detector.safetensors"
-    save_arrays(path, arrays, facts={"threshold": 1.0, "method": "mahalanobis", **facts})
+    whole = {"threshold": 1.0, "method": "mahalanobis", "fingerprint": "one", **facts}
+    save_arrays(path, arrays, facts=whole)
     with pytest.raises(ValueError, match=words):
         OutlierDetector.load(path)
 
@@ -150,3 +141,15 @@ def test_a_detector_of_another_encoder_is_refused(tmp_path):
     assert OutlierDetector.load(path, fingerprint="one").fingerprint == "one"
     with pytest.raises(ValueError, match="was made by encoder 'one'"):
         OutlierDetector.load(path, fingerprint="two")
+
+
+def test_a_detector_of_any_encoder_is_refused(detector, tmp_path):
+    path = tmp_path / "detector.safetensors"
+    detector.save(path)
+    with pytest.raises(ValueError, match="was made by encoder ''"):
+        OutlierDetector.load(path, fingerprint="one")
+    arrays, facts = read_arrays(path)
+    for name in ("fingerprint", "method"):
+        save_arrays(path, arrays, facts={k: v for k, v in facts.items() if k != name})
+        with pytest.raises(ValueError, match=r"the header of detector\.safetensors has the keys"):
+            OutlierDetector.load(path, fingerprint="one")

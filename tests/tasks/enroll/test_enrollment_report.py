@@ -80,9 +80,9 @@ def test_refuses(world, bank, taught):
         before_and_after(bank)
     with pytest.raises(ValueError, match="with old classes"):
         before_and_after(bank.blank().enroll("x", world.draw(5, 3)))
-    older = ClassBank.from_classes(["a"], np.eye(1, 3), [1], 0.1, "f").enroll("b", np.ones((1, 3)))
+    bare = ClassBank.from_classes(["a"], np.eye(1, 3), [1], 0.1, "f").enroll("b", np.ones((1, 3)))
     with pytest.raises(ValueError, match="keeps no images of its old classes"):
-        before_and_after(older)
+        before_and_after(bare)
     with pytest.raises(ValueError, match="'apart' is no old class"):
         before_and_after(taught, world.draw(0, 1), ["apart"])
     with pytest.raises(ValueError, match="there is no image"):

@@ -1,12 +1,17 @@
-"""Weights, configuration and input processing of an encoder, to and from a folder."""
+"""The one door to encoders: what one is, how it is made, joined, saved and loaded.
+
+Whoever works with an encoder sees an `Encoder`: whether it is one network or several, and whether
+transformers can save it, is known in here alone. The classes of transformers take longer to import
+than torch, so they are fetched when one is needed.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, cast
 
 import torch
 from safetensors import SafetensorError
@@ -15,13 +20,114 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from dermsim.core.checkpoint import FORMAT
-from dermsim.models import DermSimEnsembleNetwork, DermSimNetwork, Encoder, Processor
 from dermsim.models.configuration_dermsim import DermSimConfig
 from dermsim.models.configuration_dermsim_ensemble import DermSimEnsembleConfig
+from dermsim.models.network_dermsim import DermSimNetwork, DermSimOutput
+from dermsim.models.network_dermsim_ensemble import DermSimEnsembleNetwork
 from dermsim.models.preparation import ImagePreparation
 
 if TYPE_CHECKING:
-    from dermsim.models import DermSimEnsembleModel, DermSimModel
+    from dermsim.models import DermSimEnsembleModel, DermSimImageProcessor, DermSimModel
+
+Processor: TypeAlias = "ImagePreparation | DermSimImageProcessor"
+"""What makes an encoder's input of photographs."""
+
+
+class Encoder(Protocol):
+    """What makes embeddings and logits of images: one network, or several that answer as one.
+
+    It is a `torch.nn.Module`. What it gives is a `DermSimOutput`; see `DermSimNetwork`.
+    """
+
+    config: Any
+    training: bool
+
+    @property
+    def members(self) -> Sequence[DermSimNetwork]:
+        """The networks: of a single encoder itself alone."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+
+    def __call__(self, pixel_values: torch.Tensor, **options: Any) -> Any:
+        """Encode images ``(B, 3, H, W)``."""
+
+    def encode(self, pixel_values: torch.Tensor) -> Any:
+        """Run the backbone, or those of all members."""
+
+    def feature_map(self, features: Any) -> Any:
+        """View what `encode` returned as maps ``(B, C, h, w)``."""
+
+    def decode(self, features: Any) -> DermSimOutput:
+        """Run the heads on what `encode` returned."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weights by name."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
+        """Copy weights into the encoder."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Go through the weights that learn."""
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Say whether the weights learn."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, or back."""
+
+    def eval(self) -> Self:
+        """Switch to answering."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move the weights, as `torch.nn.Module.to` does."""
+
+
+def build_encoder(**shape: Any) -> DermSimNetwork:
+    """Make an encoder to train, with weights drawn from torch's global generator.
+
+    Args:
+        shape: Fields of `DermSimConfig`, such as `backbone` and `embed_dim`.
+
+    Raises:
+        ValueError: If a field is out of range, or timm has no such backbone.
+    """
+    from dermsim.models import DermSimModel
+
+    return DermSimModel(DermSimConfig(**shape))
+
+
+def join_encoders(members: Sequence[DermSimNetwork]) -> DermSimEnsembleNetwork:
+    """Make one encoder of several, their weights copied; it answers with their plain average.
+
+    Args:
+        members: At least two, for the same classes and image size.
+
+    Raises:
+        ValueError: If they do not belong together.
+    """
+    from dermsim.models import DermSimEnsembleModel
+
+    return DermSimEnsembleModel.from_members(members)
+
+
+def copy_encoder(model: Encoder) -> Encoder:
+    """Make another encoder of the same shape with copies of the weights, in the same mode."""
+    # mypy finds the models of transformers too unlike torch's modules to be encoders
+    return cast("DermSimNetwork | DermSimEnsembleNetwork", _with_weights_of(model))
+
+
+def redraw_encoder(model: Encoder) -> Encoder:
+    """Make another encoder of the same shape, with the weights that training starts from.
+
+    They are drawn from torch's global generator.
+    """
+    return cast("DermSimNetwork | DermSimEnsembleNetwork", _same_shape(model))
 
 
 def round_to_half(model: Encoder) -> None:
@@ -76,23 +182,32 @@ def as_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
 
     if isinstance(model, DermSimModel | DermSimEnsembleModel):
         return model
+    return _with_weights_of(model)
+
+
+def _with_weights_of(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
     with _UndrawnWeights():
-        whole = new_pretrained(model)
+        whole = _same_shape(model)
     whole.load_state_dict(model.state_dict())
     whole.train(model.training)
     return whole
 
 
-def new_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
-    """Make a model of transformers of the same shape, with the weights that training starts from.
-
-    They are drawn from torch's global generator.
-    """
+def _same_shape(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
     from dermsim.models import DermSimEnsembleModel, DermSimModel
 
-    if isinstance(model, DermSimEnsembleNetwork):
+    if len(model.members) > 1:
         return DermSimEnsembleModel(model.config)
     return DermSimModel(model.config)
+
+
+def for_inference(model: Encoder) -> Encoder:
+    """Put a network into eval mode and its kernels' channels last, in place.
+
+    With channels last oneDNN and cuDNN need not rearrange a picture for every convolution. Sums are
+    added up in another order than with channels first, so it is done wherever an engine begins.
+    """
+    return model.eval().to(memory_format=torch.channels_last)
 
 
 def load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
@@ -122,7 +237,7 @@ def load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
     if misfit := _misfit(model.state_dict(), tensors):
         raise ValueError(f"The weights in {folder} do not fit its config.json: {misfit}.")
     model.load_state_dict(tensors)
-    return model.eval(), preparation
+    return for_inference(model), preparation
 
 
 def _network(folder: Path) -> Encoder:

@@ -3,40 +3,53 @@
 What a diagnosis is ranked by can be good while it is hardly ever named: pictures mixed in training,
 weights averaged after it and squares of another size all move some logits against others. One
 number added to each logit puts that right, and changes neither the embedding nor the ranking of
-photographs by a logit.
+photographs by a logit. NumPy in, NumPy out.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from dermsim.core.folds import deal_lesions, most_folds
 from dermsim.core.labels import CODES
+from dermsim.core.softmax_regression import log_loss
 from dermsim.core.vectors import check_labels
-from dermsim.models.encode import encode
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-    from dermsim.models.network_dermsim import DermSimNetwork
-    from dermsim.models.preparation import ImagePreparation
 
 
-def set_class_bias(model: DermSimNetwork, processor: ImagePreparation, validation: Dataset) -> None:
-    """Set the classifier's bias right, in place, by what it says of validation.
+def add_left_out_bias(
+    logits: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    lesion_ids: Sequence[str | None] | None,
+    *,
+    seed: int = 0,
+) -> npt.NDArray[np.float32]:
+    """Add to each row of logits the bias that was fitted without the row's lesion.
+
+    What is fitted to a lesion answers it too well. So the calibration is to see these logits, not
+    those with the one bias that all lesions chose together.
 
     Args:
-        model: The encoder, in eval mode.
-        processor: Makes its input.
-        validation: Rows of the `load_ham10000` schema that it was not trained on.
+        logits: ``(N, 7)`` of photographs that the encoder was not trained on, without a bias.
+        labels: ``(N,)`` integers.
+        lesion_ids: The lesion of each row, as for `deal_lesions`.
+        seed: Another seed deals the lesions differently.
+
+    Returns:
+        ``(N, 7)``.
+
+    Raises:
+        ValueError: As for `fit_class_bias` and `deal_lesions`.
     """
-    logits = encode(model, processor, validation["image"]).logits
-    bias = torch.from_numpy(fit_class_bias(logits, validation["dx"]))
-    with torch.no_grad():
-        model.classifier.bias.add_(bias.to(model.device))
+    raw = np.asarray(logits, dtype=np.float32)
+    targets = check_labels(labels, rows=len(raw), num_classes=len(CODES))
+    added = np.empty_like(raw)
+    folds = most_folds(targets, lesion_ids)
+    for kept, left_out in deal_lesions(targets, lesion_ids, folds=folds, seed=seed):
+        added[left_out] = fit_class_bias(raw[kept], targets[kept])
+    return raw + added
 
 
 def fit_class_bias(
@@ -69,7 +82,6 @@ def fit_class_bias(
         ValueError: If there are no rows, or shapes or labels are wrong, or a number is not finite.
     """
     from scipy.optimize import minimize
-    from scipy.special import log_softmax
 
     raw = np.asarray(logits, dtype=np.float64)
     if raw.ndim != 2 or raw.shape[1] != len(CODES) or len(raw) == 0:
@@ -79,18 +91,14 @@ def fit_class_bias(
     targets = check_labels(labels, rows=len(raw), num_classes=len(CODES))
     weights = np.bincount(targets).astype(np.float64)[targets] ** -balance
     weights /= weights.sum()
-    truth = np.arange(len(raw)), targets
 
     def objective(point: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         sharpness, bias = np.exp(point[0]), point[1:]
-        answers = log_softmax(sharpness * raw + bias, axis=1)
-        residuals = np.exp(answers)
-        residuals[truth] -= 1.0
-        residuals *= weights[:, None]
+        lost, errors = log_loss(sharpness * raw + bias, targets, weights)
         slope = np.concatenate(
-            [[sharpness * (residuals * raw).sum()], residuals.sum(axis=0) + 2 * penalty * bias]
+            [[sharpness * (errors * raw).sum()], errors.sum(axis=0) + 2 * penalty * bias]
         )
-        return float(penalty * bias @ bias - weights @ answers[truth]), slope
+        return float(lost + penalty * bias @ bias), slope
 
     bounds = [(-5.0, 5.0), *[(None, None)] * len(CODES)]
     start = np.zeros(1 + len(CODES))

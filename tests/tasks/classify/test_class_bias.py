@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from dermsim.core.folds import deal_lesions
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import class_auc
 from dermsim.core.vectors import softmax
-from dermsim.training.class_bias import fit_class_bias
+from dermsim.tasks.classify import add_left_out_bias, fit_class_bias
 
 SHIFT = np.array([0.8, -0.5, 0.1, 0.0, -1.2, 0.9, -0.1])  # sums to 0
 SHARPNESS = 0.6
@@ -74,6 +75,22 @@ def test_an_absent_diagnosis_is_held_by_the_penalty(drawn):
     found = fit_class_bias(logits[kept], labels[kept])
     assert np.isfinite(found).all() and abs(found[3]) < 3
     assert fit_class_bias(logits[kept], labels[kept], penalty=100)[3] == pytest.approx(0, abs=0.01)
+
+
+def test_no_lesion_has_a_say_in_the_bias_that_is_added_to_it(drawn):
+    logits, labels = (values[:300] for values in drawn)
+    lesions = [f"L{row // 3}" for row in range(300)]
+    found = add_left_out_bias(logits, labels, lesions, seed=2)
+    assert found.dtype == np.float32
+    biases = []
+    for kept, out in deal_lesions(labels, lesions, seed=2):
+        biases.append(fit_class_bias(logits[kept], labels[kept]))
+        np.testing.assert_allclose(found[out], logits[out] + biases[-1], atol=2e-3)
+    assert np.abs(np.diff(biases, axis=0)).max() > 0.01
+    # what lesions chose themselves names them rightly more often than what others chose
+    rows = np.arange(300)
+    own = softmax(logits + fit_class_bias(logits, labels))[rows, labels]
+    assert np.log(own).mean() > np.log(softmax(found)[rows, labels]).mean()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""What a photograph is compared by: perceptual hashes, a small copy, a digest of its pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy.fft import dctn
+
+GreyArray = npt.NDArray[np.uint8]
+
+SIDE = 96
+"""Pixels along the short side of the grey copy; a smaller photograph keeps its own."""
+
+TURNS = 8
+"""Ways to hold a picture: turned by quarters, and the same mirrored."""
+
+VIEWS = ("centre", "whole")
+"""The central square, which survives a change of framing, and the whole frame squeezed to one."""
+
+_HASHED = 32
+_FREQUENCIES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What one photograph is compared by.
+
+    Attributes:
+        hashes: ``(2, 8)`` uint64, a perceptual hash of each of `VIEWS` held in each of the `TURNS`;
+            the first is the picture as it is.
+        grey: ``(h, w)``, the short side at most `SIDE`.
+        digest: Of the size and the pixels: equal only for pictures that are equal in all of them.
+    """
+
+    hashes: npt.NDArray[np.uint64]
+    grey: GreyArray
+    digest: bytes
+
+
+def look_at(image: Image.Image) -> Look:
+    """Reduce a photograph to what it is compared by.
+
+    Args:
+        image: RGB.
+    """
+    width, height = image.size
+    grey = image.convert("L")
+    short = min(width, height)
+    scale = min(1.0, SIDE / short)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    left, top = (width - short) // 2, (height - short) // 2
+    views = (
+        grey.resize((_HASHED,) * 2, Image.Resampling.BOX, (left, top, left + short, top + short)),
+        grey.resize((_HASHED,) * 2, Image.Resampling.BOX),
+    )
+    pixels = hashlib.blake2b(f"{width} {height} ".encode(), digest_size=16)
+    pixels.update(image.tobytes())
+    return Look(
+        np.stack([perceptual_hashes(np.asarray(view)) for view in views]),
+        np.asarray(grey.resize(size, Image.Resampling.BOX)),
+        pixels.digest(),
+    )
+
+
+def perceptual_hashes(square: GreyArray) -> npt.NDArray[np.uint64]:
+    """Hash a picture by its coarse structure, held in all eight ways.
+
+    Of the discrete cosine transform the 8 x 8 lowest frequencies, but for the constant, each say
+    whether they are above their median (Zauner 2010, "Implementation and Benchmarking of Perceptual
+    Image Hash Functions"). Pictures that differ in a few of the 63 bits look alike.
+
+    Args:
+        square: ``(S, S)`` grey values.
+
+    Returns:
+        ``(8,)``.
+    """
+    held = np.stack([turned(square, turn) for turn in range(TURNS)]).astype(np.float64)
+    waves = dctn(held, axes=(1, 2), norm="ortho")[:, :_FREQUENCIES, :_FREQUENCIES]
+    lowest = waves.reshape(TURNS, -1)[:, 1:]
+    bits = lowest > np.median(lowest, axis=1, keepdims=True)
+    packed = np.packbits(np.pad(bits, ((0, 0), (0, 1))), axis=1)
+    return np.ascontiguousarray(packed).view(np.uint64)[:, 0]
+
+
+def turned(picture: GreyArray, turn: int) -> GreyArray:
+    """Hold a picture in one of the `TURNS`: quarters to the left, from 4 on mirrored as well."""
+    quarters = np.rot90(picture, turn % 4)
+    return np.ascontiguousarray(quarters[:, ::-1] if turn >= 4 else quarters)

@@ -1,0 +1,281 @@
+"""What all adapters have in common: the contract, folders, vocabularies, rows as a data set."""
+
+import warnings
+
+import pytest
+
+from dermsim.core.labels import CODES
+from dermsim.data.facts import SITES, facts_of
+from dermsim.data.sources import (
+    ADAPTERS,
+    OTHER,
+    SOURCE_COLUMNS,
+    SourceRow,
+    derm7pt,
+    find_adapter,
+    for_the_seven,
+    isic2018_attributes,
+    milk10k,
+    pad_ufes_20,
+    to_dataset,
+)
+from dermsim.data.sources.folder import Folder
+from dermsim.data.sources.vocabulary import (
+    ISIC_SITES,
+    marked,
+    required,
+    translate,
+    words_by_code,
+    years,
+)
+from dermsim.data.tables import COLUMNS
+
+
+def row(image_id="a", **facts):
+    given = {"image": None, "source": "drawn", "modality": "dermoscopy", "licence": "CC0", **facts}
+    return SourceRow(image_id=image_id, **given)
+
+
+# --- every adapter --------------------------------------------------------------------------------
+
+
+def test_names_are_different_and_every_diagnosis_is_decided():
+    assert len({adapter.name for adapter in ADAPTERS}) == len(ADAPTERS) == 16
+    for adapter in ADAPTERS:
+        assert set(adapter.labels.values()) <= {*CODES, OTHER}
+        assert adapter.title and adapter.licence
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("isic2019", 9),
+        ("isic2020", 9),
+        ("pad_ufes_20", 6),
+        ("derm7pt", 20),
+        ("ddi", 78),
+        ("fitzpatrick17k", 114),
+        ("dermnet", 23),
+        ("sd198", 198),
+        ("milk10k", 11),
+        ("ph2", 3),
+    ],
+)
+def test_the_whole_vocabulary_is_listed(name, words):
+    adapter = next(adapter for adapter in ADAPTERS if adapter.name == name)
+    assert len(adapter.labels) == words
+
+
+def test_the_sites_are_those_of_the_house():
+    for words in (ISIC_SITES, milk10k.SITES, pad_ufes_20.SITES, derm7pt.SITES):
+        assert {site for site in words.values() if site} <= set(SITES)
+
+
+def test_an_empty_folder_is_no_data_set(tmp_path):
+    assert find_adapter(tmp_path) is None
+    for adapter in ADAPTERS:
+        assert not adapter.recognises(tmp_path)
+        with pytest.raises(ValueError, match="check the path"):
+            adapter.read(tmp_path)
+
+
+def test_a_path_that_leads_nowhere(tmp_path):
+    with pytest.raises(FileNotFoundError, match="check the path"):
+        find_adapter(tmp_path / "nothing")
+
+
+def test_two_data_sets_in_a_folder_are_named(drawn, shared):
+    drawn.copy("a.csv", shared / "pad_ufes_20" / "metadata.csv", 5)
+    drawn.copy("b.csv", shared / "tables" / "fitzpatrick17k.head.csv", 5)
+    with pytest.raises(ValueError, match="holds PAD-UFES-20 and Fitzpatrick17k"):
+        find_adapter(drawn.path)
+    assert find_adapter(drawn.path / "a.csv").name == "pad_ufes_20"
+    assert find_adapter(drawn.path / "b.csv").name == "fitzpatrick17k"
+
+
+def test_two_tables_of_one_data_set_are_named(drawn, shared):
+    drawn.copy("metadata.csv", shared / "pad_ufes_20" / "metadata.csv", 5)
+    drawn.copy("old/metadata (1).csv", shared / "pad_ufes_20" / "metadata.csv", 4)
+    with pytest.raises(ValueError, match=r"metadata.csv and old/metadata \(1\).csv.*pass its path"):
+        find_adapter(drawn.path)
+
+
+def test_a_word_of_ones_own_can_be_mapped(drawn, read, shared):
+    table = drawn.copy("metadata.csv", shared / "pad_ufes_20" / "metadata.csv", 4)
+    table.write_text(table.read_text(encoding="utf-8").replace(",NEV,", ",BLUE,"))
+    with pytest.raises(ValueError, match=r"'BLUE' \(1 rows\).*diagnostic.*seven diagnoses"):
+        read("pad_ufes_20")
+    assert read("pad_ufes_20", mapping={"BLUE": "nv"})[0].dx == "nv"
+    assert read("pad_ufes_20", mapping={"blue": OTHER})[0].dx == OTHER
+    with pytest.raises(ValueError, match="'BLUE' is mapped to 'naevus'"):
+        read("pad_ufes_20", mapping={"BLUE": "naevus"})
+
+
+def test_a_row_has_a_diagnosis_that_was_decided_about():
+    assert row(dx="mel").dx == "mel" and row(dx=OTHER).dx == OTHER and row().dx is None
+    with pytest.raises(ValueError, match="dx of a is 'naevus'"):
+        row(dx="naevus")
+
+
+# --- folders --------------------------------------------------------------------------------------
+
+
+def test_pictures_are_found_by_name_whatever_case_and_ending(drawn):
+    drawn.picture("x/IMG.1.JPG", "y/two.png")
+    folder = Folder.at(drawn.path)
+    assert folder.picture("img.1.jpg") == folder.picture("IMG.1") == str(drawn.path / "x/IMG.1.JPG")
+    assert folder.picture(r"y\TWO.bmp") == str(drawn.path / "y/two.png")
+    assert folder.picture("three") is None
+
+
+def test_two_pictures_of_one_name_are_told_apart_by_their_folder(drawn):
+    drawn.picture("NEL/a.jpg", "FAL/a.jpg")
+    folder = Folder.at(drawn.path)
+    assert folder.picture("nel/a.jpg") == str(drawn.path / "NEL/a.jpg")
+    with pytest.raises(ValueError, match=r"FAL/a.jpg and NEL/a.jpg"):
+        folder.picture("a.jpg")
+
+
+def test_links_are_followed_but_not_in_circles(drawn, tmp_path):
+    drawn.picture("real/a.jpg")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (drawn.path / "real" / "a.jpg").rename(elsewhere / "b.jpg")
+    (drawn.path / "linked").symlink_to(elsewhere)
+    (elsewhere / "circle").symlink_to(drawn.path)
+    assert [path.name for path in Folder.at(drawn.path).pictures] == ["b.jpg"]
+
+
+def test_hidden_files_are_passed_over(drawn):
+    drawn.picture(".cache/a.jpg", "._b.jpg", "c.jpg")
+    assert [path.name for path in Folder.at(drawn.path).pictures] == ["c.jpg"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_tables_are_known_by_their_columns(drawn, separator):
+    (drawn.path / "t.csv").write_text(separator.join(["\ufeffa", '"b"', " c "]) + "\n1\n", "utf-8")
+    folder = Folder.at(drawn.path)
+    assert folder.table("a", "b", "c") == drawn.path / "t.csv"
+    assert folder.table("a", "d") is None
+
+
+def test_a_table_may_lie_in_a_folder_of_its_own(drawn):
+    drawn.picture("pictures/a.jpg")
+    table = drawn.table("truth/truth.csv", [{"a": 1}])
+    folder = Folder.at(table)
+    assert folder.root == drawn.path and folder.picture("a") is not None
+
+
+# --- vocabularies ---------------------------------------------------------------------------------
+
+
+def test_words_are_translated_whatever_their_case():
+    rows = [{"x": " Nevus  NOS"}, {"x": None}, {}]
+    assert translate(rows, "x", {"nevus nos": 1}, source="S") == [1, None, None]
+
+
+def test_every_unknown_word_is_named_with_the_first_row():
+    rows = [{"x": "a"}, {"x": "b"}, {"x": "c"}, {"x": "b"}]
+    with pytest.raises(ValueError) as caught:
+        translate(rows, "x", {"a": 1}, source="S")
+    assert str(caught.value) == (
+        "S is not known to write 'b' (2 rows), 'c' (1 rows) in the column x (first in row 1): "
+        "known are a; correct the table"
+    )
+
+
+def test_many_unknown_words_are_counted():
+    rows = [{"x": str(n)} for n in range(9)]
+    with pytest.raises(ValueError, match="and 4 other words"):
+        translate(rows, "x", {"a": 1}, source="S")
+
+
+def test_one_column_must_be_marked():
+    rows = [{"id": "p", "A": "1.0", "B": "0"}]
+    assert marked(rows, ("A", "B"), source="S", key="id") == ["A"]
+    for wrong in ({"A": "1", "B": "1"}, {"A": "0", "B": "0"}):
+        with pytest.raises(ValueError, match=r"row 0 \(image_id p\): one of A, B must be marked 1"):
+            marked([{"id": "p", **wrong}], ("A", "B"), source="S", key="id")
+
+
+def test_names_must_be_there_and_differ():
+    assert required([{"x": "a"}, {"x": "b"}], "x", source="S") == ["a", "b"]
+    with pytest.raises(ValueError, match="row 1 has no x"):
+        required([{"x": "a"}, {"x": None}], "x", source="S")
+    with pytest.raises(ValueError, match="x a comes in row 0 and in row 2"):
+        required([{"x": "a"}, {"x": "b"}, {"x": "a"}], "x", source="S")
+
+
+@pytest.mark.parametrize(("text", "age"), [("45.0", 45), ("0", 0), (None, None), ("unknown", None)])
+def test_ages(text, age):
+    assert years(0, "a", text) == age
+
+
+@pytest.mark.parametrize("text", ["-1", "121", "old", "nan years", "inf"])
+def test_impossible_ages(text):
+    with pytest.raises(ValueError, match=r"row 3 \(image_id a\): age must be a number of years"):
+        years(3, "a", text)
+
+
+def test_a_word_cannot_mean_two_things():
+    assert words_by_code(nv="a; b\n c", other=" d ") == {"a": "nv", "b c": "nv", "d": "other"}
+    with pytest.raises(ValueError, match="'a' is listed twice"):
+        words_by_code(nv="a", mel="a")
+
+
+# --- rows as a data set ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rows(drawn):
+    drawn.picture("a.jpg", "b.jpg", "c.jpg")
+    picture = Folder.at(drawn.path).picture
+    return [
+        row("a", image=picture("a"), dx="mel", lesion_id="L", age=50.0, sex="male", patient_id="P"),
+        row("b", image=picture("b"), dx=OTHER, modality="clinical", concepts={"Scar": "present"}),
+        row("c", image=(drawn.path / "c.jpg").read_bytes(), caption="Eine Kruste.", split="test"),
+    ]
+
+
+def test_rows_become_the_schema_of_the_house_and_more(rows):
+    data = to_dataset(rows)
+    assert tuple(data.column_names) == SOURCE_COLUMNS
+    assert SOURCE_COLUMNS[: len(COLUMNS)] == COLUMNS
+    assert data["dx"][:] == [CODES.index("mel"), 7, None]
+    assert data.features["dx"].names == [*CODES, "other"]
+    assert data["lesion_id"][:] == ["L", None, None]
+    assert data["concepts"][:] == [[], [{"concept": "Scar", "state": "present"}], []]
+    assert [image.size for image in data["image"]] == [(32, 24)] * 3
+    assert data[2]["caption"] == "Eine Kruste." and data[2]["split"] == "test"
+    assert facts_of(data)[0].age == 50
+
+
+def test_missing_pictures_are_counted_and_named(rows):
+    gone = [row(name) for name in "uvwxyz"]
+    with pytest.raises(ValueError) as caught:
+        to_dataset([*rows, *gone])
+    assert "6 of 9 rows of drawn have no picture file (u, v, w, x, y, ...)" in str(caught.value)
+
+
+def test_other_never_trains_the_seven(rows):
+    with pytest.warns(UserWarning, match="2 of 3 pictures have another diagnosis"):
+        kept = for_the_seven(to_dataset(rows))
+    assert kept["image_id"][:] == ["a"] and kept.features["dx"].names == list(CODES)
+    with pytest.raises(ValueError, match="no picture has one of the seven"):
+        for_the_seven(to_dataset(rows[1:]))
+
+
+def test_clinical_photographs_are_warned_about(rows):
+    clinical = to_dataset([rows[0], row("d", image=rows[1].image, dx="nv", modality="clinical")])
+    with pytest.warns(UserWarning, match="1 of 2 pictures are clinical photographs"):
+        for_the_seven(clinical)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for_the_seven(to_dataset(rows[:1]))
+
+
+def test_a_layout_of_our_own_is_nobody_elses(layout, rows, shared):
+    assert find_adapter(shared / "ham10000") is None
+    assert find_adapter(shared / "isic2017") is None
+    assert find_adapter(shared / "isic2018_attributes").name == "isic2018_attributes"
+    assert isic2018_attributes.ADAPTER.recognises(shared / "isic2018_attributes")

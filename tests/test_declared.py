@@ -1,0 +1,53 @@
+"""What the package imports, its pyproject.toml names; and its types are there for others to use."""
+
+import ast
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SCRIPTS = [ROOT / "app.py", ROOT / "train_accelerate.py"]
+HOST = {"spaces"}
+"""What a ZeroGPU Space brings along, and no other machine needs."""
+
+
+def imported(path):
+    """The top names of all that a file imports, at its top or later."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
+
+
+def plain(name):
+    return name.lower().replace("_", "-")
+
+
+def test_what_is_imported_is_declared():
+    project = PYPROJECT["project"]
+    extras = [project["optional-dependencies"][name] for name in ("mcp", "mlflow", "wandb")]
+    listed = [Requirement(line) for line in sum(extras, project["dependencies"])]
+    declared = {plain(item.name) for item in listed}
+    if any("mcp" in item.extras for item in listed):
+        declared.add("mcp")
+    files = [*(ROOT / "dermsim").rglob("*.py"), *SCRIPTS]
+    names = set().union(*map(imported, files)) - set(sys.stdlib_module_names) - HOST
+    homes = packages_distributions()
+    undeclared = {
+        name
+        for name in names - {"dermsim", "train_accelerate"}
+        if not declared & set(map(plain, homes.get(name, [name])))
+    }
+    assert undeclared == set()
+
+
+def test_the_types_are_shipped():
+    assert (ROOT / "dermsim" / "py.typed").is_file()
+    assert "py.typed" in PYPROJECT["tool"]["setuptools"]["package-data"]["dermsim"]

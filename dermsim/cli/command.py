@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from tyro.conf import FlagCreatePairsOff, UseAppendAction
 
 if TYPE_CHECKING:  # it brings torch, and `--help` must not wait for that
-    from dermsim.data.dataset import OpenedSource
     from dermsim.data.label_mapping import LabelMapping
+    from dermsim.data.opened_source import OpenedSource
     from dermsim.engine import DermSim
 
 HUB_MODEL = "dermsim/dermsim-ham10000"

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,18 +17,15 @@ from dermsim.core.labels import CODES
 from dermsim.data.columns import find_label_column, house_names, lacks, renamed
 from dermsim.data.label_mapping import LabelMapping, count_labels, map_labels
 from dermsim.data.layouts import LAYOUTS, Layout, read_layout
-from dermsim.data.photographs import ENOUGH, is_outline
+from dermsim.data.opened_source import OpenedSource
 from dermsim.data.rows import Facts, distinct_rows, known, normalise_all
-from dermsim.data.tables import COLUMNS, OTHER, row_error, schema
+from dermsim.data.tables import OTHER, row_error
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 SYNTHETIC = "synthetic"
 """The source of drawn pictures, see `dermsim.data.synthetic`."""
-
-NAMED = 5
-"""Pictures that a refusal names."""
 
 Report = Callable[[LabelMapping], object]
 """Is told what the words of a source were taken for, before a picture is read."""
@@ -84,91 +79,6 @@ def load_dataset(
     if report is not None:
         report(opened.mapping)
     return opened.load(keep_other=keep_other)
-
-
-@dataclass(frozen=True)
-class OpenedSource:
-    """A source whose facts were read and checked, and whose pictures were not.
-
-    Attributes:
-        source: As it was named.
-        name: What figures call it: ``"HAM10000"`` and ``"synthetic"``, else the folder's own name.
-        facts: Of each row of the source, as `normalise` returns them.
-        kept: The first row of each image, sorted by image_id.
-        pictures: Paths or encoded bytes, or what reads a column of them; in the order of `facts`.
-        mapping: What the words for diagnoses were taken for.
-    """
-
-    source: str
-    name: str
-    facts: Sequence[Facts]
-    kept: Sequence[int]
-    pictures: Sequence[str | bytes] | Callable[[], Dataset]
-    mapping: LabelMapping
-
-    def load(self, *, more: bool = True, keep_other: bool = False) -> Dataset:
-        """Read every picture once, and put it beside its facts.
-
-        Args:
-            more: Whether to return `MORE_COLUMNS`; without them only ``patient_id``, and that only
-                where a patient is known, because splits must keep patients together.
-            keep_other: As for `load_dataset`.
-
-        Raises:
-            ValueError: If a picture is missing, cannot be read or is no photograph.
-
-        Warns:
-            UserWarning: How many photographs of other diagnoses were left out.
-        """
-        rows = list(self.kept)
-        if not keep_other:
-            rows = [row for row in rows if self.facts[row]["dx"] is not None]
-            self._say_left_out([row for row in self.kept if self.facts[row]["dx"] is None])
-        loaded = self._assemble(rows, more=more)
-        _refuse_outlines(loaded, rows)
-        return loaded
-
-    def _say_left_out(self, others: Sequence[int]) -> None:
-        """Count the words of what is left out."""
-        words = Counter(str(self.facts[row]["original_label"]) for row in others)
-        named = ", ".join(f"{word} ({count})" for word, count in words.most_common(NAMED))
-        if len(others) == len(self.kept):
-            raise ValueError(
-                f"{self.source} has no photograph of {', '.join(CODES)}, but of {named}"
-            )
-        if others:
-            warnings.warn(
-                f"{self.source}: {len(others):,} photographs of other diagnoses are left out: "
-                f"{named}{', …' if len(words) > NAMED else ''}",
-                stacklevel=3,
-            )
-
-    def _assemble(self, rows: list[int], *, more: bool) -> Dataset:
-        """Put pictures and facts side by side.
-
-        Pictures stay where they are, on disk or memory-mapped, however many gigabytes they take.
-        """
-        from datasets import Dataset, Features, Image, concatenate_datasets
-
-        every = schema(more=True)
-        patients = any(fact["patient_id"] is not None for fact in self.facts)
-        kept = every if more else [*COLUMNS, *(["patient_id"] if patients else [])]
-        features = Features({column: every[column] for column in kept})
-        columns = [column for column in features if column != "image"]
-        if callable(self.pictures):
-            images = self.pictures().select_columns(["image"])
-        else:
-            encoded = [
-                {"bytes": p, "path": None} if isinstance(p, bytes) else {"bytes": None, "path": p}
-                for p in self.pictures
-            ]
-            images = Dataset.from_dict({"image": encoded}, features=Features({"image": Image()}))
-        table = Dataset.from_dict(
-            {column: [fact[column] for fact in self.facts] for column in columns},
-            features=Features({column: features[column] for column in columns}),
-        )
-        images = images.cast_column("image", features["image"])
-        return concatenate_datasets([images, table], axis=1).select(rows)
 
 
 def open_source(
@@ -288,20 +198,3 @@ def _refuse_missing(layout: Layout, facts: Sequence[Facts]) -> None:
         first, more = lacking[0], len(lacking) - 1
         beside = f", and none for {more:,} more rows" if more else ""
         raise row_error(first, facts[first]["image_id"], f"there is no image file{beside}")
-
-
-def _refuse_outlines(dataset: Dataset, rows: Sequence[int]) -> None:
-    """Read every picture, which finds what does not decode, and refuse what is no photograph."""
-    from dermsim.data.pixels import map_images
-
-    found = map_images(dataset, is_outline, at_least=ENOUGH, row_numbers=rows)
-    outlines = [position for position, outline in enumerate(found) if outline]
-    if outlines:
-        names = dataset["image_id"]
-        first = ", ".join(names[position] for position in outlines[:NAMED])
-        more = ", …" if len(outlines) > NAMED else ""
-        raise ValueError(
-            f"{len(outlines):,} of {len(dataset):,} pictures ({first}{more}) are black and white "
-            "or of a handful of colours, as outlines of lesions are, and no photographs: move "
-            "outlines out of the folder"
-        )

@@ -10,7 +10,7 @@ from dermsim.data.layouts import HAM10000, Layout
 from dermsim.data.parquet_folder import SUFFIX, name_of, name_rows
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, DatasetBuilder
 
 NAMED = 5
 """Files that a warning names."""
@@ -29,21 +29,26 @@ def read_hub(source: str) -> Layout:
         UserWarning: Which Parquet files of it were not read, because 🤗 datasets finds splits by
             words in their names.
     """
-    from datasets import concatenate_datasets, load_dataset
+    from datasets import DatasetDict, concatenate_datasets, load_dataset_builder
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HTTPError
 
     from dermsim.core.downloads import persist
 
+    def fetch() -> tuple[DatasetBuilder, DatasetDict]:
+        builder = load_dataset_builder(source)
+        builder.download_and_prepare()
+        return builder, builder.as_dataset()
+
     try:
-        splits = persist(lambda: load_dataset(source))
+        builder, splits = persist(fetch)
     except (HTTPError, OSError, ValueError, DatasetsError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConnectionError(
             f"{source!r} is no folder here and could not be loaded from the Hugging Face Hub "
             f"({reason}): check the name and the network, or pass a local folder"
         ) from error
-    _say_left_out(source, list(splits.values()))
+    _say_left_out(source, builder)
     rows = concatenate_datasets(list(splits.values()))
     return Layout(_facts(rows), lambda: rows, name=HAM10000)
 
@@ -77,16 +82,16 @@ def _paths(rows: Dataset) -> list[str | None]:
     return found
 
 
-def _say_left_out(source: str, splits: list[Dataset]) -> None:
+def _say_left_out(source: str, builder: DatasetBuilder) -> None:
     """Compare the files that were read with those of the repository, where it can be asked."""
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError
 
     read = {
         found[1]
-        for split in splits
-        for url in (split.info.download_checksums or {})
-        if (found := re.search(r"@[^/]+/(.+)$", url))
+        for files in (builder.config.data_files or {}).values()
+        for url in files
+        if (found := re.search(r"@[^/]+/(.+)$", str(url)))
     }
     if constants.HF_HUB_OFFLINE or not read:
         return  # a copy in the cache was compared when it was fetched

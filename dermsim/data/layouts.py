@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +117,6 @@ def _read_isic(path: Path) -> Layout | None:
 
 def _read_published(path: Path, mapping: Mapping[str, str] | None) -> Layout | None:
     """Ask the adapters of published data sets."""
-    if find_spec("dermsim.data.sources") is None:
-        return None
     from dermsim.data.sources import find_adapter
 
     if (adapter := find_adapter(path)) is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch import nn
 
-    from dermsim.data.dataset import OpenedSource
+    from dermsim.data.opened_source import OpenedSource
     from dermsim.training.config import TrainConfig
 
 CHECKPOINT_EXTRAS = 64 * 2**20

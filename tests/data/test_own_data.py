@@ -430,3 +430,51 @@ def test_blank_pictures_are_loaded_unless_they_are_black_or_white(tmp_path):
     Image.new("RGB", (40, 30), "white").save(folder / "nevus" / "b.png")
     with pytest.raises(ValueError, match=r"1 of 2 pictures \(b\) are black and white"):
         load_dataset(folder)
+
+
+# ---------------------------------------------------------------- published data sets
+
+
+PAD = (
+    "patient_id,lesion_id,smoke,drink,background_father,background_mother,age,pesticide,gender,"
+    "skin_cancer_history,cancer_history,has_piped_water,has_sewage_system,fitspatrick,region,"
+    "diameter_1,diameter_2,diagnostic,itch,grew,hurt,changed,bleed,elevation,img_id,biopsed"
+)
+
+
+@pytest.fixture
+def pad(tmp_path):
+    """Three photographs in the layout of PAD-UFES-20."""
+    folder = draw(tmp_path / "pad", "imgs_part_1/P_1_1.png", "imgs_part_1/P_1_2.png", "x/Q_2_3.png")
+    lines = [
+        f"{p},{lesion},,,,,55,,,,,,,,FACE,,,{dx},,,,,,,{p}_{lesion}_{n}.png,True"
+        for p, lesion, n, dx in (("P", 1, 1, "NEV"), ("P", 1, 2, "NEV"), ("Q", 2, 3, "SCC"))
+    ]
+    (folder / "metadata.csv").write_text("\n".join([PAD, *lines]))
+    return folder
+
+
+def test_a_published_data_set_is_read_by_its_adapter(pad):
+    reports = []
+    with pytest.warns(UserWarning) as told:
+        rows = load_dataset(pad, report=reports.append)
+    assert list(rows["image_id"]) == ["P_1_1", "P_1_2"]
+    assert set(rows["patient_id"]) == {"P"} and set(rows["modality"]) == {"clinical"}
+    assert set(rows["source"]) == {"pad_ufes_20"} and set(rows["original_label"]) == {"NEV"}
+    assert {item.label: item.code for item in reports[0].labels} == {"NEV": "nv", "SCC": "other"}
+    sentences = [str(warning.message) for warning in told]
+    assert any("1 photographs of other diagnoses are left out: SCC (1)" in s for s in sentences)
+    assert any("2 of 2 pictures are clinical photographs" in s for s in sentences)
+    kept = load_dataset(pad, keep_other=True)
+    assert list(kept["dx"]) == [CODES.index("nv")] * 2 + [None]
+
+
+@pytest.mark.filterwarnings("ignore:.*clinical photographs:UserWarning")
+def test_a_mapping_may_decide_otherwise(pad):
+    assert len(load_dataset(pad, mapping={"SCC": "akiec"})) == 3
+
+
+def test_its_missing_pictures_are_named(pad):
+    (pad / "x" / "Q_2_3.png").unlink()
+    with pytest.raises(ValueError, match=r"row 2 \(image_id Q_2_3\): there is no image file"):
+        open_source(pad)

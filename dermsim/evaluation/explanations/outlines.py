@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from dermsim.data.folders import walk_files
+
 SUFFIX = "_segmentation"
 """What the archive's outlines are called after their image_id."""
 
@@ -118,12 +120,14 @@ def load_masks(source: str | Path) -> Outlines:
     folder = Path(source)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of outlines at {source}: pass {_LAYOUTS}")
-    if tables := sorted(folder.rglob("*.parquet")):
+    files = sorted(walk_files(folder))  # through links, as photographs are found
+    if tables := [path for path in files if path.suffix == ".parquet"]:
         named = [row for table in tables for row in _table_rows(table)]
     else:
         named = [
             (path.stem.removesuffix(SUFFIX), partial(_opened, path))
-            for path in sorted(folder.rglob("*.png"))
+            for path in files
+            if path.suffix == ".png"
         ]
     if not named:
         raise ValueError(f"{source} holds no outlines: pass {_LAYOUTS}")

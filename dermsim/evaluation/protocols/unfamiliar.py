@@ -20,6 +20,7 @@ from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import BoolArray, FloatArray, IntArray, class_auc, fpr_at_tpr
 from dermsim.data.images import ImageSource, list_images
+from dermsim.data.parquet_folder import find_parquet
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 from dermsim.models.encode import encode
@@ -221,6 +222,8 @@ def draw_noise(count: int, *, seed: int, size: tuple[int, int] = (200, 150)) -> 
 def load_pictures(source: str | Path) -> Iterable[ImageSource]:
     """Find pictures of anything: Parquet files with a column ``image``, or a folder of image files.
 
+    Parquet files of other things are left alone.
+
     Args:
         source: A folder, or one file.
 
@@ -229,16 +232,12 @@ def load_pictures(source: str | Path) -> Iterable[ImageSource]:
         ValueError: If it holds no pictures.
     """
     folder = Path(source)
-    tables = sorted(folder.rglob("*.parquet"))
-    if not tables:
+    packed = find_parquet(folder) if folder.exists() else None
+    if packed is None:
         return list_images([folder])
     from datasets import Image as ImageColumn
-    from datasets import load_dataset
 
-    rows = load_dataset("parquet", data_files=[str(path) for path in tables], split="train")
-    if "image" not in rows.column_names:
-        raise ValueError(f"{source} has no column image, but {', '.join(rows.column_names)}.")
-    return rows.cast_column("image", ImageColumn(mode="RGB"))["image"]
+    return packed.photographs().cast_column("image", ImageColumn(mode="RGB"))["image"]
 
 
 class Figure(Protocol):

@@ -184,5 +184,5 @@ class TestLoadPictures:
             load_pictures(tmp_path)
         rows = synthetic_ham10000(3, size=(20, 16)).remove_columns("image")
         rows.to_parquet(tmp_path / "part.parquet")
-        with pytest.raises(ValueError, match="has no column image, but image_id"):
+        with pytest.raises(ValueError, match="no pictures in the folder"):
             load_pictures(tmp_path)

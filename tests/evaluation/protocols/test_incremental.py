@@ -57,8 +57,9 @@ def test_one_step_after_another(table):
             start = rows[0].figures
             assert start["old"] == start["all"]
             assert rows[2].figures["all"].n > rows[1].figures["all"].n > start["all"].n
-            for before, after in pairwise(rows):
-                assert after.figures["old"].value <= before.figures["old"].value + 1e-9
+            if head in ("mean", "neighbors"):  # a logistic head is fitted to the other classes, too
+                for before, after in pairwise(rows):
+                    assert after.figures["old"].value <= before.figures["old"].value + 1e-9
             assert rows[1].figures["forgetting"].value == pytest.approx(
                 start["old"].value - rows[1].figures["old"].value, abs=1e-3
             )

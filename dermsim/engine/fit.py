@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.labels import CODES
+from dermsim.data.exam import refuse_exam
 from dermsim.data.tables import case_records
 from dermsim.engine.atlas import draw_map
 from dermsim.engine.predictions import calibrate
@@ -48,6 +49,8 @@ def fit_parts(
     Raises:
         ValueError: As for `DermSim.fit`.
     """
+    for rows in (train, validation):
+        refuse_exam(rows["image_id"])
     model = model.eval()
     round_to_half(model)
     held_out, calibration, calibration_facts = calibrate(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.data.exam import refuse_exam
 from dermsim.engine.predictions import calibrate_with_facts
 from dermsim.models.encode import encode
 from dermsim.tasks.classify import Calibration, add_left_out_bias, bias_of
@@ -40,8 +41,10 @@ def recalibrate(engine: DermSim, validation: Dataset) -> tuple[Calibration, Cali
         encoder that takes none. The temperature is kept to the last digit.
 
     Raises:
-        ValueError: If the temperature comes out otherwise: the rows, or the encoder, are others.
+        ValueError: If the temperature comes out otherwise: the rows, or the encoder, are others; or
+            a row belongs to the exam.
     """
+    refuse_exam(validation["image_id"])
     kept, kept_facts = engine.calibration, engine.calibration_facts
     logits, bias = _unseen_logits(engine, validation)
     alone = Calibration.fit(

@@ -11,6 +11,7 @@ import torch
 
 from dermsim.core.bootstrap import number_lesions
 from dermsim.core.labels import CODES, diagnosis
+from dermsim.data.exam import refuse_exam
 from dermsim.data.facts import FACTS_DIM, FACTS_SLICES, encode_facts, facts_of
 from dermsim.data.pixels import channel_statistics, decode_pixels, map_images
 
@@ -110,11 +111,14 @@ class TrainingSet:
             device: Where the tensors go.
 
         Raises:
-            ValueError: If an image cannot be read or is of one colour, or a fact that was asked for
-                makes no sense, which names the image; if a channel is the same in all of them.
+            ValueError: If a photograph belongs to the exam, cannot be read or is of one colour, or a
+                fact that was asked for makes no sense, which names the image; if a channel is the
+                same in all of them.
         """
         labelled = [train, *also]
         sources = [*labelled, *unlabelled]
+        for source in sources:
+            refuse_exam(source["image_id"], source="the training data")
         known = None
         if facts:  # before the photographs are decoded, which takes long
             known = torch.from_numpy(

@@ -111,8 +111,8 @@ class TrainingSet:
             device: Where the tensors go.
 
         Raises:
-            ValueError: If a photograph belongs to the exam, cannot be read or is of one colour, or a
-                fact that was asked for makes no sense, which names the image; if a channel is the
+            ValueError: If a photograph belongs to the exam, cannot be read or is of one colour; if
+                a fact that was asked for makes no sense, which names the image; if a channel is the
                 same in all of them.
         """
         labelled = [train, *also]

@@ -21,7 +21,7 @@ GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")
 
 SOURCES = re.compile(
     r"(configuration|network|modeling)_dermsim(_ensemble)?\.py"
-    r"|(image_processing|color_constancy)_dermsim\.py"
+    r"|(image_processing|color_constancy|framing)_dermsim\.py"
 )
 """The model's code, which travels with the weights."""
 

@@ -97,11 +97,9 @@ def cut_region(
     shown = frame.side(size)
     across, down = min(shown, width), min(shown, height)
     top, left = (height - down) // 2, (width - across) // 2
-    part = Image.fromarray(weights[top : top + down, left : left + across])
-    columns, rows = (max(1, round(length * side / shown)) for length in (across, down))
-    covered = np.zeros((side, side), dtype=np.float32)
-    above, before = (side - rows) // 2, (side - columns) // 2
-    covered[above : above + rows, before : before + columns] = np.asarray(
-        part.resize((columns, rows), Image.Resampling.BOX)
-    )
-    return covered
+    square = np.zeros((shown, shown), dtype=np.float32)
+    above, before = (shown - down) // 2, (shown - across) // 2
+    square[above : above + down, before : before + across] = weights[
+        top : top + down, left : left + across
+    ]
+    return np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.BOX))

@@ -59,8 +59,8 @@ _MISSING = frozenset(
 _MISSING_BY_SIGNS = re.compile(
     r"#(N/?[ADV]|[¡¿]?[A-ZÀ-Ý]+(/0)?[!?])|s\.?/d\.?|n\. ?b\.|<na>", re.IGNORECASE
 )
-"""What means nothing by its signs, without which it may be somebody's initials or a naevus: errors of
-spreadsheets in their languages (``#NV`` is German for ``#N/A``), and abbreviations."""
+"""What means nothing by its signs, without which it may be somebody's initials or a naevus: errors
+of spreadsheets in their languages (``#NV`` is German for ``#N/A``), and abbreviations."""
 
 _SEX_WORDS = {
     "female": (
@@ -79,9 +79,9 @@ _SEX_WORDS = {
 # In English, German, Italian and Portuguese M is male; in Spanish it is mujer beside hombre, varón.
 _SPANISH_MALE = frozenset(map(fold, ("h", "v", "hombre", "varón")))
 
-# Where several of the house's sites could be meant, the topography of ICD-O-3 decides: C44.3 skin of
-# the face has temple and jaw, C44.5 of the trunk has axilla, buttock and groin, C44.6 of the upper
-# limb has the shoulder, C44.7 of the lower limb has the hip.
+# Where several of the house's sites could be meant, the topography of ICD-O-3 decides: C44.3, skin
+# of the face, has temple and jaw, C44.5, of the trunk, axilla, buttock and groin, C44.6, of the
+# upper limb, the shoulder, C44.7, of the lower limb, the hip.
 _SITE_WORDS = {
     "abdomen": (
         *("abdominal", "belly", "stomach", "Bauch", "ventre", "addome", "barriga", "vientre"),
@@ -198,8 +198,8 @@ _SITE_OF = {fold(site): site for site in (*SITES, *BROAD_SITES)} | {
 def is_missing(text: str) -> bool:
     """Say whether a cell's text means that nothing is known: empty, NaN, NA, null, unknown, none.
 
-    Signs alone, such as ``-`` or ``?``, and errors of a spreadsheet such as ``#N/A`` or ``#REF!`` are
-    the same.
+    Signs alone, such as ``-`` or ``?``, and errors of a spreadsheet, such as ``#N/A`` or ``#REF!``,
+    are the same.
     """
     return fold(text) in _MISSING or bool(_MISSING_BY_SIGNS.fullmatch(text.strip()))
 

@@ -46,8 +46,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     ),
     "licence": ("license", "copyright_license"),
 }
-"""Other names of columns, in English, Spanish, German, French, Italian and Portuguese, the commonest
-first; capitals, accents, blanks and signs never matter."""
+"""Other names of columns, in English, Spanish, German, French, Italian and Portuguese, the
+commonest first; capitals, accents, blanks and signs never matter."""
 
 FILE_COLUMNS = (
     *("file_name", "filename", "file", "file_path", "filepath", "path", "image_path", "img_path"),

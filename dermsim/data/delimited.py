@@ -91,7 +91,8 @@ def squared(lines: Iterator[list[str]] | Sequence[list[str]], name: str) -> Iter
                 line.pop()
             width = len(line)
         if any(line[width:]) or len(line) < width:
-            raise ValueError(f"row {row} of {name} has {len(line)} cells, expected {width}")
+            title = "; remove what stands above the header" if width == 1 and row == 0 else ""
+            raise ValueError(f"row {row} of {name} has {len(line)} cells, expected {width}{title}")
         yield line[:width]
         row += 1
 
@@ -154,7 +155,7 @@ def _encoding(data: bytes) -> str:
 def _separator(text: str) -> tuple[str, str]:
     """Find out what separates the cells; a line that only says so is taken off the text."""
     text = text.lstrip("\ufeff\r\n")
-    if found := re.match(r'"?sep=(.)"?\s*?(\r\n|\r|\n)', text, re.IGNORECASE):
+    if found := re.match(r'"?sep=(.)\1*"?\1*[^\S\r\n]*(\r\n|\r|\n)', text, re.IGNORECASE):
         return found[1], text[found.end() :]
     header = re.sub(r'"[^"]*"', "", text.splitlines()[0] if text else "")
     return max(SEPARATORS, key=header.count), text

@@ -17,8 +17,10 @@ from dermsim.data.images import IMAGE_SUFFIXES, read_image
 from dermsim.data.part_names import Part, parts_named
 from dermsim.data.photographs import ENOUGH, is_blank, is_outline
 
-_OUTLINE = r"(segmentation|seg|superpixels|mask|lesion|roi|gt|label|outline|contour|attribute[^.]*)s?"
-BESIDE = re.compile(rf"^{_OUTLINE}[_. -]+|([_. -]+({_OUTLINE}|\d+))*[_. -]+{_OUTLINE}(_?\d+)?$", re.I)
+_WORD = r"(?:segmentation|seg|superpixel|mask|lesion|roi|gt|label|outline|contour|attribute[^.]*)s?"
+BESIDE = re.compile(
+    rf"^{_WORD}[_. -]+|(?:[_. -]+(?:{_WORD}|\d+))*[_. -]+{_WORD}(?:_?\d+)?$", re.IGNORECASE
+)
 """What outlines are called after, or before, the name of their photograph."""
 
 
@@ -80,6 +82,8 @@ class PictureIndex:
         for tail in [wanted] if exact else _tails(wanted):
             for same in (_exactly, _same, _same_but_for_capitals):
                 yield [path for path in alike if same(self._within[path], tail)]
+        if exact and _folders(wanted):
+            return
         if stem.removesuffix(".0").isascii() and stem.removesuffix(".0").isdigit():
             yield self._by_number.get(int(stem.removesuffix(".0")), [])
 

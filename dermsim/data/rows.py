@@ -103,8 +103,8 @@ def normalise_all(rows: Sequence[Mapping[str, Any]], *, name: str) -> list[Facts
         ValueError: As `normalise`; also if M stands beside words for both sexes.
 
     Warns:
-        UserWarning: That neither lesions nor patients are known, or that their ids differ only in what
-            spreadsheets change.
+        UserWarning: That neither lesions nor patients are known, or that their ids differ only in
+            what spreadsheets change.
     """
     m = meaning_of_m(text for row in rows if (text := known(row.get("sex"))))
     facts = [normalise(number, row, m=m) for number, row in enumerate(rows)]

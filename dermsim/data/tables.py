@@ -22,6 +22,19 @@ Row = dict[str, str | None]
 TABLE_SUFFIXES = ("", ".csv", ".tsv", ".tab", ".txt", ".jsonl", ".xlsx", ".xlsm")
 """How the names of tables end, in lower case; without an ending, as Dataverse serves them."""
 
+FOREIGN_TABLES = {
+    ".xls": "an old Excel workbook: save it as .xlsx or as CSV UTF-8",
+    ".xlsb": "a binary Excel workbook: save it as .xlsx or as CSV UTF-8",
+    ".ods": "an OpenDocument workbook: save it as .xlsx or as CSV UTF-8",
+    ".numbers": "a workbook of Numbers: export it as .xlsx or as CSV UTF-8",
+    ".json": "one JSON document: write an object a line, and call it .jsonl",
+    ".sav": "a table of SPSS: save it as CSV UTF-8",
+    ".dta": "a table of Stata: save it as CSV UTF-8",
+    ".rds": "a table of R: save it as CSV UTF-8",
+    ".gz": "packed: unpack it",
+}
+"""Tables that are not read, by how their names end, and what to do."""
+
 OTHER = "other"
 """What stands for ``dx`` in a row whose diagnosis is none of the seven, by decision."""
 

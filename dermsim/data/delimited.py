@@ -36,6 +36,8 @@ _NOT_TEXT = {
     b"version https://git-lfs": "a Git LFS pointer to one: fetch it with git lfs pull",
 }
 
+_HEADER_BYTES = 65_536
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1b\x7f]")
 
 
@@ -67,6 +69,35 @@ def read_delimited(path: Path) -> list[list[str]]:
             f"its cells: {error}"
         ) from error
     return list(squared(([_cell(cell) for cell in line] for line in lines), path.name))
+
+
+def read_header(path: Path) -> list[str]:
+    """Read the names of a table's columns and no more, so that a folder can be asked what it holds.
+
+    Args:
+        path: As for `read_delimited`.
+
+    Returns:
+        The first line that is not blank; nothing where the file is no text.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(_HEADER_BYTES)
+    if any(start.startswith(sign) for sign in _NOT_TEXT):
+        return []
+    for encoding in (_encoding(start), "cp1252"):
+        try:  # the last character may be cut
+            text = codecs.getincrementaldecoder(encoding)().decode(start)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        return []
+    separator, text = _separator(text)
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        return next(([_cell(cell) for cell in line] for line in lines if any(line)), [])
+    except csv.Error:
+        return []
 
 
 def squared(lines: Iterator[list[str]] | Sequence[list[str]], name: str) -> Iterator[list[str]]:

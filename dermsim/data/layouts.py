@@ -85,8 +85,10 @@ def read_layout(
         for read in (_read_ham10000, _read_isic):
             if (layout := read(path)) and (_has_pictures(layout) or not packed):
                 return layout
-        if layout := _read_published(path, mapping):
-            return layout
+    if layout := _read_published(
+        path, label_column, mapping, packed=packed is not None and not loose
+    ):
+        return layout
     known = mapping or {}
     if loose and (layout := _read_own(path, label_column, known, packed=packed is not None)):
         return layout
@@ -128,7 +130,7 @@ def _read_file(path: Path, label_column: str | None, mapping: Mapping[str, str] 
         raise ValueError(f"{path.name} is an archive: unpack it, and pass the folder")
     if path.suffix.lower() not in TABLE_SUFFIXES or is_image_path(path):
         raise ValueError(f"{path} is a file: pass {LAYOUTS}")
-    if layout := _read_published(path, mapping):
+    if layout := _read_published(path, label_column, mapping):
         return layout
     rows = read_table_folder(path, path.parent, label_column=label_column)
     return _with_paths(rows, name=path.stem, named=True)
@@ -146,12 +148,23 @@ def _read_isic(path: Path) -> Layout | None:
     return _with_paths(read_challenge(ground_truth, path), name=HAM10000)
 
 
-def _read_published(path: Path, mapping: Mapping[str, str] | None) -> Layout | None:
-    """Ask the adapters of published data sets."""
+def _read_published(
+    path: Path,
+    label_column: str | None,
+    mapping: Mapping[str, str] | None,
+    *,
+    packed: bool = False,
+) -> Layout | None:
+    """Ask the adapters of published data sets; of Parquet files alone, those that read such."""
     from dermsim.data.sources import find_adapter
 
-    if (adapter := find_adapter(path)) is None:
+    if (adapter := find_adapter(path)) is None or (packed and not adapter.packed):
         return None
+    if label_column:
+        raise ValueError(
+            f"{path} is {adapter.title}, whose diagnoses are read from its own columns: leave "
+            f"--label-column {label_column} away"
+        )
     found = adapter.read(path, mapping=mapping or {})
     rows = [
         {field.name: getattr(row, field.name) for field in fields(row) if field.name != "image"}

@@ -77,7 +77,8 @@ def find_own_table(folder: Path, label_column: str | None) -> Path | None:
     Raises:
         ValueError: If there are several with different contents; the message names two.
     """
-    here, below = [], []
+    here: list[Path] = []
+    below: list[Path] = []
     for path in sorted(_tables(folder)):
         (here if path.parent == folder else below).append(path)
     naming = [path for path in here if _names_pictures(_columns(path))]

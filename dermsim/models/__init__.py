@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from dermsim.models.auto import (
         DermSimConfig,
         DermSimEnsembleConfig,
+        DermSimEnsembleForImageClassification,
         DermSimEnsembleModel,
+        DermSimForImageClassification,
         DermSimImageProcessor,
         DermSimModel,
     )
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 __all__ = [
     "DermSimConfig",
     "DermSimEnsembleConfig",
+    "DermSimEnsembleForImageClassification",
     "DermSimEnsembleModel",
     "DermSimEnsembleNetwork",
+    "DermSimForImageClassification",
     "DermSimImageProcessor",
     "DermSimModel",
     "DermSimNetwork",

@@ -38,7 +38,8 @@ def open_jxl(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Image
     try:
         image = JXLImageFile(stream, name)
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of Rust; it is no Exception
+        # a panic of Rust is no Exception; what either says is about libjxl and not about the file
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise UnreadableError(f"{name} is a damaged JPEG XL file: save it again") from error
     check(*image.size)

@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
-from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame, require_for
+from dermsim.data.formats.extras import require_for
+from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -12,7 +12,8 @@ from typing import IO
 from PIL import AvifImagePlugin, Image
 
 from dermsim.data.formats.boxes import coding_points, walk
-from dermsim.data.formats.registry import Check, Format, check_frame, require_for
+from dermsim.data.formats.extras import require_for
+from dermsim.data.formats.registry import Check, Format, check_frame
 
 _HEIF = frozenset((*(b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis"), b"mif1", b"msf1"))
 _AVIF = frozenset((b"avif", b"avis"))

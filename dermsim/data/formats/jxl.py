@@ -10,7 +10,8 @@ from typing import IO
 from PIL import Image
 
 from dermsim.data.formats.boxes import walk
-from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame, require_for
+from dermsim.data.formats.extras import require_for
+from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame
 
 _CODESTREAM = b"\xff\x0a"
 _FILE = b"\x00\x00\x00\x0cJXL \x0d\x0a\x87\x0a"

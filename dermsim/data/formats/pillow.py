@@ -10,7 +10,6 @@ from PIL import (  # noqa: F401  (the plugin modules register their format when 
     Image,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
@@ -49,6 +48,5 @@ FORMATS = (
     pillow_format("WEBP", "WebP"),
     pillow_format("GIF", "GIF"),
     pillow_format("BMP", "BMP"),
-    pillow_format("TIFF", "TIFF"),
 )
 """In the order in which they are tried."""

@@ -25,12 +25,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import IO, Protocol
 
 from PIL import Image
-
-from dermsim.core.optional import require
 
 PREFIX = 512
 """Bytes of a file that its format is recognised by; a short file has fewer."""
@@ -96,24 +93,3 @@ def check_frame(frame: int, count: int, name: str) -> None:
     if not 0 <= frame < count:
         has = "one picture" if count == 1 else f"{count} pictures, 0 to {count - 1}"
         raise UnreadableError(f"{name} has {has}: there is no picture {frame}")
-
-
-def require_for(name: str, kind: str, *, package: str, extra: str) -> ModuleType:
-    """Import what decodes a format, or refuse the file with the command that installs it.
-
-    Args:
-        name: What messages call the file.
-        kind: What its format is called.
-        package: Import name of what decodes it.
-        extra: The extra of dermsim that brings it.
-
-    Raises:
-        UnreadableError: If it is not installed.
-    """
-    try:
-        return require(package, extra=extra)
-    except ImportError as error:
-        raise UnreadableError(
-            f"{name} is a {kind} file: install what reads it with "
-            f'pip install "dermsim[{extra}]"'
-        ) from error

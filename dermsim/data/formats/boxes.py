@@ -10,7 +10,6 @@ import struct
 from collections.abc import Iterator
 
 
-
 def walk(data: bytes, *path: bytes) -> Iterator[bytes]:
     """Yield the contents of the boxes at the end of a path of names.
 

@@ -12,6 +12,7 @@ from pydicom import Dataset, uid
 from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder
 
+from dermsim.data.formats.boxes import walk
 from dermsim.data.formats.registry import UnreadableError
 
 _PILLOW, _PYLIBJPEG, _PYJPEGLS = "pillow", "pylibjpeg", "pyjpegls"
@@ -64,8 +65,8 @@ def decoding_plugin(elements: Dataset, name: str) -> str:
         return plugin
     if syntax in _WITH_LIBJPEG:
         raise UnreadableError(
-            f"{name} is a DICOM file compressed with {kind}: install what reads it with pip install "
-            "pylibjpeg-libjpeg, whose licence is the GPL, or export it without compression"
+            f"{name} is a DICOM file compressed with {kind}: install what reads it with pip "
+            "install pylibjpeg-libjpeg, whose licence is the GPL, or export it without compression"
         )
     raise UnreadableError(
         f"{name} is a DICOM file compressed with {kind}: install what reads it with pip install "
@@ -101,8 +102,9 @@ def encoded_size(data: bytes) -> tuple[int, int]:
     Raises:
         ValueError: If there is none.
     """
-    if (start := data[:256].find(b"\xff\x4f\xff\x51")) >= 0:
-        right, below, left, above = struct.unpack_from(">4I", data, start + 8)
+    stream = next(walk(data, b"jp2c"), b"") if data[4:8] == b"jP  " else data
+    if stream.startswith(b"\xff\x4f\xff\x51"):
+        right, below, left, above = struct.unpack_from(">4I", stream, 8)
         return right - left, below - above
     place = 2
     while data[:2] == b"\xff\xd8" and place + 9 <= len(data):

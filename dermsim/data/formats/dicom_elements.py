@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Sequence
 from io import BytesIO
@@ -36,6 +37,7 @@ _START = 132  # preamble and DICM
 _INFLATED = 2**29
 """Bytes that a deflated file may have; more than 150 million pixels of 24 bits."""
 
+_PYDICOM = r"pydicom\b"
 _LONG = frozenset((b"OB", b"OW", b"OF", b"SQ", b"UT", b"UN", b"OD", b"OL", b"UC", b"UR", b"OV"))
 
 
@@ -54,6 +56,7 @@ def read_elements(data: bytes, name: str, *, keywords: Sequence[str] = PICTURE) 
         UnreadableError: If it inflates to more than is accepted.
         Exception: Whatever pydicom raises if it is damaged.
     """
+    _keep_quiet()
     syntax, start = _transfer_syntax(data)
     if syntax == DeflatedExplicitVRLittleEndian:
         data = _without_deflation(data[start:], name)
@@ -63,6 +66,18 @@ def read_elements(data: bytes, name: str, *, keywords: Sequence[str] = PICTURE) 
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         elements.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
     return elements
+
+
+def _keep_quiet() -> None:
+    """Have the warnings of pydicom ignored: they are about how files are written, and quote them.
+
+    `warnings.catch_warnings` would do so for all threads, and undo what others did meanwhile.
+    """
+    if not any(
+        action == "ignore" and module is not None and module.pattern == _PYDICOM
+        for action, _, _, module, _ in warnings.filters
+    ):
+        warnings.filterwarnings("ignore", module=_PYDICOM)
 
 
 def _transfer_syntax(data: bytes) -> tuple[str, int]:

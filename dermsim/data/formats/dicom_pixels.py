@@ -56,9 +56,7 @@ def decode(elements: Dataset, frame: int, name: str) -> Image.Image:
     return Image.fromarray(to_eight_bits(values, bits))
 
 
-def _samples(
-    elements: Dataset, frame: int, name: str
-) -> tuple[npt.NDArray[np.integer], str]:
+def _samples(elements: Dataset, frame: int, name: str) -> tuple[npt.NDArray[np.integer], str]:
     """Decode the samples of a frame, and say what their colours are now."""
     plugin = decoding_plugin(elements, name)
     if plugin:

@@ -32,7 +32,7 @@ def to_eight_bits(values: npt.NDArray[np.integer], bits: int) -> npt.NDArray[np.
         bits: 1 to 32.
     """
     if bits == 8 and values.dtype == np.uint8:
-        return values
+        return values.astype(np.uint8, copy=False)
     top = (1 << bits) - 1
     clipped = np.minimum(values, top).astype(np.float32 if bits <= 16 else np.float64)
     return np.asarray(clipped * (255 / top) + 0.5, dtype=np.uint8)

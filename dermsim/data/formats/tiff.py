@@ -13,7 +13,8 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -71,8 +72,8 @@ def open_tiff(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Imag
         An upright image, of mode L, LA, RGB, RGBA, CMYK or P, its colour profile in ``info``.
 
     Raises:
-        UnreadableError: If `check` refuses it, there is no such frame, or it is stored in a way that
-            cannot be shown.
+        UnreadableError: If `check` refuses it, there is no such frame, or nothing says how to
+            show what is stored.
     """
     from tifffile import TiffFile
 
@@ -98,7 +99,9 @@ def _pictures(file: TiffFile, name: str) -> list[TiffPage]:
     pages = [page for page in _all_pages(file) if page.imagewidth and page.imagelength]
     raw = [_RAW[int(page.photometric)] for page in pages if int(page.photometric) in _RAW]
     if raw:
-        raise UnreadableError(f"{name} holds {raw[0]} and no finished picture: export it as JPEG or TIFF")
+        raise UnreadableError(
+            f"{name} holds {raw[0]} and no finished picture: export it as JPEG or TIFF"
+        )
     whole = [page for page in pages if not page.subfiletype & (_REDUCED | _MASK)] or pages
     if not whole:
         raise UnreadableError(f"{name} is a TIFF without a picture: export it again")
@@ -107,12 +110,10 @@ def _pictures(file: TiffFile, name: str) -> list[TiffPage]:
 
 
 def _all_pages(file: TiffFile) -> Iterator[TiffPage]:
-    for number, page in enumerate(file.pages):
-        if number == _PAGES:
-            return
-        yield page
-        if page.subifds:
-            yield from page.pages
+    for page in islice(file.pages, _PAGES):
+        yield cast("TiffPage", page)  # frames come only to whom asks for them
+        if page.pages is not None:
+            yield from islice(cast("Iterator[TiffPage]", iter(page.pages)), _PAGES)
 
 
 @dataclass
@@ -136,7 +137,9 @@ class _Reader:
             known = "grey, RGB, palette, CMYK, YCbCr or Lab"
             raise UnreadableError(f"{self.name} is a TIFF of unknown colours: save it as {known}")
         if not _CHANNELS[self.kind] <= self.samples <= _CHANNELS[self.kind] + 4:
-            raise UnreadableError(f"{self.name} has {self.samples} values per pixel: save it as RGB")
+            raise UnreadableError(
+                f"{self.name} has {self.samples} values per pixel: save it as RGB"
+            )
         if self._pillow_is_right():
             return self._finish(self._by_pillow())
         try:
@@ -161,7 +164,10 @@ class _Reader:
         changed = bytearray(self.data)
         wide = self.file.is_bigtiff
         struct.pack_into(
-            f"{self.file.byteorder}{'Q' if wide else 'I'}", changed, 8 if wide else 4, self.page.offset
+            f"{self.file.byteorder}{'Q' if wide else 'I'}",
+            changed,
+            8 if wide else 4,
+            self.page.offset,
         )
         # what follows the page is not wanted; Pillow would follow it to count the frames
         image = TiffImagePlugin.TiffImageFile(BytesIO(bytes(changed)), self.name)
@@ -202,7 +208,9 @@ class _Reader:
         if values.ndim == 2:
             values = values[..., np.newaxis]
         if values.ndim != 3 or values.shape[-1] != self.samples:
-            raise UnreadableError(f"{self.name} is a TIFF of several layers: save it as a flat picture")
+            raise UnreadableError(
+                f"{self.name} is a TIFF of several layers: save it as a flat picture"
+            )
         if self.kind == PALETTE:
             raise UnreadableError(f"{self.name} has a palette of 16 bits: save it as RGB")
         if self.kind in (CIELAB, ICCLAB):
@@ -237,7 +245,11 @@ class _Reader:
     def _depth(self, values: npt.NDArray[Any]) -> int:
         """Say how many bits the samples have that are really used."""
         stated = self.page.tags.get(_MAX_SAMPLE)
-        most = max(stated.value if isinstance(stated.value, tuple) else (stated.value,)) if stated else 0
+        most = (
+            max(stated.value if isinstance(stated.value, tuple) else (stated.value,))
+            if stated
+            else 0
+        )
         if 255 < most < 65535 and values.max() <= most:
             return int(most).bit_length()
         bits = min(self.bits, 16)
@@ -246,7 +258,7 @@ class _Reader:
 
     def _unit_range(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         low, high = float(values.min()), float(values.max())
-        if not (0 <= low and high <= 1):  # nan is in no range
+        if not (low >= 0 and high <= 1):  # nan is in no range
             raise UnreadableError(
                 f"{self.name} has values from {low:g} to {high:g} of unknown meaning: save it with "
                 "8 or 16 bits, or from 0 to 1"

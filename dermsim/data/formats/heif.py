@@ -13,7 +13,7 @@ from PIL import AvifImagePlugin, Image
 
 from dermsim.data.formats.boxes import coding_points, walk
 from dermsim.data.formats.extras import require_for
-from dermsim.data.formats.registry import Check, Format, check_frame
+from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame
 
 _HEIF = frozenset((*(b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis"), b"mif1", b"msf1"))
 _AVIF = frozenset((b"avif", b"avis"))
@@ -59,7 +59,11 @@ def open_heif(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Imag
     Frame 0 is the primary image; further ones follow in the order of the file.
     """
     pillow_heif = require_for(name, "HEIC", package="pillow_heif", extra="heic")
-    image = pillow_heif.HeifImageFile(stream, name)
+    try:
+        image = pillow_heif.HeifImageFile(stream, name)
+    except Exception as error:
+        reason = " ".join(str(error).split())  # it comes in lines
+        raise UnreadableError(f"{name} is a damaged HEIC file: {reason}") from error
     check(*image.size)
     count = image.n_frames
     check_frame(frame, count, name)

@@ -140,6 +140,15 @@ class _Reader:
             raise UnreadableError(
                 f"{self.name} has {self.samples} values per pixel: save it as RGB"
             )
+        size = self.page.imagewidth * self.page.imagelength * self.samples
+        if (
+            self.kind == YCBCR
+            and self.page.compression == 1
+            and sum(self.page.databytecounts) < size
+        ):
+            raise UnreadableError(
+                f"{self.name} has fewer colours than pixels and no compression: save it as RGB"
+            )
         if self._pillow_is_right():
             return self._finish(self._by_pillow())
         try:
@@ -154,6 +163,8 @@ class _Reader:
 
     def _pillow_is_right(self) -> bool:
         if self.bits > 8 or self.format != _UNSIGNED or self.kind == ICCLAB:
+            return False
+        if self.file.is_bigtiff and self.file.byteorder == ">":
             return False
         if self.kind == WHITE_IS_ZERO and self.samples > 1:
             return False
@@ -238,7 +249,7 @@ class _Reader:
             )
         if high > 65535:
             raise UnreadableError(
-                f"{self.name} has more than 16 bits per value: save it with 8 or 16 bits"
+                f"{self.name} has more than 16 bits per grey value: save it with 8 or 16 bits"
             )
         return to_eight_bits(values, self._depth(values))
 

@@ -7,23 +7,22 @@ picture that would fill the memory never gets the chance.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import (  # noqa: F401  (the plugin modules register their format when imported)
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageOps,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageOps
 
 from dermsim.data.folders import walk_files
+from dermsim.data.formats import FORMATS
+from dermsim.data.formats.registry import (
+    PREFIX,
+    Check,
+    UnreadableError,
+    recognise,
+)
 
 ImageSource = Image.Image | str | Path | bytes
 """What `read_image` accepts."""
@@ -38,7 +37,6 @@ IMAGE_SUFFIXES = frozenset(
 """Lower-case file endings taken for pictures when a folder is walked; those that cannot be read are
 named."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _EXIF_ORIENTATION = 0x0112
 _SIXTEEN_BIT_MAX = 65535
 
@@ -49,6 +47,7 @@ def read_image(
     max_pixels: int = 50_000_000,
     min_side: int = 16,
     at_least: tuple[int, int] | None = None,
+    frame: int = 0,
 ) -> Image.Image:
     """Read one photograph as upright 8-bit RGB.
 
@@ -62,6 +61,7 @@ def read_image(
         min_side: Smallest width and height accepted, in pixels.
         at_least: If given as ``(width, height)``, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its
             size as long as the result still covers this many pixels. Several times faster.
+        frame: Which picture of a file that holds several, counted from 0.
 
     Returns:
         An image in mode ``"RGB"``.
@@ -73,19 +73,24 @@ def read_image(
         TypeError: If the source is none of the accepted types.
     """
     name = "the image"
+    check = partial(_check_size, name=name, max_pixels=max_pixels, min_side=min_side)
     if isinstance(source, Image.Image):
-        return _to_upright_rgb(_checked_size(source, name, max_pixels, min_side), name)
+        if frame:
+            raise ValueError("frame is for files: use seek() of the PIL image")
+        check(*source.size)
+        return _to_upright_rgb(source, name)
     if isinstance(source, bytes):
         stream: IO[bytes] = BytesIO(source)
     elif isinstance(source, str | Path):
         stream = _open_file(Path(source))
         name = Path(source).name
+        check = partial(check, name=name)
     else:
         raise TypeError(
             f"cannot read an image from {type(source).__name__}: pass a PIL image, a path or bytes"
         )
     with stream:
-        image = _checked_size(_read_header(stream, name), name, max_pixels, min_side)
+        image = _open_picture(stream, name, frame=frame, check=check)
         if at_least is not None:
             # Orientation may swap the sides, so both are kept at least as long as the longer one.
             image.draft(None, (max(at_least), max(at_least)))
@@ -144,41 +149,36 @@ def _open_file(path: Path) -> IO[bytes]:
         raise ValueError(f"{path.name} cannot be opened: {error.strerror}") from error
 
 
-def _read_header(stream: IO[bytes], name: str) -> Image.Image:
-    """Recognise the format by its first bytes and read the header; no pixel is decoded yet.
-
-    The plugins are called directly because `PIL.Image.open` prints or raises its own warnings about
-    large pictures, which can only be silenced for the whole process.
-    """
-    prefix = stream.read(16)
+def _open_picture(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Image.Image:
+    """Recognise the format by its first bytes and open the picture; few formats decode it yet."""
+    prefix = stream.read(PREFIX)
     if not prefix:
         raise ValueError(f"{name} is empty (0 bytes): pass an image file")
-    for kind in _FORMATS:
-        factory, accept = Image.OPEN[kind]
-        if accept is None or accept(prefix) is not True:
-            continue
-        stream.seek(0)
-        try:
-            return factory(stream, name)
-        except Exception as error:  # decoders raise anything on hostile bytes; it all means damaged
-            raise ValueError(f"{name} is a damaged {kind} file: {error}") from error
-    raise ValueError(f"{name} is not an image: expected JPEG, PNG, WebP, GIF, BMP or TIFF")
+    kind = recognise(prefix, FORMATS)
+    if kind is None:
+        expected = ", ".join(known.name for known in FORMATS)
+        raise ValueError(f"{name} is not an image: expected one of {expected}")
+    stream.seek(0)
+    try:
+        return kind.open(stream, name, frame=frame, check=check)
+    except UnreadableError:
+        raise
+    except Exception as error:  # decoders raise anything on hostile bytes; it all means damaged
+        raise ValueError(f"{name} is a damaged {kind.name} file: {error}") from error
 
 
-def _checked_size(image: Image.Image, name: str, max_pixels: int, min_side: int) -> Image.Image:
+def _check_size(width: int, height: int, *, name: str, max_pixels: int, min_side: int) -> None:
     """Refuse a picture that is too large to decode safely or too small to show a lesion."""
-    width, height = image.size
     if width * height > max_pixels:
-        raise ValueError(
+        raise UnreadableError(
             f"{name} is {width} x {height} pixels, more than the {max_pixels / 1e6:g} million "
             "accepted: scale it down first"
         )
     if min(width, height) < min_side:
-        raise ValueError(
+        raise UnreadableError(
             f"{name} is {width} x {height} pixels, too small to analyse: "
             f"at least {min_side} x {min_side} are needed"
         )
-    return image
 
 
 def _to_upright_rgb(image: Image.Image, name: str) -> Image.Image:

@@ -151,7 +151,7 @@ def test_ycbcr_with_fewer_colours_than_pixels_and_no_compression_is_refused():
     count = struct.pack("<HHII", 279, 4, 1, RGB.size)  # StripByteCounts
     assert count in whole
     data = whole.replace(count, struct.pack("<HHII", 279, 4, 1, RGB.size // 2))
-    with pytest.raises(ValueError, match="^the image has fewer colours than pixels and no compr"):
+    with pytest.raises(ValueError, match=r"^the image has fewer colours than pixels and no compr"):
         read_image(data)
 
 

@@ -33,6 +33,7 @@ class DermSimImageProcessor(PilBackend):
     the encoder. Mean and standard deviation are those of HAM10000's training split.
     """
 
+    auto_map: dict[str, str]  # which class of which file beside the weights, once it is saved
     valid_kwargs = DermSimImagesKwargs
     resample = PILImageResampling.BICUBIC
     size = {"shortest_edge": 112}  # noqa: RUF012 transformers reads defaults from class attributes

@@ -7,6 +7,7 @@ than torch, so they are fetched when one is needed.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -117,10 +118,29 @@ def join_encoders(members: Sequence[DermSimNetwork]) -> DermSimEnsembleNetwork:
     return DermSimEnsembleModel.from_members(members)
 
 
-def copy_encoder(model: Encoder) -> Encoder:
-    """Make another encoder of the same shape with copies of the weights, in the same mode."""
+def copy_encoder(model: Encoder, *, outputs: int | None = None) -> Encoder:
+    """Make another encoder of the same shape with copies of the weights, in the same mode.
+
+    Args:
+        model: The encoder.
+        outputs: How many logits the copy of a single encoder has, the first of its own; None for
+            all of them.
+    """
     # mypy finds the models of transformers too unlike torch's modules to be encoders
-    return cast("DermSimNetwork | DermSimEnsembleNetwork", _with_weights_of(model))
+    if outputs is None:
+        return cast("DermSimNetwork | DermSimEnsembleNetwork", _with_weights_of(model))
+    from dermsim.models import DermSimModel
+
+    config = copy.deepcopy(model.config)
+    config.id2label = {place: config.id2label[place] for place in range(outputs)}
+    config.label2id = {name: place for place, name in config.id2label.items()}
+    with _UndrawnWeights():
+        fewer = DermSimModel(config)
+    own, found = fewer.state_dict(), model.state_dict()
+    # The classes are the rows of those layers that make logits.
+    shorter = [name for name in own if own[name].shape != found[name].shape]
+    fewer.load_state_dict({**found, **{name: found[name][:outputs] for name in shorter}})
+    return cast("DermSimNetwork", fewer.train(model.training))
 
 
 def redraw_encoder(model: Encoder) -> Encoder:

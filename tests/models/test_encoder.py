@@ -61,6 +61,24 @@ def test_a_copy_has_the_weights_and_its_own_memory(model):
     assert not same(model, other)
 
 
+def test_a_copy_may_have_fewer_outputs():
+    names = dict(enumerate((*"abc", "of its own")))
+    model = build_encoder(
+        backbone="test_resnet", embed_dim=4, image_size=32, id2label=names, facts_dim=23
+    ).eval()
+    with torch.no_grad():
+        model.facts_head.output.weight.normal_()
+    other = copy_encoder(model, outputs=3)
+    assert other.config.id2label == {0: "a", 1: "b", 2: "c"}
+    assert other.config.label2id == {"a": 0, "b": 1, "c": 2}
+    pixels, facts = torch.randn(2, 3, 32, 32), torch.rand(2, 23)
+    with torch.inference_mode():
+        ours, theirs = model(pixels, facts=facts), other(pixels, facts=facts)
+    assert torch.equal(theirs.logits, ours.logits[:, :3]) and not other.training
+    assert torch.equal(theirs.embeddings, ours.embeddings)
+    assert model.config.num_labels == 4, "the other stays as it was"
+
+
 def test_an_encoder_drawn_again_has_the_shape_alone(model):
     other = redraw_encoder(model)
     ours, theirs = model.state_dict(), other.state_dict()

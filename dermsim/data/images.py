@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 
 from PIL import Image
 
-from dermsim.data.array_images import array_picture, array_size, is_array
+from dermsim.data.arrays_dermsim import array_picture, array_size, is_array
 from dermsim.data.folders import walk_files
 from dermsim.data.formats import FORMATS
 from dermsim.data.formats.registry import PREFIX, Check, Format, UnreadableError, recognise
@@ -57,7 +57,7 @@ def read_image(
 
     Args:
         source: A PIL image, a path, the bytes of an encoded file, or an array or tensor as
-            `dermsim.data.array_images.array_picture` takes it.
+            `dermsim.data.arrays_dermsim.array_picture` takes it.
         max_pixels: Largest width x height accepted, in pixels.
         min_side: Smallest width and height accepted, in pixels.
         at_least: If given as ``(width, height)``, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its

@@ -1,9 +1,10 @@
 """The formats of picture files that are read, one module a family; `registry` says how they fit."""
 
-from dermsim.data.formats import dicom, heif, jpeg2000, jxl, pillow, tiff
+from dermsim.data.formats import dicom, heif, jpeg, jpeg2000, jxl, pillow, tiff
 from dermsim.data.formats.registry import Format
 
 FORMATS: tuple[Format, ...] = (
+    *jpeg.FORMATS,
     *pillow.FORMATS,
     tiff.FORMAT,
     *heif.FORMATS,

@@ -8,7 +8,6 @@ from PIL import (  # noqa: F401  (the plugin modules register their format when 
     BmpImagePlugin,
     GifImagePlugin,
     Image,
-    JpegImagePlugin,
     PngImagePlugin,
     WebPImagePlugin,
 )
@@ -43,7 +42,6 @@ def pillow_format(plugin: str, name: str) -> Format:
 
 
 FORMATS = (
-    pillow_format("JPEG", "JPEG"),
     pillow_format("PNG", "PNG"),
     pillow_format("WEBP", "WebP"),
     pillow_format("GIF", "GIF"),

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from dicom_files import as_file, elements, jpeg_file
 from PIL import Image, ImageCms
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_voi_lut
 from pydicom.uid import (
+    MPEG4HP41,
     DeflatedExplicitVRLittleEndian,
     EncapsulatedPDFStorage,
     ExplicitVRBigEndian,
@@ -21,7 +23,6 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
-    MPEG4HP41,
     RLELossless,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
@@ -32,7 +33,6 @@ from dermsim.data.formats.dicom import accepts
 from dermsim.data.formats.dicom_decoders import encoded_size
 from dermsim.data.images import read_image
 from dermsim.data.synthetic import draw_lesion
-from dicom_files import as_file, elements, jpeg_file
 
 PICTURE = draw_lesion("mel", seed=1, size=(48, 40))
 RGB = np.asarray(PICTURE)
@@ -312,6 +312,7 @@ def test_what_holds_no_photograph_is_refused_in_one_sentence(name, words):
 def test_documents_and_kinds_of_one_s_own_are_refused_without_their_number():
     document = pydicom.Dataset()
     document.SOPClassUID, document.EncapsulatedDocument = EncapsulatedPDFStorage, b"%PDF-1.7"
+    document.SOPInstanceUID = "1.2.826.0.1.3680043.8.498.5"
     with pytest.raises(ValueError, match="with Encapsulated PDF and no photograph"):
         read_image(as_file(document))
     document.SOPClassUID = "1.2.826.0.1.3680043.8.498.7"
@@ -356,7 +357,7 @@ def test_without_the_decoder_that_is_not_part_of_the_extra(monkeypatch):
     from pydicom.pixels.decoders import JPEGLosslessSV1Decoder
 
     monkeypatch.setattr(JPEGLosslessSV1Decoder, "_available", {})
-    with pytest.raises(ValueError, match="compressed with JPEG Lossless: install .* the GPL"):
+    with pytest.raises(ValueError, match=r"compressed with JPEG Lossless: install .* the GPL"):
         read_image(ours("SC_rgb_jpeg_gdcm.dcm"))
     assert pydicom.dcmread(ours("SC_rgb_jpeg_gdcm.dcm")).file_meta.TransferSyntaxUID == (
         JPEGLosslessSV1
@@ -439,3 +440,8 @@ def test_what_begins_otherwise_is_no_dicom():
         b"\x02\x00\x00\x00abcd" + b"\0" * 30,
     ):
         assert not accepts(junk)
+
+
+def test_a_file_that_is_a_tiff_and_dicom_at_once_is_dicom():
+    assert ours("examples_rgb_color.dcm").read_bytes()[:4] == b"II*\0"
+    assert read_image(ours("examples_rgb_color.dcm")).size == (320, 240)

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from dermsim.data.formats import FORMATS
 from dermsim.data.formats.boxes import coding_points, walk
-from dermsim.data.formats.registry import PREFIX, recognise
+from dermsim.data.formats.registry import PREFIX, UnreadableError, recognise
 from dermsim.data.images import read_image
 from dermsim.data.synthetic import draw_lesion
 
@@ -141,16 +141,13 @@ def test_colours_said_in_numbers_are_passed_on(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_size_is_checked_before_anything_is_decoded(kind):
-    class TooLargeError(Exception):
-        pass
-
     def refuse(width, height):
         assert (width, height) == (400, 300)
-        raise TooLargeError
+        raise UnreadableError("too large")
 
     data = encoded(kind, draw_lesion("nv", seed=2, size=(400, 300)))
     cut = data[: len(data) // 2] if kind in ("JPEG2000", "JXL") else data
-    with pytest.raises(TooLargeError):
+    with pytest.raises(UnreadableError, match="^too large$"):
         opened(kind, cut, check=refuse)
 
 

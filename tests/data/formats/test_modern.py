@@ -147,7 +147,7 @@ def test_the_size_is_checked_before_anything_is_decoded(kind):
 
     data = encoded(kind, draw_lesion("nv", seed=2, size=(400, 300)))
     cut = data[: len(data) // 2] if kind in ("JPEG2000", "JXL") else data
-    with pytest.raises(UnreadableError, match="^too large$"):
+    with pytest.raises(UnreadableError, match=r"^too large$"):
         opened(kind, cut, check=refuse)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from dermsim.core.labels import CODES
 from dermsim.data.columns import find_label_column, house_names, lacks, renamed
 from dermsim.data.label_mapping import LabelMapping, count_labels, map_labels
-from dermsim.data.layouts import LAYOUTS, Layout, read_layout
+from dermsim.data.layouts import LAYOUTS, NAMED, Layout, packed_away, read_layout
 from dermsim.data.opened_source import OpenedSource
 from dermsim.data.rows import Facts, distinct_rows, known, normalise_all
 from dermsim.data.tables import OTHER, row_error
@@ -108,7 +108,7 @@ def open_source(
         for row, code in zip(layout.rows, codes, strict=True)
     ]
     facts = normalise_all(rows, name=str(source))
-    _refuse_missing(layout, facts)
+    _refuse_missing(str(source), layout, facts)
     kept = distinct_rows(facts)
     if len(kept) < len(facts):
         warnings.warn(
@@ -189,12 +189,21 @@ def _synthetic() -> Layout:
     return Layout(coded, lambda: drawn, name=SYNTHETIC, named=True)
 
 
-def _refuse_missing(layout: Layout, facts: Sequence[Facts]) -> None:
-    """Refuse rows without a picture file, naming the first and counting the others."""
+def _refuse_missing(source: str, layout: Layout, facts: Sequence[Facts]) -> None:
+    """Refuse rows without a picture file, naming the first five and counting the others."""
     if callable(layout.pictures):
         return
     lacking = [row for row, path in enumerate(layout.pictures) if not path]
     if lacking:
-        first, more = lacking[0], len(lacking) - 1
-        beside = f", and none for {more:,} more rows" if more else ""
-        raise row_error(first, facts[first]["image_id"], f"there is no image file{beside}")
+        first, *more = lacking
+        beside = ""
+        if more:
+            named = ", ".join(str(facts[row]["image_id"]) for row in more[: NAMED - 1])
+            beside = f", and none for {len(more):,} more rows ({named}"
+            beside += ", …)" if len(more) >= NAMED else ")"
+        folder = Path(source) if Path(source).is_dir() else Path(source).parent
+        raise row_error(
+            first,
+            facts[first]["image_id"],
+            f"there is no image file{beside}{packed_away(folder)}",
+        )

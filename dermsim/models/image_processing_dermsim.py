@@ -1,6 +1,6 @@
 """From a photograph to the encoder's input. Ships beside the weights: nobody can normalise wrongly.
 
-It imports nothing of dermsim but its sibling. Where dermsim is installed, what is loaded to be
+It imports nothing of dermsim but its siblings. Where dermsim is installed, what is loaded to be
 asked prepares its pictures with `dermsim.models.preparation`: the same numbers, less to import.
 """
 
@@ -15,6 +15,7 @@ from transformers.image_utils import PILImageResampling
 from transformers.processing_utils import ImagesKwargs
 
 from .color_constancy_dermsim import shades_of_grey
+from .framing_dermsim import whole_frame
 
 
 class DermSimImagesKwargs(ImagesKwargs, total=False):
@@ -27,6 +28,8 @@ class DermSimImageProcessor(PilBackend):
     """Resize the shorter side, cut out the central square, scale to [0, 1] and normalise.
 
     With `do_color_constancy` the colour of the light is taken off before that (`shades_of_grey`).
+    With a `size` that names the ``longest_edge`` in place of the shortest, the whole frame is seen,
+    and its mirror image beyond its longer edges (`whole_frame`).
 
     Lesions are centred in dermatoscopic photographs, so the square holds them. Resizing is PIL's
     antialiased bicubic at every input size: a large photograph and its thumbnail look alike to
@@ -46,6 +49,13 @@ class DermSimImageProcessor(PilBackend):
     do_rescale = True
     do_normalize = True
     do_color_constancy = False
+
+    def resize(self, image: np.ndarray, size: Any, *arguments: Any, **options: Any) -> np.ndarray:
+        """Resize a picture ``(3, H, W)``; by its longest edge it becomes a square."""
+        if size.longest_edge and not size.shortest_edge:
+            resample = arguments[0] if arguments else options["resample"]
+            return whole_frame(image, size.longest_edge, resample)
+        return super().resize(image, size, *arguments, **options)
 
     def _preprocess(  # type: ignore[override]
         self, images: list[np.ndarray], *, do_color_constancy: bool = False, **kwargs: Any

@@ -47,6 +47,7 @@ from dermsim.training.augment import draw_views, mixer, render_views
 from dermsim.training.config import TrainConfig
 from dermsim.training.freezing import Freezing, parameter_groups
 from dermsim.training.objective import Truth, class_weights, log_prior, training_loss
+from dermsim.training.precision import usable_precision
 from dermsim.training.presets import PRESETS, flatten, run_record
 from dermsim.training.probe import fit_classifier
 from dermsim.training.run_state import Progress, StateFolder, run_choices
@@ -90,14 +91,17 @@ def main(config: TrainConfig) -> Path:
         require(tracker, extra=tracker)
     parallel = DistributedDataParallelKwargs(find_unused_parameters=config.some_weights_rest)
     patient = InitProcessGroupKwargs(timeout=timedelta(hours=12))  # the first evaluates alone
+    precision = usable_precision(optim.mixed_precision, cpu=config.cpu)
     accelerator = Accelerator(
         cpu=config.cpu,
-        mixed_precision=optim.mixed_precision,
+        mixed_precision=precision,
         gradient_accumulation_steps=optim.gradient_accumulation,
         log_with=list(config.trackers) or None,
         project_dir=config.output,
         kwargs_handlers=[parallel, patient],
     )
+    if precision != optim.mixed_precision:
+        accelerator.print("this CPU has no bfloat16 of its own: training in float32")
     device, world, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     states = StateFolder(config.output / "state")
     if accelerator.is_main_process:

@@ -36,8 +36,6 @@ def test_what_is_imported_is_declared():
     extras = [project["optional-dependencies"][name] for name in EXTRAS]
     listed = [Requirement(line) for line in sum(extras, project["dependencies"])]
     declared = {plain(item.name) for item in listed}
-    if any("mcp" in item.extras for item in listed):
-        declared.add("mcp")
     files = [*(ROOT / "dermsim").rglob("*.py"), *SCRIPTS]
     names = set().union(*map(imported, files)) - set(sys.stdlib_module_names) - HOST
     homes = packages_distributions()

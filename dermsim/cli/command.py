@@ -97,6 +97,9 @@ def show_mapping(mapping: LabelMapping) -> None:
 
 def load_engine(model: str) -> DermSim:
     """Load the checkpoint in a folder or on the Hub."""
+    from dermsim.models.compiler import import_without_compiler
+
+    import_without_compiler("timm")
     from dermsim.engine import DermSim
 
     return DermSim.from_pretrained(model)

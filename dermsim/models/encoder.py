@@ -26,6 +26,7 @@ from dermsim.models.configuration_dermsim_ensemble import DermSimEnsembleConfig
 from dermsim.models.network_dermsim import DermSimNetwork, DermSimOutput
 from dermsim.models.network_dermsim_ensemble import DermSimEnsembleNetwork
 from dermsim.models.preparation import ImagePreparation
+from dermsim.models.shipped_sources import shipped_sources
 
 if TYPE_CHECKING:
     from dermsim.models import DermSimEnsembleModel, DermSimImageProcessor, DermSimModel
@@ -198,33 +199,53 @@ def round_to_half(model: Encoder) -> None:
                 raise ValueError(f"The weights of {name} do not fit half precision.")
 
 
-def save_encoder(model: Encoder, processor: Processor, folder: Path) -> None:
+def save_encoder(
+    model: Encoder,
+    processor: Processor,
+    folder: Path,
+    *,
+    temperature: float | None = None,
+    temperature_facts: float | None = None,
+) -> None:
     """Write weights, configuration and input processing, as transformers keeps them.
 
-    The source files travel along, six of them or an ensemble's nine, so that ``AutoModel`` and
-    ``AutoImageProcessor`` open the folder with ``trust_remote_code=True`` where dermsim is not
-    installed. Tensors that lose nothing by it are stored in half precision; the configuration says
-    to compute in float32.
-    """
-    from dermsim.models import DermSimEnsembleModel, DermSimImageProcessor, DermSimModel
+    The source files travel along (`dermsim.models.shipped_sources`), so that the ``Auto*`` classes
+    and pipelines of transformers open the folder with ``trust_remote_code=True`` where dermsim is
+    not installed. Tensors that lose nothing by it are stored in half precision; the configuration
+    says to compute in float32.
 
-    for config_class in (DermSimConfig, DermSimEnsembleConfig):
-        config_class.register_for_auto_class("AutoConfig")
-    for model_class in (DermSimModel, DermSimEnsembleModel):
-        model_class.register_for_auto_class("AutoModel")
-    DermSimImageProcessor.register_for_auto_class("AutoImageProcessor")
+    Args:
+        model: The encoder.
+        processor: Makes its input.
+        folder: Where to; it may be there already.
+        temperature: What calibrates the logits of images alone, for those who have the folder
+            without dermsim; None for an encoder that is not calibrated.
+        temperature_facts: The same for images with facts about the patient.
+    """
     if isinstance(processor, ImagePreparation):
         processor = processor.to_processor()
     whole = as_pretrained(model)
-    # save_pretrained adds the classes above; the model answers to a second Auto class as well.
-    kind = type(whole)
-    name = f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
-    whole.config.auto_map = {"AutoModelForImageClassification": name}
-    whole.config.checkpoint_format = FORMAT
+    kind = "modeling_dermsim_ensemble" if len(model.members) > 1 else "modeling_dermsim"
+    config, name = whole.config, type(whole).__name__
+    config.auto_map = {
+        "AutoConfig": f"{type(config).__module__.rpartition('.')[2]}.{type(config).__name__}",
+        "AutoModel": f"{kind}.{name}",
+        "AutoModelForImageClassification": (
+            f"{kind}.{name.removesuffix('Model')}ForImageClassification"
+        ),
+    }
+    processor.auto_map = {
+        "AutoImageProcessor": f"image_processing_dermsim.{type(processor).__name__}"
+    }
+    config.checkpoint_format = FORMAT
+    config.calibration_temperature = temperature
+    config.calibration_temperature_facts = temperature_facts
     with _quiet_transformers():
         state = {name: _compact(tensor) for name, tensor in model.state_dict().items()}
         whole.save_pretrained(folder, state_dict=state)
         processor.save_pretrained(folder)
+    for name, text in shipped_sources(kind, "image_processing_dermsim").items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def as_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:

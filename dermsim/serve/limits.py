@@ -112,18 +112,23 @@ class Bearer:
 class FormRequest(Request):
     """A request whose form is kept in memory, and which must be one."""
 
-    async def _get_form(self, **limits: Any) -> FormData:
-        if self._form is None:
-            kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind != "multipart/form-data":
-                raise Refusal(415, "The body is no form: send multipart/form-data.")
-            parser = _InMemoryParser(self.headers, self.stream(), **limits)
-            try:
-                self._form = await parser.parse()
-            except MultiPartException as error:
-                detail = f"The form cannot be read: {error.message.rstrip('.')}."
-                raise Refusal(400, detail) from error
-        return self._form
+    async def form(self, **limits: Any) -> FormData:  # type: ignore[override]  # of a plain await
+        """Read the form.
+
+        Args:
+            limits: As for `Request.form`.
+
+        Raises:
+            Refusal: If the body is no form, or a broken one.
+        """
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "multipart/form-data":
+            raise Refusal(415, "The body is no form: send multipart/form-data.")
+        try:
+            return await _InMemoryParser(self.headers, self.stream(), **limits).parse()
+        except MultiPartException as error:
+            detail = f"The form cannot be read: {error.message.rstrip('.')}."
+            raise Refusal(400, detail) from error
 
 
 class _InMemoryParser(MultiPartParser):

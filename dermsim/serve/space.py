@@ -175,17 +175,17 @@ def open_fetched(fetched: Fetched, *, bundled: Path) -> OpenedSpace:
         OSError: If that is damaged as well.
         ValueError: Likewise.
     """
-    from dermsim.engine import DermSim
     from dermsim.hub.gallery_data import GalleryPictures, has_pictures, load_gallery
+    from dermsim.serve.page_server import load_checkpoint
 
     notices = list(fetched.notices)
     try:
-        engine = DermSim.from_pretrained(fetched.model)
+        engine = load_checkpoint(fetched.model)
     except (OSError, ValueError) as error:
         if fetched.model == bundled:
             raise
         notices.append(_fallback(fetched.model.name, error))
-        engine = DermSim.from_pretrained(bundled)
+        engine = load_checkpoint(bundled)
     pictures = None
     if fetched.gallery is not None:
         try:

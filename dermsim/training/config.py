@@ -13,6 +13,9 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 ConfigT = TypeVar("ConfigT")
 
+Precision = Literal["no", "bf16", "fp16"]
+"""What a pass through the encoder is computed in; ``"no"`` is float32."""
+
 
 def _require(config: Any, name: str, condition: bool, expected: str) -> None:
     if not condition:
@@ -231,8 +234,8 @@ class OptimConfig:
     """0 draws images as they come, 1 all classes equally often, 0.5 by square root."""
     layer_decay: float = 1.0
     """Factor by which a layer of the backbone learns slower than the one after it; 1 for none."""
-    mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """Precision of the forward and backward pass."""
+    mixed_precision: Precision = "bf16"
+    """Precision of the forward and backward pass; float32 on a CPU that would emulate bf16."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "gradient_accumulation"):

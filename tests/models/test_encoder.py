@@ -25,6 +25,7 @@ from dermsim.models.encoder import (
     round_to_half,
     save_encoder,
 )
+from dermsim.models.shipped_sources import shipped_sources
 
 
 @pytest.fixture
@@ -125,14 +126,6 @@ def test_weights_too_large_for_half_precision_are_named(model):
 
 RELEASED = Path(__file__).parents[2] / "hub" / "dermsim-ham10000"
 
-SOURCES = {
-    f"{name}_dermsim.py"
-    for name in (
-        *("color_constancy", "configuration", "framing", "image_processing", "modeling"),
-        "network",
-    )
-}
-
 BUFFERS = {  # backbones with buffers that are not kept with the weights
     "swin_tiny_patch4_window7_224": {"img_size": 64, "embed_dim": 12, "depths": (2, 1, 1, 1)},
     "test_vit4": {"img_size": 64},
@@ -199,7 +192,8 @@ def test_what_was_loaded_is_written_as_it_was(model, tmp_path):
         for name in ("first", "second")
     )
     assert first == second
-    assert {name for name in first if name.endswith(".py")} == SOURCES
+    sources = shipped_sources("modeling_dermsim", "image_processing_dermsim")
+    assert {name for name in first if name.endswith(".py")} == sources.keys()
 
 
 def test_a_network_becomes_a_model_with_its_own_weights(model, tmp_path):
@@ -215,11 +209,8 @@ def test_a_network_becomes_a_model_with_its_own_weights(model, tmp_path):
 
 
 def test_the_released_folder_ships_the_packages_source():
-    package = Path(module.__file__).parent
-    shipped = {path.name: path.read_text() for path in RELEASED.glob("*.py")}
-    assert shipped.keys() == SOURCES
-    for name, text in shipped.items():
-        assert text == (package / name).read_text(), name
+    shipped = {path.name: path.read_text(encoding="utf-8") for path in RELEASED.glob("*.py")}
+    assert shipped == shipped_sources("modeling_dermsim", "image_processing_dermsim")
 
 
 def test_an_untrained_encoder_starts_as_training_does(model, tmp_path):

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from dermsim.cli.command import ModelCommand
+from dermsim.cli.command import ModelCommand, load_bank
 from dermsim.cli.terminal import (
     INTERRUPTED,
     Pictures,
@@ -55,25 +55,24 @@ class Classify(ModelCommand):
         from dermsim.tasks.classify import parse_point
 
         facts = Facts(self.age, self.sex, self.site)
-        known = facts if facts.known else None
         point = parse_point(self.operating_point)
         if self.output is not None:
             check_output(self.output)
             check_rows_file(self.output)
         photographs = list_photographs(find_pictures(self.pictures, every=True), limits=OWN_FILES)
         engine = self.engine()
-        bank = None
-        if self.bank is not None:
-            from dermsim.tasks.enroll import ClassBank
-
-            bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
         batches = classify_photographs(
-            engine, photographs, limits=OWN_FILES, facts=known, bank=bank, operating_point=point
+            engine,
+            photographs,
+            limits=OWN_FILES,
+            facts=facts,
+            bank=load_bank(self.bank, engine),
+            operating_point=point,
         )
         rows: list[FileAnswer] = []
         stopped = not collect(reported(batches, len(photographs)), rows)
         if self.output is not None:
-            informed = engine.calibration_facts if known else None
+            informed = engine.calibration_facts if facts.known else None
             save_rows(
                 self.output,
                 rows,
@@ -112,6 +111,8 @@ class Similar(ModelCommand):
 
     def run(self) -> int:
         """Search for each readable picture, and let its neighbours vote on the diagnosis."""
+        from dermsim.engine.answers import similar
+
         where = parse_where(self.where)
         pictures = Pictures(find_pictures(self.pictures, every=True))
         engine = self.engine()
@@ -121,13 +122,10 @@ class Similar(ModelCommand):
             engine.gallery = Gallery.load(self.gallery, fingerprint=engine.fingerprint)
         results = []
         for name, image in pictures:
-            query = engine.embed([image])
-            neighbors = engine.search(
-                query, self.k, where=where, one_per_lesion=self.one_per_lesion
-            )[0]
-            vote = engine.vote(query, where=where)[0]
-            found = [neighbor.to_dict() for neighbor in neighbors]
-            results.append({"picture": name, "neighbors": found, "vote": vote})
+            (found,) = similar(
+                engine, [image], k=self.k, where=where, one_per_lesion=self.one_per_lesion
+            )
+            results.append({"picture": name, **found.to_dict()})
         answer = {"results": results, "errors": pictures.errors}
         show(answer, similar_table(results), as_json=self.json)
         return pictures.status

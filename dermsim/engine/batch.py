@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from dermsim.core.storage import atomic_path
 from dermsim.core.version import __version__
 from dermsim.data.archives import ArchiveLimits, Listed, read_photographs
 from dermsim.data.images import read_image
+from dermsim.engine.answers import Classified, classify
 from dermsim.tasks.classify import POINTS, check_threshold
 from dermsim.tasks.retrieve import VOTERS
 
@@ -87,8 +87,8 @@ class FileAnswer:
         """Return what was found as plain Python values, without the thumbnail."""
         if self.prediction is None:
             return {"picture": self.file, "error": self.reason}
-        found = {"picture": self.file, **self.prediction.to_dict(), "vote": self.vote}
-        return found if self.enrolled is None else {**found, "enrolled": self.enrolled}
+        answer = Classified(self.prediction, self.vote, self.enrolled)
+        return {"picture": self.file, **answer.to_dict()}
 
 
 def classify_photographs(
@@ -283,18 +283,19 @@ def _rows(
     images = [image for _, image, _ in batch if image is not None]
     if not images:
         return [FileAnswer(name, reason=reason) for name, _, reason in batch]
-    known = None if facts is None else [facts] * len(images)
-    answers = iter(engine.predict_and_vote(images, facts=known, operating_point=operating_point))
-    compared: Iterator[dict[str, float] | None] = repeat(None)
-    if bank is not None:
-        compared = iter(bank.predict(engine.embed(images, space=bank.space.name)))
+    answers = iter(
+        classify(engine, images, facts=facts, bank=bank, operating_point=operating_point)
+    )
     rows = []
     for name, image, reason in batch:
         if image is None:
             rows.append(FileAnswer(name, reason=reason))
             continue
         small = _thumbnail(image, thumbnail) if thumbnail else b""
-        rows.append(FileAnswer(name, *next(answers), thumbnail=small, enrolled=next(compared)))
+        found = next(answers)
+        rows.append(
+            FileAnswer(name, found.prediction, found.vote, thumbnail=small, enrolled=found.enrolled)
+        )
     return rows
 
 

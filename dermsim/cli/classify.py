@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from dermsim.cli.command import ModelCommand, load_bank
 from dermsim.cli.terminal import (
     INTERRUPTED,
     Pictures,
+    check_frame,
     check_output,
     classify_table,
     collect,
@@ -42,6 +43,10 @@ class Classify(ModelCommand):
     site: str | None = None
     """Where on the body the lesion is: abdomen, acral, back, chest, ear, face, foot, genital, hand,
     "lower extremity", neck, scalp, trunk or "upper extremity"."""
+    facts_from_dicom: FlagCreatePairsOff[bool] = False
+    """Take age, sex and site from each DICOM file; nothing else about the patient is ever read."""
+    frame: int = 0
+    """Which picture of files that hold several, such as DICOM and TIFF, counted from 0."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """CSV file, or workbook (.xlsx), to write a row for each picture to, those that cannot be read
     with the reason. Ctrl-C keeps what was done."""
@@ -55,6 +60,12 @@ class Classify(ModelCommand):
         from dermsim.tasks.classify import parse_point
 
         facts = Facts(self.age, self.sex, self.site)
+        if facts.known and self.facts_from_dicom:
+            raise ValueError(
+                "--facts-from-dicom and --age, --sex or --site are two sources of the same facts: "
+                "give one"
+            )
+        check_frame(self.frame)
         point = parse_point(self.operating_point)
         if self.output is not None:
             check_output(self.output)
@@ -66,6 +77,8 @@ class Classify(ModelCommand):
             photographs,
             limits=OWN_FILES,
             facts=facts,
+            dicom_facts=self.facts_from_dicom,
+            frame=self.frame,
             bank=load_bank(self.bank, engine),
             operating_point=point,
         )
@@ -79,6 +92,7 @@ class Classify(ModelCommand):
                 calibration=informed or engine.calibration,
                 fingerprint=engine.fingerprint,
                 point=point,
+                informed=engine.calibration_facts,
             )
         results: list[dict[str, Any]] = [row.to_dict() for row in rows if row.prediction]
         errors = [{"picture": row.file, "error": row.reason} for row in rows if row.reason]
@@ -106,6 +120,8 @@ class Similar(ModelCommand):
     """Only cases with this fact, such as dx=mel or age=40-60; may be repeated."""
     one_per_lesion: bool = False
     """Of several photographs of one lesion, show the most similar only."""
+    frame: int = 0
+    """Which picture of files that hold several, such as DICOM and TIFF, counted from 0."""
     gallery: Path | None = None
     """Gallery to search in place of the checkpoint's own, made by `dermsim gallery build`."""
 
@@ -114,7 +130,8 @@ class Similar(ModelCommand):
         from dermsim.engine.answers import similar
 
         where = parse_where(self.where)
-        pictures = Pictures(find_pictures(self.pictures, every=True))
+        check_frame(self.frame)
+        pictures = Pictures(find_pictures(self.pictures, every=True), frame=self.frame)
         engine = self.engine()
         if self.gallery is not None:
             from dermsim.tasks.retrieve import Gallery

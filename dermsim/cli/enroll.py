@@ -115,21 +115,18 @@ class BankInfo(Command):
 
     def run(self) -> int:
         """List the classes."""
+        from dermsim.engine.answers import classes
         from dermsim.tasks.enroll import ClassBank
 
         bank = ClassBank.load(self.bank)
-        kinds = {name: bank.kinds.get(name) for name in bank.names}
-        counts = dict(zip(bank.names, bank.counts, strict=True))
+        found = classes(bank)
         answer = {
             "bank": str(self.bank),
             "fingerprint": bank.fingerprint,
             "space": bank.space.name,
-            "classes": [
-                {"name": name, "pictures": counts[name], "enrolled": bool(head), "head": head}
-                for name, head in kinds.items()
-            ],
+            "classes": found,
         }
-        rows = [[name, counts[name], head or "(old class)"] for name, head in kinds.items()]
+        rows = [[own["name"], own["pictures"], own["head"] or "(old class)"] for own in found]
         readable = f"{self.bank}, encoder {bank.fingerprint}\n\n"
         show(answer, readable + table(["class", "pictures", "head"], rows), as_json=self.json)
         return 0

@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from dermsim.cli.command import ModelCommand, load_bank
-from dermsim.cli.terminal import check_output, show, table
+from dermsim.cli.terminal import check_frame, check_output, show, table
 from dermsim.core.explain_methods import MethodName, parse_layer
 
 OPACITY = 0.7
@@ -36,6 +36,8 @@ class Explain(ModelCommand):
     """Draw a line around the strongest half of the map."""
     bank: Path | None = None
     """File of enrolled classes, made by `dermsim enroll`."""
+    frame: int = 0
+    """Which picture of a file that holds several, such as DICOM and TIFF, counted from 0."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("heatmap.png")
     """PNG file to write."""
 
@@ -51,7 +53,8 @@ class Explain(ModelCommand):
             raise ValueError(f"the overlay is a PNG, so {self.output} must end in .png")
         if self.like is not None and self.target is not None:
             raise ValueError("--target and --like are two questions: ask one at a time")
-        image = read_image(self.picture)
+        check_frame(self.frame)
+        image = read_image(self.picture, frame=self.frame)
         other = read_image(self.like) if self.like is not None else None
         engine = self.engine()
         found = explain(

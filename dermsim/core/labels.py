@@ -155,71 +155,79 @@ DISCLAIMER = (
 """The sentence every surface shows."""
 
 _ALIASES: dict[str, tuple[str, ...]] = {
-    # Long names of the Hub copies, names of the ISIC challenges and archive, common synonyms.
+    # Long names of the Hub copies, names of the ISIC challenges and archive, common synonyms, in
+    # English, Spanish, German, French, Italian and Portuguese.
     "akiec": (
-        "actinic keratosis",
-        "actinic keratoses",
-        "solar keratosis",
-        "intraepithelial carcinoma",
-        "Bowen's disease",
-        "AK",
-        "queratosis actínica",
-        "enfermedad de Bowen",
-        "aktinische Keratose",
-        "Morbus Bowen",
+        *("actinic keratosis", "actinic keratoses", "solar keratosis", "solar keratoses"),
+        *("intraepithelial carcinoma", "Bowen's disease", "Bowen disease", "AK"),
+        *("queratosis actínica", "queratosis actínicas", "queratosis solar"),
+        *("enfermedad de Bowen", "aktinische Keratose", "aktinische Keratosen", "Morbus Bowen"),
+        *("kératose actinique", "kératoses actiniques", "maladie de Bowen", "cheratosi attinica"),
+        *("cheratosi attiniche", "malattia di Bowen", "morbo di Bowen", "queratose actínica"),
+        *("ceratose actínica", "queratose solar", "doença de Bowen"),
     ),
-    "bcc": ("basal cell carcinomas", "carcinoma basocelular", "Basalzellkarzinom", "Basaliom"),
+    "bcc": (
+        *("basal cell carcinomas", "basalioma", "carcinoma basocelular"),
+        *("carcinoma de células basales", "Basalzellkarzinom", "Basalzellkarzinome", "Basaliom"),
+        *("carcinome basocellulaire", "épithélioma basocellulaire", "carcinoma basocellulare"),
+        *("basocelular", "basocellulaire", "basocellulare", "carcinoma de células basais"),
+    ),
     "bkl": (
-        "benign keratosis",
-        "benign keratosis-like lesions",
-        "pigmented benign keratosis",
-        "seborrheic keratosis",
-        "seborrhoeic keratosis",
-        "solar lentigo",
-        "lichenoid keratosis",
-        "lichen planus-like keratosis",
-        "SK",
-        "queratosis seborreica",
-        "queratosis benigna",
-        "léntigo solar",
-        "seborrhoische Keratose",
+        *("benign keratosis", "benign keratoses", "benign keratosis-like lesions"),
+        *("pigmented benign keratosis", "seborrheic keratosis", "seborrheic keratoses"),
+        *("seborrhoeic keratosis", "seborrhoeic keratoses", "solar lentigo", "solar lentigines"),
+        *("lichenoid keratosis", "lichen planus-like keratosis", "SK", "queratosis seborreica"),
+        *("queratosis seborreicas", "queratosis seborréica", "queratosis benigna"),
+        *("queratosis liquenoide", "léntigo solar", "seborrhoische Keratose"),
+        *("seborrhoische Keratosen", "seborrhoeische Keratose", "Alterswarze"),
+        *("lichenoide Keratose", "benigne Keratose", "Lentigo solaris", "kératose séborrhéique"),
+        *("kératoses séborrhéiques", "kératose bénigne", "kératose lichénoïde", "lentigo solaire"),
+        *("cheratosi seborroica", "cheratosi seborroiche", "cheratosi benigna", "lentigo solare"),
+        *("cheratosi lichenoide", "queratose seborreica", "ceratose seborreica"),
+        *("queratose benigna", "ceratose benigna", "lentigo senil"),
     ),
-    "df": ("dermatofibromas", "Dermatofibrom", "Histiozytom"),
-    "mel": ("melanomas", "Melanom"),
+    "df": (
+        *("dermatofibromas", "fibrous histiocytoma", "Dermatofibrom", "Dermatofibrome"),
+        *("Histiozytom", "dermatofibrome", "histiocytofibrome", "histiocitoma fibroso"),
+        *("dermatofibromi", "istiocitoma fibroso"),
+    ),
+    "mel": (
+        *("melanomas", "malignant melanoma", "melanoma maligno", "Melanom", "Melanome"),
+        *("malignes Melanom", "schwarzer Hautkrebs", "mélanome", "mélanomes", "mélanome malin"),
+        *("melanomi",),
+    ),
     "nv": (
-        "melanocytic nevus",
-        "melanocytic nevi",
-        "melanocytic naevi",
-        "nevus",
-        "nevi",
-        "naevus",
-        "naevi",
-        "nevo",
-        "nevos",
-        "Nävus",
-        "melanozytärer Nävus",
+        *("melanocytic nevus", "melanocytic nevi", "melanocytic naevi", "nevus", "nevi"),
+        *("naevus", "naevi", "nevo", "nevos", "nevus melanocítico", "nevo melanocítico"),
+        *("nevos melanocíticos", "nevus melanocíticos", "Nävus", "Nävi", "Nävuszellnävus"),
+        *("Naevuszellnaevus", "melanozytärer Nävus", "melanozytäre Nävi"),
+        *("melanozytärer Naevus", "nævus", "nævi", "nævus mélanocytaire", "naevus mélanocytaire"),
+        *("nævi mélanocytaires", "naevi mélanocytaires", "nei", "nevo melanocitico"),
+        *("nevi melanocitici",),
     ),
     "vasc": (
-        "vascular lesions",
-        "vascular",
-        "angioma",
-        "hemangioma",
-        "haemangioma",
-        "lesiones vasculares",
-        "Angiom",
-        "Hämangiom",
-        "Haemangiom",
+        *("vascular lesions", "vascular", "angioma", "angiomas", "hemangioma", "hemangiomas"),
+        *("haemangioma", "haemangiomas", "lesión vascular", "lesiones vasculares"),
+        *("Angiom", "Angiome", "Hämangiom", "Hämangiome", "Haemangiom"),
+        *("Gefäßläsion", "Gefäßläsionen", "vaskuläre Läsion", "vaskuläre Läsionen"),
+        *("lésion vasculaire", "lésions vasculaires", "angiome", "hémangiome"),
+        *("lesione vascolare", "lesioni vascolari", "emangioma", "lesão vascular"),
+        *("lesões vasculares",),
     ),
 }
+
+
+_LIGATURES = str.maketrans({"æ": "ae", "œ": "oe"})
 
 
 def fold(text: str) -> str:
     """Drop what sources differ in: case, accents, spaces and punctuation.
 
-    An accent may be one character with its letter, a character of its own, or lost.
+    An accent may be one character with its letter, a character of its own, or lost; ligatures are
+    their letters.
     """
-    parts = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(sign for sign in parts.casefold() if sign.isalnum())
+    parts = unicodedata.normalize("NFKD", text.casefold()).casefold().translate(_LIGATURES)
+    return "".join(sign for sign in parts if sign.isalnum())
 
 
 _CODE_OF: dict[str, str] = {
@@ -250,7 +258,7 @@ def parse_dx(text: str) -> str:
 
     Args:
         text: A code, a long name of a Hub copy (``"melanocytic_Nevi"``), an ISIC name or a synonym,
-            in English, Spanish or German.
+            in English, Spanish, German, French, Italian or Portuguese.
 
     Returns:
         One of `CODES`.

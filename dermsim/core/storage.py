@@ -36,6 +36,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Raises:
         IsADirectoryError: If a file was written and `path` is a folder.
+        NotADirectoryError: If a folder was written and `path` is a file.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +46,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield fresh
         if target.is_dir() and not fresh.is_dir():
             raise IsADirectoryError(f"{target} is a folder, and a file is not written over it.")
+        if target.is_file() and fresh.is_dir():
+            raise NotADirectoryError(f"{target} is a file, and a folder is not written over it.")
         if not target.is_dir():
             os.replace(fresh, target)
             return

@@ -7,6 +7,7 @@ the words that are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from dermsim.core.labels import fold
@@ -41,32 +42,50 @@ _MISSING = frozenset(
         (
             *("", "nan", "na", "nat", "null", "nil", "none", "n/d", "unk", "unknown", "undefined"),
             *("missing", "not known", "not available", "not specified", "not recorded"),
-            *("unspecified", "no data", "desconocido", "desconocida", "sin datos", "no consta"),
-            *("se desconoce", "no especificado", "unbekannt", "keine Angabe", "k. A.", "inconnu"),
-            *("inconnue", "sconosciuto", "sconosciuta", "desconhecido", "desconhecida"),
+            *("not applicable", "not given", "not stated", "unspecified", "no data", "blank"),
+            *("desconocido", "desconocida", "sin datos", "no consta", "se desconoce"),
+            *("no especificado", "no especificada", "no disponible", "no aplica", "ninguno"),
+            *("ninguna", "unbekannt", "nicht bekannt", "nicht angegeben", "nicht verfügbar"),
+            *("ohne Angabe", "keine Angabe", "keine Angaben", "keine", "k. A.", "fehlt"),
+            *("inconnu", "inconnue", "non connu", "non renseigné", "non renseignée", "non précisé"),
+            *("non disponible", "aucun", "aucune", "manquant", "sconosciuto", "sconosciuta"),
+            *("non noto", "non nota", "non disponibile", "non specificato", "nessuno", "nessuna"),
+            *("desconhecido", "desconhecida", "não informado", "não disponível", "ignorado"),
+            *("não especificado", "nenhum", "nenhuma", "sem dados"),
         ),
     )
 )
 
+_MISSING_BY_SIGNS = re.compile(
+    r"#(N/?[ADV]|[¡¿]?[A-ZÀ-Ý]+(/0)?[!?])|s\.?/d\.?|n\. ?b\.|<na>", re.IGNORECASE
+)
+"""What means nothing by its signs, without which it may be somebody's initials or a naevus: errors
+of spreadsheets in their languages (``#NV`` is German for ``#N/A``), and abbreviations."""
+
 _SEX_WORDS = {
     "female": (
-        *("female", "f", "fem", "woman", "women", "girl", "w", "weiblich", "Frau", "mujer"),
-        *("femenino", "femenina", "hembra", "niña", "femme", "féminin", "féminine", "femmina"),
-        *("femminile", "feminino", "feminina", "mulher"),
+        *("female", "f", "fem", "woman", "women", "girl", "lady", "w", "weibl", "weiblich"),
+        *("Frau", "Mädchen", "mujer", "femenino", "femenina", "hembra", "niña", "femme", "fille"),
+        *("féminin", "féminine", "donna", "femmina", "femminile", "feminino", "feminina"),
+        *("mulher", "fêmea", "menina"),
     ),
     "male": (
-        *("male", "masc", "man", "men", "boy", "männlich", "maennlich", "Mann", "hombre", "h"),
-        *("masculino", "masculina", "varón", "v", "niño", "homme", "masculin", "maschio"),
-        *("maschile", "homem"),
+        *("male", "masc", "man", "men", "boy", "männl", "männlich", "maennlich", "Mann", "Junge"),
+        *("hombre", "h", "masculino", "masculina", "varón", "v", "macho", "niño", "homme"),
+        *("garçon", "masculin", "uomo", "maschio", "maschile", "homem", "menino"),
     ),
 }
 
 # In English, German, Italian and Portuguese M is male; in Spanish it is mujer beside hombre, varón.
 _SPANISH_MALE = frozenset(map(fold, ("h", "v", "hombre", "varón")))
 
+# Where several of the house's sites could be meant, the topography of ICD-O-3 decides: C44.3, skin
+# of the face, has temple and jaw, C44.5, of the trunk, axilla, buttock and groin, C44.6, of the
+# upper limb, the shoulder, C44.7, of the lower limb, the hip.
 _SITE_WORDS = {
     "abdomen": (
         *("abdominal", "belly", "stomach", "Bauch", "ventre", "addome", "barriga", "vientre"),
+        *("abdome", "navel", "umbilicus", "ombligo", "Nabel", "nombril", "ombelico"),
     ),
     "acral": (
         *("akral", "palms/soles", "palms and soles", "palm", "palms", "sole", "soles", "palma"),
@@ -75,27 +94,27 @@ _SITE_WORDS = {
     ),
     "back": (
         *("posterior torso", "posterior trunk", "upper back", "lower back", "mid back", "espalda"),
-        *("dorso", "dorsal", "Rücken", "Ruecken", "dos", "schiena", "costas"),
+        *("dorso", "dorsal", "Rücken", "Ruecken", "dos", "schiena", "costas", "lumbar"),
     ),
     "chest": (
-        "thorax",
-        "breast",
-        "pecho",
-        "tórax",
-        "Brust",
-        "poitrine",
-        "petto",
-        "torace",
-        "peito",
+        *("thorax", "breast", "pecho", "tórax", "Brust", "Brustkorb", "poitrine", "petto"),
+        *("torace", "peito", "sternum", "décolleté", "Dekolleté", "mama", "seno", "sein"),
     ),
     "ear": ("ears", "oreja", "Ohr", "oreille", "orecchio", "orelha"),
     "face": (
         *("nose", "lip", "lips", "cheek", "forehead", "chin", "eyelid", "cara", "rostro", "nariz"),
         *("labio", "mejilla", "frente", "mentón", "párpado", "Gesicht", "Nase", "Lippe", "Wange"),
         *("Stirn", "Kinn", "Augenlid", "visage", "nez", "lèvre", "joue", "viso", "volto", "naso"),
-        *("rosto", "facial"),
+        *("rosto", "facial", "temple", "eyebrow", "jaw", "sien", "ceja", "mandíbula", "Schläfe"),
+        *("Augenbraue", "Kiefer", "tempe", "menton", "sourcil", "paupière", "mâchoire"),
+        *("fronte", "tempia", "guancia", "mento", "sopracciglio", "palpebra", "labbro"),
+        *("têmpora", "bochecha", "queixo", "sobrancelha", "pálpebra", "lábio"),
     ),
-    "foot": ("feet", "toe", "toes", "pie", "pies", "Fuß", "Fuss", "pied", "piede", "pé"),
+    "foot": (
+        *("feet", "toe", "toes", "ankle", "heel", "pie", "pies", "tobillo", "talón", "Fuß", "Fuss"),
+        *("Zehe", "Zeh", "Knöchel", "Ferse", "pied", "pieds", "orteil", "cheville", "talon"),
+        *("piede", "piedi", "caviglia", "tallone", "pé", "pés", "tornozelo", "calcanhar"),
+    ),
     "genital": (
         "genitals",
         "genitalia",
@@ -106,16 +125,20 @@ _SITE_WORDS = {
         "genitais",
     ),
     "hand": (
-        *("hands", "finger", "fingers", "mano", "manos", "dedo", "Hände", "Haende", "main"),
-        *("mains", "mani", "mão", "mãos"),
+        *("hands", "finger", "fingers", "thumb", "wrist", "mano", "manos", "dedo", "pulgar"),
+        *("muñeca", "Hände", "Haende", "Daumen", "Handgelenk", "Handrücken", "main", "mains"),
+        *("doigt", "pouce", "poignet", "mani", "dito", "pollice", "polso", "mão", "mãos"),
+        *("polegar", "pulso"),
     ),
     "lower extremity": (
         *("lower extremities", "lower limb", "leg", "legs", "thigh", "calf", "shin", "knee"),
         *("upper leg", "lower leg", "pierna", "piernas", "muslo", "pantorrilla", "rodilla"),
         *("extremidad inferior", "miembro inferior", "Bein", "Oberschenkel", "Unterschenkel"),
-        *("Knie", "untere Extremität", "untere Extremitaet", "jambe", "cuisse"),
+        *("Knie", "untere Extremität", "untere Extremitaet", "jambe", "cuisse", "hip", "cadera"),
+        *("Hüfte", "Wade", "Schienbein", "hanche", "mollet", "genou", "anca", "ginocchio"),
+        *("polpaccio", "quadril", "joelho", "panturrilha", "lower limbs", "lower extremities"),
         *("membre inférieur", "gamba", "coscia", "arto inferiore", "perna", "coxa"),
-        *("membro inferior", "extremidade inferior"),
+        *("membro inferior", "extremidade inferior", "extremidades inferiores"),
     ),
     "neck": ("nape", "cuello", "nuca", "Hals", "Nacken", "cou", "nuque", "collo", "pescoço"),
     "scalp": (
@@ -123,11 +146,16 @@ _SITE_WORDS = {
     ),
     "trunk": (
         *("torso", "anterior torso", "lateral torso", "anterior trunk", "flank", "tronco"),
-        *("Rumpf", "tronc", "flanco", "costado"),
+        *("Rumpf", "Stamm", "tronc", "flanco", "costado", "buttock", "buttocks", "gluteal"),
+        *("axilla", "armpit", "groin", "Flanke", "Gesäß", "Gesaess", "Achsel", "Leiste", "glúteo"),
+        *("nalga", "nalgas", "axila", "ingle", "flanc", "fesse", "fesses", "aisselle", "aine"),
+        *("fianco", "gluteo", "natica", "ascella", "inguine", "nádega", "virilha"),
     ),
     "upper extremity": (
         *("upper extremities", "upper limb", "arm", "arms", "forearm", "upper arm", "lower arm"),
-        *("elbow", "brazo", "brazos", "antebrazo", "codo", "extremidad superior"),
+        *("elbow", "shoulder", "upper limbs", "hombro", "Schulter", "épaule", "spalla", "ombro"),
+        *("coude", "gomito", "cotovelo", "extremidades superiores"),
+        *("brazo", "brazos", "antebrazo", "codo", "extremidad superior"),
         *("miembro superior", "Oberarm", "Unterarm", "Ellenbogen", "obere Extremität"),
         *("obere Extremitaet", "bras", "avant-bras", "membre supérieur", "braccio"),
         *("avambraccio", "arto superiore", "braço", "antebraço", "membro superior"),
@@ -170,9 +198,10 @@ _SITE_OF = {fold(site): site for site in (*SITES, *BROAD_SITES)} | {
 def is_missing(text: str) -> bool:
     """Say whether a cell's text means that nothing is known: empty, NaN, NA, null, unknown, none.
 
-    Signs alone, such as ``-``, ``?`` or ``#N/A``, are the same.
+    Signs alone, such as ``-`` or ``?``, and errors of a spreadsheet, such as ``#N/A`` or ``#REF!``,
+    are the same.
     """
-    return fold(text) in _MISSING
+    return fold(text) in _MISSING or bool(_MISSING_BY_SIGNS.fullmatch(text.strip()))
 
 
 def parse_sex(text: str, *, m: str = "male") -> str:

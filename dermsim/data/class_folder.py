@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import filecmp
+import re
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from dermsim.core.labels import fold, parse_dx
+from dermsim.core.labels import parse_dx
 from dermsim.data.images import list_images
 from dermsim.data.matching import BESIDE, distinct_ids, shows_nothing
+from dermsim.data.part_names import part_called
 from dermsim.data.table_folder import LabelledRow
 
-_SPLITS = {
-    fold(word): split
-    for split, words in {
-        "train": ("train", "training"),
-        "validation": ("val", "valid", "validation", "dev"),
-        "test": ("test", "testing", "holdout"),
-    }.items()
-    for word in words
-}
+_OUTLINES = re.compile(
+    r"masks?|seg|segmentations?|ground ?truth|gt|outlines?|contours?|annotations?|m[aá]scaras?|"
+    r"Masken?|masques?|maschere",
+    re.IGNORECASE,
+)
+"""What folders of outlines are called."""
 
 
 def read_class_folder(folder: Path) -> list[LabelledRow] | None:
-    """Read a folder per class, with folders train, val and test above them or without.
+    """Read a folder per class, with folders train, val and test above or in them or without.
 
     The splits are noted and not trusted: splits are made anew, by lesion.
 
@@ -46,14 +45,17 @@ def read_class_folder(folder: Path) -> list[LabelledRow] | None:
     pictures = list_images([root])
     above = _shared_folders(pictures, root)
     placed = {path: _place(path, above) for path in pictures}
-    loose = [path for path, place in placed.items() if place is None]
-    if len(loose) == len(pictures):
+    if all(place is None for place in placed.values()):
         return None
+    pictures = _photographs(pictures, placed, root)
+    above = _shared_folders(pictures, root)
+    placed = {path: _place(path, above) for path in pictures}
+    loose = [path for path, place in placed.items() if place is None]
     if loose:
         raise ValueError(
             f"{loose[0].name} of {folder} lies beside the folders of the classes: move it into one"
         )
-    kept = _single(_photographs(pictures, placed), placed, root)
+    kept = _single(pictures, placed, root)
     names = distinct_ids(kept, root)
     return [
         {"image": str(path), "image_id": names[path], "dx": place[1], "split": place[0]}
@@ -68,7 +70,7 @@ def _shared_folders(pictures: Sequence[Path], root: Path) -> Path:
         inside = {path.relative_to(root).parts[0] for path in pictures}
         deeper = min(len(path.relative_to(root).parts) for path in pictures)
         only = next(iter(inside))
-        if len(inside) > 1 or deeper < 3 or fold(only) in _SPLITS or is_diagnosis(only):
+        if len(inside) > 1 or deeper < 3 or part_called(only) or is_diagnosis(only):
             return root
         root = root / only
 
@@ -84,20 +86,28 @@ def is_diagnosis(name: str) -> bool:
 
 def _place(path: Path, above: Path) -> tuple[str | None, str] | None:
     """Return the split and the class of a picture; None where no folder says its class."""
-    parts = path.relative_to(above).parts[:-1]
-    split = _SPLITS.get(fold(parts[0])) if parts else None
-    classes = parts[1:] if split else parts
+    folders = path.relative_to(above).parts[:-1]
+    split = next((part for name in folders if (part := part_called(name))), None)
+    classes = [name for name in folders if not part_called(name)]
     return (split, classes[0]) if classes else None
 
 
 def _photographs(
-    pictures: Sequence[Path], placed: dict[Path, tuple[str | None, str] | None]
+    pictures: Sequence[Path], placed: dict[Path, tuple[str | None, str] | None], root: Path
 ) -> list[Path]:
-    """Leave out the outlines that bear the name of a photograph of their class."""
+    """Leave out the outlines that bear the name of a photograph.
+
+    They lie beside it, or in a folder that is called like outlines.
+    """
     alike: dict[tuple[object, str], list[Path]] = defaultdict(list)
+    apart: dict[str, list[Path]] = defaultdict(list)
     for path in pictures:
-        alike[placed[path], BESIDE.sub("", path.stem).casefold()].append(path)
-    drawn: set[Path] = set()
+        stem = BESIDE.sub("", path.stem).casefold()
+        if any(_OUTLINES.fullmatch(part) for part in path.relative_to(root).parts[:-1]):
+            apart[stem].append(path)
+        else:
+            alike[placed[path], stem].append(path)
+    drawn = {path for (_, stem) in alike for path in apart.pop(stem, []) if shows_nothing(path)}
     for group in alike.values():
         if len(group) > 1:
             nothing = [path for path in group if shows_nothing(path)]

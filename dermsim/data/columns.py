@@ -9,21 +9,54 @@ from dermsim.core.labels import fold
 from dermsim.data.tables import COLUMNS, MORE_COLUMNS, match_column
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
-    "patient_id": ("patient",),
-    "lesion_id": ("lesion",),
-    "age": ("age_approx", "age_approximate", "age_years", "edad"),
-    "sex": ("gender", "sexo"),
+    "image_id": ("image id", "id_imagen", "bild_id", "id_image", "id_immagine", "id_imagem"),
+    "patient_id": (
+        *("patient", "patient_number", "patient_no", "subject_id", "subject", "person_id"),
+        *("id_patient", "paciente", "id_paciente", "paciente_id", "patientennummer"),
+        *("patienten_id", "patienten_nr", "paziente", "id_paziente", "paziente_id"),
+    ),
+    "lesion_id": (
+        *("lesion", "lesion_number", "lesion_no", "id_lesion", "läsion", "läsions_id"),
+        *("läsionsnummer", "lésion_id", "lesione", "id_lesione", "lesione_id", "lesão"),
+        *("id_lesão", "lesão_id"),
+    ),
+    "age": (
+        *(
+            "age_approx",
+            "age_approximate",
+            "age_years",
+            "years_of_age",
+            "age_in_years",
+            "patient_age",
+            "edad",
+        ),
+        *("alter", "âge", "età", "idade"),
+    ),
+    "sex": (
+        *("gender", "patient_sex", "patient_gender", "sexo", "género", "geschlecht", "sexe"),
+        *("genre", "sesso", "genere", "gênero"),
+    ),
     "localization": (
         *("localisation", "anatom_site_general", "anatom_site_general_challenge", "body_site"),
-        *("anatomical_site", "anatomic_site", "localizacion"),
+        *("anatomical_site", "anatomic_site", "anatom_site", "body_location", "body_part"),
+        *("location", "site", "region", "localización", "ubicación", "sitio", "sitio_anatómico"),
+        *("región", "zona", "lokalisation", "körperstelle", "körperregion", "localisation"),
+        *("site_anatomique", "région", "localizzazione", "sede", "sede_anatomica", "regione"),
+        *("localização", "local", "sítio_anatômico", "região"),
     ),
     "licence": ("license", "copyright_license"),
 }
-"""Other names of columns, the commonest first; capitals, blanks and signs never matter."""
+"""Other names of columns, in English, Spanish, German, French, Italian and Portuguese, the
+commonest first; capitals, accents, blanks and signs never matter."""
 
 FILE_COLUMNS = (
     *("file_name", "filename", "file", "file_path", "filepath", "path", "image_path", "img_path"),
-    *("image", "image_name", "img", "img_id", "isic_id", "picture", "photo"),
+    *("image_file", "image_name", "image", "img", "img_id", "isic_id", "picture", "photo"),
+    *("archivo", "nombre_archivo", "nombre_de_archivo", "fichero", "imagen", "foto"),
+    *("fotografía", "datei", "dateiname", "dateipfad", "pfad", "bild", "bilddatei", "bildname"),
+    *("fichier", "nom_fichier", "nom_de_fichier", "nom_du_fichier", "chemin", "photographie"),
+    *("immagine", "nome_file", "nome_del_file", "percorso", "fotografia", "arquivo"),
+    *("nome_arquivo", "nome_do_arquivo", "imagem", "caminho"),
 )
 """What a column may be called that names the picture's file, the surest first."""
 
@@ -31,8 +64,10 @@ _LABEL_COLUMNS = frozenset(
     map(
         fold,
         (
-            *("label", "labels", "diagnosis", "diagnostic", "diagnostico", "Diagnose", "class"),
+            *("label", "labels", "diagnosis", "diagnostic", "diagnóstico", "Diagnose", "class"),
             *("category", "disease", "target", "condition", "lesion_type", "type", "y"),
+            *("clase", "categoría", "etiqueta", "Klasse", "Befund", "classe", "catégorie"),
+            *("étiquette", "diagnosi", "etichetta", "categoria", "etiqueta", "histology"),
         ),
     )
 )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from dermsim.core.labels import CODES
 from dermsim.data.columns import find_label_column, house_names, lacks, renamed
 from dermsim.data.label_mapping import LabelMapping, count_labels, map_labels
-from dermsim.data.layouts import LAYOUTS, Layout, read_layout
+from dermsim.data.layouts import LAYOUTS, NAMED, Layout, packed_away, read_layout
 from dermsim.data.opened_source import OpenedSource
 from dermsim.data.rows import Facts, distinct_rows, known, normalise_all
 from dermsim.data.tables import OTHER, row_error
@@ -108,7 +108,7 @@ def open_source(
         for row, code in zip(layout.rows, codes, strict=True)
     ]
     facts = normalise_all(rows, name=str(source))
-    _refuse_missing(layout, facts)
+    _refuse_missing(str(source), layout, facts)
     kept = distinct_rows(facts)
     if len(kept) < len(facts):
         warnings.warn(
@@ -144,8 +144,15 @@ def read_rows_of(
     *,
     label_column: str | None = None,
     mapping: Mapping[str, str] | None = None,
+    labelled: bool = True,
 ) -> Layout:
     """Recognise what a source is and read its rows, facts and diagnoses in the source's own words.
+
+    Args:
+        source: As for `load_dataset`, as are the others.
+        label_column: Likewise.
+        mapping: Likewise.
+        labelled: Whether diagnoses are needed, as for `dermsim.data.layouts.read_layout`.
 
     Raises:
         FileNotFoundError: As `load_dataset`, as are the others.
@@ -157,7 +164,9 @@ def read_rows_of(
     else:
         path = Path(source)
         if path.exists():
-            layout = read_layout(path, label_column=label_column, mapping=mapping)
+            layout = read_layout(
+                path, label_column=label_column, mapping=mapping, labelled=labelled
+            )
         # What cannot be a Hub id ("name" or "owner/name") was meant as a path.
         elif isinstance(source, Path) or not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source):
             raise FileNotFoundError(f"no folder at {source}: check the path")
@@ -167,15 +176,19 @@ def read_rows_of(
             layout = read_hub(source)
     if not layout.rows:
         raise ValueError(f"{source} has no rows: expected {LAYOUTS}")
-    return layout if layout.named else _name_columns(layout, str(source), label_column)
+    if layout.named:
+        return layout
+    return _name_columns(layout, str(source), label_column, labelled=labelled)
 
 
-def _name_columns(layout: Layout, source: str, label_column: str | None) -> Layout:
+def _name_columns(
+    layout: Layout, source: str, label_column: str | None, *, labelled: bool
+) -> Layout:
     """Give rows the schema's columns; those that nothing can stand in for must be there."""
     columns = list(dict.fromkeys(column for row in layout.rows for column in row))
     label = find_label_column(columns, label_column, source=source)
     names = house_names(columns, label)
-    if missing := {"image_id", "dx"} - set(names.values()):
+    if missing := {"image_id", *(["dx"] if labelled else [])} - set(names.values()):
         raise lacks(["image", *columns], sorted(missing), source=source)
     return Layout(renamed(layout.rows, names), layout.pictures, name=layout.name, named=True)
 
@@ -189,12 +202,21 @@ def _synthetic() -> Layout:
     return Layout(coded, lambda: drawn, name=SYNTHETIC, named=True)
 
 
-def _refuse_missing(layout: Layout, facts: Sequence[Facts]) -> None:
-    """Refuse rows without a picture file, naming the first and counting the others."""
+def _refuse_missing(source: str, layout: Layout, facts: Sequence[Facts]) -> None:
+    """Refuse rows without a picture file, naming the first five and counting the others."""
     if callable(layout.pictures):
         return
     lacking = [row for row, path in enumerate(layout.pictures) if not path]
     if lacking:
-        first, more = lacking[0], len(lacking) - 1
-        beside = f", and none for {more:,} more rows" if more else ""
-        raise row_error(first, facts[first]["image_id"], f"there is no image file{beside}")
+        first, *more = lacking
+        beside = ""
+        if more:
+            named = ", ".join(str(facts[row]["image_id"]) for row in more[: NAMED - 1])
+            beside = f", and none for {len(more):,} more rows ({named}"
+            beside += ", …)" if len(more) >= NAMED else ")"
+        folder = Path(source) if Path(source).is_dir() else Path(source).parent
+        raise row_error(
+            first,
+            facts[first]["image_id"],
+            f"there is no image file{beside}{packed_away(folder)}",
+        )

@@ -36,6 +36,8 @@ _NOT_TEXT = {
     b"version https://git-lfs": "a Git LFS pointer to one: fetch it with git lfs pull",
 }
 
+_HEADER_BYTES = 65_536
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1b\x7f]")
 
 
@@ -69,6 +71,35 @@ def read_delimited(path: Path) -> list[list[str]]:
     return list(squared(([_cell(cell) for cell in line] for line in lines), path.name))
 
 
+def read_header(path: Path) -> list[str]:
+    """Read the names of a table's columns and no more, so that a folder can be asked what it holds.
+
+    Args:
+        path: As for `read_delimited`.
+
+    Returns:
+        The first line that is not blank; nothing where the file is no text.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(_HEADER_BYTES)
+    if any(start.startswith(sign) for sign in _NOT_TEXT):
+        return []
+    for encoding in (_encoding(start), "cp1252"):
+        try:  # the last character may be cut
+            text = codecs.getincrementaldecoder(encoding)().decode(start)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        return []
+    separator, text = _separator(text)
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        return next(([_cell(cell) for cell in line] for line in lines if any(line)), [])
+    except csv.Error:
+        return []
+
+
 def squared(lines: Iterator[list[str]] | Sequence[list[str]], name: str) -> Iterator[list[str]]:
     """Leave blank lines out and make all others as long as the header.
 
@@ -91,7 +122,8 @@ def squared(lines: Iterator[list[str]] | Sequence[list[str]], name: str) -> Iter
                 line.pop()
             width = len(line)
         if any(line[width:]) or len(line) < width:
-            raise ValueError(f"row {row} of {name} has {len(line)} cells, expected {width}")
+            title = "; remove what stands above the header" if width == 1 and row == 0 else ""
+            raise ValueError(f"row {row} of {name} has {len(line)} cells, expected {width}{title}")
         yield line[:width]
         row += 1
 
@@ -154,7 +186,7 @@ def _encoding(data: bytes) -> str:
 def _separator(text: str) -> tuple[str, str]:
     """Find out what separates the cells; a line that only says so is taken off the text."""
     text = text.lstrip("\ufeff\r\n")
-    if found := re.match(r'"?sep=(.)"?\s*?(\r\n|\r|\n)', text, re.IGNORECASE):
+    if found := re.match(r'"?sep=(.)\1*"?\1*[^\S\r\n]*(\r\n|\r|\n)', text, re.IGNORECASE):
         return found[1], text[found.end() :]
     header = re.sub(r'"[^"]*"', "", text.splitlines()[0] if text else "")
     return max(SEPARATORS, key=header.count), text

@@ -7,18 +7,22 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermsim.core.labels import fold
+from dermsim.data.archives import ARCHIVE
 from dermsim.data.class_folder import is_diagnosis, read_class_folder
 from dermsim.data.folders import walk_files
-from dermsim.data.images import is_image_path
+from dermsim.data.images import is_image_path, list_images
 from dermsim.data.isic import find_ground_truth, read_challenge
+from dermsim.data.matching import distinct_ids
 from dermsim.data.parquet_folder import SUFFIX, ParquetFiles, find_parquet
 from dermsim.data.table_folder import (
     attach_images,
     find_imagefolder,
     find_own_table,
     read_table_folder,
+    why_no_table,
 )
-from dermsim.data.tables import TABLE_SUFFIXES, find_table, match_column, read_rows
+from dermsim.data.tables import FOREIGN_TABLES, TABLE_SUFFIXES, find_table, match_column, read_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -31,6 +35,9 @@ LAYOUTS = (
 """What a source may be, for refusals."""
 
 HAM10000 = "HAM10000"
+
+NAMED = 5
+"""Archives, and rows, that a sentence names."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,11 @@ class Layout:
 
 
 def read_layout(
-    path: Path, *, label_column: str | None = None, mapping: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    label_column: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    labelled: bool = True,
 ) -> Layout:
     """Recognise a local source and read it.
 
@@ -65,28 +76,61 @@ def read_layout(
         path: A folder, or the table or Parquet file of one.
         label_column: The column of the diagnoses, if it is not ``dx``.
         mapping: What words mean, for an adapter.
+        labelled: Whether diagnoses are needed. Without, any folder of pictures is a layout, and
+            pictures that no table knows are rows, too.
 
     Raises:
         ValueError: If it is nothing known, or what was recognised cannot be read.
     """
     if path.is_file():
-        return _read_file(path, label_column, mapping)
-    loose = any(is_image_path(file) for file in walk_files(path))
+        return _read_file(path, label_column, mapping, labelled=labelled)
+    files = list(walk_files(path))
+    _refuse_dead_links(files)
+    loose = any(is_image_path(file) for file in files)
     packed = find_parquet(path)
     if loose or not packed:
         for read in (_read_ham10000, _read_isic):
             if (layout := read(path)) and (_has_pictures(layout) or not packed):
                 return layout
-        if layout := _read_published(path, mapping):
-            return layout
-    if loose and (layout := _read_own(path, label_column, packed=packed is not None)):
+    if layout := _read_published(
+        path, label_column, mapping, packed=packed is not None and not loose
+    ):
+        return layout
+    if loose and not labelled and (not packed or _is_sorted(path)):
+        return _read_pictures(path)
+    known = mapping or {}
+    if loose and (layout := _read_own(path, label_column, known, packed=packed is not None)):
         return layout
     if packed:
         return _from_parquet(packed)
-    raise ValueError(f"{path} holds no known layout: expected {LAYOUTS}")
+    if why := why_no_table(path) if loose else None:
+        raise ValueError(why)
+    raise ValueError(f"{path} holds no known layout: expected {LAYOUTS}{packed_away(path)}")
 
 
-def _read_file(path: Path, label_column: str | None, mapping: Mapping[str, str] | None) -> Layout:
+def _refuse_dead_links(files: Sequence[Path]) -> None:
+    """Refuse links to nothing; those that are called like pictures are their rows' affair."""
+    for file in files:
+        if not is_image_path(file) and file.is_symlink() and not file.exists():
+            raise ValueError(f"{file} is a link to something that is not there: mend or remove it")
+
+
+def packed_away(path: Path) -> str:
+    """Say which archives in a folder were not unpacked; nothing where there are none."""
+    zips = sorted(file.name for file in walk_files(path) if file.suffix.lower() == ARCHIVE)
+    if not zips:
+        return ""
+    more = ", …" if len(zips) > NAMED else ""
+    return f"; unpack {', '.join(zips[:NAMED])}{more}"
+
+
+def _read_file(
+    path: Path,
+    label_column: str | None,
+    mapping: Mapping[str, str] | None,
+    *,
+    labelled: bool,
+) -> Layout:
     """Read the folder that a file of it stands for."""
     if ground_truth := find_ground_truth(path):
         # Unpacked as downloaded, the table lies in a folder of its own beside the pictures' folder.
@@ -95,11 +139,15 @@ def _read_file(path: Path, label_column: str | None, mapping: Mapping[str, str] 
         return _with_paths(rows, name=HAM10000)
     if path.suffix.lower() == SUFFIX and (packed := find_parquet(path)):
         return _from_parquet(packed)
+    if advice := FOREIGN_TABLES.get(path.suffix.lower()):
+        raise ValueError(f"{path.name} is {advice}")
+    if path.suffix.lower() == ARCHIVE:
+        raise ValueError(f"{path.name} is an archive: unpack it, and pass the folder")
     if path.suffix.lower() not in TABLE_SUFFIXES or is_image_path(path):
         raise ValueError(f"{path} is a file: pass {LAYOUTS}")
-    if layout := _read_published(path, mapping):
+    if layout := _read_published(path, label_column, mapping):
         return layout
-    rows = read_table_folder(path, path.parent, label_column=label_column)
+    rows = read_table_folder(path, path.parent, label_column=label_column, labelled=labelled)
     return _with_paths(rows, name=path.stem, named=True)
 
 
@@ -115,12 +163,23 @@ def _read_isic(path: Path) -> Layout | None:
     return _with_paths(read_challenge(ground_truth, path), name=HAM10000)
 
 
-def _read_published(path: Path, mapping: Mapping[str, str] | None) -> Layout | None:
-    """Ask the adapters of published data sets."""
+def _read_published(
+    path: Path,
+    label_column: str | None,
+    mapping: Mapping[str, str] | None,
+    *,
+    packed: bool = False,
+) -> Layout | None:
+    """Ask the adapters of published data sets; of Parquet files alone, those that read such."""
     from dermsim.data.sources import find_adapter
 
-    if (adapter := find_adapter(path)) is None:
+    if (adapter := find_adapter(path)) is None or (packed and not adapter.packed):
         return None
+    if label_column:
+        raise ValueError(
+            f"{path} is {adapter.title}, whose diagnoses are read from its own columns: leave "
+            f"--label-column {label_column} away"
+        )
     found = adapter.read(path, mapping=mapping or {})
     rows = [
         {field.name: getattr(row, field.name) for field in fields(row) if field.name != "image"}
@@ -130,34 +189,64 @@ def _read_published(path: Path, mapping: Mapping[str, str] | None) -> Layout | N
     return Layout(rows, pictures, name=adapter.name, named=True, mapped=True)
 
 
-def _read_own(path: Path, label_column: str | None, *, packed: bool) -> Layout | None:
+def _read_own(
+    path: Path, label_column: str | None, mapping: Mapping[str, str], *, packed: bool
+) -> Layout | None:
     """Read what no publisher has named: tables beside pictures, and a folder per class.
 
     Args:
         path: The folder.
         label_column: As for `read_layout`.
+        mapping: Likewise.
         packed: Whether there are Parquet files of pictures, too: then a folder must say more
             clearly that its loose pictures are the data.
     """
     name = path.absolute().name
-    tables = find_imagefolder(path)
+    tables = {table: table.parent for table in find_imagefolder(path)}
     if not tables and (own := find_own_table(path, label_column)):
-        tables = [own]
-    if tables and not (packed and not _names_diagnoses(tables[0], label_column)):
+        tables = {own: path}
+    if tables and not (packed and not _names_diagnoses(next(iter(tables)), label_column)):
         rows = [
             row
-            for table in tables
-            for row in read_table_folder(
-                table, path if table.parent == path else table.parent, label_column=label_column
-            )
+            for table, folder in tables.items()
+            for row in read_table_folder(table, folder, label_column=label_column)
         ]
         layout = _with_paths(rows, name=name, named=True)
         if _has_pictures(layout) or not packed:
             return layout
     if label_column or (packed and not _sorted_by_diagnosis(path)):
         return None
-    classes = read_class_folder(path)
-    return _with_paths(classes, name=name, named=True) if classes else None
+    if not (classes := read_class_folder(path)):
+        return None
+    words = list(dict.fromkeys(row["dx"] for row in classes))
+    understood = any(is_diagnosis(word) or fold(word) in map(fold, mapping) for word in words)
+    if not understood and (why := why_no_table(path)):
+        called = ", ".join(words[:NAMED]) + (", …" if len(words) > NAMED else "")
+        raise ValueError(f"{why}; without a table folders are classes, and there are {called}")
+    return _with_paths(classes, name=name, named=True)
+
+
+def _read_pictures(path: Path) -> Layout:
+    """Read all pictures of a folder, and what tables say of them."""
+    tables = {table: table.parent for table in find_imagefolder(path)}
+    if not tables and (own := find_own_table(path, None)):
+        tables = {own: path}
+    rows = [
+        row
+        for table, folder in tables.items()
+        for row in read_table_folder(table, folder, labelled=False)
+    ]
+    told = {row["image"] for row in rows}
+    rest = [picture for picture in list_images([path.absolute()]) if str(picture) not in told]
+    names = distinct_ids(rest, path.absolute())
+    rows += [{"image": str(picture), "image_id": names[picture]} for picture in rest]
+    return _with_paths(rows, name=path.absolute().name, named=True)
+
+
+def _is_sorted(path: Path) -> bool:
+    """Say whether loose pictures are what a folder is about, whatever Parquet files it holds."""
+    own = find_own_table(path, None)
+    return _sorted_by_diagnosis(path) or (own is not None and _names_diagnoses(own, None))
 
 
 def _sorted_by_diagnosis(path: Path) -> bool:

@@ -10,14 +10,18 @@ import filecmp
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from dermsim.data.images import IMAGE_SUFFIXES, read_image
+from dermsim.data.part_names import Part, parts_named
 from dermsim.data.photographs import ENOUGH, is_blank, is_outline
 
-BESIDE = re.compile(r"[_-](segmentation|superpixels|mask|lesion|roi|gt|label|attribute.*)$", re.I)
-"""What outlines are called after the name of their photograph."""
+_WORD = r"(?:segmentation|seg|superpixel|mask|lesion|roi|gt|label|outline|contour|attribute[^.]*)s?"
+BESIDE = re.compile(
+    rf"^{_WORD}[_. -]+|(?:[_. -]+(?:{_WORD}|\d+))*[_. -]+{_WORD}(?:_?\d+)?$", re.IGNORECASE
+)
+"""What outlines are called after, or before, the name of their photograph."""
 
 
 class PictureIndex:
@@ -32,6 +36,7 @@ class PictureIndex:
         self.paths = list(paths)
         self.folder = folder
         self._within = {path: _plain(path.relative_to(folder).as_posix()) for path in self.paths}
+        self._folders = {name for path in self._within.values() for name in _folders(path)}
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         self._by_number: dict[int, list[Path]] = defaultdict(list)
         for path in self.paths:
@@ -40,13 +45,20 @@ class PictureIndex:
             if stem.isascii() and stem.isdigit():
                 self._by_number[int(stem)].append(path)
 
-    def find(self, name: str) -> Path | None:
+    def find(self, name: str, *, exact: bool = False, part: Part | None = None) -> Path | None:
         """Find the picture that a table calls so.
+
+        A picture of another folder than the one that is named is not taken for it: in train and
+        test there may be two of one name.
 
         Args:
             name: A file name or path, with its ending, another or none; slashes and backslashes,
                 capitals and the way accents are written do not matter where the names still
                 differ, and neither do zeros in front of a plain number.
+            exact: Whether all folders in `name` are the set's own. Otherwise those that it does not
+                have are where the set lay on somebody's machine.
+            part: What the table is about, if that is known: pictures below folders that are called
+                like another part are not meant.
 
         Returns:
             The picture, or None where there is none. Of a photograph and outlines of one name it is
@@ -56,21 +68,34 @@ class PictureIndex:
             ValueError: If several photographs are called so; the message names two.
         """
         wanted = _plain(name.replace("\\", "/")).removeprefix("./")
-        for candidates in self._candidates(wanted):
-            if candidates:
-                return _the_photograph(name, candidates, self.folder)
+        for candidates in self._candidates(wanted, exact):
+            meant = [path for path in candidates if self._may_be(path, wanted, part)]
+            if meant:
+                return _the_photograph(name, meant, self.folder)
         return None
 
-    def _candidates(self, wanted: str) -> Iterable[Sequence[Path]]:
+    def _candidates(self, wanted: str, exact: bool) -> Iterator[Sequence[Path]]:
         """Yield the pictures that may be meant, the surest first."""
         stem = without_ending(PurePosixPath(wanted).name)
         alike = self._by_stem.get(stem.casefold(), [])
         # "images/a.jpg" may lie at "set/images/a.jpg", or "C:/set/images/a.jpg" at "images/a.jpg".
-        for tail in _tails(wanted):
+        for tail in [wanted] if exact else _tails(wanted):
             for same in (_exactly, _same, _same_but_for_capitals):
                 yield [path for path in alike if same(self._within[path], tail)]
+        if exact and _folders(wanted):
+            return
         if stem.removesuffix(".0").isascii() and stem.removesuffix(".0").isdigit():
             yield self._by_number.get(int(stem.removesuffix(".0")), [])
+
+    def _may_be(self, path: Path, wanted: str, part: Part | None) -> bool:
+        """Say whether the folders of a picture speak against its being meant."""
+        asked, own = _folders(wanted), _folders(self._within[path])
+        parts = {part} if part else parts_named(asked)
+        there = parts_named(own)
+        if parts and there and not parts & there:
+            return False
+        nearest = asked[-1:]
+        return not set(nearest) & self._folders or set(nearest) <= set(own)
 
 
 def picture_id(name: str) -> str:
@@ -118,6 +143,11 @@ def shows_nothing(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return is_outline(image) or is_blank(image)
+
+
+def _folders(path: str) -> list[str]:
+    """Return the names of the folders of a path, in lower case."""
+    return [name.casefold() for name in PurePosixPath(path).parts[:-1]]
 
 
 def _tails(path: str) -> Iterable[str]:

@@ -70,7 +70,7 @@ class OpenedSource:
 
     def _say_left_out(self, others: Sequence[int]) -> None:
         """Count the words of what is left out."""
-        words = Counter(str(self.facts[row]["original_label"]) for row in others)
+        words = Counter(self.facts[row]["original_label"] or "no diagnosis" for row in others)
         named = ", ".join(f"{word} ({count})" for word, count in words.most_common(NAMED))
         if len(others) == len(self.kept):
             raise ValueError(

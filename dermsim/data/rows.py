@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,8 +20,11 @@ Facts = dict[str, Any]
 MAX_AGE = 120
 """The greatest age in years that is believed."""
 
-# A plus sign, so that names which are digits with an e among them pass: md5 sums have such.
-_SHORTENED = re.compile(r"[+-]?\d+(?:[.,]\d+)?e\+\d+", re.IGNORECASE)
+# A plus or a point, so that names which are digits with an e among them pass: md5 sums have such.
+_SHORTENED = re.compile(r"[+-]?\d+(?:[.,]\d+e\+?|e\+)\d+", re.IGNORECASE)
+
+# 05.06 is the fifth of June, 1_0 is ten to nobody but Python.
+_NO_AGE = re.compile(r"0\d[.,]\d\d|.*_.*")
 
 _WORDING = ("original_label", "split")
 """Columns in which rows of one image may differ and still say the same."""
@@ -99,11 +103,14 @@ def normalise_all(rows: Sequence[Mapping[str, Any]], *, name: str) -> list[Facts
         ValueError: As `normalise`; also if M stands beside words for both sexes.
 
     Warns:
-        UserWarning: That lesions are not known, or that their ids differ in capitals alone.
+        UserWarning: That neither lesions nor patients are known, or that their ids differ only in
+            what spreadsheets change.
     """
     m = meaning_of_m(text for row in rows if (text := known(row.get("sex"))))
     facts = [normalise(number, row, m=m) for number, row in enumerate(rows)]
-    unknown = sum(known(row.get("lesion_id")) is None for row in rows)
+    unknown = sum(
+        known(row.get("lesion_id")) is None and known(row.get("patient_id")) is None for row in rows
+    )
     if unknown:
         what = f"does not know the lesion of {unknown:,} of {len(rows):,} images, so each of them"
         warnings.warn(
@@ -148,7 +155,7 @@ def parse_age(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        age = float(text.replace(",", "."))
+        age = float("date" if _NO_AGE.fullmatch(text) else text.replace(",", "."))
     except ValueError:
         raise ValueError(f"age must be a number of years, got {text!r}") from None
     if not 0 <= age <= MAX_AGE:
@@ -191,19 +198,25 @@ def _of(words: Mapping[str, str], text: str | None) -> str | None:
 
 
 def _join_spellings(facts: Sequence[Facts], column: str) -> None:
-    """Give ids that differ in capitals alone one spelling: taken apart, they would leak."""
+    """Give ids that spreadsheets spell differently one spelling: taken apart, they would leak."""
     spelled: dict[str, str] = {}
     other: tuple[str, str] | None = None
     for fact in facts:
         name = fact[column]
         if name is None:
             continue
-        first = spelled.setdefault(name.casefold(), name)
+        first = spelled.setdefault(_spelling(name), name)
         if first != name:
             fact[column], other = first, other or (first, name)
     if other is not None:
         warnings.warn(
-            f"{column}s that differ in capitals alone, such as {other[0]} and {other[1]}, are "
-            "taken for one",
+            f"{column}s that differ in capitals, in zeros in front or in .0 behind alone, such as "
+            f"{other[0]} and {other[1]}, are taken for one",
             stacklevel=4,
         )
+
+
+def _spelling(name: str) -> str:
+    """Drop what an id loses or gains on its way through a spreadsheet."""
+    plain = unicodedata.normalize("NFC", name).casefold()
+    return plain.removesuffix(".0").lstrip("0") if re.fullmatch(r"\d+(\.0)?", plain) else plain

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dermsim.core.labels import fold
-from dermsim.data.columns import find_file_column, find_label_column, house_names, lacks, renamed
+from dermsim.data.columns import (
+    ALIASES,
+    find_file_column,
+    find_label_column,
+    house_names,
+    lacks,
+    renamed,
+)
 from dermsim.data.folders import walk_files
 from dermsim.data.images import list_images
 from dermsim.data.matching import BESIDE, PictureIndex, distinct_ids, picture_id
 from dermsim.data.rows import known
-from dermsim.data.tables import TABLE_SUFFIXES, Row, match_column, one_of_alike, read_rows
+from dermsim.data.tables import (
+    FOREIGN_TABLES,
+    TABLE_SUFFIXES,
+    Row,
+    match_column,
+    one_of_alike,
+    read_rows,
+)
 
 LabelledRow = dict[str, Any]
 """A row in the schema's columns, ``dx`` in the source's words and ``image`` the picture's path."""
@@ -53,29 +67,63 @@ def find_own_table(folder: Path, label_column: str | None) -> Path | None:
     """Find the table that says what the pictures of a folder show.
 
     Args:
-        folder: Looked into, but not below.
+        folder: Looked into, and below where no table in it names pictures.
         label_column: What the user calls the column of the diagnoses.
 
     Returns:
-        The only one that names pictures and diagnoses, or names pictures where none does both;
-        None where there is no table that names pictures.
+        The only one that names pictures and diagnoses, or names pictures where none does both; of
+        those below only one that does both. None where there is no such table.
 
     Raises:
         ValueError: If there are several with different contents; the message names two.
     """
-    naming, labelled = [], []
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in TABLE_SUFFIXES[1:] or not path.is_file():
-            continue
-        if path.name.startswith((".", "~$")):  # the latter is what Excel keeps while one is open
-            continue
-        columns = _columns(path)
-        if match_column(columns, "image_id") is None and find_file_column(columns) is None:
-            continue
-        naming.append(path)
-        if match_column(columns, label_column or "dx") is not None:
-            labelled.append(path)
+    here: list[Path] = []
+    below: list[Path] = []
+    for path in sorted(_tables(folder)):
+        (here if path.parent == folder else below).append(path)
+    naming = [path for path in here if _names_pictures(_columns(path))]
+    if not naming:
+        naming = [path for path in below if _is_labelled(_columns(path), label_column)]
+    labelled = [path for path in naming if _is_labelled(_columns(path), label_column)]
     return one_of_alike(labelled or naming, folder)
+
+
+def why_no_table(folder: Path) -> str | None:
+    """Say why the tables in a folder are not the one about its pictures; None if there are none."""
+    for path in sorted(_tables(folder, foreign=True)):
+        if advice := FOREIGN_TABLES.get(path.suffix.lower()):
+            return f"{path.name} is {advice}"
+        try:
+            columns = _read_columns(path)
+        except (ValueError, ImportError) as error:
+            return str(error)
+        if len(columns) > 1:
+            return (
+                f"{path.name} has no column that names the pictures, such as image_id or "
+                f"file_name: it has {', '.join(columns)}"
+            )
+        if path.suffix.lower() != ".txt":  # which is a letter to the reader
+            return f"{path.name} has no rows"
+    return None
+
+
+def _tables(folder: Path, *, foreign: bool = False) -> Iterator[Path]:
+    """Go through what may be tables, at any depth."""
+    endings = {*TABLE_SUFFIXES[1:], *(FOREIGN_TABLES if foreign else ())}
+    for path in walk_files(folder):
+        # the latter is what Excel keeps while one is open
+        if path.suffix.lower() in endings and not path.name.startswith("~$") and path.is_file():
+            yield path
+
+
+def _names_pictures(columns: Sequence[str]) -> bool:
+    return bool(find_file_column(columns)) or any(
+        match_column(columns, name) for name in ("image_id", *ALIASES["image_id"])
+    )
+
+
+def _is_labelled(columns: Sequence[str], label_column: str | None) -> bool:
+    return _names_pictures(columns) and match_column(columns, label_column or "dx") is not None
 
 
 def find_imagefolder(folder: Path) -> list[Path]:
@@ -89,7 +137,7 @@ def find_imagefolder(folder: Path) -> list[Path]:
 
 
 def read_table_folder(
-    table: Path, folder: Path, *, label_column: str | None = None
+    table: Path, folder: Path, *, label_column: str | None = None, labelled: bool = True
 ) -> list[LabelledRow]:
     """Read a table and attach the pictures that it names.
 
@@ -97,6 +145,7 @@ def read_table_folder(
         table: Any table with a column ``image_id`` or one that names files.
         folder: Where the pictures are, at any depth.
         label_column: The column of the diagnoses; ``dx`` when None.
+        labelled: Whether there must be one, and pictures without a row are to be counted.
 
     Raises:
         ValueError: If the table has no rows, or lacks a column that nothing can stand in for.
@@ -112,12 +161,15 @@ def read_table_folder(
     names = house_names(columns, label)
     files = find_file_column([column for column in columns if column not in names])
     own_id = next((column for column, house in names.items() if house == "image_id"), None)
-    missing = [*([] if label else ["dx"]), *([] if files or own_id else ["image_id"])]
+    missing = [
+        *([] if label or not labelled else ["dx"]),
+        *([] if files or own_id else ["image_id"]),
+    ]
     if missing:
         raise lacks(columns, missing, source=table.name)
     told = renamed(rows, names)
     named = [{"image_id": row[files or own_id]} for row in rows]  # type: ignore[index]
-    attached = attach_images(named, folder, name=table.name)
+    attached = attach_images(named, folder, name=table.name if labelled else "")
     return [
         {
             **row,
@@ -138,13 +190,17 @@ def _name(row: LabelledRow, found: Row) -> str | None:
 
 
 def _columns(table: Path) -> list[str]:
-    """Return a table's columns; what cannot be read as one has none."""
+    """Return a table's columns; none where it cannot be read, and `why_no_table` says why."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # it is read again if it is the one
-            rows = read_rows(table)
-    except ValueError:
+        return _read_columns(table)
+    except (ValueError, ImportError):
         return []
+
+
+def _read_columns(table: Path) -> list[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # it is read again if it is the one
+        rows = read_rows(table)
     return list(rows[0]) if rows else []
 
 

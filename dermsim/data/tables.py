@@ -22,6 +22,22 @@ Row = dict[str, str | None]
 TABLE_SUFFIXES = ("", ".csv", ".tsv", ".tab", ".txt", ".jsonl", ".xlsx", ".xlsm")
 """How the names of tables end, in lower case; without an ending, as Dataverse serves them."""
 
+DELIMITED_SUFFIXES = ("", ".csv", ".tsv", ".tab", ".txt")
+"""Those of them that are delimited text."""
+
+FOREIGN_TABLES = {
+    ".xls": "an old Excel workbook: save it as .xlsx or as CSV UTF-8",
+    ".xlsb": "a binary Excel workbook: save it as .xlsx or as CSV UTF-8",
+    ".ods": "an OpenDocument workbook: save it as .xlsx or as CSV UTF-8",
+    ".numbers": "a workbook of Numbers: export it as .xlsx or as CSV UTF-8",
+    ".json": "one JSON document: write an object a line, and call it .jsonl",
+    ".sav": "a table of SPSS: save it as CSV UTF-8",
+    ".dta": "a table of Stata: save it as CSV UTF-8",
+    ".rds": "a table of R: save it as CSV UTF-8",
+    ".gz": "packed: unpack it",
+}
+"""Tables that are not read, by how their names end, and what to do."""
+
 OTHER = "other"
 """What stands for ``dx`` in a row whose diagnosis is none of the seven, by decision."""
 
@@ -93,12 +109,14 @@ def row_error(row: int, image_id: str | None, reason: str) -> ValueError:
     return ValueError(f"row {row} (image_id {image_id}): {reason}")
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path, *, first_column: str | None = None) -> list[Row]:
     """Read a table with a header line, whatever saved it.
 
     Args:
         path: Delimited text (see `read_delimited`), lines of JSON (``.jsonl``) or an Excel workbook
             (``.xlsx``).
+        first_column: Of a workbook the column by which sheet and header are known, where other
+            sheets or a legend above the header may hold something, too.
 
     Returns:
         One dictionary per row that holds something, by column, empty cells as None. Words such as
@@ -115,8 +133,11 @@ def read_rows(path: Path) -> list[Row]:
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
         return _read_json_lines(path)
-    lines = read_workbook(path) if suffix in (".xlsx", ".xlsm") else read_delimited(path)
-    columns = lines[0] if lines else []
+    if suffix in (".xlsx", ".xlsm"):
+        lines = read_workbook(path, first_column=first_column)
+    else:
+        lines = read_delimited(path)
+    columns = [" ".join(name.split()) for name in lines[0]] if lines else []
     if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
         raise ValueError(f"{path.name} has two columns called {twice[0]}: rename or remove one")
     return [

@@ -21,11 +21,13 @@ EXACT_DIGITS = 15
 _ZEROS = re.compile(r"0+")
 
 
-def read_workbook(path: Path) -> list[list[str]]:
+def read_workbook(path: Path, *, first_column: str | None = None) -> list[list[str]]:
     """Read the only sheet of a workbook that holds something.
 
     Args:
         path: Ends in ``.xlsx`` or ``.xlsm``.
+        first_column: A column by which sheet and header are known, where other sheets or a legend
+            above the header may hold something, too.
 
     Returns:
         The cells of each row as text, the header first, as `read_delimited` returns them. A number
@@ -33,8 +35,8 @@ def read_workbook(path: Path) -> list[list[str]]:
 
     Raises:
         ImportError: If openpyxl is not installed.
-        ValueError: If it is no workbook, several sheets hold something, a formula was never
-            calculated, or a number has more digits than Excel keeps.
+        ValueError: If it is no workbook, several sheets hold something, there is no such column, a
+            formula was never calculated, or a number has more digits than Excel keeps.
     """
     openpyxl = require("openpyxl", extra="excel")
     try:
@@ -49,6 +51,10 @@ def read_workbook(path: Path) -> list[list[str]]:
         shown.close()
         typed.close()
     filled = {title: rows for title, rows in sheets.items() if any(map(any, rows))}
+    if first_column is not None:
+        filled = _from_header(filled, first_column)
+        if not filled:
+            raise ValueError(f"{path.name} has no column {first_column}")
     if len(filled) > 1:
         raise ValueError(
             f"{path.name} has {len(filled)} sheets that hold something ({', '.join(filled)}): keep "
@@ -57,8 +63,24 @@ def read_workbook(path: Path) -> list[list[str]]:
     return list(squared(next(iter(filled.values()), []), path.name))
 
 
+def _from_header(
+    sheets: dict[str, list[list[str]]], first_column: str
+) -> dict[str, list[list[str]]]:
+    """Keep the sheets with a column of this name, from their header on."""
+    found = {}
+    for title, rows in sheets.items():
+        start = next((n for n, row in enumerate(rows) if first_column in row), None)
+        if start is not None:
+            found[title] = rows[start:]
+    return found
+
+
 def _cells(shown: Any, typed: Any, name: str) -> list[list[str]]:
-    """Read a sheet as it is shown; a formula that shows nothing is not taken for an empty cell."""
+    """Read a sheet as it is shown; a formula that shows nothing is not taken for an empty cell.
+
+    Returns:
+        Rows of one length: a workbook may leave empty cells out.
+    """
     rows = []
     for values, formulas in zip(shown, typed, strict=True):
         for value, formula in zip(values, formulas, strict=True):
@@ -68,7 +90,8 @@ def _cells(shown: Any, typed: Any, name: str) -> list[list[str]]:
                     "never calculated: open and save it in Excel, or paste the values"
                 )
         rows.append([_text(value, name) for value in values])
-    return rows
+    width = max(map(len, rows), default=0)
+    return [[*row, *[""] * (width - len(row))] for row in rows]
 
 
 def _text(cell: ReadOnlyCell, name: str) -> str:

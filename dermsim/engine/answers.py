@@ -14,11 +14,11 @@ import numpy as np
 
 from dermsim.core.explain_methods import parse_target
 from dermsim.core.labels import CODES
+from dermsim.data.facts import Facts
 from dermsim.data.images import read_image
 from dermsim.tasks.classify import POINTS
 
 if TYPE_CHECKING:  # they bring torch, and a page is served while that loads
-    from dermsim.data.facts import Facts
     from dermsim.data.images import ImageSource
     from dermsim.engine.dermsim import DermSim
     from dermsim.engine.explain import Like
@@ -103,7 +103,7 @@ def classify(
     engine: DermSim,
     pictures: Sequence[ImageSource],
     *,
-    facts: Facts | None = None,
+    facts: Facts | Sequence[Facts | None] | None = None,
     bank: ClassBank | None = None,
     operating_point: str | float = POINTS[0],
 ) -> list[Classified]:
@@ -112,7 +112,7 @@ def classify(
     Args:
         engine: The loaded checkpoint.
         pictures: PIL images, paths or bytes.
-        facts: What is known of the patient in all of them; None for nothing.
+        facts: What is known of the patient in all of them, or in each; None for nothing.
         bank: Enrolled classes to choose from as well.
         operating_point: Where malignant begins, as for `DermSim.predict`.
 
@@ -120,12 +120,13 @@ def classify(
         ValueError: If a photograph cannot be read, there is no such operating point, or there are
             facts and the encoder takes none.
     """
-    known = None if facts is None or not facts.known else [facts] * len(pictures)
+    each = [facts] * len(pictures) if isinstance(facts, Facts) else facts or []
+    known = each if any(one is not None and one.known for one in each) else None
     found = engine.predict_and_vote(pictures, facts=known, operating_point=operating_point)
     if bank is None:
-        return [Classified(*each) for each in found]
+        return [Classified(*answer) for answer in found]
     classes = compare(engine, pictures, bank=bank)
-    return [Classified(*each, own) for each, own in zip(found, classes, strict=True)]
+    return [Classified(*answer, own) for answer, own in zip(found, classes, strict=True)]
 
 
 def compare(
@@ -278,6 +279,15 @@ def teach(
     if not all(np.isfinite(scored.scores(shots)).all() for scored in taught.heads):
         raise ValueError("The bank cannot be extended: it was not made by dermsim.")
     return taught
+
+
+def classes(bank: ClassBank) -> list[dict[str, Any]]:
+    """Return the classes of a bank as plain Python values, the old ones first."""
+    return [
+        {"name": name, "pictures": count, "enrolled": name in bank.kinds, "head": head}
+        for name, count in zip(bank.names, bank.counts, strict=True)
+        for head in [bank.kinds.get(name)]
+    ]
 
 
 def enrollment(bank: ClassBank) -> EnrollmentReport | None:

@@ -173,7 +173,14 @@ class DermSim(Explaining):
             ValueError: If an extra file has the name of a part, or a name that leads elsewhere.
         """
         with atomic_path(folder) as fresh:
-            save_encoder(self.model, self.processor, fresh)
+            facts = self.calibration_facts
+            save_encoder(
+                self.model,
+                self.processor,
+                fresh,
+                temperature=self.calibration.temperature,
+                temperature_facts=None if facts is None else facts.temperature,
+            )
             self.calibration.save(fresh / "calibration.json")
             if self.calibration_facts is not None:
                 self.calibration_facts.save(fresh / FACTS_CALIBRATION)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from dermsim.models.auto import (
         DermSimConfig,
         DermSimEnsembleConfig,
+        DermSimEnsembleForImageClassification,
         DermSimEnsembleModel,
+        DermSimForImageClassification,
         DermSimImageProcessor,
         DermSimModel,
     )
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 __all__ = [
     "DermSimConfig",
     "DermSimEnsembleConfig",
+    "DermSimEnsembleForImageClassification",
     "DermSimEnsembleModel",
     "DermSimEnsembleNetwork",
+    "DermSimForImageClassification",
     "DermSimImageProcessor",
     "DermSimModel",
     "DermSimNetwork",

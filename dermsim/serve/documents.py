@@ -6,7 +6,7 @@ REST and the tools for assistants are two ways of asking for these.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -54,22 +54,9 @@ def predict(
     facts: Facts | None = None,
     bank: ClassBank | None = None,
 ) -> PredictAnswer:
-    """Classify pictures.
-
-    Args:
-        engine: The loaded checkpoint.
-        pictures: As `read_image` returns them.
-        operating_point: Where malignant begins: a name, or a threshold in [0, 1].
-        facts: What is known of the patient, the same for all pictures.
-        bank: Enrolled classes to choose from as well.
-
-    Raises:
-        ValueError: If there is no such operating point, or there are facts and the encoder takes
-            none.
-    """
-    found = answers.classify(
-        engine, pictures, facts=facts, bank=bank, operating_point=operating_point
-    )
+    """Classify pictures; see `dermsim.engine.answers.classify`."""
+    asked: Any = {"facts": facts, "bank": bank, "operating_point": operating_point}
+    found = answers.classify(engine, pictures, **asked)
     known = facts is not None and facts.known
     calibration = engine.calibration_facts if known else engine.calibration
     assert calibration is not None  # an encoder without it has refused the facts
@@ -81,11 +68,7 @@ def predict(
 def embed(
     engine: DermSim, pictures: Sequence[Image.Image], *, space: str = "embeddings"
 ) -> EmbedAnswer:
-    """Embed pictures.
-
-    Raises:
-        ValueError: If there is no such space.
-    """
+    """Embed pictures; see `DermSim.embed`."""
     vectors = engine.embed(pictures, space=space)
     return EmbedAnswer(
         fingerprint=engine.fingerprint,
@@ -95,29 +78,9 @@ def embed(
     )
 
 
-def similar(
-    engine: DermSim,
-    pictures: Sequence[Image.Image],
-    *,
-    k: int = 5,
-    where: Mapping[str, Any] | None = None,
-    one_per_lesion: bool = False,
-) -> SimilarAnswer:
-    """Find the past cases most like each picture, and let the nearest vote.
-
-    Args:
-        engine: The loaded checkpoint.
-        pictures: As `read_image` returns them.
-        k: How many cases of each.
-        where: As `case_filter` returns it.
-        one_per_lesion: Whether to leave out further photographs of a lesion.
-
-    Raises:
-        ValueError: If a filter is bad.
-    """
-    found = answers.similar(
-        engine, pictures, k=k, where=where, one_per_lesion=one_per_lesion, most=NEIGHBORS
-    )
+def similar(engine: DermSim, pictures: Sequence[Image.Image], **asked: Any) -> SimilarAnswer:
+    """Find the past cases most like each picture; see `dermsim.engine.answers.similar`."""
+    found = answers.similar(engine, pictures, most=NEIGHBORS, **asked)
     results = [PictureCases(**each.to_dict()) for each in found]  # type: ignore[arg-type]
     return SimilarAnswer(fingerprint=engine.fingerprint, results=results)
 
@@ -155,35 +118,13 @@ def case_filter(
     return where
 
 
-def enroll(
-    engine: DermSim,
-    pictures: Sequence[Image.Image],
-    *,
-    name: str,
-    head: str = "auto",
-    bank: ClassBank | None = None,
-) -> EnrollAnswer:
-    """Return a bank that also knows a class shown in a few pictures.
-
-    Args:
-        engine: The loaded checkpoint.
-        pictures: Of the new class.
-        name: What it is called.
-        head: ``"auto"`` or one of `dermsim.tasks.enroll.HEADS`.
-        bank: What to extend; None for the seven diagnoses.
-
-    Raises:
-        ValueError: If the name is empty or taken, or the head unknown.
-    """
-    taught = answers.teach(engine, pictures, name=name, head=head, bank=bank)
+def enroll(engine: DermSim, pictures: Sequence[Image.Image], **asked: Any) -> EnrollAnswer:
+    """Return a bank that also knows a class; see `dermsim.engine.answers.teach`."""
+    taught = answers.teach(engine, pictures, **asked)
     return EnrollAnswer(
         fingerprint=engine.fingerprint,
         bank=base64.b64encode(taught.to_bytes()).decode(),
-        classes=[
-            BankClass(name=own, pictures=count, enrolled=own in taught.kinds, head=kind)
-            for own, count in zip(taught.names, taught.counts, strict=True)
-            for kind in [taught.kinds.get(own)]
-        ],
+        classes=[BankClass(**known) for known in answers.classes(taught)],
         report=enrollment(taught),
     )
 
@@ -223,12 +164,9 @@ def explain(
         engine: The loaded checkpoint.
         picture: As `read_image` returns it.
         layer: A stage of the backbone by its number, or a module by its name.
-        opacity: Of a map's strongest place, in [0, 1].
+        opacity: As for `dermsim.ui.heatmaps.paint`.
         outline: Whether to draw a line around the strongest half.
         asked: As for `dermsim.engine.answers.explain`.
-
-    Raises:
-        ValueError: As there.
     """
     from dermsim.ui.heatmaps import paint
 

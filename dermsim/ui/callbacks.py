@@ -20,7 +20,15 @@ from dermsim.engine import answers
 from dermsim.tasks.classify import POINTS, parse_point
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import VOTERS
-from dermsim.ui import cards, filters, operating_slider, opinions, render, summary
+from dermsim.ui import (
+    cards,
+    explain_callbacks,
+    filters,
+    operating_slider,
+    opinions,
+    render,
+    summary,
+)
 from dermsim.ui.i18n import say
 
 if TYPE_CHECKING:
@@ -48,10 +56,6 @@ def nothing_similar(language: str = "en") -> str:
 def nothing_compared(language: str = "en") -> str:
     """Return what *Enrol a class* says while there is no picture."""
     return render.empty(say("enroll.nothing", language), say("enroll.nothing_how", language))
-
-
-CASES = 12
-"""Most similar past cases that are offered to compare with."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def classify(
     """
     if image is None:
         return CaseView("", "", render.legend(language))
-    found = engine.analyze(image, k=CASES, explain=None)
+    found = engine.analyze(image, k=explain_callbacks.CASES, explain=None)
     prediction, calibration = found.prediction, engine.calibration
     # whose answer is not to be relied on is not also called ambiguous
     notice = render.warning(prediction, language=language) or opinions.undecided(

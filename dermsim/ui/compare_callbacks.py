@@ -17,13 +17,13 @@ from PIL import Image
 from dermsim.core.labels import DISCLAIMER
 from dermsim.tasks.retrieve import PairScale
 from dermsim.ui import cards, explain_callbacks, heatmaps, likeness, render, summary
-from dermsim.ui.i18n import number, say
+from dermsim.ui.i18n import say
 from dermsim.ui.operating_slider import USUAL
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
     from dermsim.tasks.explain import Heatmap
-    from dermsim.tasks.retrieve import Gallery, Neighbor
+    from dermsim.tasks.retrieve import Gallery
 
 METHOD = "gradcam"
 """How the maps are made; *Explain* offers the others."""
@@ -62,23 +62,6 @@ class _Other:
 def nothing_compared(language: str = "en") -> str:
     """Return what the tab says while there are no two pictures."""
     return render.empty(say("compare.nothing", language), say("compare.nothing_how", language))
-
-
-def choices(neighbors: Sequence[Neighbor], *, language: str = "en") -> explain_callbacks.Choices:
-    """Return the past cases to compare with, in words and by image_id."""
-    return [
-        (
-            say(
-                "compare.case",
-                language,
-                n=n,
-                name=render.name_of(case.dx, language),
-                likeness=number(case.similarity, ".3f", language),
-            ),
-            case.image_id,
-        )
-        for n, case in enumerate(neighbors, start=1)
-    ]
 
 
 def scale_of(gallery: Gallery) -> PairScale:

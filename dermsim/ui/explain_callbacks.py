@@ -6,6 +6,7 @@ none knows Gradio.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,13 @@ from dermsim.ui.i18n import number, say
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
     from dermsim.tasks.enroll import ClassBank
+    from dermsim.tasks.retrieve import Neighbor
 
 Choices = list[tuple[str, str]]
 """What a menu offers: words, and the value they stand for."""
 
 CASES = 12
-"""Past cases offered to compare with."""
+"""Most similar past cases that are offered to compare with."""
 
 _KEPT = (300, 300)  # pixels of a heatmap kept per visitor; it comes from far fewer
 
@@ -150,14 +152,24 @@ def case_choices(engine: DermSim, image: str | None, *, language: str = "en") ->
     Raises:
         ValueError: If the picture cannot be read.
     """
-    if image is None:
-        return []
-    offered = []
-    for place, case in enumerate(engine.search([image], CASES)[0], start=1):
-        value = number(case.similarity, ".3f", language)
-        values = {"place": place, "name": render.name_of(case.dx, language), "value": value}
-        offered.append((say("explain.case_choice", language, **values), case.image_id))
-    return offered
+    return [] if image is None else named_cases(engine.search([image], CASES)[0], language=language)
+
+
+def named_cases(cases: Sequence[Neighbor], *, language: str = "en") -> Choices:
+    """Return past cases to choose from, in words and by image_id."""
+    return [
+        (
+            say(
+                "explain.case_choice",
+                language,
+                place=place,
+                name=render.name_of(case.dx, language),
+                value=number(case.similarity, ".3f", language),
+            ),
+            case.image_id,
+        )
+        for place, case in enumerate(cases, start=1)
+    ]
 
 
 def compare(

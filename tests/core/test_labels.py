@@ -1,4 +1,5 @@
 import re
+import unicodedata
 
 import pytest
 
@@ -78,3 +79,24 @@ def test_diagnosis_looks_up_by_code():
     assert diagnosis("mel").name == "Melanoma"
     with pytest.raises(ValueError, match="unknown diagnosis code 'melanoma'"):
         diagnosis("melanoma")
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        *(("mélanome malin", "mel"), ("carcinome basocellulaire", "bcc")),
+        *(("kératose séborrhéique", "bkl"), ("kératose actinique", "akiec")),
+        *(("nævus mélanocytaire", "nv"), ("NAEVUS", "nv"), ("lésion vasculaire", "vasc")),
+        *(("melanoma maligno", "mel"), ("carcinoma basocellulare", "bcc")),
+        *(("cheratosi seborroica", "bkl"), ("cheratosi attinica", "akiec")),
+        *(("nevo melanocitico", "nv"), ("lesione vascolare", "vasc")),
+        *(("ceratose seborreica", "bkl"), ("queratose actínica", "akiec")),
+        *(("lesão vascular", "vasc"), ("nevo melanocítico", "nv")),
+        *(("malignes Melanom", "mel"), ("Nävuszellnävus", "nv"), ("Gefäßläsion", "vasc")),
+        *(("lesión vascular", "vasc"), ("nevus melanocítico", "nv"), ("dermatofibrome", "df")),
+    ],
+)
+def test_parse_dx_knows_six_languages(text, code, form):
+    assert parse_dx(unicodedata.normalize(form, text)) == code
+    assert parse_dx(text.upper()) == code

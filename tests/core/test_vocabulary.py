@@ -118,3 +118,38 @@ def test_accents_are_composed_decomposed_or_lost(text, code, form):
 
 def test_fold_keeps_letters_of_other_scripts():
     assert fold("男") == "男" and fold("Straße") == fold("STRASSE")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("#N/A", "#NV", "#N/D", "#REF!", "#BEZUG!", "#DIV/0!", "#NAME?", "#¡VALOR!", "<NA>"),
+        *("s/d", "n. b.", "ninguno", "nicht bekannt", "non renseigné", "non noto", "não informado"),
+    ],
+)
+def test_errors_of_spreadsheets_and_words_of_six_languages_mean_nothing(text):
+    assert is_missing(text)
+
+
+@pytest.mark.parametrize("text", ["nv", "#12", "#A", "SD", "NB", "REF", "NV"])
+def test_what_may_be_somebodys_initials_or_a_naevus_is_something(text):
+    assert not is_missing(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "site"),
+    [
+        *(("left shoulder", "upper extremity"), ("Schulter rechts", "upper extremity")),
+        *(("épaule", "upper extremity"), ("buttock", "trunk"), ("Gesäß", "trunk")),
+        *(("ingle izq.", "trunk"), ("hip", "lower extremity"), ("Hüfte", "lower extremity")),
+        *(("Schläfe", "face"), ("tempia", "face"), ("sobrancelha", "face"), ("cheville", "foot")),
+        *(("polso", "hand"), ("décolleté", "chest")),
+    ],
+)
+def test_sites_that_the_topography_of_icd_o_settles(text, site):
+    assert parse_site(text) == site
+
+
+@pytest.mark.parametrize(("text", "sex"), [("donna", "female"), ("uomo", "male")])
+def test_sexes_in_italian(text, sex):
+    assert parse_sex(text) == sex

@@ -168,7 +168,7 @@ def test_animation_gives_the_first_frame(kind):
 def test_text_renamed_to_jpg(tmp_path):
     path = tmp_path / "notes.jpg"
     path.write_text("Dear diary, this is no photograph.")
-    with pytest.raises(ValueError, match=r"^notes\.jpg is not an image: expected JPEG, PNG"):
+    with pytest.raises(ValueError, match=r"^notes\.jpg is not an image: expected one of JPEG, PNG"):
         read_image(path)
 
 

@@ -3,6 +3,7 @@
 import csv
 import shutil
 import sys
+import unicodedata
 import warnings
 
 import pytest
@@ -209,6 +210,32 @@ def test_the_column_of_the_diagnoses_is_asked_for(own):
         open_source(own)
     with pytest.raises(ValueError, match=r"has no column 'dignosis' \(--label-column\): it has"):
         open_source(own / "labels.csv", label_column="dignosis")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Bild;Diagnose;Alter;Geschlecht;Lokalisation;Patient",
+        "Dateiname;Diagnose;Alter;Geschlecht;Körperstelle;Patienten-ID",
+        "imagen;diagnóstico;edad;sexo;localización;paciente",
+        "archivo;diagnóstico;edad;sexo;sitio;id_paciente",
+        "fichier;diagnostic;âge;sexe;site;id_patient",
+        "immagine;diagnosi;età;sesso;sede;paziente",
+        "imagem;diagnóstico;idade;sexo;localização;paciente",
+        "file_name;label;Age years;gender;site;Subject ID",
+    ],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_columns_in_other_languages(tmp_path, header, form):
+    folder = draw(tmp_path / "own", "images/a.png", "images/b.png")
+    text = f"{header}\na.png;nv;40;f;abdomen;P1\nb.png;mel;41;f;abdomen;P1\n"
+    (folder / "labels.csv").write_text(unicodedata.normalize(form, text), encoding="utf-8")
+    label = unicodedata.normalize("NFC", header).split(";")[1]
+    columns = ("image_id", "dx", "age", "sex", "localization", "patient_id")
+    assert told(open_source(folder, label_column=label), *columns) == [
+        ("a", "nv", 40.0, "female", "abdomen", "P1"),
+        ("b", "mel", 41.0, "female", "abdomen", "P1"),
+    ]
 
 
 def test_pictures_without_a_row_are_counted(own):
@@ -470,6 +497,11 @@ def test_a_published_data_set_is_read_by_its_adapter(pad):
 
 
 @pytest.mark.filterwarnings("ignore:.*clinical photographs:UserWarning")
+def test_its_diagnoses_are_in_its_own_column(pad):
+    with pytest.raises(ValueError, match=r"is PAD-UFES-20, whose .* leave --label-column region a"):
+        open_source(pad, label_column="region")
+
+
 def test_a_mapping_may_decide_otherwise(pad):
     assert len(load_dataset(pad, mapping={"SCC": "akiec"})) == 3
 

@@ -34,14 +34,17 @@ def test_ages_that_nobody_has(text):
         parse_age(text)
 
 
-@pytest.mark.parametrize("text", ["forty", "40 years", "40-50", "85+", "1,000,000"])
+@pytest.mark.parametrize(
+    "text",
+    ["forty", "40 years", "40-50", "85+", "1,000,000", "02.03.1985", "1985-03-02", "05.06", "1_0"],
+)
 def test_ages_that_are_no_number(text):
     with pytest.raises(ValueError, match="age must be a number of years, got"):
         parse_age(text)
 
 
 @pytest.mark.parametrize("column", ["image_id", "lesion_id", "patient_id"])
-@pytest.mark.parametrize("text", ["2.4E+11", "2,40E+11", "1e+15", "-3E+02"])
+@pytest.mark.parametrize("text", ["2.4E+11", "2,40E+11", "1e+15", "-3E+02", "2.4E11", "2,4e9"])
 def test_ids_that_a_spreadsheet_shortened_are_refused(column, text):
     reason = rf"row 3 \(image_id .*\): {column} is .*, a number that a spreadsheet shortened"
     with pytest.raises(ValueError, match=reason):
@@ -122,8 +125,28 @@ def test_what_m_means_is_found_out_from_the_whole_column():
 
 def test_lesions_that_differ_in_capitals_alone_are_one():
     rows = [{**ROW, "image_id": f"I{n}", "lesion_id": name} for n, name in enumerate("aAb")]
-    with pytest.warns(UserWarning, match="lesion_ids that differ in capitals alone, such as a and"):
+    with pytest.warns(
+        UserWarning, match="lesion_ids that differ in capitals,.* such as a and A, a"
+    ):
         assert [fact["lesion_id"] for fact in normalise_all(rows, name="x")] == ["a", "a", "b"]
+
+
+def test_ids_that_lost_zeros_or_became_numbers_are_one():
+    names = ["007", "7", "8.0", "8", "70", "0", "00", "A07", "A7"]
+    rows = [{**ROW, "image_id": f"I{n}", "patient_id": name} for n, name in enumerate(names)]
+    with pytest.warns(UserWarning, match="patient_ids that differ in .* such as 007 and 7, are"):
+        facts = normalise_all(rows, name="x")
+    joined = ["007", "007", "8.0", "8.0", "70", "0", "0", "A07", "A7"]
+    assert [fact["patient_id"] for fact in facts] == joined
+
+
+def test_a_known_patient_keeps_photographs_together_as_a_lesion_does():
+    row = {"image_id": "I1", "dx": "mel", "patient_id": "P1"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        normalise_all([row], name="x")
+    with pytest.warns(UserWarning, match="x has no lesion_id"):
+        normalise_all([{**row, "patient_id": "#NV", "lesion_id": "n/a"}], name="x")
 
 
 def test_unknown_lesions_are_counted():

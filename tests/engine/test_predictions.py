@@ -6,7 +6,7 @@ from scipy.special import logsumexp
 
 from dermsim.core.vectors import l2_normalize
 from dermsim.data.facts import Facts, facts_of
-from dermsim.engine.framing import place_heatmap
+from dermsim.engine.framing import Frame, place_heatmap
 from dermsim.engine.predictions import calibrate_with_facts, read_predictions
 from dermsim.models.encode import Encoding, weigh_facts
 from dermsim.tasks.classify import Calibration
@@ -97,7 +97,7 @@ def test_a_detector_that_looks_at_logits_is_given_those_of_the_image_alone(infor
 
 def test_a_heatmap_lies_where_the_encoder_looked():
     square = Heatmap(values=np.ones((8, 8), np.float32), peak=2.0, method="gradcam", target="mel")
-    placed = place_heatmap(square, (100, 60), seen=0.5)
+    placed = place_heatmap(square, (100, 60), Frame(0.5))
     assert placed.values.shape == (60, 100)
     assert np.array_equal(np.argwhere(placed.values)[[0, -1]], [[15, 35], [44, 64]])
     assert (placed.values[15:45, 35:65] == 1).all()

@@ -14,15 +14,14 @@ from types import MappingProxyType
 from typing import Literal
 
 from dermsim.core.labels import CODES
+from dermsim.data.part_names import Part
 from dermsim.data.sources.folder import Folder
-
-OTHER = "other"
-"""A diagnosis that is none of the seven."""
+from dermsim.data.tables import OTHER
 
 Modality = Literal["dermoscopy", "clinical"]
 """Through a dermatoscope, or with a plain camera."""
 
-Split = Literal["train", "validation", "test"]
+Split = Part
 """A part of a data set as its publisher cut it."""
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -94,6 +93,7 @@ class Adapter:
         labels: Its whole vocabulary of diagnoses; empty where it has none.
         recognise: Says whether a folder holds this data set.
         rows: Reads them, given the labels to go by.
+        packed: Whether it reads Parquet files, too.
     """
 
     name: str
@@ -102,6 +102,7 @@ class Adapter:
     labels: Labels
     recognise: Callable[[Folder], bool]
     rows: Callable[[Folder, Labels], list[SourceRow]]
+    packed: bool = False
 
     def recognises(self, folder: str | Path | Folder) -> bool:
         """Say whether a folder, or one table of it, is this data set."""

@@ -80,7 +80,7 @@ def _read(
     splits = translate(rows, "split", _SPLITS, source=TITLE)
     return [
         SourceRow(
-            image=folder.picture(file),
+            image=folder.picture(file, part=splits[number]),
             image_id=Path(file).stem,
             lesion_id=row.get("lesion_id"),
             dx=diagnoses[number],

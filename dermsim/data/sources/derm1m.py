@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from dermsim.data.facts import MAX_AGE
 from dermsim.data.sources.adapter import OTHER, Adapter, Labels, Modality, SourceRow, Split
@@ -53,6 +53,7 @@ _KINDS = {kind: kind for kind in ("edu", "knowledge", "forum")}
 _COLUMNS = ("filename", "caption", "truncated_caption", "disease_label", "skin_concept")
 _SPLITS: dict[str, Split] = {"pretrain": "train", "validation": "validation"}
 _DERMOSCOPY = re.compile(r"derm(?:at)?oscop", re.IGNORECASE)
+_ZIPS = frozenset(("edu", "youtube", "pubmed", "twitter", "IIYI", "note", "public", "reddit"))
 _ORIGINS = (
     re.compile(r"^youtube/.+?(?=_frame_)"),
     re.compile(r"^pubmed/.*?(?P<article>PMC\d+)"),
@@ -107,8 +108,12 @@ def _diagnoses(rows: Sequence[Row], labels: Labels) -> list[str | None]:
 
 
 def _picture(folder: Folder, file: str) -> str | None:
-    """Find a picture by its place in the set, or by its name: a zip may have no folder in it."""
-    return folder.picture(file) or folder.picture(PurePosixPath(file).name)
+    """Find a picture by its place in the set, or by its name where its zip had no folder in it."""
+    if found := folder.picture(file):
+        return found
+    found = folder.picture(PurePosixPath(file).name)
+    elsewhere = found and _ZIPS.intersection(folder.inside(Path(found)).parts)
+    return None if elsewhere else found
 
 
 def _origin(file: str) -> str | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
+import filecmp
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from dermsim.data.images import IMAGE_SUFFIXES, is_image_path
-
-_TABLES = frozenset({".csv", ".tsv", ".tab"})
-_HEADER_BYTES = 65_536
-_SEPARATORS = ",;\t|"
+from dermsim.data.delimited import read_header
+from dermsim.data.folders import walk_files
+from dermsim.data.images import is_image_path
+from dermsim.data.matching import PictureIndex
+from dermsim.data.part_names import Part
+from dermsim.data.tables import DELIMITED_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,7 @@ class Folder:
     @cached_property
     def files(self) -> tuple[Path, ...]:
         """Every file below that is not hidden, sorted; links are followed, circles are not."""
-        found, seen = [], set()
-        for root, folders, names in os.walk(self.root, followlinks=True):
-            real = os.path.realpath(root)
-            if real in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            found += [Path(root, name) for name in names if not name.startswith(".")]
-        return tuple(sorted(found))
+        return tuple(sorted(walk_files(self.root)))
 
     @cached_property
     def pictures(self) -> tuple[Path, ...]:
@@ -108,56 +99,44 @@ class Folder:
         """
         return self._only(self.tables(*columns))
 
-    def picture(self, name: str) -> str | None:
+    def picture(self, name: str, *, part: Part | None = None) -> str | None:
         """Find a picture by its name, whatever the case and the ending.
 
         Args:
-            name: With or without ending; with its folder where two have the same name.
+            name: With or without ending; with its folder where the table has it, and then only the
+                picture in a folder of this name is meant.
+            part: Which part of the data set the table is about: pictures in folders that are called
+                like another part are not meant.
 
         Returns:
             Its path, or None where it is missing.
 
         Raises:
-            ValueError: If several pictures go by this name.
+            ValueError: If several photographs go by this name.
         """
-        wanted = _key(PurePosixPath(name.replace("\\", "/")))
-        found = self._by_stem.get(wanted.rpartition("/")[2], [])
-        if len(found) > 1:
-            found = [path for path in found if f"/{_key(self.inside(path))}".endswith(f"/{wanted}")]
-        only = self._only(found)
-        return None if only is None else str(only)
+        found = self._index.find(name, exact=True, part=part)
+        return None if found is None else str(found)
+
+    @cached_property
+    def _index(self) -> PictureIndex:
+        return PictureIndex(self.pictures, self.root)
 
     @cached_property
     def _headers(self) -> dict[Path, frozenset[str]]:
-        return {path: _header(path) for path in self.files if path.suffix.lower() in _TABLES}
-
-    @cached_property
-    def _by_stem(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = defaultdict(list)
-        for path in self.pictures:
-            found[path.stem.casefold()].append(path)
-        return found
+        return {
+            path: frozenset(read_header(path))
+            for path in self.files
+            if path.suffix.lower() in DELIMITED_SUFFIXES
+        }
 
     def _only(self, found: list[Path]) -> Path | None:
-        if len(found) > 1:
+        """Return what was found, of several with the same content the first."""
+        if len(found) > 1 and not all(
+            filecmp.cmp(found[0], other, shallow=False) for other in found
+        ):
             names = " and ".join(str(self.inside(path)) for path in found[:5])
             raise ValueError(
                 f"{self.path} holds {names}: it is not clear which one is meant, keep one or pass "
                 "its path"
             )
         return found[0] if found else None
-
-
-def _key(path: PurePosixPath) -> str:
-    """Drop case and the ending of a picture, in which tables and folders differ."""
-    text = path.as_posix().casefold()
-    return text.removesuffix(path.suffix.lower()) if path.suffix.lower() in IMAGE_SUFFIXES else text
-
-
-def _header(path: Path) -> frozenset[str]:
-    """Read the names of a table's columns, roughly; no column means that it is no table."""
-    with path.open("rb") as stream:
-        line = stream.readline(_HEADER_BYTES)
-    text = line.decode("utf-8-sig", errors="replace").strip()
-    separator = max(_SEPARATORS, key=text.count)
-    return frozenset(cell.strip().strip('"').strip() for cell in text.split(separator))

@@ -147,4 +147,4 @@ class AttributeOutlines(Mapping[str, Mapping[str, Outline]]):
             return np.asarray(mask.convert("L")) > 127
 
 
-ADAPTER = Adapter("isic2018_attributes", TITLE, LICENCE, {}, _recognise, _rows)
+ADAPTER = Adapter("isic2018_attributes", TITLE, LICENCE, {}, _recognise, _rows, packed=True)

@@ -49,9 +49,10 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
     people = _people(folder, names)
     sexes = translate(people, "sex", SEXES, source=TITLE)
     sites = translate(people, "anatom_site_general", ISIC_SITES, source=TITLE)
+    split = _split(truth.name)
     return [
         SourceRow(
-            image=folder.picture(name),
+            image=folder.picture(name, part=split),
             image_id=name.removesuffix(_SUFFIX),
             lesion_id=people[number].get("lesion_id"),
             dx=labels[label or ""],
@@ -62,7 +63,7 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
             modality="dermoscopy",
             original_label=label,
             licence=LICENCE,
-            split=_split(truth.name),
+            split=split,
         )
         for number, (name, label) in enumerate(zip(names, classes, strict=True))
     ]

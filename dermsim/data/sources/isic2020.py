@@ -54,7 +54,7 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
     again = _second_copies(folder)
     return [
         SourceRow(
-            image=folder.picture(name),
+            image=folder.picture(name, part="train"),
             image_id=name,
             lesion_id=row.get("lesion_id"),
             patient_id=row["patient_id"],

@@ -70,7 +70,7 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
         confirmed = said.get("diagnosis_confirm_type")
         found.append(
             SourceRow(
-                image=folder.picture(name),
+                image=folder.picture(name, part="train" if label else None),
                 image_id=name,
                 lesion_id=row["lesion_id"],
                 dx=None if label is None else labels[label],

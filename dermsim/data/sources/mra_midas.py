@@ -25,7 +25,6 @@ from dermsim.data.sources.vocabulary import (
     words_by_code,
     years,
 )
-from dermsim.data.sources.workbook import read_workbook
 from dermsim.data.tables import Row, read_rows, row_error
 
 TITLE, LICENCE = "MRA-MIDAS", "Stanford AIMI agreement, research only"
@@ -67,7 +66,7 @@ def _recognise(folder: Folder) -> bool:
 def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
     table = _table(folder)
     assert table is not None
-    rows = read_workbook(table) if table.suffix == ".xlsx" else read_rows(table)
+    rows = read_rows(table, first_column="midas_file_name")
     files = required(rows, "midas_file_name", source=TITLE)
     # where pathology says nothing, the cell is empty or 0
     said = [{**row, "midas_path": _none_for_zero(row.get("midas_path"))} for row in rows]

@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from dermsim.data.sources.adapter import Adapter, Labels, SourceRow
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import required, translate, words_by_code
-from dermsim.data.sources.workbook import read_workbook
-from dermsim.data.tables import Row, row_error
+from dermsim.data.tables import Row, read_rows, row_error
 
 TITLE, LICENCE = "PH2", "research and teaching after registration, no redistribution"
 LABELS = words_by_code(nv="Common Nevus; Atypical Nevus", mel="Melanoma")
@@ -45,7 +44,7 @@ def _recognise(folder: Folder) -> bool:
 def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
     book = folder.named(_BOOK)
     assert book is not None
-    rows = [row for row in map(_by_first_words, read_workbook(book, first_column=_NAME)) if row]
+    rows = [row for row in map(_by_first_words, read_rows(book, first_column=_NAME)) if row]
     names = required(rows, _NAME, source=TITLE)
     concepts = _concepts(rows)
     marks = {label: _crosses(rows, label) for label in LABELS}

@@ -18,7 +18,6 @@ from dermsim.data.sources import ddi, fitzpatrick17k, skincon
 from dermsim.data.sources.adapter import Adapter, Labels, SourceRow
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import required, translate
-from dermsim.data.sources.workbook import read_workbook
 from dermsim.data.tables import Row, read_rows
 
 TITLE = "SkinCAP"
@@ -42,7 +41,7 @@ def _recognise(folder: Folder) -> bool:
 def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
     table = _table(folder)
     assert table is not None
-    rows = read_workbook(table) if table.suffix == ".xlsx" else read_rows(table)
+    rows = read_rows(table, first_column="skincap_file_path")
     files = required(rows, "skincap_file_path", source=TITLE)
     diagnoses = translate(rows, "disease", labels, source=TITLE, label=True)
     concepts = skincon.read_concepts(rows, source=TITLE)

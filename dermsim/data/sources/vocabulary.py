@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TypeVar
 
-from dermsim.data.facts import MAX_AGE
+from dermsim.core.vocabulary import is_missing
+from dermsim.data.rows import known, parse_age
 from dermsim.data.tables import Row, row_error
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ def translate(
         label: Whether these are diagnoses, about which the user can decide.
 
     Returns:
-        A meaning for each row; None where the cell is empty.
+        A meaning for each row; None where the cell is empty or says that nothing is known.
 
     Raises:
         ValueError: If there are words that are not known; the message names them all, up to five,
@@ -75,13 +76,21 @@ def translate(
     """
     known = {plain(word): meaning for word, meaning in words.items()}
     given = [row.get(column) for row in rows]
-    keys = [None if text is None else plain(text) for text in given]
+    keys = [_key(text, known) for text in given]
     unknown = Counter(
         text for text, key in zip(given, keys, strict=True) if key is not None and key not in known
     )
     if unknown:
         raise ValueError(_unknown_words(source, column, unknown, given, list(words), label))
     return [None if key is None else known[key] for key in keys]
+
+
+def _key(text: str | None, known: Container[str]) -> str | None:
+    """Return a word as it is looked up; a word for nothing may be one of the source's own."""
+    if text is None:
+        return None
+    key = plain(text)
+    return key if key in known or not is_missing(text) else None
 
 
 def _unknown_words(
@@ -140,22 +149,15 @@ def years(row: int, image_id: str | None, text: str | None) -> float | None:
     Args:
         row: For the error, as `image_id`.
         image_id: The picture.
-        text: A number of years; None or ``"unknown"`` where it is not known.
+        text: A number of years; None or a word for nothing where it is not known.
 
     Raises:
         ValueError: If it is no number of years from 0 to 120.
     """
-    if text is None or plain(text) in ("unknown", "nan", "na"):
-        return None
     try:
-        age = float(text)
-    except ValueError:
-        age = -1.0
-    if not 0 <= age <= MAX_AGE:
-        raise row_error(
-            row, image_id, f"age must be a number of years up to {MAX_AGE}, got {text!r}"
-        )
-    return age
+        return parse_age(known(text))
+    except ValueError as error:
+        raise row_error(row, image_id, str(error)) from error
 
 
 def required(rows: Sequence[Row], column: str, *, source: str) -> list[str]:

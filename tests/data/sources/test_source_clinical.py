@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from dermsim.data.sources import ddi, dermnet, find_adapter, sd198, skincap, skincon, to_dataset
+from dermsim.data.dataset import load_dataset
+from dermsim.data.sources import ddi, dermnet, find_adapter, sd198, skincap, skincon
 
 # --- PAD-UFES-20 ----------------------------------------------------------------------------------
 
@@ -32,9 +33,10 @@ def test_pad_ufes_20_as_published(read, shared):
     assert (first.age, first.localization, first.original_label) == (8, "upper extremity", "NEV")
     there = [row for row in rows if row.image is not None]
     assert len(there) == 109
-    assert to_dataset(there[:3])[0]["image"].mode == "RGB"
-    with pytest.raises(ValueError, match="2,189 of 2,298 rows of pad_ufes_20 have no picture"):
-        to_dataset(rows)
+    with pytest.raises(
+        ValueError, match=r"there is no image file, and none for 2,188 more rows \("
+    ):
+        load_dataset(shared / "pad_ufes_20")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ def test_pad_ufes_20_as_published(read, shared):
     [
         (",ARM,", ",KNEE,", "'KNEE'.*region"),
         (",NEV,", ",NEVUS,", "'NEVUS'.*diagnostic"),
-        (",8,", ",800,", "age must be a number"),
+        (",8,", ",800,", "age is 800, but must be"),
         ("PAT_1516,", ",", "patient_id is missing"),
         ("PAT_1516_1765_530.png", "", "has no img_id"),
     ],

@@ -5,19 +5,17 @@ import warnings
 import pytest
 
 from dermsim.core.labels import CODES
+from dermsim.data.dataset import load_dataset, open_source
 from dermsim.data.facts import SITES, facts_of
 from dermsim.data.sources import (
     ADAPTERS,
     OTHER,
-    SOURCE_COLUMNS,
     SourceRow,
     derm7pt,
     find_adapter,
-    for_the_seven,
     isic2018_attributes,
     milk10k,
     pad_ufes_20,
-    to_dataset,
 )
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import (
@@ -28,7 +26,10 @@ from dermsim.data.sources.vocabulary import (
     words_by_code,
     years,
 )
-from dermsim.data.tables import COLUMNS
+from dermsim.data.synthetic import draw_outline
+from dermsim.data.tables import schema
+
+ISIC_2020 = "ISIC_2020_Training_GroundTruth.head.csv"
 
 
 def row(image_id="a", **facts):
@@ -132,7 +133,7 @@ def test_two_pictures_of_one_name_are_told_apart_by_their_folder(drawn):
     drawn.picture("NEL/a.jpg", "FAL/a.jpg")
     folder = Folder.at(drawn.path)
     assert folder.picture("nel/a.jpg") == str(drawn.path / "NEL/a.jpg")
-    with pytest.raises(ValueError, match=r"FAL/a.jpg and NEL/a.jpg"):
+    with pytest.raises(ValueError, match=r"FAL/a.jpg or NEL/a.jpg, which are different"):
         folder.picture("a.jpg")
 
 
@@ -213,7 +214,7 @@ def test_ages(text, age):
 
 @pytest.mark.parametrize("text", ["-1", "121", "old", "nan years", "inf"])
 def test_impossible_ages(text):
-    with pytest.raises(ValueError, match=r"row 3 \(image_id a\): age must be a number of years"):
+    with pytest.raises(ValueError, match=r"row 3 \(image_id a\): age .*must be a number"):
         years(3, "a", text)
 
 
@@ -223,58 +224,125 @@ def test_a_word_cannot_mean_two_things():
         words_by_code(nv="a", mel="a")
 
 
-# --- rows as a data set ---------------------------------------------------------------------------
+# --- through the door of the house ----------------------------------------------------------------
 
 
 @pytest.fixture
-def rows(drawn):
+def midas(drawn):
+    """Three pictures of MRA-MIDAS: a melanoma twice, through a dermatoscope and not, and a wart."""
     drawn.picture("a.jpg", "b.jpg", "c.jpg")
-    picture = Folder.at(drawn.path).picture
-    return [
-        row("a", image=picture("a"), dx="mel", lesion_id="L", age=50.0, sex="male", patient_id="P"),
-        row("b", image=picture("b"), dx=OTHER, modality="clinical", concepts={"Scar": "present"}),
-        row("c", image=(drawn.path / "c.jpg").read_bytes(), caption="Eine Kruste.", split="test"),
+    rows = [
+        ("1", "a.jpeg", "dscope", "malignant- melanoma", "50"),
+        ("1", "b.jpeg", "6in", "malignant- melanoma", "50"),
+        ("2", "c.jpeg", "1ft", "benign-other", "NaN"),
     ]
+    columns = ("record_id", "file_name", "distance", "path", "age")
+    named = [dict(zip((f"midas_{c}" for c in columns), row, strict=True)) for row in rows]
+    drawn.table(
+        "release_midas.csv",
+        [
+            {**row, "midas_iscontrol": "no", "midas_location": "back", "midas_gender": "unknown"}
+            for row in named
+        ],
+    )
+    return drawn.path
 
 
-def test_rows_become_the_schema_of_the_house_and_more(rows):
-    data = to_dataset(rows)
-    assert tuple(data.column_names) == SOURCE_COLUMNS
-    assert SOURCE_COLUMNS[: len(COLUMNS)] == COLUMNS
-    assert data["dx"][:] == [CODES.index("mel"), 7, None]
-    assert data.features["dx"].names == [*CODES, "other"]
-    assert data["lesion_id"][:] == ["L", None, None]
-    assert data["concepts"][:] == [[], [{"concept": "Scar", "state": "present"}], []]
+@pytest.mark.filterwarnings("ignore:2 of 3 pictures are clinical")
+def test_rows_become_the_schema_of_the_house(midas):
+    data = load_dataset(midas, keep_other=True)
+    assert data.features == schema(more=True)
+    assert data["dx"][:] == [CODES.index("mel")] * 2 + [None]
+    assert data["original_label"][2] == "benign-other" and set(data["source"]) == {"mra_midas"}
+    assert data["modality"][:] == ["dermoscopy", "clinical", "clinical"]
+    assert data["patient_id"][:] == ["midas_1", "midas_1", "midas_2"]
     assert [image.size for image in data["image"]] == [(32, 24)] * 3
-    assert data[2]["caption"] == "Eine Kruste." and data[2]["split"] == "test"
-    assert facts_of(data)[0].age == 50
+    assert facts_of(data)[0].age == 50 and data["age"][2] is None and data["sex"][:] == [None] * 3
 
 
-def test_missing_pictures_are_counted_and_named(rows):
-    gone = [row(name) for name in "uvwxyz"]
-    with pytest.raises(ValueError) as caught:
-        to_dataset([*rows, *gone])
-    assert "6 of 9 rows of drawn have no picture file (u, v, w, x, y, ...)" in str(caught.value)
+def test_other_never_reaches_the_seven_classes(midas):
+    with pytest.warns(UserWarning) as told:
+        kept = load_dataset(midas)
+    assert kept["image_id"][:] == ["a", "b"] and kept.features["dx"].names == list(CODES)
+    said = [str(warning.message) for warning in told]
+    assert any("1 photographs of other diagnoses are left out: benign-other (1)" in s for s in said)
+    assert any("1 of 2 pictures are clinical photographs, taken without a" in s for s in said)
+    with pytest.raises(ValueError, match=r"has no photograph of akiec, .*but of malignant- mel"):
+        load_dataset(midas, mapping={"malignant- melanoma": OTHER})
 
 
-def test_other_never_trains_the_seven(rows):
-    with pytest.warns(UserWarning, match="2 of 3 pictures have another diagnosis"):
-        kept = for_the_seven(to_dataset(rows))
-    assert kept["image_id"][:] == ["a"] and kept.features["dx"].names == list(CODES)
-    with pytest.raises(ValueError, match="no picture has one of the seven"):
-        for_the_seven(to_dataset(rows[1:]))
-
-
-def test_clinical_photographs_are_warned_about(rows):
-    clinical = to_dataset([rows[0], row("d", image=rows[1].image, dx="nv", modality="clinical")])
-    with pytest.warns(UserWarning, match="1 of 2 pictures are clinical photographs"):
-        for_the_seven(clinical)
+def test_no_warning_where_all_is_dermoscopy(drawn):
+    drawn.picture("a.jpg")
+    truth = dict.fromkeys(("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK"), "0.0")
+    drawn.table("GroundTruth.csv", [{"image": "a", **truth, "NV": "1.0"}])
+    person = {"image": "a", "age_approx": "NaN", "anatom_site_general": "NA", "sex": "null"}
+    drawn.table("Metadata.csv", [{**person, "lesion_id": "L"}])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for_the_seven(to_dataset(rows[:1]))
+        data = load_dataset(drawn.path)
+    assert data["lesion_id"][:] == ["L"] and data["localization"][:] == [None]
 
 
-def test_a_layout_of_our_own_is_nobody_elses(layout, rows, shared):
+def test_a_set_without_diagnoses_says_so(shared):
+    source = shared / "isic2018_attributes"
+    with pytest.raises(ValueError, match=r"has no photograph of .* but of no diagnosis \(2065\)"):
+        open_source(source).load()
+
+
+# --- what tables and folders look like after they went through other hands ------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "encoding"),
+    [("", "utf-16"), ("sep=;\r\n", "utf-8"), ("", "cp1252"), ("\r\n\r\n", "utf-8-sig")],
+)
+def test_tables_saved_by_a_spreadsheet_are_known(drawn, read, shared, head, encoding):
+    table = drawn.copy("metadata.csv", shared / "pad_ufes_20" / "metadata.csv", 6)
+    text = table.read_text(encoding="utf-8")
+    table.write_bytes((head + text.replace(",", ";")).encode(encoding))
+    assert len(read("pad_ufes_20")) == 5
+
+
+def test_a_copy_of_a_table_is_no_second_one(drawn, read, shared):
+    for name in ("metadata.csv", "old/metadata (1).csv"):
+        drawn.copy(name, shared / "pad_ufes_20" / "metadata.csv", 5)
+    (drawn.path / "metadata.csv.bak").write_text("nothing")
+    assert len(read("pad_ufes_20")) == 4
+
+
+def test_words_for_nothing_are_none_and_new_words_are_named():
+    words = {"nevus": "nv", "unknown": "other"}
+    rows = [{"x": word} for word in ("NaN", "n/a", "#N/A", "Unknown", "NEVUS", None)]
+    assert translate(rows, "x", words, source="S") == [None, None, None, "other", "nv", None]
+    with pytest.raises(ValueError, match=r"S is not known to write 'naevus' \(1 rows\)"):
+        translate([{"x": "naevus"}], "x", words, source="S")
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_pictures_of_one_name_in_two_parts_are_not_mixed_up(drawn, read, shared, part):
+    drawn.copy("ISIC_2020_Training.csv", shared / "tables" / ISIC_2020, 2)
+    name = read("isic2020")[0].image_id
+    drawn.picture(f"jpeg/{part}/{name}.jpg")
+    found = read("isic2020")[0].image
+    assert found == (str(drawn.path / f"jpeg/train/{name}.jpg") if part == "train" else None)
+    drawn.picture("x.png", f"jpeg/test/{name}.jpg", f"jpeg/train/{name}.jpg")
+    assert read("isic2020")[0].image == str(drawn.path / f"jpeg/train/{name}.jpg")
+
+
+def test_a_picture_of_another_folder_than_the_tables_is_missing(drawn):
+    drawn.picture("FAL/a.jpg")
+    folder = Folder.at(drawn.path)
+    assert folder.picture("NEL/a.jpg") is None and folder.picture("fal/A.PNG") is not None
+
+
+def test_a_photograph_is_told_from_the_outline_of_its_name(drawn):
+    drawn.picture("images/a.jpg")
+    (drawn.path / "masks").mkdir()
+    draw_outline("mel", seed=1, size=(32, 24)).save(drawn.path / "masks" / "a.png")
+    assert Folder.at(drawn.path).picture("a") == str(drawn.path / "images/a.jpg")
+
+
+def test_a_layout_of_our_own_is_nobody_elses(shared):
     assert find_adapter(shared / "ham10000") is None
     assert find_adapter(shared / "isic2017") is None
     assert find_adapter(shared / "isic2018_attributes").name == "isic2018_attributes"

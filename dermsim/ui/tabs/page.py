@@ -73,8 +73,8 @@ def _key(english: str) -> str:
 
 
 def _key_of(text: str) -> str | None:
-    if text in phrases():
-        return phrases()[text]
+    if text in _keys():
+        return _keys()[text]
     return _key(text) if text.startswith("<") and _key(text) in _DRAWN else None
 
 
@@ -87,5 +87,10 @@ def _in_english(value: Any) -> Any:
 
 
 @functools.cache
+def _keys() -> dict[str, str]:
+    return phrases()
+
+
+@functools.cache
 def _english() -> dict[str, str]:
-    return {browser_text(key): text for text, key in phrases().items()}
+    return {browser_text(key): text for text, key in _keys().items()}

@@ -33,7 +33,7 @@ from dermsim.tasks.retrieve import Gallery, Neighbor
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Queries: TypeAlias = ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating]
+Queries: TypeAlias = "ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating]"
 """Images, or embeddings ``(N, D)`` of some."""
 
 

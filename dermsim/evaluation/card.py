@@ -284,7 +284,7 @@ print(model(pixels, output_hidden_states=True).embeddings.shape)
 Pixels, probabilities and embeddings are those of the `dermsim` package. Logits of `AutoModel` are
 raw; `AutoModelForImageClassification` divides them by `config.calibration_temperature`, so that
 their softmax is calibrated. `hidden_states` are the maps of the backbone's stages, and `attentions`
-are None.
+the weights of its attention layers, or None where it has none.
 
 ## Intended use
 

@@ -8,7 +8,6 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DermoscopicPhotographyImageStorage,
-    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
 )
@@ -59,10 +58,10 @@ def as_file(dataset, *, syntax=ExplicitVRLittleEndian) -> bytes:
     dataset.file_meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", "")
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID", "")
     stream = io.BytesIO()
-    if syntax == ExplicitVRBigEndian:
-        dataset.save_as(stream, enforce_file_format=True, little_endian=False, implicit_vr=False)
-    else:
-        dataset.save_as(stream, enforce_file_format=True)
+    options = {}
+    if not syntax.is_transfer_syntax:  # one of a maker's own
+        options = {"little_endian": True, "implicit_vr": False}
+    dataset.save_as(stream, enforce_file_format=True, **options)
     return stream.getvalue()
 
 

@@ -53,6 +53,7 @@ def number(value: float, spec: str = ",", language: str = LANGUAGES[0]) -> str:
     return text.translate(_COMMAS) if language == "es" else text
 
 
+@functools.cache
 def phrases() -> dict[str, str]:
     """Return the key of every text without values by its English wording.
 

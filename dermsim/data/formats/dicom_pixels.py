@@ -14,9 +14,10 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, convert_color_sp
 from pydicom.pixels.processing import apply_voi
 from pydicom.pixels.utils import as_pixel_options
 
+from dermsim.data.depth_dermsim import to_8_bits
 from dermsim.data.formats.dicom_decoders import check_encoded_size, decoding_plugin
 from dermsim.data.formats.registry import UnreadableError
-from dermsim.data.formats.samples import to_eight_bits, used_bits
+from dermsim.data.formats.samples import scale_to_8_bits
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _PALETTE = "PALETTE COLOR"
@@ -40,7 +41,8 @@ def decode(elements: Dataset, frame: int, name: str) -> Image.Image:
     """
     values, colours = _samples(elements, frame, name)
     if colours in _GREY:
-        return Image.fromarray(_show_greys(values, elements, inverted=colours == "MONOCHROME1"))
+        shown = _show_greys(values, elements, name)
+        return Image.fromarray(255 - shown if colours == "MONOCHROME1" else shown)
     if colours == _PALETTE:
         return Image.fromarray(_look_up(values, elements))
     if colours in _YBR:
@@ -52,8 +54,8 @@ def decode(elements: Dataset, frame: int, name: str) -> Image.Image:
         )
     if values.dtype.kind == "i":  # signed colours mean nothing
         values = values.view(values.dtype.str.replace("i", "u"))
-    bits = used_bits(values, int(elements.BitsStored))
-    return Image.fromarray(to_eight_bits(values, bits))
+    bits = int(elements.BitsStored)
+    return Image.fromarray(to_8_bits(values, name) if bits == 16 else scale_to_8_bits(values, bits))
 
 
 def _samples(elements: Dataset, frame: int, name: str) -> tuple[npt.NDArray[np.integer], str]:
@@ -80,7 +82,7 @@ def _samples(elements: Dataset, frame: int, name: str) -> tuple[npt.NDArray[np.i
 
 
 def _show_greys(
-    values: npt.NDArray[np.integer], elements: Dataset, *, inverted: bool
+    values: npt.NDArray[np.integer], elements: Dataset, name: str
 ) -> npt.NDArray[np.uint8]:
     """Show greys as the file asks for, by default from the least to the greatest possible."""
     stored = int(elements.BitsStored)
@@ -93,12 +95,11 @@ def _show_greys(
         function = str(elements.get("VOILUTFunction") or "LINEAR")
         shown = _window(meant.astype(np.float64), windows[0][0], windows[1][0], function)
     elif meant is values and values.dtype.kind == "u":
-        shown = values / float((1 << used_bits(values, stored)) - 1)
+        return to_8_bits(values, name) if stored == 16 else scale_to_8_bits(values, stored)
     else:  # there is no saying what is black and what is white
         low, high = float(meant.min()), float(meant.max())
         shown = (meant - low) / max(high - low, 1)
-    shown = np.clip(shown, 0, 1)
-    return np.asarray((1 - shown if inverted else shown) * 255 + 0.5, dtype=np.uint8)
+    return np.asarray(np.clip(shown, 0, 1) * 255 + 0.5, dtype=np.uint8)
 
 
 def _numbers(value: object) -> list[float]:
@@ -135,7 +136,7 @@ def _look_up(values: npt.NDArray[np.integer], elements: Dataset) -> npt.NDArray[
         colours = np.stack([table[places] for table in _tables(elements, count)], axis=-1)
     # 8 bits may be kept in 16
     wide = colours.dtype.itemsize == 2 and int(colours.max(initial=0)) > 255
-    return to_eight_bits(colours if wide else colours.astype(np.uint8), 16 if wide else 8)
+    return scale_to_8_bits(colours if wide else colours.astype(np.uint8), 16 if wide else 8)
 
 
 def _tables(elements: Dataset, count: int) -> list[npt.NDArray[np.unsignedinteger]]:

@@ -7,7 +7,8 @@ needs pillow-heif. Both turn the picture as the file says, or say so in its EXIF
 from __future__ import annotations
 
 import struct
-from typing import IO
+from collections.abc import Callable
+from typing import IO, Any
 
 from PIL import AvifImagePlugin, Image
 
@@ -16,6 +17,9 @@ from dermsim.data.formats.extras import require_for
 from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame
 
 _HEIF = frozenset((*(b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis"), b"mif1", b"msf1"))
+_POINTS = (
+    *("color_primaries", "transfer_characteristics", "matrix_coefficients", "full_range_flag"),
+)
 _AVIF = frozenset((b"avif", b"avis"))
 
 
@@ -58,12 +62,20 @@ def open_heif(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Imag
 
     Frame 0 is the primary image; further ones follow in the order of the file.
     """
-    pillow_heif = require_for(name, "HEIC", package="pillow_heif", extra="heic")
+    plugin = require_for(name, "HEIC", package="pillow_heif", extra="heic").HeifImageFile
     try:
-        image = pillow_heif.HeifImageFile(stream, name)
+        return _decode_heif(plugin, stream, name, frame=frame, check=check)
+    except UnreadableError:
+        raise
     except Exception as error:
         reason = " ".join(str(error).split())  # it comes in lines
         raise UnreadableError(f"{name} is a damaged HEIC file: {reason}") from error
+
+
+def _decode_heif(
+    plugin: Callable[..., Any], stream: IO[bytes], name: str, *, frame: int, check: Check
+) -> Image.Image:
+    image = plugin(stream, name)
     check(*image.size)
     count = image.n_frames
     check_frame(frame, count, name)
@@ -73,12 +85,7 @@ def open_heif(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Imag
         check(*image.size)
     points = image.info.get("nclx_profile")
     if points and "icc_profile" not in image.info:
-        image.info["cicp"] = (
-            int(points["color_primaries"]),
-            int(points["transfer_characteristics"]),
-            int(points["matrix_coefficients"]),
-            int(points["full_range_flag"]),
-        )
+        image.info["cicp"] = tuple(int(points[part]) for part in _POINTS)
     image.load()  # pillow-heif may change the size while it decodes
     check(*image.size)
     return image

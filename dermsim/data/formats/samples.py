@@ -1,31 +1,16 @@
-"""What numbers stand for: samples of any depth, as the 8 bits that a screen shows."""
+"""Samples of a depth that is known, as the 8 bits that a screen shows."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-_DEPTHS = (10, 12)
 
+def scale_to_8_bits(values: npt.NDArray[np.integer], bits: int) -> npt.NDArray[np.uint8]:
+    """Scale unsigned samples to 0..255, rounded to the nearest.
 
-def used_bits(values: npt.NDArray[np.integer], allocated: int) -> int:
-    """Tell how many of the bits of 16-bit samples are used.
-
-    Cameras and microscopes store 10 or 12 bits in 16. Were the samples of such a picture read as 16
-    bits, its brightest place would have a sixteenth of white, which no photograph has.
-
-    Args:
-        values: ``(...)`` of an unsigned dtype.
-        allocated: Bits of each sample in the file.
-    """
-    if allocated != 16 or not values.size:
-        return allocated
-    most = int(values.max())
-    return next((bits for bits in _DEPTHS if (1 << 8) <= most < (1 << bits)), allocated)
-
-
-def to_eight_bits(values: npt.NDArray[np.integer], bits: int) -> npt.NDArray[np.uint8]:
-    """Scale unsigned samples of ``bits`` bits to 0..255, rounded to the nearest.
+    Where a file only says that there are 16 bits, `dermsim.data.depth_dermsim.to_8_bits` finds out
+    how many of them are used.
 
     Args:
         values: ``(...)`` in 0..2^bits - 1; what is above counts as white.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
@@ -18,10 +18,11 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps, TiffImagePlugin
+from PIL import Image, ImageOps, TiffImagePlugin
 
+from dermsim.data.depth_dermsim import float_to_8_bits, to_8_bits
 from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame
-from dermsim.data.formats.samples import to_eight_bits, used_bits
+from dermsim.data.formats.samples import scale_to_8_bits
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
@@ -150,7 +151,7 @@ class _Reader:
                 f"{self.name} has fewer colours than pixels and no compression: save it as RGB"
             )
         if self._pillow_is_right():
-            return self._finish(self._by_pillow())
+            return self._by_pillow().copy()  # a plain image, that may outlive its file
         try:
             values = self.page.asarray(maxworkers=1)
         except ValueError as error:
@@ -184,12 +185,6 @@ class _Reader:
         image = TiffImagePlugin.TiffImageFile(BytesIO(bytes(changed)), self.name)
         image.load()  # turned upright by Pillow
         return image
-
-    def _finish(self, image: Image.Image) -> Image.Image:
-        if image.mode == "LAB":
-            return _lab_to_rgb(image)
-        # only a plain image may outlive the file it was read from
-        return image.copy()
 
     def _without_codecs(self) -> Image.Image:
         """Read what Pillow can where tifffile lacks a decoder, or name the decoder."""
@@ -226,8 +221,7 @@ class _Reader:
             raise UnreadableError(f"{self.name} has a palette of 16 bits: save it as RGB")
         if self.kind in (CIELAB, ICCLAB):
             return self._lab(values)
-        scaled = self._scaled(values)
-        colours, alpha = self._split(scaled)
+        colours, alpha = self._split(values)
         if self.kind == WHITE_IS_ZERO:
             colours = 255 - colours
         if self.kind in (WHITE_IS_ZERO, BLACK_IS_ZERO):
@@ -236,62 +230,44 @@ class _Reader:
             return Image.fromarray(colours, "YCbCr").convert("RGB")
         return _assemble(colours, None if self.kind == SEPARATED else alpha, "RGB")
 
-    def _scaled(self, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    def _split(
+        self, values: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+        """Tell colours from opacity, scale both, and undo what opacity did to the colours."""
+        count = _CHANNELS[self.kind]
+        extra = [int(kind) for kind in self.page.extrasamples][: self.samples - count]
+        kind = next((kind for kind in extra if kind in (_ASSOCIATED, _UNASSOCIATED)), None)
+        if kind is None:
+            return self._scaled(values[..., :count]), None
+        opacity = values[..., count + extra.index(kind)]
+        colours = self._scaled(values[..., :count], opacity)
+        # it has as many bits as the colours, or more
+        most = int(values.max(initial=0)) if self.format != _FLOAT else 0
+        alpha = self._scaled(opacity) if self.bits != 16 else scale_to_8_bits(opacity, _even(most))
+        if kind == _ASSOCIATED:
+            divisor = np.maximum(alpha, 1)[..., np.newaxis].astype(np.float32)
+            colours = np.minimum(colours * (255 / divisor) + 0.5, 255).astype(np.uint8)
+        return colours, alpha
+
+    def _scaled(
+        self, values: npt.NDArray[Any], alpha: npt.NDArray[Any] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Scale to 8 bits by what the file says of the depth, or what the samples say."""
         if values.dtype.kind == "b":
             return values.astype(np.uint8) * np.uint8(255)
         if self.format == _FLOAT:
-            values = self._unit_range(values)
-            return np.asarray(values * 255 + 0.5, dtype=np.uint8)
-        low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
-        if low < 0:
+            return _or_refuse(float_to_8_bits, values, self.name)
+        if values.size and values.min() < 0:
             raise UnreadableError(
                 f"{self.name} has negative values: save it with 8 or 16 bits, from 0 on"
             )
-        if high > 65535:
-            raise UnreadableError(
-                f"{self.name} has more than 16 bits per grey value: save it with 8 or 16 bits"
-            )
-        return to_eight_bits(values, self._depth(values))
-
-    def _depth(self, values: npt.NDArray[Any]) -> int:
-        """Say how many bits the samples have that are really used."""
+        if self.bits < 16:
+            return scale_to_8_bits(values, self.bits)
         stated = self.page.tags.get(_MAX_SAMPLE)
-        most = (
-            max(stated.value if isinstance(stated.value, tuple) else (stated.value,))
-            if stated
-            else 0
-        )
-        if 255 < most < 65535 and values.max() <= most:
-            return int(most).bit_length()
-        bits = min(self.bits, 16)
-        colours = values[..., : _CHANNELS[self.kind]]  # an opaque alpha may use more
-        return used_bits(colours, bits) if bits == 16 else bits
-
-    def _unit_range(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        low, high = float(values.min()), float(values.max())
-        if not (low >= 0 and high <= 1):  # nan is in no range
-            raise UnreadableError(
-                f"{self.name} has values from {low:g} to {high:g} of unknown meaning: save it with "
-                "8 or 16 bits, or from 0 to 1"
-            )
-        return values
-
-    def _split(
-        self, values: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-        """Tell colours from opacity, and undo what an associated alpha did to the colours."""
-        count = _CHANNELS[self.kind]
-        colours = values[..., :count]
-        extra = tuple(int(kind) for kind in self.page.extrasamples)
-        for place, kind in enumerate(extra[: values.shape[-1] - count]):
-            if kind in (_ASSOCIATED, _UNASSOCIATED):
-                alpha = values[..., count + place]
-                if kind == _ASSOCIATED:
-                    opacity = np.maximum(alpha, 1)[..., np.newaxis].astype(np.float32)
-                    full = colours.astype(np.float32) * 255 / opacity + 0.5
-                    colours = np.minimum(full, 255).astype(np.uint8)
-                return colours, alpha
-        return colours, None
+        most = int(np.max(stated.value)) if stated else 0
+        if 255 < most < 65535 and values.max(initial=0) <= most:
+            return scale_to_8_bits(values, most.bit_length())
+        return _or_refuse(to_8_bits, values, self.name, alpha=alpha)
 
     def _lab(self, values: npt.NDArray[Any]) -> Image.Image:
         if self.bits not in (8, 16) or self.format == _FLOAT:
@@ -300,13 +276,27 @@ class _Reader:
         lab = (unsigned >> (self.bits - 8)).astype(np.uint8)
         if self.kind == ICCLAB:  # a and b from 0, where CIELab has them signed
             lab[..., 1:] ^= 128
-        image = Image.frombytes("LAB", lab.shape[1::-1], np.ascontiguousarray(lab).tobytes())
-        return _lab_to_rgb(image)
+        return Image.frombytes("LAB", lab.shape[1::-1], np.ascontiguousarray(lab).tobytes())
 
     def _upright(self, image: Image.Image) -> Image.Image:
         tag = self.page.tags.get(_ORIENTATION)
         image.getexif()[_ORIENTATION] = tag.value if tag else 1
         return ImageOps.exif_transpose(image)
+
+
+def _or_refuse(
+    scale: Callable[..., npt.NDArray[np.uint8]], *values: Any, **options: Any
+) -> npt.NDArray[np.uint8]:
+    """Scale; what is refused is no damage."""
+    try:
+        return scale(*values, **options)
+    except ValueError as error:
+        raise UnreadableError(str(error)) from error
+
+
+def _even(most: int) -> int:
+    """Return the least even number of bits, from 8 on, that holds a value."""
+    return max(8, most.bit_length() + most.bit_length() % 2)
 
 
 def _assemble(
@@ -319,15 +309,6 @@ def _assemble(
     if alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
     return image
-
-
-def _lab_to_rgb(image: Image.Image) -> Image.Image:
-    """Convert CIE Lab, white D50, to sRGB."""
-    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-    assert converted is not None  # only in-place conversion returns nothing
-    converted.info.clear()  # its profile is of Lab
-    return converted
 
 
 FORMAT = Format("TIFF", accepts, open_tiff)

@@ -498,7 +498,7 @@ def test_a_published_data_set_is_read_by_its_adapter(pad):
 
 @pytest.mark.filterwarnings("ignore:.*clinical photographs:UserWarning")
 def test_its_diagnoses_are_in_its_own_column(pad):
-    with pytest.raises(ValueError, match="is PAD-UFES-20, whose .* leave --label-column region a"):
+    with pytest.raises(ValueError, match=r"is PAD-UFES-20, whose .* leave --label-column region a"):
         open_source(pad, label_column="region")
 
 

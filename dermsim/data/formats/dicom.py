@@ -78,7 +78,7 @@ def open_dicom(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Ima
 
 def _check_kind(elements: Dataset, name: str) -> None:
     """Refuse what holds no photograph."""
-    if not len(elements):
+    if "SOPClassUID" not in elements and "PixelData" not in elements:
         raise ValueError("nothing of a picture")
     what = _NO_PHOTOGRAPHS.get(str(elements.get("SOPClassUID", "")))
     if what is None and "PixelData" not in elements:

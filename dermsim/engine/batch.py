@@ -126,8 +126,10 @@ def classify_photographs(
     )
     waiting: list[_Waiting] = []
     pixels = 0
+    side = max(*engine.pixels_needed, 2 * thumbnail)
+    enough = (side, side)
     for item, data in read_photographs(photographs, limits=limits):
-        image, reason = _decode(item, data)
+        image, reason = _decode(item, data, at_least=enough)
         size = image.width * image.height if image else 0
         if waiting and pixels + size > BATCH_PIXELS:
             yield ask(waiting)
@@ -259,12 +261,14 @@ _Waiting = tuple[str, Image.Image | None, str]
 """Name, photograph, and why there is none."""
 
 
-def _decode(item: Listed, data: bytes | None) -> tuple[Image.Image | None, str]:
+def _decode(
+    item: Listed, data: bytes | None, *, at_least: tuple[int, int]
+) -> tuple[Image.Image | None, str]:
     """Return a photograph, or None and why there is none."""
     if data is None:
         return None, item.reason
     try:
-        return read_image(data), ""
+        return read_image(data, at_least=at_least), ""
     except ValueError as error:
         name = item.name.rsplit("/", 1)[-1]
         return None, " ".join(str(error).replace("the image", name, 1).split())

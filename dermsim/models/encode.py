@@ -50,6 +50,22 @@ class Prepared:
     is_first: bool = True
 
 
+DETAIL = 6
+"""How many times the pixels of its input's side an encoder is shown of a photograph at least, where
+a JPEG is decoded at a fraction of its size: what is left of it then differs by a level of 255 at
+most from what is left of the whole (two in white noise; `benchmarks/bench_read.py`)."""
+
+
+def pixels_needed(processor: Processor) -> tuple[int, int]:
+    """Return what `read_image` is to be told as ``at_least`` of pictures that only an encoder sees.
+
+    Args:
+        processor: Makes the encoder's input.
+    """
+    side = DETAIL * processor.size["shortest_edge"]
+    return side, side
+
+
 def encode(
     model: Encoder,
     processor: Processor,
@@ -79,8 +95,9 @@ def encode(
     known = None if facts is None else _facts_tensor(model, facts)
     batches: list[Encoding] = []
     done = 0
+    enough = pixels_needed(processor)
     source = iter(images)
-    while batch := [read_image(image) for image in islice(source, batch_size)]:
+    while batch := [read_image(image, at_least=enough) for image in islice(source, batch_size)]:
         rows = slice(done, done + len(batch))
         done = rows.stop
         if known is not None and done > len(known):

@@ -96,6 +96,22 @@ def show_mapping(mapping: LabelMapping) -> None:
             print(f"dermsim: {line}", file=sys.stderr)
 
 
+def open_data(source: str) -> OpenedSource:
+    """Read the facts of a source, before torch is imported and anything is loaded.
+
+    What is wrong with a table or a folder is said within a moment so. `OpenedSource.load` reads the
+    pictures.
+
+    Raises:
+        FileNotFoundError: As `dermsim.data.dataset.open_source`, as are the others.
+        ConnectionError: Likewise.
+        ValueError: Likewise.
+    """
+    from dermsim.data.dataset import open_source
+
+    return open_source(source)
+
+
 def load_engine(model: str) -> DermSim:
     """Load the checkpoint in a folder or on the Hub."""
     from dermsim.models.compiler import import_without_compiler

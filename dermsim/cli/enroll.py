@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import Positional, arg
 
-from dermsim.cli.command import Command, DataOptions, ModelCommand, load_bank
+from dermsim.cli.command import Command, DataOptions, ModelCommand, load_bank, open_data
 from dermsim.cli.terminal import check_output, find_pictures, show, table
 
 if TYPE_CHECKING:
@@ -167,17 +167,17 @@ class BankReport(ModelCommand):
 
     def run(self) -> int:
         """Embed the data set's images of old classes and compare."""
+        opened = open_data(self.data)
         from tqdm import tqdm
 
         from dermsim.core.labels import CODES
-        from dermsim.data.ham10000 import load_ham10000
         from dermsim.data.splits import grouped_splits
         from dermsim.evaluation.held_out import refuse_learned
         from dermsim.tasks.enroll import ClassBank, before_and_after
 
         engine = self.engine()
         bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
-        rows = load_ham10000(self.data)
+        rows = opened.load(more=False)
         if self.split != "all":
             rows = grouped_splits(rows)[self.split]
         names = [CODES[dx] for dx in rows["dx"]]

@@ -28,7 +28,7 @@ FAMILIES = {  # how wide what the heads read is, where the map is narrower: timm
     "efficientvit_b0": (1280, None),  # MIT's
     "efficientvit_m0": (192, None),  # Microsoft's
     "densenet121": (None, {"growth_rate": 8, "block_config": (2, 2, 2, 2)}),
-    "vgg11": (4096, {"feature_window_size": 1, "mlp_ratio": 0.03}),
+    "vgg11": (4096, {"mlp_ratio": 0.03}),
     "deit_tiny_patch16_224": (48, NARROW),
     "deit_tiny_distilled_patch16_224": (48, NARROW),
     "vit_wee_patch16_reg1_gap_256": (48, NARROW),
@@ -38,8 +38,8 @@ FAMILIES = {  # how wide what the heads read is, where the map is narrower: timm
         96,
         {"img_size": SIDE, "embed_dim": 12, "depths": (1, 1, 1, 1)},
     ),
-    "maxvit_rmlp_pico_rw_256": (64, {"embed_dim": (16, 32, 32, 64), "depths": (1, 1, 1, 1)}),
-    "coatnet_pico_rw_224": (None, {"embed_dim": (16, 32, 32, 64), "depths": (1, 1, 1, 1)}),
+    "maxvit_rmlp_pico_rw_256": (64, {"embed_dim": (32, 32, 64, 64), "depths": (1, 1, 1, 1)}),
+    "coatnet_pico_rw_224": (64, {"embed_dim": (32, 32, 64, 64), "depths": (1, 1, 1, 1)}),
 }
 LARGE = {"hgnetv2_b0": (2048, None), "legacy_xception": (2048, None)}
 
@@ -82,7 +82,7 @@ def explain(model, pixels):
 
 
 def learn(model, pixels):
-    """A step in the trainer's way moves nearly all weights."""
+    """A step in the trainer's way has a gradient for every weight."""
     before = {key: tensor.clone() for key, tensor in model.named_parameters()}
     Freezing(model, FreezeConfig(), epochs=1, random=True).apply(0)
     groups = parameter_groups(
@@ -94,8 +94,11 @@ def learn(model, pixels):
         loss = torch.nn.functional.cross_entropy(trained.logits, torch.tensor([1, 5]))
         (loss - trained.embeddings[0] @ trained.embeddings[1]).backward()
     optimizer.step()
-    moved = [key for key, now in model.named_parameters() if not torch.equal(before[key], now)]
-    assert len(moved) > 0.9 * len(before)
+    parameters = dict(model.named_parameters())
+    # Of residual branches that begin with a factor of zero, only that moves in the first step.
+    assert all(parameter.grad is not None for parameter in parameters.values())
+    moved = [key for key, now in parameters.items() if not torch.equal(before[key], now)]
+    assert len(moved) > len(before) / 2
 
 
 @pytest.mark.parametrize(

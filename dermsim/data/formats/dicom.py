@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 from PIL import Image
 
 from dermsim.data.formats.extras import require_for
+from dermsim.data.formats.quiet import quietly
 from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame
 
 if TYPE_CHECKING:
@@ -58,14 +59,15 @@ def open_dicom(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Ima
     from dermsim.data.formats.dicom_pixels import decode
 
     try:
-        elements = read_elements(stream.read(), name)
-        _check_kind(elements, name)
-        check(int(elements.Columns), int(elements.Rows))
-        check_frame(frame, int(elements.get("NumberOfFrames") or 1), name)
-        image = decode(elements, frame, name)
-        if profile := _profile(elements):
-            image.info["icc_profile"] = profile
-        burned_in = elements.get("BurnedInAnnotation") == "YES"
+        with quietly("pydicom"):
+            elements = read_elements(stream.read(), name)
+            _check_kind(elements, name)
+            check(int(elements.Columns), int(elements.Rows))
+            check_frame(frame, int(elements.get("NumberOfFrames") or 1), name)
+            image = decode(elements, frame, name)
+            if profile := _profile(elements):
+                image.info["icc_profile"] = profile
+            burned_in = elements.get("BurnedInAnnotation") == "YES"
     except UnreadableError:
         raise
     except Exception as error:  # whatever pydicom says may quote the file
@@ -78,7 +80,7 @@ def open_dicom(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Ima
 
 def _check_kind(elements: Dataset, name: str) -> None:
     """Refuse what holds no photograph."""
-    if not len(elements):
+    if "SOPClassUID" not in elements and "PixelData" not in elements:
         raise ValueError("nothing of a picture")
     what = _NO_PHOTOGRAPHS.get(str(elements.get("SOPClassUID", "")))
     if what is None and "PixelData" not in elements:

@@ -12,6 +12,7 @@ from dermsim.core.vocabulary import SITES, parse_site
 from dermsim.data.facts import MAX_AGE, Facts
 from dermsim.data.formats.dicom import accepts
 from dermsim.data.formats.extras import require_for
+from dermsim.data.formats.quiet import quietly
 from dermsim.data.formats.registry import PREFIX, UnreadableError
 
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
@@ -57,12 +58,13 @@ def read_dicom_facts(data: bytes, *, name: str = "the image") -> Facts:
         return _site_by_name(text(elements, "BodyPartExamined"))
 
     try:
-        elements = read_elements(data, name, keywords=_KEYWORDS)
-        return Facts(
-            age=parse_age(text(elements, "PatientAge")),
-            sex=_SEXES.get(text(elements, "PatientSex")),
-            localization=site(elements),
-        )
+        with quietly("pydicom"):
+            elements = read_elements(data, name, keywords=_KEYWORDS)
+            return Facts(
+                age=parse_age(text(elements, "PatientAge")),
+                sex=_SEXES.get(text(elements, "PatientSex")),
+                localization=site(elements),
+            )
     except UnreadableError:
         raise
     except Exception as error:  # whatever pydicom says may quote the file

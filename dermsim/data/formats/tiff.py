@@ -21,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from dermsim.data.depth_dermsim import float_to_8_bits, to_8_bits
+from dermsim.data.formats.quiet import quietly
 from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame
 from dermsim.data.formats.samples import scale_to_8_bits
 
@@ -79,7 +80,7 @@ def open_tiff(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Imag
     from tifffile import TiffFile
 
     data = stream.read()
-    with TiffFile(BytesIO(data)) as file:
+    with quietly("tifffile"), TiffFile(BytesIO(data)) as file:
         pictures = _pictures(file, name)
         check_frame(frame, len(pictures), name)
         page = pictures[frame]

@@ -86,7 +86,7 @@ def test_tables_and_sheets_are_written(two, tmp_path):
     assert tuple(reader.fieldnames) == PAIR_COLUMNS and len(rows) == 2
     copy = next(row for row in rows if row["image_id"] == "ISIC_0000001")
     assert copy["lesion_id"] == "L1" and copy["other_image_id"] == "copy"
-    assert float(copy["detail"]) > 0.88 and copy["exam"] == "" and copy["similarity"] == ""
+    assert float(copy["detail"]) > 0.95 and copy["exam"] == "" and copy["similarity"] == ""
     with (folder / "components.csv").open(newline="") as file:
         reader = csv.DictReader(file)
         assert len(list(reader)) == 4 and tuple(reader.fieldnames) == COMPONENT_COLUMNS

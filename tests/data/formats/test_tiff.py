@@ -1,6 +1,7 @@
 """TIFF in every way that people save it: what is read is what a viewer shows."""
 
 import io
+import logging
 import struct
 import subprocess
 import sys
@@ -270,6 +271,20 @@ def test_the_size_is_checked_before_anything_is_decoded(monkeypatch):
     for values in (RGB, WIDE):
         with pytest.raises(ValueError, match="48 x 40 pixels, more than"):
             read_image(tiff(values, photometric="rgb"), max_pixels=1000)
+
+
+def test_what_a_damaged_file_holds_is_not_logged(caplog):
+    log = logging.getLogger("tifffile")
+    name = "Zaphod \x81 Beeblebrox".encode("latin-1")
+    data = tiff(RGB, photometric="rgb", extratags=[(315, 2, len(name), name, True)])  # Artist
+    broken = data.replace(struct.pack("<HH", 282, 5), struct.pack("<HH", 282, 77))
+    assert broken != data
+    with tifffile.TiffFile(io.BytesIO(broken)) as file:
+        assert file.pages[0].tags.get(282) is None
+    assert "tifffile" in caplog.text  # it speaks to others
+    caplog.clear()
+    assert np.array_equal(shown(broken), RGB)
+    assert caplog.text == "" and log.isEnabledFor(logging.WARNING)
 
 
 WITHOUT = """

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional, arg
 
-from dermsim.cli.command import Command, ModelCommand, load_engine
+from dermsim.cli.command import Command, ModelCommand, load_engine, open_data
 from dermsim.cli.terminal import check_output, show, table
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from dermsim.data.opened_source import OpenedSource
     from dermsim.engine import DermSim
     from dermsim.engine.atlas import Atlas
 
@@ -35,17 +36,19 @@ class AtlasCommand(ModelCommand):
     split: Literal["train", "validation", "test", "all"] | None = None
     """Whose lesions of the data: those of validation unless another is named."""
 
-    def atlas(self, engine: DermSim) -> Atlas:
+    def atlas(self) -> Atlas:
         """Join the checkpoint's map to its gallery, or embed and map the data."""
+        opened = None if self.data is None else open_data(self.data)
+        if opened is None and self.split is not None:
+            raise ValueError("--split chooses lesions of other cases: name them with --data")
         from dermsim.data.tables import case_records
         from dermsim.engine.atlas import Atlas
         from dermsim.tasks.retrieve import Gallery
 
-        if self.data is None:
-            if self.split is not None:
-                raise ValueError("--split chooses lesions of other cases: name them with --data")
+        engine = self.engine()
+        if opened is None:
             return Atlas.of(engine.atlas, engine.gallery)
-        rows, cases = _embed(engine, self.data, self.split or "validation")
+        rows, cases = _embed(engine, opened, self.split or "validation")
         from dermsim.engine.atlas import draw_map
 
         drawn = draw_map(cases, rows, calibration=engine.calibration, detector=engine.detector)
@@ -54,14 +57,13 @@ class AtlasCommand(ModelCommand):
         return Atlas.of(drawn, gallery)
 
 
-def _embed(engine: DermSim, source: str, split: str) -> tuple[Dataset, Any]:
+def _embed(engine: DermSim, source: OpenedSource, split: str) -> tuple[Dataset, Any]:
     from tqdm import tqdm
 
-    from dermsim.data.ham10000 import load_ham10000
     from dermsim.data.splits import grouped_splits
     from dermsim.models.encode import encode
 
-    rows = load_ham10000(source)
+    rows = source.load(more=False)
     if split != "all":
         rows = grouped_splits(rows)[split]
     pictures = tqdm(rows["image"], total=len(rows), unit="picture", disable=None)
@@ -82,7 +84,7 @@ class AtlasInfo(AtlasCommand):
 
         if self.count < 1:
             raise ValueError(f"--count must be at least 1, got {self.count}")
-        atlas = self.atlas(self.engine())
+        atlas = self.atlas()
         dx, embeddings = atlas.dx, atlas.map.embeddings
         places = {code: place for place, code in enumerate(sorted(set(dx)))}
         found = {name: atlas.map.measures[measure] for name, measure in CLUSTERS.items()}
@@ -166,26 +168,27 @@ class AtlasExport(AtlasCommand):
         from dermsim.tasks.atlas import export_cases
 
         check_output(self.output, ending=".parquet")
-        atlas = self.atlas(self.engine())
+        opened = None if self.pictures is None else open_data(self.pictures)
+        atlas = self.atlas()
         pictures = None
-        if self.pictures is not None:
-            pictures = _pictures(self.pictures, atlas.map.image_ids)
+        if opened is not None:
+            pictures = _pictures(opened, atlas.map.image_ids)
         rows = export_cases(self.output, atlas.map, list(atlas.records), pictures=pictures)
         answer = {"output": str(self.output), "cases": rows, "pictures": pictures is not None}
         show(answer, f"{self.output} holds {rows} cases", as_json=self.json)
         return 0
 
 
-def _pictures(source: str, image_ids: tuple[str, ...]) -> list[dict[str, Any]]:
+def _pictures(source: OpenedSource, image_ids: tuple[str, ...]) -> list[dict[str, Any]]:
     """Read the files of pictures as they are, by image_id."""
     from datasets import Image
 
-    from dermsim.data.ham10000 import load_ham10000
-
-    rows = load_ham10000(source).cast_column("image", Image(decode=False))
+    rows = source.load(more=False).cast_column("image", Image(decode=False))
     places = {image_id: row for row, image_id in enumerate(rows["image_id"])}
     if missing := [name for name in image_ids if name not in places]:
-        raise ValueError(f"{source} lacks {len(missing)} of the pictures, such as {missing[0]}.")
+        raise ValueError(
+            f"{source.source} lacks {len(missing)} of the pictures, such as {missing[0]}."
+        )
     found = []
     for name in image_ids:
         picture = rows[places[name]]["image"]
@@ -207,13 +210,14 @@ class AtlasDraw(Command):
 
     def run(self) -> int:
         """Embed the gallery's cases and write the map."""
-        from dermsim.engine.atlas import draw_map
-
         if not self.model.is_dir():
             raise FileNotFoundError(f"no checkpoint folder at {self.model}: check the path")
+        opened = open_data(self.data)
+        from dermsim.engine.atlas import draw_map
+
         engine = load_engine(str(self.model))
         known = set(engine.gallery.records.values("image_id"))
-        rows, cases = _embed_known(engine, self.data, known)
+        rows, cases = _embed_known(engine, opened, known)
         drawn = draw_map(cases, rows, calibration=engine.calibration, detector=engine.detector)
         drawn.save(self.model / "atlas.parquet")
         answer = {"output": str(self.model / "atlas.parquet"), "cases": len(drawn)}
@@ -221,16 +225,17 @@ class AtlasDraw(Command):
         return 0
 
 
-def _embed_known(engine: DermSim, source: str, known: set[str]) -> tuple[Dataset, Any]:
+def _embed_known(engine: DermSim, source: OpenedSource, known: set[str]) -> tuple[Dataset, Any]:
     from tqdm import tqdm
 
-    from dermsim.data.ham10000 import load_ham10000
     from dermsim.models.encode import encode
 
-    rows = load_ham10000(source)
+    rows = source.load(more=False)
     kept = [row for row, image_id in enumerate(rows["image_id"]) if image_id in known]
     if len(kept) < len(known):
-        raise ValueError(f"{source} holds {len(kept)} of the gallery's {len(known)} cases only.")
+        raise ValueError(
+            f"{source.source} holds {len(kept)} of the gallery's {len(known)} cases only."
+        )
     rows = rows.select(kept)
     pictures = tqdm(rows["image"], total=len(rows), unit="picture", disable=None)
     return rows, encode(engine.model, engine.processor, pictures)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional, arg
 
-from dermsim.cli.command import Command, ModelCommand, load_engine
+from dermsim.cli.command import Command, ModelCommand, load_engine, open_data
 from dermsim.cli.terminal import show, table
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ class Audit(ModelCommand):
 
     def run(self) -> int:
         """Look through the data and write both lists."""
-        from dermsim.data.ham10000 import load_ham10000
+        data = open_data(self.data)
         from dermsim.evaluation.audit import audit_dataset, check_folder
 
         if self.output.is_file():
             raise ValueError(f"{self.output} is a file: name a folder to write to")
         check_folder(self.output)
-        found = audit_dataset(self.engine(), load_ham10000(self.data), split=self.split)
+        found = audit_dataset(self.engine(), data.load(more=False), split=self.split)
         found.save(self.output)
         answer = {"output": str(self.output), **found.to_dict()}
         show(answer, _summary(found, self.output), as_json=self.json)
@@ -126,13 +126,13 @@ class DetectorFit(Command):
 
     def run(self) -> int:
         """Fit and replace; the old detector stays if anything fails."""
-        from dermsim.data.ham10000 import load_ham10000
+        if not self.model.is_dir():
+            raise FileNotFoundError(f"there is no folder {self.model} to put a detector in")
+        opened = open_data(self.data)
         from dermsim.evaluation.protocols.protocol_cases import encode_cases, select
         from dermsim.tasks.detect import OutlierDetector
 
-        if not self.model.is_dir():
-            raise FileNotFoundError(f"there is no folder {self.model} to put a detector in")
-        engine, data = load_engine(str(self.model)), load_ham10000(self.data)
+        engine, data = load_engine(str(self.model)), opened.load(more=False)
         known = engine.known
         train, validation = (
             encode_cases(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from dermsim.cli.command import Command, load_engine
+from dermsim.cli.command import Command, load_engine, open_data
 from dermsim.cli.terminal import show
 
 
@@ -23,17 +23,17 @@ class Calibrate(Command):
 
     def run(self) -> int:
         """Fit to validation, compare, and write."""
+        if not self.model.is_dir():
+            raise FileNotFoundError(f"no checkpoint folder at {self.model}: check the path")
+        opened = open_data(self.data)
         from dermsim.core.labels import CODES
-        from dermsim.data.ham10000 import load_ham10000
         from dermsim.data.splits import grouped_splits, without
         from dermsim.engine.load import FACTS_CALIBRATION
         from dermsim.training.recalibration import recalibrate
 
-        if not self.model.is_dir():
-            raise FileNotFoundError(f"no checkpoint folder at {self.model}: check the path")
         engine = load_engine(str(self.model))
         unknown = set(CODES).difference(engine.known)
-        validation = without(grouped_splits(load_ham10000(self.data))["validation"], unknown)
+        validation = without(grouped_splits(opened.load(more=False))["validation"], unknown)
         alone, informed = recalibrate(engine, validation)
         changed = (alone, informed) != (engine.calibration, engine.calibration_facts)
         alone.save(self.model / "calibration.json")

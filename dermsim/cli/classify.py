@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
-from dermsim.cli.command import ModelCommand
+from dermsim.cli.command import ModelCommand, load_bank
 from dermsim.cli.terminal import (
     INTERRUPTED,
     Pictures,
@@ -60,8 +60,7 @@ class Classify(ModelCommand):
         from dermsim.tasks.classify import parse_point
 
         facts = Facts(self.age, self.sex, self.site)
-        known = facts if facts.known else None
-        if known and self.facts_from_dicom:
+        if facts.known and self.facts_from_dicom:
             raise ValueError(
                 "--facts-from-dicom and --age, --sex or --site are two sources of the same facts: "
                 "give one"
@@ -73,25 +72,20 @@ class Classify(ModelCommand):
             check_rows_file(self.output)
         photographs = list_photographs(find_pictures(self.pictures, every=True), limits=OWN_FILES)
         engine = self.engine()
-        bank = None
-        if self.bank is not None:
-            from dermsim.tasks.enroll import ClassBank
-
-            bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
         batches = classify_photographs(
             engine,
             photographs,
             limits=OWN_FILES,
-            facts=known,
+            facts=facts,
             dicom_facts=self.facts_from_dicom,
             frame=self.frame,
-            bank=bank,
+            bank=load_bank(self.bank, engine),
             operating_point=point,
         )
         rows: list[FileAnswer] = []
         stopped = not collect(reported(batches, len(photographs)), rows)
         if self.output is not None:
-            informed = engine.calibration_facts if known else None
+            informed = engine.calibration_facts if facts.known else None
             save_rows(
                 self.output,
                 rows,
@@ -133,6 +127,8 @@ class Similar(ModelCommand):
 
     def run(self) -> int:
         """Search for each readable picture, and let its neighbours vote on the diagnosis."""
+        from dermsim.engine.answers import similar
+
         where = parse_where(self.where)
         check_frame(self.frame)
         pictures = Pictures(find_pictures(self.pictures, every=True), frame=self.frame)
@@ -143,13 +139,10 @@ class Similar(ModelCommand):
             engine.gallery = Gallery.load(self.gallery, fingerprint=engine.fingerprint)
         results = []
         for name, image in pictures:
-            query = engine.embed([image])
-            neighbors = engine.search(
-                query, self.k, where=where, one_per_lesion=self.one_per_lesion
-            )[0]
-            vote = engine.vote(query, where=where)[0]
-            found = [neighbor.to_dict() for neighbor in neighbors]
-            results.append({"picture": name, "neighbors": found, "vote": vote})
+            (found,) = similar(
+                engine, [image], k=self.k, where=where, one_per_lesion=self.one_per_lesion
+            )
+            results.append({"picture": name, **found.to_dict()})
         answer = {"results": results, "errors": pictures.errors}
         show(answer, similar_table(results), as_json=self.json)
         return pictures.status

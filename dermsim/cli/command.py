@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # it brings torch, and `--help` must not wait for that
     from dermsim.data.label_mapping import LabelMapping
     from dermsim.data.opened_source import OpenedSource
     from dermsim.engine import DermSim
+    from dermsim.tasks.enroll import ClassBank
 
 HUB_MODEL = "dermsim/dermsim-ham10000"
 """The released checkpoint on the Hub, for installations without a checkout."""
@@ -95,6 +96,22 @@ def show_mapping(mapping: LabelMapping) -> None:
             print(f"dermsim: {line}", file=sys.stderr)
 
 
+def open_data(source: str) -> OpenedSource:
+    """Read the facts of a source, before torch is imported and anything is loaded.
+
+    What is wrong with a table or a folder is said within a moment so. `OpenedSource.load` reads the
+    pictures.
+
+    Raises:
+        FileNotFoundError: As `dermsim.data.dataset.open_source`, as are the others.
+        ConnectionError: Likewise.
+        ValueError: Likewise.
+    """
+    from dermsim.data.dataset import open_source
+
+    return open_source(source)
+
+
 def load_engine(model: str) -> DermSim:
     """Load the checkpoint in a folder or on the Hub."""
     from dermsim.models.compiler import import_without_compiler
@@ -103,3 +120,17 @@ def load_engine(model: str) -> DermSim:
     from dermsim.engine import DermSim
 
     return DermSim.from_pretrained(model)
+
+
+def load_bank(file: Path | None, engine: DermSim) -> ClassBank | None:
+    """Read a file of enrolled classes, where one is named.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or was made with another encoder.
+    """
+    if file is None:
+        return None
+    from dermsim.tasks.enroll import ClassBank
+
+    return ClassBank.load(file, fingerprint=engine.fingerprint)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from dermsim.cli.command import Command
+from dermsim.cli.command import Command, open_data
 from dermsim.cli.terminal import (
     show,
 )
@@ -34,19 +34,19 @@ class Ensemble(Command):
 
     def run(self) -> int:
         """Build, evaluate, and write the folder with its card."""
-        from dermsim.data.ham10000 import load_ham10000
-        from dermsim.data.splits import grouped_splits
-        from dermsim.evaluation.card import measured_files
-        from dermsim.evaluation.checkpoint import evaluate_checkpoint
-        from dermsim.training.ensemble import average_weights, build_ensemble, training_record
-
         if self.output.exists():
             raise FileExistsError(f"{self.output} exists: name a new folder to write to")
         if self.test_image_size is not None and not self.average:
             raise ValueError(
                 "--test-image-size is for --average: an ensemble sees what members see"
             )
-        dataset = load_ham10000(self.data)
+        opened = open_data(self.data)
+        from dermsim.data.splits import grouped_splits
+        from dermsim.evaluation.card import measured_files
+        from dermsim.evaluation.checkpoint import evaluate_checkpoint
+        from dermsim.training.ensemble import average_weights, build_ensemble, training_record
+
+        dataset = opened.load(more=False)
         splits = grouped_splits(dataset)
         parts = {"train": splits["train"], "validation": splits["validation"]}
         if self.average:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 from tyro.conf import Positional, UseAppendAction
 
-from dermsim.cli.command import Command, load_engine
+from dermsim.cli.command import Command, load_engine, open_data
 from dermsim.cli.terminal import check_output, show
 from dermsim.core.storage import save_json
 
@@ -58,16 +58,17 @@ class Retrieval(ProtocolCommand):
 
     def run(self) -> int:
         """Measure and print."""
-        from dermsim.data.ham10000 import load_ham10000
-        from dermsim.evaluation.protocols.retrieval_protocol import evaluate_retrieval_protocol
-
         if self.output is not None:
             check_output(self.output, ending=".json")
+        data = open_data(self.data)
+        shift = open_data(self.shift) if self.shift else None
+        from dermsim.evaluation.protocols.retrieval_protocol import evaluate_retrieval_protocol
+
         table = evaluate_retrieval_protocol(
             load_engine(self.model),
-            load_ham10000(self.data),
+            data.load(more=False),
             split=self.split,
-            shift=load_ham10000(self.shift) if self.shift else None,
+            shift=shift.load(more=False) if shift else None,
             shift_name=Path(self.shift).name if self.shift else "",
         )
         return self.answer(table)
@@ -90,16 +91,16 @@ class Comparison(ProtocolCommand):
 
     def run(self) -> int:
         """Measure and print."""
-        from dermsim.data.ham10000 import load_ham10000
-        from dermsim.evaluation.protocols.comparison import compare
-
         if self.output is not None:
             check_output(self.output, ending=".json")
+        data = open_data(self.data)
+        from dermsim.evaluation.protocols.comparison import compare
+
         sources = [self.model, *self.against]
         engines = {
             name: load_engine(source) for name, source in zip(_names(sources), sources, strict=True)
         }
-        return self.answer(compare(engines, load_ham10000(self.data), split=self.split))
+        return self.answer(compare(engines, data.load(more=False), split=self.split))
 
 
 def _names(sources: Sequence[str]) -> list[str]:
@@ -136,14 +137,14 @@ class FewShot(ProtocolCommand):
 
     def run(self) -> int:
         """Measure and print."""
-        from dermsim.data.ham10000 import load_ham10000
-        from dermsim.evaluation.protocols.few_shot import evaluate_few_shot
-
         if self.output is not None:
             check_output(self.output, ending=".json")
+        data = open_data(self.data)
+        from dermsim.evaluation.protocols.few_shot import evaluate_few_shot
+
         table = evaluate_few_shot(
             load_engine(self.model),
-            load_ham10000(self.data),
+            data.load(more=False),
             classes=self.classes,
             shots=self.shots,
             episodes=self.episodes,
@@ -170,14 +171,14 @@ class Incremental(ProtocolCommand):
 
     def run(self) -> int:
         """Measure and print."""
-        from dermsim.data.ham10000 import load_ham10000
-        from dermsim.evaluation.protocols.incremental import evaluate_incremental
-
         if self.output is not None:
             check_output(self.output, ending=".json")
+        data = open_data(self.data)
+        from dermsim.evaluation.protocols.incremental import evaluate_incremental
+
         table = evaluate_incremental(
             load_engine(self.model),
-            load_ham10000(self.data),
+            data.load(more=False),
             classes=self.classes,
             shots=self.shots,
             draws=self.draws,
@@ -207,15 +208,16 @@ class Unfamiliar(ProtocolCommand):
 
     def run(self) -> int:
         """Measure and print."""
-        from dermsim.data.ham10000 import load_ham10000
+        if self.output is not None:
+            check_output(self.output, ending=".json")
+        data = open_data(self.data)
+        shift = open_data(self.shift) if self.shift else None
         from dermsim.evaluation.protocols.unfamiliar import (
             DRAWN,
             evaluate_unfamiliar,
             load_pictures,
         )
 
-        if self.output is not None:
-            check_output(self.output, ending=".json")
         names = [DRAWN, *(folder.name for folder in self.far)]
         if repeated := [name for name in names[1:] if names.count(name) > 1]:
             raise ValueError(
@@ -224,9 +226,9 @@ class Unfamiliar(ProtocolCommand):
             )
         table = evaluate_unfamiliar(
             [load_engine(model) for model in (self.model, *self.also)],
-            load_ham10000(self.data),
+            data.load(more=False),
             split=self.split,
-            shift=load_ham10000(self.shift) if self.shift else None,
+            shift=shift.load(more=False) if shift else None,
             shift_name=Path(self.shift).name if self.shift else "",
             far={folder.name: load_pictures(folder) for folder in self.far},
         )
@@ -243,12 +245,12 @@ class Ambiguity(ProtocolCommand):
 
     def run(self) -> int:
         """Measure and print."""
-        from dermsim.data.ham10000 import load_ham10000
-        from dermsim.evaluation.protocols.ambiguity import evaluate_ambiguity
-
         if self.output is not None:
             check_output(self.output, ending=".json")
+        data = open_data(self.data)
+        from dermsim.evaluation.protocols.ambiguity import evaluate_ambiguity
+
         tables = evaluate_ambiguity(
-            load_engine(self.model), load_ham10000(self.data), split=self.split
+            load_engine(self.model), data.load(more=False), split=self.split
         )
         return self.answer(*tables)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
-from dermsim.cli.command import HUB_MODEL, Command, default_model
+from dermsim.cli.command import HUB_MODEL, Command, default_model, open_data
 from dermsim.cli.terminal import show, table
 
 if TYPE_CHECKING:
@@ -146,11 +146,12 @@ class Push(HubCommand):
 
     def run(self) -> int:
         """Assemble, prove, compare, and send if asked to."""
+        self.check()
+        opened = None if self.data is None else open_data(self.data)
         from dermsim.hub.proof import prove
         from dermsim.hub.release import assemble
         from dermsim.hub.tidy import check_tidy
 
-        self.check()
         if self.data is None and (self.include_images or not self.dry_run):
             raise ValueError(
                 "--data is missing: a checkpoint is measured again on what it was trained on "
@@ -158,11 +159,7 @@ class Push(HubCommand):
             )
         check_tidy(self.checkpoint)
         names = self.names()
-        dataset = None
-        if self.data is not None:
-            from dermsim.data.ham10000 import load_ham10000
-
-            dataset = load_ham10000(self.data)
+        dataset = None if opened is None else opened.load(more=False)
         with tempfile.TemporaryDirectory(prefix="dermsim-push-") as scratch:
             parcels = assemble(
                 self.checkpoint,

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.lfs import refuse_lfs_pointer
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -308,4 +310,5 @@ def _existing(path: str | Path) -> Path:
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(f"there is no file {source}.")
+    refuse_lfs_pointer(source)
     return source

@@ -144,8 +144,15 @@ def read_rows_of(
     *,
     label_column: str | None = None,
     mapping: Mapping[str, str] | None = None,
+    labelled: bool = True,
 ) -> Layout:
     """Recognise what a source is and read its rows, facts and diagnoses in the source's own words.
+
+    Args:
+        source: As for `load_dataset`, as are the others.
+        label_column: Likewise.
+        mapping: Likewise.
+        labelled: Whether diagnoses are needed, as for `dermsim.data.layouts.read_layout`.
 
     Raises:
         FileNotFoundError: As `load_dataset`, as are the others.
@@ -157,7 +164,9 @@ def read_rows_of(
     else:
         path = Path(source)
         if path.exists():
-            layout = read_layout(path, label_column=label_column, mapping=mapping)
+            layout = read_layout(
+                path, label_column=label_column, mapping=mapping, labelled=labelled
+            )
         # What cannot be a Hub id ("name" or "owner/name") was meant as a path.
         elif isinstance(source, Path) or not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source):
             raise FileNotFoundError(f"no folder at {source}: check the path")
@@ -167,15 +176,19 @@ def read_rows_of(
             layout = read_hub(source)
     if not layout.rows:
         raise ValueError(f"{source} has no rows: expected {LAYOUTS}")
-    return layout if layout.named else _name_columns(layout, str(source), label_column)
+    if layout.named:
+        return layout
+    return _name_columns(layout, str(source), label_column, labelled=labelled)
 
 
-def _name_columns(layout: Layout, source: str, label_column: str | None) -> Layout:
+def _name_columns(
+    layout: Layout, source: str, label_column: str | None, *, labelled: bool
+) -> Layout:
     """Give rows the schema's columns; those that nothing can stand in for must be there."""
     columns = list(dict.fromkeys(column for row in layout.rows for column in row))
     label = find_label_column(columns, label_column, source=source)
     names = house_names(columns, label)
-    if missing := {"image_id", "dx"} - set(names.values()):
+    if missing := {"image_id", *(["dx"] if labelled else [])} - set(names.values()):
         raise lacks(["image", *columns], sorted(missing), source=source)
     return Layout(renamed(layout.rows, names), layout.pictures, name=layout.name, named=True)
 

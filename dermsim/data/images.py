@@ -13,20 +13,23 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 
+import numpy as np
 from PIL import Image
 
-from dermsim.data.array_images import array_picture, array_size, is_array
+from dermsim.data.arrays_dermsim import array_picture, array_size, is_array
 from dermsim.data.folders import walk_files
 from dermsim.data.formats import FORMATS
+from dermsim.data.formats.foreign import name_foreign
 from dermsim.data.formats.registry import PREFIX, Check, Format, UnreadableError, recognise
 from dermsim.data.srgb_dermsim import to_srgb
 
 if TYPE_CHECKING:  # whoever holds a tensor has imported it
-    import numpy as np
     import torch
 
-ImageSource: TypeAlias = "Image.Image | str | Path | bytes | np.ndarray | torch.Tensor"
-"""What `read_image` accepts."""
+    ImageSource: TypeAlias = Image.Image | str | Path | bytes | np.ndarray | torch.Tensor
+else:
+    ImageSource = Image.Image | str | Path | bytes | np.ndarray
+"""What `read_image` accepts; tensors, too."""
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -57,7 +60,7 @@ def read_image(
 
     Args:
         source: A PIL image, a path, the bytes of an encoded file, or an array or tensor as
-            `dermsim.data.array_images.array_picture` takes it.
+            `dermsim.data.arrays_dermsim.array_picture` takes it.
         max_pixels: Largest width x height accepted, in pixels.
         min_side: Smallest width and height accepted, in pixels.
         at_least: If given as ``(width, height)``, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its
@@ -177,7 +180,8 @@ def _recognise(stream: IO[bytes], name: str) -> Format:
     kind = recognise(prefix, FORMATS)
     if kind is None:
         expected = ", ".join(known.name for known in FORMATS)
-        raise ValueError(f"{name} is not an image: expected one of {expected}")
+        foreign = name_foreign(prefix, name)
+        raise ValueError(foreign or f"{name} is not an image: expected one of {expected}")
     stream.seek(0)
     return kind
 

@@ -11,8 +11,9 @@ from dermsim.core.labels import fold
 from dermsim.data.archives import ARCHIVE
 from dermsim.data.class_folder import is_diagnosis, read_class_folder
 from dermsim.data.folders import walk_files
-from dermsim.data.images import is_image_path
+from dermsim.data.images import is_image_path, list_images
 from dermsim.data.isic import find_ground_truth, read_challenge
+from dermsim.data.matching import distinct_ids
 from dermsim.data.parquet_folder import SUFFIX, ParquetFiles, find_parquet
 from dermsim.data.table_folder import (
     attach_images,
@@ -60,7 +61,11 @@ class Layout:
 
 
 def read_layout(
-    path: Path, *, label_column: str | None = None, mapping: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    label_column: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    labelled: bool = True,
 ) -> Layout:
     """Recognise a local source and read it.
 
@@ -71,12 +76,14 @@ def read_layout(
         path: A folder, or the table or Parquet file of one.
         label_column: The column of the diagnoses, if it is not ``dx``.
         mapping: What words mean, for an adapter.
+        labelled: Whether diagnoses are needed. Without, any folder of pictures is a layout, and
+            pictures that no table knows are rows, too.
 
     Raises:
         ValueError: If it is nothing known, or what was recognised cannot be read.
     """
     if path.is_file():
-        return _read_file(path, label_column, mapping)
+        return _read_file(path, label_column, mapping, labelled=labelled)
     files = list(walk_files(path))
     _refuse_dead_links(files)
     loose = any(is_image_path(file) for file in files)
@@ -89,6 +96,8 @@ def read_layout(
         path, label_column, mapping, packed=packed is not None and not loose
     ):
         return layout
+    if loose and not labelled and (not packed or _is_sorted(path)):
+        return _read_pictures(path)
     known = mapping or {}
     if loose and (layout := _read_own(path, label_column, known, packed=packed is not None)):
         return layout
@@ -115,7 +124,13 @@ def packed_away(path: Path) -> str:
     return f"; unpack {', '.join(zips[:NAMED])}{more}"
 
 
-def _read_file(path: Path, label_column: str | None, mapping: Mapping[str, str] | None) -> Layout:
+def _read_file(
+    path: Path,
+    label_column: str | None,
+    mapping: Mapping[str, str] | None,
+    *,
+    labelled: bool,
+) -> Layout:
     """Read the folder that a file of it stands for."""
     if ground_truth := find_ground_truth(path):
         # Unpacked as downloaded, the table lies in a folder of its own beside the pictures' folder.
@@ -132,7 +147,7 @@ def _read_file(path: Path, label_column: str | None, mapping: Mapping[str, str] 
         raise ValueError(f"{path} is a file: pass {LAYOUTS}")
     if layout := _read_published(path, label_column, mapping):
         return layout
-    rows = read_table_folder(path, path.parent, label_column=label_column)
+    rows = read_table_folder(path, path.parent, label_column=label_column, labelled=labelled)
     return _with_paths(rows, name=path.stem, named=True)
 
 
@@ -209,6 +224,29 @@ def _read_own(
         called = ", ".join(words[:NAMED]) + (", …" if len(words) > NAMED else "")
         raise ValueError(f"{why}; without a table folders are classes, and there are {called}")
     return _with_paths(classes, name=name, named=True)
+
+
+def _read_pictures(path: Path) -> Layout:
+    """Read all pictures of a folder, and what tables say of them."""
+    tables = {table: table.parent for table in find_imagefolder(path)}
+    if not tables and (own := find_own_table(path, None)):
+        tables = {own: path}
+    rows = [
+        row
+        for table, folder in tables.items()
+        for row in read_table_folder(table, folder, labelled=False)
+    ]
+    told = {row["image"] for row in rows}
+    rest = [picture for picture in list_images([path.absolute()]) if str(picture) not in told]
+    names = distinct_ids(rest, path.absolute())
+    rows += [{"image": str(picture), "image_id": names[picture]} for picture in rest]
+    return _with_paths(rows, name=path.absolute().name, named=True)
+
+
+def _is_sorted(path: Path) -> bool:
+    """Say whether loose pictures are what a folder is about, whatever Parquet files it holds."""
+    own = find_own_table(path, None)
+    return _sorted_by_diagnosis(path) or (own is not None and _names_diagnoses(own, None))
 
 
 def _sorted_by_diagnosis(path: Path) -> bool:

@@ -11,7 +11,8 @@ from dermsim.core.labels import fold
 from dermsim.data.class_folder import is_diagnosis
 from dermsim.data.dataset import read_rows_of
 from dermsim.data.images import read_image
-from dermsim.data.rows import known
+from dermsim.data.rows import known, modality_of
+from dermsim.data.sources import warn_clinical
 from dermsim.data.tables import OTHER, row_error
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def read_classes(
         ValueError: Likewise; also if no class is left, or there is none called `only`.
 
     Warns:
-        UserWarning: Which words are of the seven and were left out.
+        UserWarning: Which words are of the seven and were left out; that some are clinical
+            photographs.
     """
     layout = read_rows_of(source, label_column=label_column)
     words = [known(row.get("original_label") or row.get("dx")) for row in layout.rows]
@@ -67,6 +69,7 @@ def read_classes(
             f"{', '.join(old)}: names of the seven diagnoses, which are old classes, and left out",
             stacklevel=2,
         )
+    warn_clinical([modality_of(layout.rows[row]) for rows in new.values() for row in rows])
     return {name: _photographs(layout, rows) for name, rows in new.items()}
 
 

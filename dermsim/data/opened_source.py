@@ -63,7 +63,7 @@ class OpenedSource:
             self._say_left_out([row for row in self.kept if self.facts[row]["dx"] is None])
         loaded = self._assemble(rows)
         _refuse_outlines(loaded, rows)
-        warn_clinical(loaded)
+        warn_clinical(list(loaded["modality"]))
         patients = any(fact["patient_id"] is not None for fact in self.facts)
         narrow = [*COLUMNS, *(["patient_id"] if patients else [])]
         return loaded if more else loaded.select_columns(narrow)

@@ -88,8 +88,13 @@ def normalise(row: int, given: Mapping[str, Any], *, m: str = "male") -> Facts:
     except ValueError as error:
         raise row_error(row, image_id, str(error)) from error
     further = {column: text.get(column) for column in MORE_COLUMNS}
-    further["modality"] = _of(_MODALITIES, text.get("modality"))
+    further["modality"] = modality_of(given)
     return {**facts, **further, "concepts": _concepts(given.get("concepts"))}
+
+
+def modality_of(given: Mapping[str, Any]) -> str | None:
+    """Say in the house's word how a picture was taken; None where its row does not say."""
+    return _of(_MODALITIES, known(given.get("modality")))
 
 
 def normalise_all(rows: Sequence[Mapping[str, Any]], *, name: str) -> list[Facts]:

@@ -137,7 +137,7 @@ def find_imagefolder(folder: Path) -> list[Path]:
 
 
 def read_table_folder(
-    table: Path, folder: Path, *, label_column: str | None = None
+    table: Path, folder: Path, *, label_column: str | None = None, labelled: bool = True
 ) -> list[LabelledRow]:
     """Read a table and attach the pictures that it names.
 
@@ -145,6 +145,7 @@ def read_table_folder(
         table: Any table with a column ``image_id`` or one that names files.
         folder: Where the pictures are, at any depth.
         label_column: The column of the diagnoses; ``dx`` when None.
+        labelled: Whether there must be one, and pictures without a row are to be counted.
 
     Raises:
         ValueError: If the table has no rows, or lacks a column that nothing can stand in for.
@@ -160,12 +161,15 @@ def read_table_folder(
     names = house_names(columns, label)
     files = find_file_column([column for column in columns if column not in names])
     own_id = next((column for column, house in names.items() if house == "image_id"), None)
-    missing = [*([] if label else ["dx"]), *([] if files or own_id else ["image_id"])]
+    missing = [
+        *([] if label or not labelled else ["dx"]),
+        *([] if files or own_id else ["image_id"]),
+    ]
     if missing:
         raise lacks(columns, missing, source=table.name)
     told = renamed(rows, names)
     named = [{"image_id": row[files or own_id]} for row in rows]  # type: ignore[index]
-    attached = attach_images(named, folder, name=table.name)
+    attached = attach_images(named, folder, name=table.name if labelled else "")
     return [
         {
             **row,

@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from dermsim.core.version import __version__
 from dermsim.data.archives import ArchiveLimits, Listed, read_photographs
 from dermsim.data.formats.dicom_facts import read_dicom_facts
 from dermsim.data.images import read_image
+from dermsim.engine.answers import Classified, classify
 from dermsim.tasks.classify import POINTS, check_threshold
 from dermsim.tasks.retrieve import VOTERS
 
@@ -90,12 +90,9 @@ class FileAnswer:
         """Return what was found as plain Python values, without the thumbnail."""
         if self.prediction is None:
             return {"picture": self.file, "error": self.reason}
-        found = {"picture": self.file, **self.prediction.to_dict(), "vote": self.vote}
-        if self.enrolled is not None:
-            found["enrolled"] = self.enrolled
-        if self.facts is not None:
-            found["facts"] = asdict(self.facts)
-        return found
+        answer = Classified(self.prediction, self.vote, self.enrolled)
+        found = {"picture": self.file, **answer.to_dict()}
+        return found if self.facts is None else {**found, "facts": asdict(self.facts)}
 
 
 def classify_photographs(
@@ -318,11 +315,9 @@ def _rows(
     if not images:
         return [FileAnswer(item.name, reason=item.reason) for item in batch]
     facts = [item.facts for item in batch if item.image is not None]
-    known = facts if any(one is not None and one.known for one in facts) else None
-    answers = iter(engine.predict_and_vote(images, facts=known, operating_point=operating_point))
-    compared: Iterator[dict[str, float] | None] = repeat(None)
-    if bank is not None:
-        compared = iter(bank.predict(engine.embed(images, space=bank.space.name)))
+    answers = iter(
+        classify(engine, images, facts=facts, bank=bank, operating_point=operating_point)
+    )
     rows = []
     for item in batch:
         if item.image is None:
@@ -330,10 +325,15 @@ def _rows(
             continue
         small = _thumbnail(item.image, thumbnail) if thumbnail else b""
         own = item.facts if item.own_facts else None
-        prediction, vote = next(answers)
+        found = next(answers)
         rows.append(
             FileAnswer(
-                item.name, prediction, vote, thumbnail=small, enrolled=next(compared), facts=own
+                item.name,
+                found.prediction,
+                found.vote,
+                thumbnail=small,
+                enrolled=found.enrolled,
+                facts=own,
             )
         )
     return rows

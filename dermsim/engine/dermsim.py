@@ -22,7 +22,7 @@ from dermsim.engine.load import FACTS_CALIBRATION, load_parts, save_extra
 from dermsim.engine.predictions import read_predictions
 from dermsim.engine.results import Analysis, Prediction
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
-from dermsim.models.encode import Encoding, fingerprint, weigh_facts
+from dermsim.models.encode import Encoding, fingerprint
 from dermsim.models.encoder import Encoder, Processor, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import POINTS, Calibration
@@ -33,7 +33,7 @@ from dermsim.tasks.retrieve import Gallery, Neighbor
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Queries: TypeAlias = ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating]
+Queries: TypeAlias = "ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating]"
 """Images, or embeddings ``(N, D)`` of some."""
 
 
@@ -385,16 +385,12 @@ class DermSim(Explaining):
         facts: Sequence[Facts | None] | None,
         operating_point: str | float,
     ) -> list[Prediction]:
-        image_logits = None
-        if facts is not None and self.detector.looks_at_logits:
-            image_logits = encoding.logits - weigh_facts(self.model, facts)
         return read_predictions(
             encoding,
             detector=self.detector,
             calibration=self.calibration,
             calibration_facts=self.calibration_facts,
             facts=facts,
-            image_logits=image_logits,
             operating_point=operating_point,
         )
 

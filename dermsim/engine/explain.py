@@ -6,7 +6,7 @@ Here photographs meet `dermsim.tasks.explain`, which knows only the square that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,7 @@ MALIGNANCY = "malignancy"
 SIMILARITY = "similarity"
 """What the target of a map of likeness is called."""
 
-Like = ImageSource | npt.NDArray[np.floating]
+Like: TypeAlias = "ImageSource | npt.NDArray[np.floating]"
 """The other case of a likeness: a picture, or its embedding (D,) where there is no picture."""
 
 

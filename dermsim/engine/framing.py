@@ -55,11 +55,10 @@ def place_heatmap(heatmap: Heatmap, size: tuple[int, int], frame: Frame) -> Heat
     width, height = size
     side = frame.side(size)
     across, down = min(side, width), min(side, height)
-    # What of the square's own pixels lies over the photograph.
-    pixels = len(heatmap.values)
-    left, top = (pixels * (side - length) / side / 2 for length in (across, down))
     part = Image.fromarray(heatmap.values).resize(
-        (across, down), Image.Resampling.BILINEAR, (left, top, pixels - left, pixels - top)
+        (across, down),
+        Image.Resampling.BILINEAR,
+        _shown_part(len(heatmap.values), side, across, down),
     )
     values = np.zeros((height, width), dtype=np.float32)
     above, before = (height - down) // 2, (width - across) // 2
@@ -97,9 +96,27 @@ def cut_region(
     shown = frame.side(size)
     across, down = min(shown, width), min(shown, height)
     top, left = (height - down) // 2, (width - across) // 2
-    square = np.zeros((shown, shown), dtype=np.float32)
-    above, before = (shown - down) // 2, (shown - across) // 2
-    square[above : above + down, before : before + across] = weights[
-        top : top + down, left : left + across
-    ]
-    return np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.BOX))
+    part = Image.fromarray(weights[top : top + down, left : left + across])
+    left, top, right, bottom = _shown_part(side, shown, across, down)
+    covered = np.zeros((side, side), dtype=np.float32)
+    covered[top:bottom, left:right] = np.asarray(
+        part.resize((right - left, bottom - top), Image.Resampling.BOX)
+    )
+    return covered
+
+
+def _shown_part(side: int, shown: int, across: int, down: int) -> tuple[int, int, int, int]:
+    """Return where in the encoder's square the photograph lies, as `whole_frame` puts it there.
+
+    Args:
+        side: Of the square, in its own pixels.
+        shown: Of the square, in pixels of the photograph.
+        across: Width of what is both in the square and in the photograph, in the latter's pixels.
+        down: Its height, likewise.
+
+    Returns:
+        Left, top, right and bottom, in the square's own pixels.
+    """
+    columns, rows = (max(1, round(length * side / shown)) for length in (across, down))
+    left, top = (side - columns) // 2, (side - rows) // 2
+    return left, top, left + columns, top + rows

@@ -104,6 +104,37 @@ def build_encoder(**shape: Any) -> DermSimNetwork:
     return DermSimModel(DermSimConfig(**shape))
 
 
+def check_pictures(model: Encoder, side: int) -> None:
+    """Refuse a backbone that makes no feature map of pictures of a side, by asking it once.
+
+    Many of timm's can be made for any size and fail at some, and a few end in several maps.
+
+    Args:
+        model: A single encoder; what it learned stays as it is.
+        side: Of the square pictures, in pixels.
+
+    Raises:
+        ValueError: If it cannot take them.
+    """
+    training = model.training
+    try:
+        # no inference mode: what some backbones keep for the next picture could not be trained
+        with torch.no_grad():
+            shape = model.eval()(torch.zeros(1, 3, side, side, device=model.device)).features.shape
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError) as error:
+        raise ValueError(
+            f"{model.config.backbone} makes no feature map of pictures of {side} pixels "
+            f"({str(error).strip().splitlines()[0].rstrip('.')}): choose another size or backbone."
+        ) from error
+    finally:
+        model.train(training)
+    if len(shape) != 4:
+        raise ValueError(
+            f"{model.config.backbone} ends in {list(shape)[1:]} where a feature map (C, h, w) is "
+            "needed: choose another backbone."
+        )
+
+
 def join_encoders(members: Sequence[DermSimNetwork]) -> DermSimEnsembleNetwork:
     """Make one encoder of several, their weights copied; it answers with their plain average.
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .attention_dermsim import attention_weights
 from .configuration_dermsim_ensemble import DermSimEnsembleConfig
 from .network_dermsim import DermSimNetwork, DermSimOutput, chosen
 
@@ -133,7 +134,7 @@ class DermSimEnsembleNetwork(nn.Module):
             return_dict: As for `DermSimNetwork.forward`.
             facts: None: an ensemble takes the image alone.
             output_hidden_states: True returns `hidden_states`, as `encode_stages` gives them.
-            output_attentions: `attentions` are None all the same.
+            output_attentions: True returns the members' `attentions`, one member after the other.
 
         Returns:
             A `DermSimOutput`, its `features` a tuple of the members'.
@@ -148,12 +149,14 @@ class DermSimEnsembleNetwork(nn.Module):
             )
         if facts is not None:
             raise ValueError("Facts were given, but an ensemble takes none.")
-        if chosen(output_hidden_states, self.config.output_hidden_states):
-            features, stages = self.encode_stages(pixel_values)
-        else:
-            features, stages = self.encode(pixel_values), None
+        attended = chosen(output_attentions, self.config.output_attentions)
+        with attention_weights(self, wanted=attended) as attentions:
+            if chosen(output_hidden_states, self.config.output_hidden_states):
+                features, stages = self.encode_stages(pixel_values)
+            else:
+                features, stages = self.encode(pixel_values), None
         output = self.decode(features)
-        output.hidden_states = stages
+        output.hidden_states, output.attentions = stages, tuple(attentions) or None
         if labels is not None:
             output.loss = F.cross_entropy(output.logits.float(), labels)
         return output if chosen(return_dict, self.config.return_dict) else output.to_tuple()

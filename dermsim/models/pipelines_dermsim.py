@@ -20,15 +20,19 @@ class DermSimImageClassificationPipeline(ImageClassificationPipeline):
     `dermsim.DermSim.predict`, to float32's precision.
     """
 
+    image_processor: Any
+
     def check_model_type(self, supported_models: Any) -> None:
         """Know the model, which is not among those that transformers lists."""
 
-    def preprocess(self, image: Any, timeout: float | None = None) -> Any:
+    def preprocess(  # type: ignore[override]
+        self, image: Any, timeout: float | None = None
+    ) -> Any:
         """Make the model's input of a picture."""
         inputs = self.image_processor(open_picture(image, timeout=timeout), return_tensors="pt")
         return inputs.to(self.dtype)
 
-    def _forward(self, model_inputs: Any) -> dict[str, Any]:
+    def _forward(self, model_inputs: Any) -> dict[str, Any]:  # type: ignore[override]
         # what is read, and no more: batches are taken apart by what transformers knows
         return {"logits": self.model(**model_inputs).logits}
 
@@ -36,7 +40,9 @@ class DermSimImageClassificationPipeline(ImageClassificationPipeline):
 class DermSimImageFeatureExtractionPipeline(ImageFeatureExtractionPipeline):
     """``pipeline("image-feature-extraction")``: the embedding, ``(1, D)`` of unit length."""
 
-    def preprocess(
+    image_processor: Any
+
+    def preprocess(  # type: ignore[override]
         self, image: Any, timeout: float | None = None, **image_processor_kwargs: Any
     ) -> Any:
         """Make the model's input of a picture."""
@@ -45,10 +51,10 @@ class DermSimImageFeatureExtractionPipeline(ImageFeatureExtractionPipeline):
         )
         return inputs.to(self.dtype)
 
-    def _forward(self, model_inputs: Any) -> dict[str, Any]:
+    def _forward(self, model_inputs: Any) -> dict[str, Any]:  # type: ignore[override]
         return {"pooler_output": self.model(**model_inputs).pooler_output}
 
-    def postprocess(
+    def postprocess(  # type: ignore[override]
         self, model_outputs: Any, pool: bool | None = None, return_tensors: bool = False
     ) -> Any:
         """Return the embedding.

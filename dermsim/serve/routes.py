@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from pydantic import Field
 
 from dermsim.core.explain_methods import MethodName
-from dermsim.serve import answers, explain_answers
+from dermsim.serve import documents
 from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
 from dermsim.serve.limits import NEIGHBORS, FormRequest, Limits, Workers, read_pictures
 from dermsim.serve.schemas import (
@@ -154,7 +154,7 @@ def _about(router: APIRouter, desk: Desk) -> None:
     async def model_info() -> ModelInfo:
         """Say which model answers, with what it may be asked, and the limits of a request."""
         engine = desk.engine()
-        return await desk.work(lambda: answers.model_info(engine, limits=desk.limits))
+        return await desk.work(lambda: documents.model_info(engine, limits=desk.limits))
 
 
 _COMMON = responses(400, 401, 413, 415, 422, 500, 503)
@@ -188,7 +188,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
 
             facts, known = Facts(age, sex, site), read_bank()
             pictures = read_pictures(files, limits=desk.limits)
-            return answers.predict(
+            return documents.predict(
                 engine, pictures, operating_point=operating_point, facts=facts, bank=known
             )
 
@@ -205,7 +205,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
         """Embed pictures: one vector each, to compare with others of the same `fingerprint`."""
         engine, files = desk.engine(), await desk.pictures(images)
         return await desk.work(
-            lambda: answers.embed(engine, read_pictures(files, limits=desk.limits), space=space)
+            lambda: documents.embed(engine, read_pictures(files, limits=desk.limits), space=space)
         )
 
     @router.post("/v1/similar", tags=["pictures"], responses=_COMMON)
@@ -228,7 +228,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
         engine, files = desk.engine(), await desk.pictures(images)
 
         def task() -> SimilarAnswer:
-            where = answers.case_filter(
+            where = documents.case_filter(
                 dx=dx,
                 sex=sex,
                 localization=localization,
@@ -237,7 +237,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
                 age_max=age_max,
             )
             pictures = read_pictures(files, limits=desk.limits)
-            return answers.similar(
+            return documents.similar(
                 engine, pictures, k=k, where=where, one_per_lesion=one_per_lesion
             )
 
@@ -262,7 +262,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
 
         def task() -> EnrollAnswer:
             known, pictures = read_bank(), read_pictures(files, limits=desk.limits)
-            return answers.enroll(engine, pictures, name=name, head=head, bank=known)
+            return documents.enroll(engine, pictures, name=name, head=head, bank=known)
 
         return await desk.work(task)
 
@@ -308,7 +308,7 @@ def _explaining(router: APIRouter, desk: Desk) -> None:
         def task() -> ExplainAnswer:
             known = read_bank()
             first, *others = read_pictures(files, limits=desk.limits)
-            return explain_answers.explain(
+            return documents.explain(
                 engine,
                 first,
                 method=method,

@@ -19,9 +19,10 @@ from pydantic import Field
 
 from dermsim.core.explain_methods import MethodName
 from dermsim.core.labels import DISCLAIMER
-from dermsim.serve import answers, explain_answers
+from dermsim.engine import answers
+from dermsim.serve import documents
 from dermsim.serve.errors import FAULT, Refusal, note_fault
-from dermsim.serve.limits import NEIGHBORS, read_pictures
+from dermsim.serve.limits import read_pictures
 from dermsim.serve.mcp_server import Tool
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
         """
 
         def task(engine: DermSim) -> Answer:
-            found = answers.predict(engine, read(image), operating_point=operating_point)
+            found = documents.predict(engine, read(image), operating_point=operating_point)
             return {**found.results[0].model_dump(), "disclaimer": found.disclaimer}
 
         return await ask(task)
@@ -98,7 +99,7 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
         """
 
         def task(engine: DermSim) -> Answer:
-            found = answers.embed(engine, read(image))
+            found = documents.embed(engine, read(image))
             return {"fingerprint": found.fingerprint, "embedding": found.embeddings[0]}
 
         return await ask(task)
@@ -129,7 +130,7 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
 
         def task(engine: DermSim) -> Answer:
             first, *others = read(image, like) if like else read(image)
-            found = explain_answers.explain(
+            found = documents.explain(
                 engine,
                 first,
                 method=method,
@@ -155,10 +156,8 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
         """
 
         def task(engine: DermSim) -> Answer:
-            if not 1 <= k <= NEIGHBORS:
-                raise ValueError(f"Asked for {k} cases: choose 1 to {NEIGHBORS}.")
-            where = answers.case_filter(dx=[dx] if dx else [])
-            found = answers.similar(engine, read(image), k=k, where=where)
+            where = documents.case_filter(dx=[dx] if dx else [])
+            found = documents.similar(engine, read(image), k=k, where=where)
             return {**found.results[0].model_dump(), "disclaimer": found.disclaimer}
 
         return await ask(task)
@@ -182,10 +181,9 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
                 raise ValueError("A new class needs at least one example.")
             *shown, asked = read(*examples, image)
             bank = answers.teach(engine, shown, name=name)
-            probabilities = bank.predict(engine.embed([asked], space=bank.space.name))[0]
-            report = answers.enrollment(bank)
+            report = documents.enrollment(bank)
             return {
-                "probabilities": probabilities,
+                "probabilities": answers.compare(engine, [asked], bank=bank)[0],
                 "report": report.model_dump() if report else None,
                 "disclaimer": DISCLAIMER,
             }

@@ -9,7 +9,7 @@ from dermsim.core.checkpoint import local_folder
 from dermsim.core.labels import CODES
 from dermsim.data.facts import FACTS_DIM
 from dermsim.models import DermSimNetwork
-from dermsim.models.encoder import build_encoder, load_encoder
+from dermsim.models.encoder import build_encoder, check_pictures, load_encoder
 from dermsim.models.imagenet import Normalisation, load_imagenet, normalisation
 from dermsim.training.config import EncoderConfig
 
@@ -33,7 +33,8 @@ def new_encoder(
         FileNotFoundError: If there is no such checkpoint or file to start from.
         ConnectionError: If the Hub cannot be reached.
         ImportError: If the package with the weights is not installed.
-        ValueError: If timm has no such backbone, or the checkpoint or weights are of another.
+        ValueError: If timm has no such backbone, it cannot take pictures of these sizes, or the
+            checkpoint or weights are of another.
     """
     more = {"id2label": dict(enumerate((*CODES, *own_outputs)))} if own_outputs else {}
     model = build_encoder(
@@ -45,6 +46,8 @@ def new_encoder(
         malignancy_head=config.malignancy_head,
         **more,
     )
+    for side in {config.image_size, config.test_image_size}:
+        check_pictures(model, side)
     origin = {}
     if config.from_imagenet:
         origin = load_imagenet(model.backbone, config.backbone, config.pretrained)

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers.utils import ModelOutput
 
+from .attention_dermsim import attention_weights
 from .configuration_dermsim import DermSimConfig
 
 FACTS_WIDTH = 32
@@ -41,7 +42,8 @@ class DermSimOutput(ModelOutput):
             in a model without the head for it.
         hidden_states: With `output_hidden_states` what the backbone's stages give, first to last,
             ``(B, C, h, w)`` each; of an ensemble its members', one member after the other.
-        attentions: None: timm's backbones keep no attention weights, and most have none.
+        attentions: With `output_attentions` the weights of each attention layer, first to last, as
+            `attention_weights` gives them; None where there are no such layers, as in a CNN.
     """
 
     # ModelOutput wants a default for every field; `decode` fills all but those that may be None.
@@ -282,7 +284,7 @@ class DermSimNetwork(nn.Module):
                 below, does what the configuration says.
             facts: ``(B, facts_dim)``, as for `weigh_facts`; None when nothing is known.
             output_hidden_states: True returns `hidden_states`, as `encode_stages` gives them.
-            output_attentions: Taken for transformers' sake; `attentions` are None all the same.
+            output_attentions: True returns `attentions`, where the backbone has such layers.
 
         Returns:
             A `DermSimOutput`.
@@ -295,12 +297,14 @@ class DermSimNetwork(nn.Module):
             raise ValueError(
                 f"pixel_values has shape {tuple(pixel_values.shape)}, but must be (B, 3, H, W)."
             )
-        if chosen(output_hidden_states, self.config.output_hidden_states):
-            features, stages = self.encode_stages(pixel_values)
-        else:
-            features, stages = self.encode(pixel_values), None
+        attended = chosen(output_attentions, self.config.output_attentions)
+        with attention_weights(self, wanted=attended) as attentions:
+            if chosen(output_hidden_states, self.config.output_hidden_states):
+                features, stages = self.encode_stages(pixel_values)
+            else:
+                features, stages = self.encode(pixel_values), None
         output = self.decode(features, facts)
-        output.hidden_states = stages
+        output.hidden_states, output.attentions = stages, tuple(attentions) or None
         if labels is not None:
             output.loss = F.cross_entropy(output.logits.float(), labels)
         return output if chosen(return_dict, self.config.return_dict) else output.to_tuple()

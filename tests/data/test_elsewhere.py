@@ -49,8 +49,8 @@ def clinics(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     return [
-        folder(tmp_path / "one", ["mel", "SCC", "nv", "wart", "SCC"]),
-        folder(tmp_path / "two", ["nv", "scar"], names=["q0", "q1"]),
+        folder(tmp_path / "one", ["mel", "SCC", "nv", "wart", "SCC"], [*"abcde"]),
+        folder(tmp_path / "two", ["nv", "scar"], [*"ab"], names=["q0", "q1"]),
     ]
 
 

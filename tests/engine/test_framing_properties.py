@@ -50,11 +50,9 @@ def test_a_level_map_is_level_on_all_that_is_seen(width, height, frame, level):
 @given(width=SIDES, height=SIDES, frame=FRAMES, row=st.integers(0, 7), column=st.integers(0, 7))
 @settings(max_examples=80, deadline=None)
 def test_a_spot_comes_back_to_its_own_cell(width, height, frame, row, column):
-    side = frame.side((width, height))
-    assume(side >= 8)
-    for cell, length in ((row, height), (column, width)):  # the whole cell lies on the photograph
-        margin = max(0, side - length) / 2
-        assume(cell * side / 8 >= margin and (cell + 1) * side / 8 <= side - margin)
+    assume(frame.side((width, height)) >= 8)
+    photograph = np.ones((height, width), dtype=np.float32)
+    assume(cut_region(photograph, (width, height), side=8, frame=frame)[row, column] == 1)
     values = np.zeros((8, 8), dtype=np.float32)
     values[row, column] = 1.0
     placed = place_heatmap(heatmap(values), (width, height), frame).values

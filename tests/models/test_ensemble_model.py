@@ -264,7 +264,8 @@ def test_hidden_states_are_the_members_side_by_side(model, members, images):
     expected = tuple(state for states in each for state in states)
     assert len(told.hidden_states) == len(expected) == len(values[-1])
     assert all(map(torch.equal, told.hidden_states, expected))
-    assert model(images, output_attentions=True).attentions is None
+    attentions = model(images, output_attentions=True).attentions  # of the one that attends
+    assert len(attentions) == len(members[2].backbone.blocks)
 
 
 def test_the_classifiers_logits_are_divided_once(model, members, images):

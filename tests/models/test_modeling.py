@@ -1,6 +1,7 @@
 """The encoder: layouts of different backbones, round trips, refusals."""
 
 import json
+import math
 from copy import deepcopy
 
 import pytest
@@ -378,10 +379,52 @@ def test_hidden_states_can_be_learned_from(images):
     assert next(model.backbone.parameters()).grad.any()
 
 
-@pytest.mark.parametrize("backbone", ["test_resnet", "test_vit"])
-def test_there_are_no_attentions(backbone, images):
-    output = tiny(backbone)(images, output_attentions=True)
-    assert output.attentions is None and list(output) == list(tiny(backbone)(images))
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext"])
+def test_a_network_of_convolutions_has_no_attentions(backbone, images):
+    model = tiny(backbone)
+    output = model(images, output_attentions=True)
+    assert output.attentions is None and list(output) == list(model(images))
+
+
+def test_attentions_are_the_weights_that_tokens_are_mixed_by(images):
+    model = tiny("test_vit")
+    taken = []
+    for block in model.backbone.blocks:
+        block.attn.qkv.register_forward_hook(lambda _m, _i, given: taken.append(given))
+    with torch.inference_mode():
+        attentions = model(images, output_attentions=True).attentions
+    assert isinstance(attentions, tuple) and len(attentions) == len(model.backbone.blocks)
+    heads = model.backbone.blocks[0].attn.num_heads
+    for weights, qkv in zip(attentions, taken, strict=True):
+        query, key, _ = qkv.reshape(3, 17, 3, heads, -1).permute(2, 0, 3, 1, 4)
+        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+        assert weights.shape == (3, heads, 17, 17)
+        torch.testing.assert_close(weights, scores.softmax(dim=-1))
+
+
+def test_watching_attention_leaves_the_answers_and_no_trace(images):
+    model = tiny("swin_tiny_patch4_window7_224")
+    with torch.inference_mode():
+        before = model(images)
+        told = model(images, output_attentions=True, output_hidden_states=True)
+        after = model(images)
+    assert len(told.attentions) == 4 and len(told.hidden_states) == 4
+    sums = [weights.sum(dim=-1) for weights in told.attentions]
+    assert all(torch.allclose(total, torch.ones_like(total)) for total in sums)
+    for name in before:
+        torch.testing.assert_close(told[name], before[name])
+        assert torch.equal(after[name], before[name]), name
+    assert after.attentions is None
+
+
+def test_watching_attention_ends_when_the_encoder_fails(monkeypatch, images):
+    model = tiny("test_vit")
+    fused = [block.attn.fused_attn for block in model.backbone.blocks]
+    monkeypatch.setattr(model.backbone, "forward_features", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model(images, output_attentions=True)
+    assert [block.attn.fused_attn for block in model.backbone.blocks] == fused
+    assert not any(block.attn.attn_drop._forward_pre_hooks for block in model.backbone.blocks)
 
 
 def test_a_backbone_whose_stages_timm_does_not_give_is_named(monkeypatch, images):

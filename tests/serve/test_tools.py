@@ -98,7 +98,7 @@ def test_similar_keeps_to_a_diagnosis(tools, lesion):
     [
         ("predict", {"operating_point": "best"}, "Unknown operating point 'best'"),
         ("predict", {"operating_point": 1.2}, "A threshold on malignancy is a number in"),
-        ("similar", {"k": 0}, "Asked for 0 cases: choose 1 to 100"),
+        ("similar", {"k": 0}, "Asked for 0 similar cases: choose 1 to 100"),
         ("explain", {"target": "clover"}, "Unknown dx 'clover'"),
         ("enroll", {"name": "mel", "examples": []}, "needs at least one example"),
         ("enroll", {"name": "mel", "examples": ["/9j/"]}, "Picture 1 is"),

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dermsim.data.sources import find_adapter
-from dermsim.data.sources.folder import Folder
-from dermsim.data.tables import Row, read_rows
+from dermsim.data.dataset import read_rows_of
+from dermsim.data.layouts import Layout
+from dermsim.data.matching import without_ending
+from dermsim.data.rows import known
 
-_GROUPS = ("lesion_id", "patient_id")
-_OUTLINES = ("_segmentation", "_superpixels", "_lesion")
-_ATTRIBUTE = "_attribute_"
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A picture in a column of pictures, which stays on disk until it is asked for.
+
+    Attributes:
+        rows: With a column ``image`` that is not decoded.
+        row: Its number.
+    """
+
+    rows: Dataset
+    row: int
+
+    def read(self) -> str | bytes | None:
+        """Return its path or encoded bytes; None where there is none."""
+        image = self.rows[self.row]["image"]
+        return image and (image["bytes"] or image["path"])
 
 
 @dataclass(frozen=True)
@@ -21,107 +38,64 @@ class Listed:
 
     Attributes:
         source: As the user named it.
-        image_id: Its name there.
-        image: Path or encoded bytes; None where the file is missing.
+        image_id: Its name there, as `load_dataset` has it.
+        image: Path, encoded bytes or where they are; None where the file is missing.
         lesion_id: Its lesion, None where not known.
         patient_id: Its patient, None where not known.
     """
 
     source: str
     image_id: str
-    image: str | bytes | None
+    image: str | bytes | Packed | None
     lesion_id: str | None = None
     patient_id: str | None = None
+
+    def encoded(self) -> str | bytes:
+        """Return a path or encoded bytes.
+
+        Raises:
+            ValueError: If there is no picture.
+        """
+        found = self.image.read() if isinstance(self.image, Packed) else self.image
+        if not found:
+            raise ValueError(f"{self.image_id} has no picture file")
+        return found
 
 
 def list_source(source: str) -> list[Listed]:
     """List the pictures of a source, sorted by name.
 
     Args:
-        source: One of
+        source: As for `dermsim.data.dataset.load_dataset`, or any other folder of pictures; a
+            table in it that names pictures says what belongs together.
 
-            - the folder of a published data set, or its table, see `dermsim.data.sources`;
-            - a folder of Parquet files with a column ``image``;
-            - any other folder, whose pictures are searched for; a table in it with the columns
-              ``image_id`` and ``lesion_id`` or ``patient_id`` says what belongs together;
-            - ``"synthetic"`` or a Hub id, see `dermsim.data.ham10000.load_ham10000`.
+    Returns:
+        Each picture under the name that `load_dataset` gives it, so that what is found here holds
+        there.
 
     Raises:
         FileNotFoundError: If there is nothing at the path.
         ConnectionError: If a Hub id cannot be reached.
-        ValueError: If the source holds no pictures, or several data sets.
+        ValueError: If the source holds no pictures, or several data sets, or is damaged.
     """
-    path = Path(source)
-    if path.exists():
-        found = [*_published(source, path)] or [*_parquet(source, path)] or [*_loose(source, path)]
-    else:
-        found = [*_loaded(source)]
-    if not found:
-        raise ValueError(f"{source} holds no pictures: check the path")
+    layout = read_rows_of(source, labelled=False)
+    found = [
+        Listed(
+            source,
+            without_ending(known(row.get("image_id")) or f"row-{number:06d}"),
+            image,
+            known(row.get("lesion_id")),
+            known(row.get("patient_id")),
+        )
+        for number, (row, image) in enumerate(zip(layout.rows, _pictures(layout), strict=True))
+    ]
     return sorted(found, key=lambda item: item.image_id)
 
 
-def _published(source: str, path: Path) -> Iterator[Listed]:
-    adapter = find_adapter(path)
-    for row in adapter.read(path) if adapter else ():
-        yield Listed(source, row.image_id, row.image, row.lesion_id, row.patient_id)
-
-
-def _parquet(source: str, path: Path) -> Iterator[Listed]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    files = [path] if path.is_file() else Folder.at(path).files
-    for file in files:
-        if file.suffix.lower() != ".parquet":
-            continue
-        try:
-            names = set(pq.read_schema(file).names)
-            if "image" not in names:
-                continue
-            known = [name for name in ("image", "image_id", *_GROUPS) if name in names]
-            rows = pq.read_table(file, columns=known).to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"{file.name} is damaged or not Parquet: {error}") from error
-        for number, row in enumerate(rows):
-            name = row.get("image_id") or f"{file.stem}:{number}"
-            picture = row["image"]
-            encoded = picture.get("bytes") if isinstance(picture, Mapping) else picture
-            yield Listed(source, str(name), encoded, row.get("lesion_id"), row.get("patient_id"))
-
-
-def _loose(source: str, path: Path) -> Iterator[Listed]:
-    folder = Folder.at(path)
-    if folder.given is not None:
-        raise ValueError(
-            f"{source} is a file, and no table of a data set that is known: pass a folder"
-        )
-    facts = _facts(folder)
-    for picture in folder.pictures:
-        if picture.stem.endswith(_OUTLINES) or _ATTRIBUTE in picture.stem:
-            continue
-        row = facts.get(picture.stem, {})
-        name = folder.inside(picture).with_suffix("").as_posix()
-        image_id = picture.stem if row else name
-        yield Listed(source, image_id, str(picture), *(row.get(column) for column in _GROUPS))
-
-
-def _facts(folder: Folder) -> dict[str | None, Row]:
-    """Return what tables say of pictures, by image_id; tables that cannot be read say nothing."""
-    known: dict[str | None, Row] = {}
-    for column in _GROUPS:
-        for table in folder.tables("image_id", column):
-            for row in read_rows(table):
-                known[row["image_id"]] = {**row, **known.get(row["image_id"], {})}
-    return known
-
-
-def _loaded(source: str) -> Iterator[Listed]:
+def _pictures(layout: Layout) -> list[str | bytes | Packed | None]:
+    if not callable(layout.pictures):
+        return [picture or None for picture in layout.pictures]
     from datasets import Image
 
-    from dermsim.data.ham10000 import load_ham10000
-
-    rows = load_ham10000(source).cast_column("image", Image(decode=False))
-    for row in rows:
-        image = row["image"]["bytes"] or row["image"]["path"]
-        yield Listed(source, row["image_id"], image, row["lesion_id"])
+    rows = layout.pictures().select_columns(["image"]).cast_column("image", Image(decode=False))
+    return [Packed(rows, number) for number in range(len(rows))]

@@ -20,9 +20,13 @@ from dermsim.data.duplicates.looks import SIDE, GreyArray
 
 FloatArray = npt.NDArray[Any]
 
-DETAIL = 0.88
+DETAIL = 0.95
 """Correlation of the detail of aligned pictures from which on they are the same photograph; see
 docs/duplicates.md for how it was chosen."""
+
+_UNLIKE = 0.6
+"""Correlation of the detail of pictures with one centre below which they are not aligned: so a good
+part of the moles whose hashes are alike are told apart at once."""
 
 _COARSE_SIDE = 32
 _COARSE = 0.7
@@ -36,6 +40,12 @@ _STRETCH, _ROTATION = 0.05, 2.0
 pictures that are not the same align only when they are bent."""
 
 _STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
+_FINEST = 64.0
+"""Of the short side, the standard deviation of what is smoothed away."""
+
+_BLACK, _WHITE, _LEAST_SHOWN = 8, 250, 0.4
+"""Grey levels from which on nothing is shown, and how much of a picture must show something."""
+
 _FLAT = 1.0
 """Standard deviation in grey levels below which a picture has nothing to be told by."""
 
@@ -69,9 +79,16 @@ def overlap(one: GreyArray, other: GreyArray, *, centred: bool = False) -> Overl
     pictures = [_scaled(picture, side) for picture in (one, other)]
     if min(_detail(picture, side / 16).std() for picture in pictures) < _FLAT:
         return None
-    found = _aligned(*_centred(*pictures)) if centred else None
-    if found is not None and found.detail >= DETAIL:
-        return found
+    found = None
+    if centred:
+        start = _centred(*pictures)
+        found = _lying(*start)
+        if found.detail < _UNLIKE:
+            return None
+        if found.detail < DETAIL:
+            found = _aligned(*start)
+        if found.detail >= DETAIL:
+            return found
     placed = _placed(*pictures)
     return found if placed is None else _aligned(*placed)
 
@@ -160,10 +177,14 @@ def _aligned(whole: FloatArray, part: FloatArray, start: FloatArray) -> Overlap:
         warps += [warp] if _is_straight(warp) else []
     except cv2.error:  # it does not converge
         pass
-    details = [_detail_in_common(whole, part, warp) for warp in warps]
-    best = int(np.argmax(details))
-    area = float(abs(np.linalg.det(warps[best][:, :2])))
-    return Overlap(details[best], min(area * part.size / whole.size, 1.0))
+    return max((_lying(whole, part, warp) for warp in warps), key=lambda found: found.detail)
+
+
+def _lying(whole: FloatArray, part: FloatArray, warp: FloatArray) -> Overlap:
+    """Compare the detail of a part with that of the whole where a map says that it lies."""
+    area = float(abs(np.linalg.det(warp[:, :2])))
+    detail = _detail_in_common(whole, part, warp)
+    return Overlap(detail, min(area * part.size / whole.size, 1.0))
 
 
 def _is_straight(warp: FloatArray) -> bool:
@@ -183,8 +204,26 @@ def _detail_in_common(whole: FloatArray, part: FloatArray, warp: FloatArray) -> 
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    sigma = min(part.shape) / 16
-    return _correlation(_detail(cut, sigma), _detail(part, sigma))
+    side = min(part.shape)
+    shown = _shown(cut, side) & _shown(part, side)
+    if shown.mean() < _LEAST_SHOWN:
+        return -1.0
+    details = (_band(picture, side)[shown] for picture in (cut, part))
+    return _correlation(*details)
+
+
+def _band(picture: FloatArray, side: int) -> FloatArray:
+    """Keep the detail that all moles do not share, but not so fine as what compression changes."""
+    smooth = cv2.GaussianBlur(picture, (0, 0), side / _FINEST, borderType=cv2.BORDER_REFLECT)
+    return _detail(smooth, side / 16)
+
+
+def _shown(picture: FloatArray, side: int) -> npt.NDArray[np.bool_]:
+    """Say where skin is: what is black or white is the frame of a lens, or was written over."""
+    blank = ((picture <= _BLACK) | (picture >= _WHITE)).astype(np.uint8)
+    kernel = np.ones((round(side / 16) * 2 + 1,) * 2, np.uint8)
+    solid = cv2.morphologyEx(blank, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return cv2.dilate(solid, kernel) == 0
 
 
 def _correlation(one: FloatArray, other: FloatArray) -> float:

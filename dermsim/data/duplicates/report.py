@@ -210,8 +210,7 @@ def _sheet(pictures: Sequence[Listed], pairs: Sequence[Pair]) -> Image.Image:
         top = _GAP // 2 + place // _COLUMNS * cell[1]
         for offset, row in enumerate(pair.rows):
             picture = pictures[row]
-            assert picture.image is not None  # it was read
-            small = read_image(picture.image, at_least=(_SIDE, _SIDE)).copy()
+            small = read_image(picture.encoded(), at_least=(_SIDE, _SIDE)).copy()
             small.thumbnail((_SIDE, _SIDE))
             sheet.paste(small, (left + offset * _SIDE, top))
             name = f"{Path(picture.source).name}/{picture.image_id}"[-46:]

@@ -14,6 +14,7 @@ from dermsim.data.duplicates.looks import Look, look_at
 from dermsim.data.duplicates.report import Duplicates
 from dermsim.data.duplicates.search import NEIGHBORS, find_pairs
 from dermsim.data.images import read_image
+from dermsim.data.photographs import is_outline
 
 Embed = Callable[[Iterable[Image.Image]], npt.NDArray[np.float32]]
 """Makes ``(N, D)`` of N photographs, each asked for once."""
@@ -74,21 +75,13 @@ class _Reading:
     def __iter__(self) -> Iterator[Image.Image]:
         for item in tqdm(self._listed, unit="picture", disable=None):
             try:
-                if item.image is None:
-                    raise ValueError(f"{item.image_id} has no picture file")
-                image = read_image(item.image, at_least=_ENOUGH)
+                image = read_image(item.encoded(), at_least=_ENOUGH)
             except (ValueError, OSError) as error:
                 self.unread.append((item, str(error)))
                 continue
-            if _is_outline(image):
+            if is_outline(image):
                 self.outlines += 1
                 continue
             self.kept.append(item)
             self.looks.append(look_at(image))
             yield image
-
-
-def _is_outline(image: Image.Image) -> bool:
-    """Say whether a picture is nothing but black and white."""
-    colours = image.getcolors(2)
-    return colours is not None and all(colour in ((0,) * 3, (255,) * 3) for _, colour in colours)

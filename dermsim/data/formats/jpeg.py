@@ -20,13 +20,14 @@ _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 """In the data of a scan: a marker that ends it."""
 
 _RESTARTS = re.compile(rb"\xff([\xd0-\xd7])")
-_FILLERS = (b"\xfe" * 64, b"\xaa" * 64, b"\x5a" * 64)
-"""Data that no encoder would go on with, unlike the zeros that libjpeg goes on with."""
+_FILLERS = tuple(pattern * 4096 for pattern in (b"\xfe", b"\xaa", b"\x5a"))
+"""Data that no encoder would go on with, unlike the zeros that libjpeg goes on with; more than the
+ten blocks that belong together can hold."""
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _RESTART_INTERVAL = 0xDA, 0xDD
-_ZEROS = 16
-"""So many zeros in a row end no JPEG: they pad a file whose copy was cut off."""
+_TAIL = 32
+"""Bytes at the end of a whole picture that may say nothing, as that no block has more to come."""
 
 
 def mend(data: bytes) -> tuple[bytes, str] | None:
@@ -38,25 +39,19 @@ def mend(data: bytes) -> tuple[bytes, str] | None:
     Returns:
         The whole file and what was amiss; None if anything else is missing, or too much is there.
     """
-    data = _without_padding(data)
-    restarts = _restarts_in_last_scan(data)
-    if restarts is None or not _is_whole(data, restarts):
-        return None
-    shorter = data[:-2] if data.endswith(b"\xff\x00") else data[:-1]
-    if _is_whole(shorter.rstrip(b"\xff"), restarts):
-        return None  # what follows the picture is not known, and no byte of it is missed
-    return data + _END, "lacks its end marker and is read all the same: every pixel is there"
+    # The first half of an end marker may be there, and copies that were cut off end in zeros.
+    without_zeros = data.rstrip(b"\0")
+    if without_zeros.endswith(b"\xff"):
+        without_zeros += data[len(without_zeros) :][:1]
+    for candidate in dict.fromkeys((data.rstrip(b"\xff"), without_zeros)):
+        # If much at the end is of no consequence, it is not known what it is.
+        if _is_whole(candidate) and not _is_whole(candidate[:-_TAIL].rstrip(b"\xff")):
+            amiss = "lacks its end marker and is read all the same: every pixel is there"
+            return candidate + _END, amiss
+    return None
 
 
 FORMATS = (replace(pillow_format("JPEG", "JPEG"), mend=mend),)
-
-
-def _without_padding(data: bytes) -> bytes:
-    """Take off zeros that pad the file, and the first half of an end marker."""
-    shorter = data.rstrip(b"\0")
-    if len(data) - len(shorter) >= _ZEROS:
-        data = shorter
-    return data.rstrip(b"\xff")
 
 
 def _restarts_in_last_scan(data: bytes) -> list[bytes] | None:
@@ -99,10 +94,11 @@ def _restarts_in_last_scan(data: bytes) -> list[bytes] | None:
     return [*found, bytes([0xD0 + (found[-1][0] - 0xCF) % 8 if found else 0xD0])]
 
 
-def _is_whole(data: bytes, restarts: list[bytes]) -> bool:
+def _is_whole(data: bytes) -> bool:
     """Say whether the picture is the same whatever follows its data."""
-    expected = _decode(data + _END)
-    if expected is None:
+    restarts = _restarts_in_last_scan(data)
+    expected = None if restarts is None else _decode(data + _END)
+    if restarts is None or expected is None:
         return False
     for filler in _FILLERS:
         # the second piece is for the next interval: between two, libjpeg waits for a marker

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from collections.abc import Sequence
 
 
-def warn_clinical(rows: Dataset) -> None:
+def warn_clinical(modalities: Sequence[str | None]) -> None:
     """Warn when clinical photographs go to an encoder of dermatoscopy.
 
     Args:
-        rows: Rows without a column ``modality`` are taken for dermoscopy.
+        modalities: How each was taken; None, where nobody says, is taken for dermoscopy.
 
     Warns:
         UserWarning: How many there are.
     """
-    if "modality" not in rows.column_names:
-        return
-    clinical = sum(modality == "clinical" for modality in rows["modality"])
+    clinical = sum(modality == "clinical" for modality in modalities)
     if clinical:
         warnings.warn(
-            f"{clinical:,} of {len(rows):,} pictures are clinical photographs, taken without a "
-            "dermatoscope: an encoder of dermatoscopic pictures does not know such pictures",
+            f"{clinical:,} of {len(modalities):,} pictures are clinical photographs, taken without "
+            "a dermatoscope: an encoder of dermatoscopic pictures does not know such pictures",
             stacklevel=3,
         )

@@ -1,4 +1,7 @@
-"""Pictures that come as NumPy arrays or tensors, with their range checked."""
+"""Pictures that come as NumPy arrays or tensors, with their range checked.
+
+Ships beside the weights; needs Pillow and NumPy and imports nothing of dermsim but its sibling.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 from PIL import Image
 
-from dermsim.data.depth_dermsim import float_to_8_bits, to_8_bits
+from .depth_dermsim import float_to_8_bits, to_8_bits
 
 if TYPE_CHECKING:  # whoever holds a tensor has imported it
     import torch

@@ -22,11 +22,6 @@ def is_array(source: object) -> TypeGuard[np.ndarray | torch.Tensor]:
     return isinstance(source, np.ndarray) or _is_tensor(source)
 
 
-def is_one_picture(source: object) -> bool:
-    """Say whether an array or tensor is one picture, and not a batch of them or something else."""
-    return is_array(source) and source.ndim < 4
-
-
 def array_size(array: np.ndarray | torch.Tensor, name: str) -> tuple[int, int]:
     """Return width and height of the picture that an array is.
 

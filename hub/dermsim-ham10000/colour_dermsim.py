@@ -200,8 +200,11 @@ def _by_gamma(image: Image.Image, name: str) -> bytes | None:
 def _is_adobe_rgb(exif: Image.Exif) -> bool:
     """Say whether EXIF says Adobe RGB, by DCF's index R03 or the number 2 of some cameras."""
     try:
-        index = str(exif.get_ifd(_INTEROP_IFD).get(_INTEROP_INDEX, "")).strip("\0 ")
-        return index == "R03" or exif.get_ifd(_EXIF_IFD).get(_COLOR_SPACE) == 2
+        if exif.get_ifd(_EXIF_IFD).get(_COLOR_SPACE) == 2:
+            return True
+        return str(exif.get_ifd(_INTEROP_IFD).get(_INTEROP_INDEX, "")).strip("\0 ") == "R03"
+    except KeyError:  # there is no such directory
+        return False
     except Exception as error:  # EXIF of hostile or careless programs; it is left aside
         logging.getLogger(__name__).debug("EXIF cannot be read: %s", type(error).__name__)
         return False

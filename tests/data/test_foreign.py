@@ -23,6 +23,10 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 4600
         (b"FUJIFILMCCD-RAW 0201", "is a raw file of a Fujifilm camera, which is not read: develop"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1", "is a raw file of a Canon camera"),
         (b"\0\0\0\x18ftypisom\0\0\2\0", "is a video, which is not read: save one frame"),
+        (
+            b"\0\0\0\x18ftypmsf9\0\0\0\0",
+            "is of the HEIF family, which is not read: save it",
+        ),
         (b"RIFF\0\1\0\0AVI LIST", "is a video"),
         (b"P6\n64 48\n255\n", "is a Netpbm picture, which is not read: save it as JPEG"),
         (b'<?xml version="1.0"?>\n<svg width="3">', "is an SVG drawing, which is not read"),

@@ -15,6 +15,7 @@ import gc
 import math
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from dermsim.data.dataset import open_source
 from dermsim.data.elsewhere import load_elsewhere, without_shared
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.label_mapping import parse_mapping
+from dermsim.data.outlines import load_masks
 from dermsim.data.splits import grouped_splits, without
 from dermsim.engine import DermSim
 from dermsim.evaluation.card import measured_files
@@ -45,6 +47,7 @@ from dermsim.training.augment import draw_views, mixer, render_views
 from dermsim.training.config import TrainConfig
 from dermsim.training.freezing import Freezing, parameter_groups
 from dermsim.training.objective import Truth, class_weights, log_prior, training_loss
+from dermsim.training.precision import usable_precision
 from dermsim.training.presets import PRESETS, flatten, run_record
 from dermsim.training.probe import fit_classifier
 from dermsim.training.run_state import Progress, StateFolder, run_choices
@@ -88,14 +91,17 @@ def main(config: TrainConfig) -> Path:
         require(tracker, extra=tracker)
     parallel = DistributedDataParallelKwargs(find_unused_parameters=config.some_weights_rest)
     patient = InitProcessGroupKwargs(timeout=timedelta(hours=12))  # the first evaluates alone
+    precision = usable_precision(optim.mixed_precision, cpu=config.cpu)
     accelerator = Accelerator(
         cpu=config.cpu,
-        mixed_precision=optim.mixed_precision,
+        mixed_precision=precision,
         gradient_accumulation_steps=optim.gradient_accumulation,
         log_with=list(config.trackers) or None,
         project_dir=config.output,
         kwargs_handlers=[parallel, patient],
     )
+    if precision != optim.mixed_precision:
+        accelerator.print("this CPU has no bfloat16 of its own: training in float32")
     device, world, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     states = StateFolder(config.output / "state")
     if accelerator.is_main_process:
@@ -112,15 +118,19 @@ def main(config: TrainConfig) -> Path:
     rows, held_out = (without(splits[s], config.leave_out) for s in ("train", "validation"))
     check_diagnoses(rows, held_out, every=config.fits_classifier)
     away = (splits["validation"], splits["test"])
-    also = [without_shared(load_elsewhere(s), away, name=s) for s in config.also]
+    elsewhere = load_elsewhere(config.also, parse_mapping(config.also_map, option="--also-map"))
+    elsewhere = elsewhere.apart_from(away, names=config.also)
     more = [without_shared(load_ham10000(s), away, name=s) for s in config.unlabelled]
     size, side = encoder.image_size, encoder.test_image_size
     train = TrainingSet.load(
         rows,
-        also=[without(source, config.leave_out) for source in also],
+        also=[without(source, config.leave_out) for source in elsewhere.labelled],
+        own=elsewhere.own,
         unlabelled=more,
+        outlines=load_masks(config.outlines) if config.outlines else None,
         facts=encoder.facts,
-        prepare=shades_of_grey if encoder.color_constancy else None,
+        whole=encoder.sees_whole,
+        prepare=shades_of_grey if encoder.color_constancy == "both" else None,
         image_size=size,
         device=device,
     )
@@ -138,13 +148,16 @@ def main(config: TrainConfig) -> Path:
     known = normalisation_of(encoder)
     mean, std = (known.mean, known.std) if known else (train.mean, train.std)
     processor = ImagePreparation(
-        image_mean=tuple(mean), image_std=tuple(std), do_color_constancy=encoder.color_constancy
+        size={"longest_edge" if encoder.sees_whole else "shortest_edge": side},
+        image_mean=tuple(mean),
+        image_std=tuple(std),
+        do_color_constancy=encoder.color_constancy != "no",
     ).at(side)
     validation = Validation.load(held_out, processor)
     validation_loader = DataLoader(range(len(validation)), 4 * optim.batch_size)
 
     # --- the encoder and what moves it --------------------------------------------------------
-    model, origin = new_encoder(encoder)
+    model, origin = new_encoder(encoder, own_outputs=train.own_outputs)
     model = model.to(memory_format=torch.channels_last)
     states.check_room(model)
     blank = not (encoder.start or encoder.from_imagenet)
@@ -174,15 +187,17 @@ def main(config: TrainConfig) -> Path:
     average = ModelEmaV3(accelerator.unwrap_model(model), optim.ema_decay, use_warmup=True)
     progress = Progress()
     accelerator.register_for_checkpointing(scheduler, average, progress)
-    drawn = sampler.class_counts(len(CODES))
+    classes = len(CODES) + len(train.own_outputs)
+    drawn = sampler.class_counts(classes)
     class_weight = class_weights(drawn, loss.class_weighting).to(device)
     prior = log_prior(drawn * class_weight.cpu())
     # What was drawn more often is also expected more often: that is no evidence.
-    unearned = loss.prior_correction * prior
+    unearned = loss.prior_correction * prior[: len(CODES)]
     class_bias = prior.to(device) * loss.logit_adjustment
     teacher = None
     if config.teacher:
-        teacher = Teachers.load(config.teacher, processor, log_prior=unearned).to(device)
+        views_like = replace(processor, do_color_constancy=encoder.color_constancy == "both")
+        teacher = Teachers.load(config.teacher, views_like, log_prior=unearned).to(device)
 
     if config.resume:
         accelerator.load_state(str(states.latest()))
@@ -199,7 +214,8 @@ def main(config: TrainConfig) -> Path:
         for batch in validation_loader:
             with torch.inference_mode(), accelerator.autocast():
                 output = average.module(validation.pixel_values[batch.cpu()].to(device))
-            answers = (output.logits - unearned.to(device), output.embeddings)
+            logits = output.logits[:, : len(CODES)] - unearned.to(device)
+            answers = (logits, output.embeddings)
             found.append(accelerator.gather_for_metrics(answers))
         return validation.score(*(torch.cat(part) for part in zip(*found, strict=True)))
 
@@ -210,7 +226,7 @@ def main(config: TrainConfig) -> Path:
         # At the end the weights settle on photographs as they are (as FixRes and YOLOX do).
         cooled = epoch >= round(optim.epochs * (1 - augment.cooldown))
         strengths = augment.soft() if cooled else augment
-        mix = mixer(strengths, classes=len(CODES))
+        mix = mixer(strengths, classes=classes)
         loader.set_epoch(epoch)  # and through it the sampler's, on every process
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         model.train()
@@ -225,8 +241,14 @@ def main(config: TrainConfig) -> Path:
             everyone = world * len(chosen)
             share = slice(rank * len(chosen), (rank + 1) * len(chosen))
             views = draw_views(everyone, strengths, generator=generator)[share]
+            donors = None
+            if train.outlined is not None:
+                views = views.on_lesions(train.outlined.boxes[chosen.cpu()])
+                donors = train.outlined.draw_donors(
+                    everyone, strengths.backgrounds, generator=generator
+                )[share]
             batch = render_views(
-                train.pixels[chosen], views, size=size, mean=mean, std=std
+                train.photographs(chosen, donors), views, size=size, mean=mean, std=std
             ).contiguous(memory_format=torch.channels_last)
             labels, shares, facts = train.labels[chosen], None, None
             if mix:
@@ -282,7 +304,7 @@ def main(config: TrainConfig) -> Path:
     folder = config.output / "checkpoint"
     if accelerator.is_main_process:
         # A new model: Accelerate's wrapper would go on computing in mixed precision.
-        trained = copy_encoder(average.module).to(device)
+        trained = copy_encoder(average.module, outputs=len(CODES)).to(device)
         if config.fits_classifier:
             fit_classifier(trained.eval(), processor, rows)
         else:

@@ -34,17 +34,39 @@ def test_importing_dermsim_imports_nothing_heavy():
     assert printed.stdout.strip() == "[]"
 
 
-def test_asking_an_engine_needs_neither_transformers_models_nor_torchs_compiler(checkpoint):
-    code = (
-        "import sys; from dermsim import DermSim; from dermsim.data.synthetic import draw_lesion; "
-        "engine = DermSim.from_pretrained(sys.argv[1]); "
-        "print(len(engine.predict(draw_lesion('mel', seed=0))[0].probabilities)); "
-        "print([m for m in ('timm', 'transformers', 'transformers.modeling_utils', "
-        "'transformers.processing_utils', 'torch._dynamo', 'scipy') if m in sys.modules])"
-    )
-    command = [sys.executable, "-c", code, str(checkpoint)]
+LOOK = """
+import sys
+{load}
+engine = load(sys.argv[1])
+from dermsim.data.synthetic import draw_lesion
+print(len(engine.predict(draw_lesion("mel", seed=0))[0].probabilities))
+HEAVY = ("timm", "transformers.modeling_utils", "transformers.processing_utils", "torch._dynamo")
+print([name for name in (*HEAVY, "scipy", "dermsim.models.compiler") if name in sys.modules])
+"""
+
+
+def look(load: str, checkpoint) -> list[str]:
+    """Have a fresh process load a checkpoint and answer; return what it prints."""
+    command = [sys.executable, "-c", LOOK.format(load=load), str(checkpoint)]
     printed = subprocess.run(command, capture_output=True, text=True)
-    assert printed.stdout.splitlines() == ["7", "['timm', 'transformers']"], printed.stderr
+    assert printed.returncode == 0, printed.stderr
+    return printed.stdout.splitlines()
+
+
+def test_a_library_user_gets_timm_as_it_is_and_needs_no_models_of_transformers(checkpoint):
+    load = "from dermsim import DermSim; load = DermSim.from_pretrained"
+    assert look(load, checkpoint) == ["7", "['timm', 'torch._dynamo']"]
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        "from dermsim.cli.command import load_engine as load",
+        "from dermsim.serve.page_server import load_checkpoint as load",
+    ],
+)
+def test_our_own_programs_answer_without_torchs_compiler(load, checkpoint):
+    assert look(load, checkpoint) == ["7", "['timm', 'dermsim.models.compiler']"]
 
 
 AUTO = """

@@ -22,7 +22,8 @@ from dermsim.core.labels import CODES
 from dermsim.data.archives import OWN_FILES, list_photographs
 from dermsim.data.dataset import open_source
 from dermsim.data.folders import list_files
-from dermsim.data.synthetic import draw_outline
+from dermsim.data.images import read_image
+from dermsim.data.synthetic import draw_lesion, draw_outline
 
 CASES = Path(__file__).resolve().parents[2] / "shared" / "cases"
 IDS = [f"ISIC_{number:07d}" for number in range(6)]
@@ -322,6 +323,73 @@ def test_09_endings_that_nobody_foresaw(copy, tmp_path, name):
         for path in folder.iterdir():
             archive.write(path, f"sub/{path.name}")
     assert listed(folder) == listed(tmp_path / "all.zip") == {*FILES, name}
+
+
+# ---------------------------------------------------------------- 13 transformers and the engine
+
+
+@pytest.fixture(scope="module")
+def released():
+    """The released checkpoint as dermsim and as transformers open it."""
+    from transformers import AutoImageProcessor, pipeline
+
+    from dermsim import DermSim
+
+    folder = Path(__file__).parents[1] / "hub" / "dermsim-ham10000"
+    processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
+    options = {"model": str(folder), "trust_remote_code": True, "device": "cpu"}
+    classify = pipeline("image-classification", **options)
+    return DermSim.from_pretrained(folder, device="cpu"), processor, classify
+
+
+def check_13(released, path: Path) -> dict[str, float]:
+    """Transformers say of a picture what the engine says."""
+    engine, processor, classify = released
+    (prediction,) = engine.predict(path)
+    for source in (path, str(path), Image.open(path)):
+        pixels = processor(source, return_tensors="np").pixel_values
+        shown = engine.processor(read_image(source), return_tensors="np").pixel_values
+        np.testing.assert_array_equal(pixels, shown, strict=True)
+    scores = {found["label"]: found["score"] for found in classify(str(path), top_k=7)}
+    assert scores == pytest.approx(prediction.probabilities, abs=1e-6)
+    assert classify(str(path), top_k=1)[0]["label"] == prediction.label_name
+    return scores
+
+
+def test_13_sixteen_bits(released):
+    path = case("13") / "grey16.png"
+    assert np.asarray(Image.open(path)).max() > 255
+    check_13(released, path)
+
+
+@pytest.mark.parametrize("turn", [3, 6])
+def test_13_turned_by_exif(released, turn, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    flat = Image.open(case("13") / "grey16.png")
+    flat.save(tmp_path / "turned.png", exif=exif)
+    turned = check_13(released, tmp_path / "turned.png")
+    assert turned != pytest.approx(check_13(released, case("13") / "grey16.png"), abs=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.* of its 16 bits:UserWarning")
+def test_13_twelve_bits_in_sixteen(released, tmp_path):
+    values = np.asarray(Image.open(case("13") / "grey16.png")) >> 4
+    Image.fromarray(values.astype(np.uint16)).save(tmp_path / "microscope.png")
+    found = check_13(released, tmp_path / "microscope.png")
+    assert found == pytest.approx(check_13(released, case("13") / "grey16.png"), abs=0.02)
+
+
+def test_13_half_transparent_in_the_colors_of_a_telephone(released, tmp_path):
+    from dermsim.data.icc_dermsim import D65, SRGB_CURVE, rgb_profile
+
+    display_p3 = rgb_profile(((0.68, 0.32), (0.265, 0.69), (0.15, 0.06)), D65, SRGB_CURVE)
+    image = draw_lesion("mel", seed=3).convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save(tmp_path / "telephone.png", icc_profile=display_p3)
+    image.save(tmp_path / "screen.png")
+    telephone = check_13(released, tmp_path / "telephone.png")
+    assert telephone != pytest.approx(check_13(released, tmp_path / "screen.png"), abs=1e-4)
 
 
 # ---------------------------------------------------------------- 15 links

@@ -18,7 +18,7 @@ import train_accelerate
 from dermsim import DermSim
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.splits import grouped_splits
-from dermsim.data.synthetic import draw_lesion
+from dermsim.data.synthetic import draw_lesion, synthetic_outlines
 from dermsim.evaluation.checkpoint import evaluate_checkpoint
 from dermsim.evaluation.report import Report
 from dermsim.models.encode import encode
@@ -306,7 +306,7 @@ def test_diagnoses_left_out_stay_unknown(tmp_path):
         output=tmp_path,
         leave_out=("akiec", "vasc", "df"),
         split="validation",
-        encoder=replace(SMALL.encoder, color_constancy=True),
+        encoder=replace(SMALL.encoder, color_constancy="both"),
         optim=replace(SMALL.optim, epochs=1),
     )
     folder = train_accelerate.main(config)
@@ -318,6 +318,41 @@ def test_diagnoses_left_out_stay_unknown(tmp_path):
     assert {code for code, count in report.class_counts.items() if count} == {
         *("bcc", "bkl", "mel", "nv")
     }
+
+
+def test_whole_frames_other_skin_and_an_output_of_its_own(tmp_path):
+    """The choices that need outlines and other sources, together in one run."""
+    outlines, clinic = tmp_path / "outlines", tmp_path / "clinic"
+    outlines.mkdir()
+    clinic.mkdir()
+    for name, outline in synthetic_outlines(14).items():
+        outline.save(outlines / f"{name}_segmentation.png")
+    words = ["nv", "mel", "scc", "scc", "wart"]
+    for place in range(len(words)):
+        draw_lesion("nv", seed=place).save(clinic / f"p{place}.png")
+    table = "\n".join(f"p{place}.png,p{place},{word}" for place, word in enumerate(words))
+    (clinic / "metadata.csv").write_text(f"file_name,image_id,dx\n{table}\n")
+    config = replace(
+        SMALL,
+        output=tmp_path / "run",
+        also=(str(clinic),),
+        also_map=("scc=own", "wart=bkl"),
+        outlines=str(outlines),
+        split="validation",
+        encoder=replace(SMALL.encoder, framing="whole", color_constancy="test"),
+        augment=replace(SMALL.augment, backgrounds=0.5, lesion_crops=0.5, mixup=0.2),
+        optim=replace(SMALL.optim, epochs=1),
+    )
+    folder = train_accelerate.main(config)
+    engine = DermSim.from_pretrained(folder)
+    assert engine.processor.size == {"longest_edge": 32}
+    assert engine.processor.do_color_constancy
+    lesion = draw_lesion("mel", seed=3)
+    heatmap = engine.explain(lesion).values
+    assert heatmap.shape == (150, 200) and heatmap[:, -20:].max() > 0
+    state = StateFolder(config.output / "state").latest()
+    assert len(load_file(state / "model.safetensors")["classifier.bias"]) == 8
+    assert len(load_file(folder / "model.safetensors")["classifier.bias"]) == 7
 
 
 def test_a_backbone_that_knows_nothing_and_never_learns_is_refused(tmp_path):

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
-from dermsim.cli.command import ModelCommand
+from dermsim.cli.command import ModelCommand, load_bank
 from dermsim.cli.terminal import (
     INTERRUPTED,
     Pictures,
+    check_frame,
     check_output,
     classify_table,
     collect,
@@ -42,6 +43,10 @@ class Classify(ModelCommand):
     site: str | None = None
     """Where on the body the lesion is: abdomen, acral, back, chest, ear, face, foot, genital, hand,
     "lower extremity", neck, scalp, trunk or "upper extremity"."""
+    facts_from_dicom: FlagCreatePairsOff[bool] = False
+    """Take age, sex and site from each DICOM file; nothing else about the patient is ever read."""
+    frame: int = 0
+    """Which picture of files that hold several, such as DICOM and TIFF, counted from 0."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """CSV file, or workbook (.xlsx), to write a row for each picture to, those that cannot be read
     with the reason. Ctrl-C keeps what was done."""
@@ -55,31 +60,39 @@ class Classify(ModelCommand):
         from dermsim.tasks.classify import parse_point
 
         facts = Facts(self.age, self.sex, self.site)
-        known = facts if facts.known else None
+        if facts.known and self.facts_from_dicom:
+            raise ValueError(
+                "--facts-from-dicom and --age, --sex or --site are two sources of the same facts: "
+                "give one"
+            )
+        check_frame(self.frame)
         point = parse_point(self.operating_point)
         if self.output is not None:
             check_output(self.output)
             check_rows_file(self.output)
         photographs = list_photographs(find_pictures(self.pictures, every=True), limits=OWN_FILES)
         engine = self.engine()
-        bank = None
-        if self.bank is not None:
-            from dermsim.tasks.enroll import ClassBank
-
-            bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
         batches = classify_photographs(
-            engine, photographs, limits=OWN_FILES, facts=known, bank=bank, operating_point=point
+            engine,
+            photographs,
+            limits=OWN_FILES,
+            facts=facts,
+            dicom_facts=self.facts_from_dicom,
+            frame=self.frame,
+            bank=load_bank(self.bank, engine),
+            operating_point=point,
         )
         rows: list[FileAnswer] = []
         stopped = not collect(reported(batches, len(photographs)), rows)
         if self.output is not None:
-            informed = engine.calibration_facts if known else None
+            informed = engine.calibration_facts if facts.known else None
             save_rows(
                 self.output,
                 rows,
                 calibration=informed or engine.calibration,
                 fingerprint=engine.fingerprint,
                 point=point,
+                informed=engine.calibration_facts,
             )
         results: list[dict[str, Any]] = [row.to_dict() for row in rows if row.prediction]
         errors = [{"picture": row.file, "error": row.reason} for row in rows if row.reason]
@@ -107,13 +120,18 @@ class Similar(ModelCommand):
     """Only cases with this fact, such as dx=mel or age=40-60; may be repeated."""
     one_per_lesion: bool = False
     """Of several photographs of one lesion, show the most similar only."""
+    frame: int = 0
+    """Which picture of files that hold several, such as DICOM and TIFF, counted from 0."""
     gallery: Path | None = None
     """Gallery to search in place of the checkpoint's own, made by `dermsim gallery build`."""
 
     def run(self) -> int:
         """Search for each readable picture, and let its neighbours vote on the diagnosis."""
+        from dermsim.engine.answers import similar
+
         where = parse_where(self.where)
-        pictures = Pictures(find_pictures(self.pictures, every=True))
+        check_frame(self.frame)
+        pictures = Pictures(find_pictures(self.pictures, every=True), frame=self.frame)
         engine = self.engine()
         if self.gallery is not None:
             from dermsim.tasks.retrieve import Gallery
@@ -121,13 +139,10 @@ class Similar(ModelCommand):
             engine.gallery = Gallery.load(self.gallery, fingerprint=engine.fingerprint)
         results = []
         for name, image in pictures:
-            query = engine.embed([image])
-            neighbors = engine.search(
-                query, self.k, where=where, one_per_lesion=self.one_per_lesion
-            )[0]
-            vote = engine.vote(query, where=where)[0]
-            found = [neighbor.to_dict() for neighbor in neighbors]
-            results.append({"picture": name, "neighbors": found, "vote": vote})
+            (found,) = similar(
+                engine, [image], k=self.k, where=where, one_per_lesion=self.one_per_lesion
+            )
+            results.append({"picture": name, **found.to_dict()})
         answer = {"results": results, "errors": pictures.errors}
         show(answer, similar_table(results), as_json=self.json)
         return pictures.status

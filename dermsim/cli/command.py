@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # it brings torch, and `--help` must not wait for that
     from dermsim.data.label_mapping import LabelMapping
     from dermsim.data.opened_source import OpenedSource
     from dermsim.engine import DermSim
+    from dermsim.tasks.enroll import ClassBank
 
 HUB_MODEL = "dermsim/dermsim-ham10000"
 """The released checkpoint on the Hub, for installations without a checkout."""
@@ -113,6 +114,23 @@ def open_data(source: str) -> OpenedSource:
 
 def load_engine(model: str) -> DermSim:
     """Load the checkpoint in a folder or on the Hub."""
+    from dermsim.models.compiler import import_without_compiler
+
+    import_without_compiler("timm")
     from dermsim.engine import DermSim
 
     return DermSim.from_pretrained(model)
+
+
+def load_bank(file: Path | None, engine: DermSim) -> ClassBank | None:
+    """Read a file of enrolled classes, where one is named.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or was made with another encoder.
+    """
+    if file is None:
+        return None
+    from dermsim.tasks.enroll import ClassBank
+
+    return ClassBank.load(file, fingerprint=engine.fingerprint)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import Positional, arg
 
-from dermsim.cli.command import Command, DataOptions, ModelCommand, open_data
+from dermsim.cli.command import Command, DataOptions, ModelCommand, load_bank, open_data
 from dermsim.cli.terminal import check_output, find_pictures, show, table
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from dermsim.tasks.enroll import ClassBank, EnrollmentReport
+    from dermsim.tasks.enroll import EnrollmentReport
 
 HeadChoice = Literal["auto", "mean", "neighbors", "logistic"]
 """``"auto"`` and `dermsim.tasks.enroll.HEADS`, spelled out so that `--help` imports little."""
@@ -41,19 +41,15 @@ class Enroll(ModelCommand, DataOptions):
 
     def run(self) -> int:
         """Extend the bank; one bad picture refuses all, so that no class is half learned."""
-        from dermsim.tasks.enroll import ClassBank
+        from dermsim.engine.answers import enrollment, teach
 
         check_output(self.bank)
         classes = self._classes()
         engine = self.engine()
-        if self.bank.exists():
-            bank = ClassBank.load(self.bank, fingerprint=engine.fingerprint)
-        else:
-            bank = engine.class_bank()
+        bank = load_bank(self.bank if self.bank.exists() else None, engine) or engine.class_bank()
         for name, images in classes.items():
-            vectors = engine.embed(images, space=bank.space.name)
-            bank = bank.enroll(name, vectors, head=self.head)
-        report = _report(bank)
+            bank = teach(engine, images, name=name, head=self.head, bank=bank)
+        report = enrollment(bank)
         bank.save(self.bank)
         new = ", ".join(f"{name} ({head})" for name, head in bank.kinds.items())
         answer = {
@@ -85,15 +81,6 @@ class Enroll(ModelCommand, DataOptions):
         return read_classes(
             self.source, label_column=self.label_column, names=self.mapping, only=self.name
         )
-
-
-def _report(bank: ClassBank) -> EnrollmentReport | None:
-    """Measure on what the bank keeps; one of new classes alone keeps nothing."""
-    from dermsim.tasks.enroll import before_and_after
-
-    if not len(bank.old.vectors):
-        return None
-    return before_and_after(bank)
 
 
 def report_table(report: EnrollmentReport) -> str:
@@ -128,21 +115,18 @@ class BankInfo(Command):
 
     def run(self) -> int:
         """List the classes."""
+        from dermsim.engine.answers import classes
         from dermsim.tasks.enroll import ClassBank
 
         bank = ClassBank.load(self.bank)
-        kinds = {name: bank.kinds.get(name) for name in bank.names}
-        counts = dict(zip(bank.names, bank.counts, strict=True))
+        found = classes(bank)
         answer = {
             "bank": str(self.bank),
             "fingerprint": bank.fingerprint,
             "space": bank.space.name,
-            "classes": [
-                {"name": name, "pictures": counts[name], "enrolled": bool(head), "head": head}
-                for name, head in kinds.items()
-            ],
+            "classes": found,
         }
-        rows = [[name, counts[name], head or "(old class)"] for name, head in kinds.items()]
+        rows = [[own["name"], own["pictures"], own["head"] or "(old class)"] for own in found]
         readable = f"{self.bank}, encoder {bank.fingerprint}\n\n"
         show(answer, readable + table(["class", "pictures", "head"], rows), as_json=self.json)
         return 0

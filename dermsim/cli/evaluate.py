@@ -105,7 +105,7 @@ class Evaluate(Command, DataOptions):
                 "--explanations needs --masks: the folder with the dermatologists' outlines of the "
                 "photographs"
             )
-        from dermsim.evaluation.explanations.outlines import load_masks
+        from dermsim.data.outlines import load_masks
         from dermsim.evaluation.explanations.settings import Asked, Sizes
 
         sizes = Sizes() if self.photographs is None else Sizes().at_most(self.photographs)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import tyro
 
@@ -31,9 +30,6 @@ from dermsim.cli.report import CaseReportCommand
 from dermsim.cli.serve import Serve
 from dermsim.cli.terminal import INTERRUPTED, notes_as_sentences, print_anything, sentence
 from dermsim.core.labels import DISCLAIMER
-
-if TYPE_CHECKING:
-    pass
 
 app = tyro.extras.SubcommandApp()
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from dermsim.cli.command import ModelCommand
-from dermsim.cli.terminal import check_output, show, table
+from dermsim.cli.terminal import check_frame, check_output, show, table
 from dermsim.core.explain_methods import MethodName, parse_layer
 
 
@@ -19,6 +19,8 @@ class CaseReportCommand(ModelCommand):
 
     picture: Positional[Path]
     """Photograph."""
+    frame: int = 0
+    """Which picture of a file that holds several, such as DICOM and TIFF, counted from 0."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("case.html")
     """HTML file to write."""
     language: Literal["en", "es"] = "en"
@@ -42,7 +44,8 @@ class CaseReportCommand(ModelCommand):
         check_output(self.output)
         if self.output.suffix.lower() not in (".html", ".htm"):
             raise ValueError(f"the report is HTML, so {self.output} must end in .html")
-        picture = read_image(self.picture)
+        check_frame(self.frame)
+        picture = read_image(self.picture, frame=self.frame)
         report = examine(
             self.engine(),
             picture,

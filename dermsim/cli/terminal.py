@@ -141,6 +141,16 @@ def check_output(path: Path, *, ending: str = "") -> None:
         raise ValueError(f"what is written is {kind}, so {path} must end in {ending}")
 
 
+def check_frame(frame: int) -> None:
+    """Refuse, before any work is done, a frame that no file has.
+
+    Raises:
+        ValueError: If `frame` is negative.
+    """
+    if frame < 0:
+        raise ValueError(f"--frame counts from 0, got {frame}")
+
+
 def print_anything(stream: Any) -> None:
     """Have characters that an output cannot say replaced, so that no answer is lost to one of them.
 
@@ -168,10 +178,12 @@ class Pictures:
 
     Attributes:
         paths: Image files.
+        frame: Which picture of files that hold several, from 0.
         errors: What could not be read so far, and why.
     """
 
     paths: Sequence[Path]
+    frame: int = 0
     errors: list[dict[str, str]] = field(default_factory=list)
 
     @property
@@ -187,7 +199,7 @@ class Pictures:
 
         for path in tqdm(self.paths, unit="picture", disable=None if self.paths[1:] else True):
             try:
-                image = read_image(path)
+                image = read_image(path, frame=self.frame)
             except (ValueError, OSError) as error:
                 self.errors.append({"picture": str(path), "error": sentence(error)})
                 tqdm.write(f"dermsim: {sentence(error)}", file=sys.stderr)

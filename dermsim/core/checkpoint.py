@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from dermsim.core.downloads import download
+from dermsim.core.lfs import refuse_lfs_pointer
 
 PARTS = (
     "config.json",
@@ -48,12 +49,13 @@ def local_folder(
         PermissionError: If the Hub refuses the token, or the model is open to few.
         ConnectionError: If the Hub cannot be reached and the model is not in the cache, or what it
             sends is damaged.
-        ValueError: If the folder is of a later dermsim.
+        ValueError: If the folder is of a later dermsim, or its parts are pointers of Git LFS.
         OSError: If the cache cannot be written.
     """
     folder = Path(name_or_path)
     if not folder.exists():
         folder = download(str(name_or_path), revision=revision, cache_dir=cache_dir, token=token)
+    refuse_lfs_pointer(*(folder / part for part in PARTS))
     written = _check_format(folder, name=str(name_or_path))
     if missing := [part for part in PARTS if not (folder / part).exists()]:
         raise FileNotFoundError(

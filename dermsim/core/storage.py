@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.lfs import refuse_lfs_pointer
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -36,6 +38,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Raises:
         IsADirectoryError: If a file was written and `path` is a folder.
+        NotADirectoryError: If a folder was written and `path` is a file.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +48,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield fresh
         if target.is_dir() and not fresh.is_dir():
             raise IsADirectoryError(f"{target} is a folder, and a file is not written over it.")
+        if target.is_file() and fresh.is_dir():
+            raise NotADirectoryError(f"{target} is a file, and a folder is not written over it.")
         if not target.is_dir():
             os.replace(fresh, target)
             return
@@ -305,4 +310,5 @@ def _existing(path: str | Path) -> Path:
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(f"there is no file {source}.")
+    refuse_lfs_pointer(source)
     return source

@@ -6,27 +6,30 @@ picture that would fill the memory never gets the chance.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from PIL import (  # noqa: F401  (the plugin modules register their format when imported)
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageOps,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image
 
+from dermsim.data.arrays_dermsim import array_picture, array_size, is_array
 from dermsim.data.folders import walk_files
+from dermsim.data.formats import FORMATS
+from dermsim.data.formats.foreign import name_foreign
+from dermsim.data.formats.registry import PREFIX, Check, Format, UnreadableError, recognise
+from dermsim.data.srgb_dermsim import to_srgb
 
-ImageSource = Image.Image | str | Path | bytes
-"""What `read_image` accepts."""
+if TYPE_CHECKING:  # whoever holds a tensor has imported it
+    import torch
+
+    ImageSource: TypeAlias = Image.Image | str | Path | bytes | np.ndarray | torch.Tensor
+else:
+    ImageSource = Image.Image | str | Path | bytes | np.ndarray
+"""What `read_image` accepts; tensors, too."""
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -38,10 +41,6 @@ IMAGE_SUFFIXES = frozenset(
 """Lower-case file endings taken for pictures when a folder is walked; those that cannot be read are
 named."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-_EXIF_ORIENTATION = 0x0112
-_SIXTEEN_BIT_MAX = 65535
-
 
 def read_image(
     source: ImageSource,
@@ -49,19 +48,24 @@ def read_image(
     max_pixels: int = 50_000_000,
     min_side: int = 16,
     at_least: tuple[int, int] | None = None,
+    frame: int = 0,
 ) -> Image.Image:
-    """Read one photograph as upright 8-bit RGB.
+    """Read one photograph as a careful viewer shows it: upright, in sRGB of 8 bits.
 
-    EXIF orientation is applied, the first frame of an animation is taken, transparency is flattened
-    on white, CMYK and palettes are converted and 16-bit greys are scaled to 8 bits. A PIL image
-    passed in is never changed; if it needs no conversion it is returned itself.
+    More than 8 bits are scaled by those that are really used, colours are converted from what the
+    picture says they are, transparency is put on white, and it is turned as EXIF says
+    (`dermsim.data.srgb_dermsim.to_srgb`). A PIL image passed in is never changed; if it needs no
+    conversion it is returned itself. What is read all the same though something is amiss, such as a
+    JPEG without its end marker, is told by a `UserWarning`.
 
     Args:
-        source: A PIL image, a path, or the bytes of an encoded file.
+        source: A PIL image, a path, the bytes of an encoded file, or an array or tensor as
+            `dermsim.data.arrays_dermsim.array_picture` takes it.
         max_pixels: Largest width x height accepted, in pixels.
         min_side: Smallest width and height accepted, in pixels.
         at_least: If given as ``(width, height)``, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its
             size as long as the result still covers this many pixels. Several times faster.
+        frame: Which picture of a file that holds several, counted from 0.
 
     Returns:
         An image in mode ``"RGB"``.
@@ -72,26 +76,37 @@ def read_image(
             naming the file and the reason.
         TypeError: If the source is none of the accepted types.
     """
-    name = "the image"
-    if isinstance(source, Image.Image):
-        return _to_upright_rgb(_checked_size(source, name, max_pixels, min_side), name)
+    name = source.name if isinstance(source, Path) else "the image"
+    name = Path(source).name if isinstance(source, str) else name
+    check = partial(_check_size, name=name, max_pixels=max_pixels, min_side=min_side)
     if isinstance(source, bytes):
-        stream: IO[bytes] = BytesIO(source)
-    elif isinstance(source, str | Path):
-        stream = _open_file(Path(source))
-        name = Path(source).name
-    else:
+        return _read_file(BytesIO(source), name, frame=frame, check=check, at_least=at_least)
+    if isinstance(source, str | Path):
+        with _open_file(Path(source)) as stream:
+            return _read_file(stream, name, frame=frame, check=check, at_least=at_least)
+    if not (isinstance(source, Image.Image) or is_array(source)):
         raise TypeError(
-            f"cannot read an image from {type(source).__name__}: pass a PIL image, a path or bytes"
+            f"cannot read an image from {type(source).__name__}: pass a PIL image, a path, bytes, "
+            "or an array of pixels"
         )
-    with stream:
-        image = _checked_size(_read_header(stream, name), name, max_pixels, min_side)
-        if at_least is not None:
-            # Orientation may swap the sides, so both are kept at least as long as the longer one.
-            image.draft(None, (max(at_least), max(at_least)))
-        upright = _to_upright_rgb(image, name)
-        # Only a plain image may outlive the stream it was read from.
-        return upright.copy() if upright is image else upright
+    if frame:
+        raise ValueError("frame is for files: pass the picture of that number itself")
+    if isinstance(source, Image.Image):
+        check(*source.size)
+        return to_srgb(source, name)
+    check(*array_size(source, name))
+    return to_srgb(array_picture(source, name), name)
+
+
+def as_list(images: ImageSource | Iterable[ImageSource]) -> Iterable[ImageSource]:
+    """Return several pictures as they are, and one as a list of it.
+
+    An array or tensor of four dimensions is several.
+    """
+    one = isinstance(images, Image.Image | str | Path | bytes) or (
+        is_array(images) and images.ndim < 4
+    )
+    return [images] if one else images  # type: ignore[list-item,return-value]
 
 
 def is_image_path(path: str | Path) -> bool:
@@ -144,76 +159,79 @@ def _open_file(path: Path) -> IO[bytes]:
         raise ValueError(f"{path.name} cannot be opened: {error.strerror}") from error
 
 
-def _read_header(stream: IO[bytes], name: str) -> Image.Image:
-    """Recognise the format by its first bytes and read the header; no pixel is decoded yet.
+def _read_file(
+    stream: IO[bytes],
+    name: str,
+    *,
+    frame: int,
+    check: Check,
+    at_least: tuple[int, int] | None,
+) -> Image.Image:
+    """Read a picture file, and once more as its format mends it if it cannot be decoded."""
+    kind = _recognise(stream, name)
+    try:
+        return _decode(kind, stream, name, frame=frame, check=check, at_least=at_least)
+    except UnreadableError:
+        raise
+    except ValueError:
+        stream.seek(0)
+        mended = kind.mend(stream.read()) if kind.mend else None
+        if mended is None:
+            raise
+    data, amiss = mended
+    warnings.warn(f"{name} {amiss}", stacklevel=3)
+    return _decode(kind, BytesIO(data), name, frame=frame, check=check, at_least=at_least)
 
-    The plugins are called directly because `PIL.Image.open` prints or raises its own warnings about
-    large pictures, which can only be silenced for the whole process.
-    """
-    prefix = stream.read(16)
+
+def _recognise(stream: IO[bytes], name: str) -> Format:
+    """Return the format of a file by its first bytes."""
+    prefix = stream.read(PREFIX)
     if not prefix:
         raise ValueError(f"{name} is empty (0 bytes): pass an image file")
-    for kind in _FORMATS:
-        factory, accept = Image.OPEN[kind]
-        if accept is None or accept(prefix) is not True:
-            continue
-        stream.seek(0)
-        try:
-            return factory(stream, name)
-        except Exception as error:  # decoders raise anything on hostile bytes; it all means damaged
-            raise ValueError(f"{name} is a damaged {kind} file: {error}") from error
-    raise ValueError(f"{name} is not an image: expected JPEG, PNG, WebP, GIF, BMP or TIFF")
+    kind = recognise(prefix, FORMATS)
+    if kind is None:
+        expected = ", ".join(known.name for known in FORMATS)
+        foreign = name_foreign(prefix, name)
+        raise ValueError(foreign or f"{name} is not an image: expected one of {expected}")
+    stream.seek(0)
+    return kind
 
 
-def _checked_size(image: Image.Image, name: str, max_pixels: int, min_side: int) -> Image.Image:
+def _decode(
+    kind: Format,
+    stream: IO[bytes],
+    name: str,
+    *,
+    frame: int,
+    check: Check,
+    at_least: tuple[int, int] | None,
+) -> Image.Image:
+    """Decode a picture of a known format."""
+    try:
+        image = kind.open(stream, name, frame=frame, check=check)
+    except UnreadableError:
+        raise
+    except Exception as error:  # decoders raise anything on hostile bytes; it all means damaged
+        raise ValueError(f"{name} is a damaged {kind.name} file: {error}") from error
+    if at_least is not None:
+        # Orientation may swap the sides, so both are kept at least as long as the longer one.
+        image.draft(None, (max(at_least), max(at_least)))
+    shown = to_srgb(image, name)
+    if shown is image:  # only a plain image may outlive the stream it was read from
+        shown = shown.copy()
+        shown.info = {}
+    return shown
+
+
+def _check_size(width: int, height: int, *, name: str, max_pixels: int, min_side: int) -> None:
     """Refuse a picture that is too large to decode safely or too small to show a lesion."""
-    width, height = image.size
     if width * height > max_pixels:
-        raise ValueError(
+        raise UnreadableError(
             f"{name} is {width} x {height} pixels, more than the {max_pixels / 1e6:g} million "
             "accepted: scale it down first"
         )
     if min(width, height) < min_side:
-        raise ValueError(
+        raise UnreadableError(
             f"{name} is {width} x {height} pixels, too small to analyse: "
             f"at least {min_side} x {min_side} are needed"
         )
-    return image
-
-
-def _to_upright_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Decode, turn upright and convert to RGB; an image that is all that already is returned."""
-    try:
-        image.load()
-        if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
-            image = ImageOps.exif_transpose(image)
-    except Exception as error:  # decoders raise anything on hostile bytes; it all means unreadable
-        raise ValueError(f"{name} is truncated or damaged: {error}") from error
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I"):
-        return _sixteen_bit_to_rgb(image, name)
-    return _flatten(image) if image.has_transparency_data else _convert(image, name)
-
-
-def _sixteen_bit_to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Scale 0..65535 to 0..255. PIL's own conversion clips, which turns such pictures white."""
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > _SIXTEEN_BIT_MAX:
-        raise ValueError(f"{name} has more than 16 bits per grey value: save it with 8 or 16 bits")
-    return Image.fromarray((values.astype(np.float32) / 257 + 0.5).astype(np.uint8)).convert("RGB")
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """Put a picture with transparency on white."""
-    layered = image.convert("RGBA")
-    flat = Image.new("RGB", image.size, "white")
-    flat.paste(layered, mask=layered.getchannel("A"))
-    return flat
-
-
-def _convert(image: Image.Image, name: str) -> Image.Image:
-    """Convert palettes, greys, CMYK and the like."""
-    if image.mode in ("F", "LAB"):  # of unknown range; PIL has no conversion
-        raise ValueError(f"{name} has colour mode {image.mode}: save it as RGB")
-    return image.convert("RGB")

@@ -54,8 +54,12 @@ class LabelMapping:
         ]
 
 
-def parse_mapping(pairs: Sequence[str]) -> dict[str, str]:
+def parse_mapping(pairs: Sequence[str], *, option: str = "--map") -> dict[str, str]:
     """Turn ``("nevus=nv", "scc=other")`` into a mapping for `map_labels`.
+
+    Args:
+        pairs: Words and what each means.
+        option: Where they were written, for errors.
 
     Raises:
         ValueError: If one is not ``word=code``, or a word comes twice.
@@ -64,9 +68,9 @@ def parse_mapping(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         label, equals, code = (part.strip() for part in pair.rpartition("="))
         if not (label and equals and code):
-            raise ValueError(f"--map expects word=code, such as nevus=nv, got {pair!r}")
+            raise ValueError(f"{option} expects word=code, such as nevus=nv, got {pair!r}")
         if label in mapping:
-            raise ValueError(f"--map names {label!r} twice, but a word has one meaning")
+            raise ValueError(f"{option} names {label!r} twice, but a word has one meaning")
         mapping[label] = code
     return mapping
 

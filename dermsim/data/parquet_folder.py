@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.labels import fold
+from dermsim.core.lfs import refuse_lfs_pointer
 from dermsim.data.folders import walk_files
 from dermsim.data.matching import picture_id
 
@@ -173,5 +174,6 @@ def _paths(file: pq.ParquetFile, rows: int) -> list[str | None]:
 
 
 def _unreadable(path: Path, error: Exception) -> ValueError:
+    refuse_lfs_pointer(path)
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return ValueError(f"{path} cannot be read as Parquet: {reason}")

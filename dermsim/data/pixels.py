@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -20,13 +21,20 @@ T = TypeVar("T")
 _BATCH = 256
 
 
-def decode_pixels(dataset: Dataset, *, height: int = 150, width: int = 200) -> np.ndarray:
+def decode_pixels(
+    dataset: Dataset,
+    *,
+    height: int = 150,
+    width: int = 200,
+    fit: Callable[[Image.Image], np.ndarray] | None = None,
+) -> np.ndarray:
     """Decode all images to one array, scaled to cover the size and cropped around the centre.
 
     Args:
         dataset: Rows with ``image`` and ``image_id``, as `load_ham10000` returns them.
         height: Height of every picture in the result, in pixels.
         width: Width of every picture in the result, in pixels.
+        fit: Brings an image to ``(3, height, width)`` uint8 in another way; None for `fit_image`.
 
     Returns:
         uint8 array of shape (N, 3, height, width), RGB, values 0 to 255, in the order of the rows.
@@ -35,17 +43,19 @@ def decode_pixels(dataset: Dataset, *, height: int = 150, width: int = 200) -> n
         ValueError: If an image cannot be read; the message names its row and image_id.
     """
     pixels = np.empty((len(dataset), 3, height, width), dtype=np.uint8)
-
-    def fitted(image: Image.Image) -> np.ndarray:
-        if image.size != (width, height):
-            image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
-        return np.asarray(image).transpose(2, 0, 1)
-
+    fitted = fit or partial(fit_image, height=height, width=width)
     # JPEGs are decoded no smaller than twice the target, so the last scaling still smooths.
     enough = (2 * width, 2 * height)
     for row, picture in enumerate(map_images(dataset, fitted, at_least=enough)):
         pixels[row] = picture
     return pixels
+
+
+def fit_image(image: Image.Image, *, height: int, width: int) -> np.ndarray:
+    """Scale an RGB image to cover a size and crop it around the centre, ``(3, height, width)``."""
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
+    return np.asarray(image).transpose(2, 0, 1)
 
 
 def map_images(

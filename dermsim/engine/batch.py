@@ -9,9 +9,8 @@ import csv
 import io
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,9 @@ from dermsim.core.labels import CODES
 from dermsim.core.storage import atomic_path
 from dermsim.core.version import __version__
 from dermsim.data.archives import ArchiveLimits, Listed, read_photographs
+from dermsim.data.formats.dicom_facts import read_dicom_facts
 from dermsim.data.images import read_image
+from dermsim.engine.answers import Classified, classify
 from dermsim.tasks.classify import POINTS, check_threshold
 from dermsim.tasks.retrieve import VOTERS
 
@@ -57,6 +58,7 @@ class FileAnswer:
         reason: Why it could not be read, one sentence; empty when it could.
         thumbnail: A small JPEG of it; empty when none was asked for.
         enrolled: Probability of each old and enrolled class; None without a bank.
+        facts: What the file itself said of the patient; None when it was not asked.
     """
 
     file: str
@@ -65,6 +67,7 @@ class FileAnswer:
     reason: str = ""
     thumbnail: bytes = b""
     enrolled: dict[str, float] | None = None
+    facts: Facts | None = None
 
     def __post_init__(self) -> None:
         """Refuse a row that says neither what was found nor why nothing was."""
@@ -87,8 +90,9 @@ class FileAnswer:
         """Return what was found as plain Python values, without the thumbnail."""
         if self.prediction is None:
             return {"picture": self.file, "error": self.reason}
-        found = {"picture": self.file, **self.prediction.to_dict(), "vote": self.vote}
-        return found if self.enrolled is None else {**found, "enrolled": self.enrolled}
+        answer = Classified(self.prediction, self.vote, self.enrolled)
+        found = {"picture": self.file, **answer.to_dict()}
+        return found if self.facts is None else {**found, "facts": asdict(self.facts)}
 
 
 def classify_photographs(
@@ -97,6 +101,8 @@ def classify_photographs(
     *,
     limits: ArchiveLimits,
     facts: Facts | None = None,
+    dicom_facts: bool = False,
+    frame: int = 0,
     bank: ClassBank | None = None,
     thumbnail: int = 0,
     operating_point: str | float = POINTS[0],
@@ -110,6 +116,8 @@ def classify_photographs(
         photographs: What `dermsim.data.archives.list_photographs` found.
         limits: The same as there.
         facts: What is known of the patient in all photographs; None for nothing.
+        dicom_facts: Whether to tell the encoder what a DICOM file says of its patient instead.
+        frame: Which picture of files that hold several, from 0.
         bank: Enrolled classes to compare with as well, or None.
         thumbnail: Longest side in pixels of the small pictures that are kept; 0 keeps none.
         operating_point: Where malignant begins, as for `DermSim.predict`.
@@ -121,18 +129,22 @@ def classify_photographs(
         ValueError: If there are facts and the encoder takes none, or there is no such operating
             point.
     """
-    ask = partial(
-        _rows, engine, facts=facts, bank=bank, thumbnail=thumbnail, operating_point=operating_point
-    )
+    if dicom_facts and engine.calibration_facts is None:
+        raise ValueError("Facts of DICOM files were asked for, but this model takes none.")
+    ask = partial(_rows, engine, bank=bank, thumbnail=thumbnail, operating_point=operating_point)
     waiting: list[_Waiting] = []
     pixels = 0
+    side = max(*engine.pixels_needed, 2 * thumbnail)
+    enough = (side, side)
     for item, data in read_photographs(photographs, limits=limits):
-        image, reason = _decode(item, data)
-        size = image.width * image.height if image else 0
+        found = _decode(
+            item, data, facts=facts, dicom_facts=dicom_facts, frame=frame, at_least=enough
+        )
+        size = found.image.width * found.image.height if found.image else 0
         if waiting and pixels + size > BATCH_PIXELS:
             yield ask(waiting)
             waiting, pixels = [], 0
-        waiting.append((item.name, image, reason))
+        waiting.append(found)
         pixels += size
         if len(waiting) == BATCH:
             yield ask(waiting)
@@ -171,6 +183,7 @@ def rows_csv(
     calibration: Calibration,
     fingerprint: str,
     point: str | float = POINTS[0],
+    informed: Calibration | None = None,
 ) -> str:
     """Write rows as CSV (RFC 4180): codes and numbers, the same in every language.
 
@@ -182,6 +195,7 @@ def rows_csv(
         calibration: Whose operating point makes the verdict.
         fingerprint: Names the encoder.
         point: Name of the operating point, or a threshold on malignancy.
+        informed: Makes it for rows with facts of their own; None where there are none.
 
     Raises:
         ValueError: If there is no such operating point.
@@ -189,7 +203,11 @@ def rows_csv(
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, columns())
     writer.writeheader()
-    writer.writerows(row_cells(rows, calibration=calibration, fingerprint=fingerprint, point=point))
+    writer.writerows(
+        row_cells(
+            rows, calibration=calibration, fingerprint=fingerprint, point=point, informed=informed
+        )
+    )
     return stream.getvalue()
 
 
@@ -199,14 +217,17 @@ def row_cells(
     calibration: Calibration,
     fingerprint: str,
     point: str | float = POINTS[0],
+    informed: Calibration | None = None,
 ) -> Iterator[dict[str, object]]:
     """Yield the cells of each row by `columns`, text that no spreadsheet evaluates.
 
     Raises:
         ValueError: As `rows_csv`.
     """
-    threshold = threshold_of(calibration, point)
+    plain = threshold_of(calibration, point)
+    with_facts = plain if informed is None else threshold_of(informed, point)
     for row in rows:
+        threshold = with_facts if row.facts is not None and row.facts.known else plain
         facts = {
             "file": _inert(row.file),
             "error": _inert(row.reason),
@@ -226,13 +247,16 @@ def save_csv(
     calibration: Calibration,
     fingerprint: str,
     point: str | float = POINTS[0],
+    informed: Calibration | None = None,
 ) -> None:
     """Write `rows_csv` into a UTF-8 file, atomically.
 
     Raises:
         ValueError: As `rows_csv`.
     """
-    text = rows_csv(rows, calibration=calibration, fingerprint=fingerprint, point=point)
+    text = rows_csv(
+        rows, calibration=calibration, fingerprint=fingerprint, point=point, informed=informed
+    )
     with atomic_path(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
 
@@ -255,46 +279,73 @@ def threshold_of(calibration: Calibration, point: str | float) -> float:
     return calibration.operating_points[point].threshold
 
 
-_Waiting = tuple[str, Image.Image | None, str]
-"""Name, photograph, and why there is none."""
+@dataclass(frozen=True)
+class _Waiting:
+    """A file that was read; without an image, `reason` says why."""
+
+    name: str
+    image: Image.Image | None = None
+    reason: str = ""
+    facts: Facts | None = None
+    own_facts: bool = False
 
 
-def _decode(item: Listed, data: bytes | None) -> tuple[Image.Image | None, str]:
-    """Return a photograph, or None and why there is none."""
+def _decode(
+    item: Listed,
+    data: bytes | None,
+    *,
+    facts: Facts | None,
+    dicom_facts: bool,
+    frame: int,
+    at_least: tuple[int, int],
+) -> _Waiting:
+    """Decode a photograph, or say why that cannot be done."""
     if data is None:
-        return None, item.reason
+        return _Waiting(item.name, reason=item.reason)
     try:
-        return read_image(data), ""
+        image = read_image(data, frame=frame, at_least=at_least)
+        known = read_dicom_facts(data) if dicom_facts else facts
     except ValueError as error:
         name = item.name.rsplit("/", 1)[-1]
-        return None, " ".join(str(error).replace("the image", name, 1).split())
+        reason = " ".join(str(error).replace("the image", name, 1).split())
+        return _Waiting(item.name, reason=reason)
+    return _Waiting(item.name, image, facts=known, own_facts=dicom_facts)
 
 
 def _rows(
     engine: DermSim,
     batch: Sequence[_Waiting],
     *,
-    facts: Facts | None,
     bank: ClassBank | None,
     thumbnail: int,
     operating_point: str | float,
 ) -> list[FileAnswer]:
     """Ask about all that could be read in one go, and put the answers where they belong."""
-    images = [image for _, image, _ in batch if image is not None]
+    images = [item.image for item in batch if item.image is not None]
     if not images:
-        return [FileAnswer(name, reason=reason) for name, _, reason in batch]
-    known = None if facts is None else [facts] * len(images)
-    answers = iter(engine.predict_and_vote(images, facts=known, operating_point=operating_point))
-    compared: Iterator[dict[str, float] | None] = repeat(None)
-    if bank is not None:
-        compared = iter(bank.predict(engine.embed(images, space=bank.space.name)))
+        return [FileAnswer(item.name, reason=item.reason) for item in batch]
+    facts = [item.facts for item in batch if item.image is not None]
+    answers = iter(
+        classify(engine, images, facts=facts, bank=bank, operating_point=operating_point)
+    )
     rows = []
-    for name, image, reason in batch:
-        if image is None:
-            rows.append(FileAnswer(name, reason=reason))
+    for item in batch:
+        if item.image is None:
+            rows.append(FileAnswer(item.name, reason=item.reason))
             continue
-        small = _thumbnail(image, thumbnail) if thumbnail else b""
-        rows.append(FileAnswer(name, *next(answers), thumbnail=small, enrolled=next(compared)))
+        small = _thumbnail(item.image, thumbnail) if thumbnail else b""
+        own = item.facts if item.own_facts else None
+        found = next(answers)
+        rows.append(
+            FileAnswer(
+                item.name,
+                found.prediction,
+                found.vote,
+                thumbnail=small,
+                enrolled=found.enrolled,
+                facts=own,
+            )
+        )
     return rows
 
 

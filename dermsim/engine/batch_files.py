@@ -40,6 +40,7 @@ def save_rows(
     calibration: Calibration,
     fingerprint: str,
     point: str | float = POINTS[0],
+    informed: Calibration | None = None,
 ) -> None:
     """Write rows into a file, atomically.
 
@@ -49,6 +50,7 @@ def save_rows(
         calibration: Whose operating point makes the verdict.
         fingerprint: Names the encoder.
         point: Name of the operating point, or a threshold on malignancy.
+        informed: Makes it for rows with facts of their own; None where there are none.
 
     Raises:
         ImportError: If it is a workbook and openpyxl is not installed.
@@ -56,7 +58,14 @@ def save_rows(
     """
     check_rows_file(path)
     if path.suffix.lower() != WORKBOOK:
-        save_csv(path, rows, calibration=calibration, fingerprint=fingerprint, point=point)
+        save_csv(
+            path,
+            rows,
+            calibration=calibration,
+            fingerprint=fingerprint,
+            point=point,
+            informed=informed,
+        )
         return
     openpyxl = require("openpyxl", extra="excel")
     # XML cannot say these, however they are written
@@ -64,7 +73,9 @@ def save_rows(
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("dermsim")
     sheet.append(list(columns()))
-    cells = row_cells(rows, calibration=calibration, fingerprint=fingerprint, point=point)
+    cells = row_cells(
+        rows, calibration=calibration, fingerprint=fingerprint, point=point, informed=informed
+    )
     for row in cells:
         values = (row.get(column) for column in columns())
         sheet.append([unsayable.sub("\ufffd", v) if isinstance(v, str) else v for v in values])

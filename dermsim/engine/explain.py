@@ -6,7 +6,7 @@ Here photographs meet `dermsim.tasks.explain`, which knows only the square that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from PIL import Image
 from dermsim.core.explain_methods import Method, methods_for
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
 from dermsim.data.images import ImageSource, read_image
-from dermsim.engine.framing import cut_region, place_heatmap
+from dermsim.engine.framing import Frame, cut_region, place_heatmap
 from dermsim.tasks.explain import (
     ClassTarget,
     EnrolledTarget,
@@ -43,7 +43,7 @@ MALIGNANCY = "malignancy"
 SIMILARITY = "similarity"
 """What the target of a map of likeness is called."""
 
-Like = ImageSource | npt.NDArray[np.floating]
+Like: TypeAlias = "ImageSource | npt.NDArray[np.floating]"
 """The other case of a likeness: a picture, or its embedding (D,) where there is no picture."""
 
 
@@ -218,12 +218,12 @@ class Explaining:
             raise ValueError(
                 f"{len(images)} images came with {len(regions)} regions; need one each."
             )
-        side = self.processor.crop_size["height"]
+        side, frame = self.processor.crop_size["height"], Frame.of(self.processor)
         parts = []
         for start in range(0, len(images), batch_size):
             photographs = [read_image(image) for image in images[start : start + batch_size]]
             cut = [
-                cut_region(region, photograph.size, side=side, seen=self._seen)
+                cut_region(region, photograph.size, side=side, frame=frame)
                 for region, photograph in zip(
                     regions[start : start + batch_size], photographs, strict=True
                 )
@@ -249,17 +249,12 @@ class Explaining:
         count = min(map(len, named))
         return tuple(f"stage {stage - count}" for stage in range(count))
 
-    @property
-    def _seen(self) -> float:
-        """Side of the square the encoder sees, as a share of a photograph's shorter side."""
-        return self.processor.crop_size["height"] / self.processor.size["shortest_edge"]
-
     def _pixel_values(self, photographs: Sequence[Image.Image]) -> Any:
         inputs = self.processor(list(photographs), return_tensors="pt")
         return inputs.pixel_values.to(self.model.device)
 
     def _place(self, heatmap: Heatmap, photograph: Image.Image) -> Heatmap:
-        return place_heatmap(heatmap, photograph.size, seen=self._seen)
+        return place_heatmap(heatmap, photograph.size, Frame.of(self.processor))
 
     def _embedding(self, like: Like) -> npt.NDArray[np.floating]:
         if isinstance(like, np.ndarray):

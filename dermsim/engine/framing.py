@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,31 +10,64 @@ import numpy.typing as npt
 from PIL import Image
 
 if TYPE_CHECKING:
+    from dermsim.models.encoder import Processor
     from dermsim.tasks.explain import Heatmap
 
 
-def place_heatmap(heatmap: Heatmap, size: tuple[int, int], *, seen: float) -> Heatmap:
+@dataclass(frozen=True)
+class Frame:
+    """Which square of a photograph an encoder sees, around the photograph's centre.
+
+    Attributes:
+        seen: Side of the square, as a share of one side of the photograph.
+        whole: Whether that is the longer side, so that the square shows the whole frame and, beyond
+            it, its mirror image; else it is the shorter one.
+    """
+
+    seen: float = 1.0
+    whole: bool = False
+
+    @classmethod
+    def of(cls, processor: Processor) -> Frame:
+        """Read what a processor cuts out."""
+        size = dict(processor.size)
+        whole = not size.get("shortest_edge")
+        edge = size["longest_edge" if whole else "shortest_edge"]
+        return cls(processor.crop_size["height"] / edge, whole)
+
+    def side(self, size: tuple[int, int]) -> int:
+        """Return the side of the square in pixels of a photograph of this width and height."""
+        return round((max(size) if self.whole else min(size)) * self.seen)
+
+
+def place_heatmap(heatmap: Heatmap, size: tuple[int, int], frame: Frame) -> Heatmap:
     """Lay a heatmap of the square the encoder sees where it belongs on the photograph.
 
     Args:
-        heatmap: Of the central square.
+        heatmap: Of the square.
         size: Width and height of the photograph, in pixels.
-        seen: Side of the square as a share of the photograph's shorter side.
+        frame: Where the square lies.
 
     Returns:
-        The heatmap of the whole photograph, ``(H, W)``; zero where the encoder does not look.
+        The heatmap of the whole photograph, ``(H, W)``; zero where the encoder does not look. What
+        it says of a mirror image beyond the photograph is left out.
     """
     width, height = size
-    side = round(min(width, height) * seen)
-    square = Image.fromarray(heatmap.values).resize((side, side), Image.Resampling.BILINEAR)
+    side = frame.side(size)
+    across, down = min(side, width), min(side, height)
+    part = Image.fromarray(heatmap.values).resize(
+        (across, down),
+        Image.Resampling.BILINEAR,
+        _shown_part(len(heatmap.values), side, across, down),
+    )
     values = np.zeros((height, width), dtype=np.float32)
-    top, left = (height - side) // 2, (width - side) // 2
-    values[top : top + side, left : left + side] = np.asarray(square).clip(0, 1)
+    above, before = (height - down) // 2, (width - across) // 2
+    values[above : above + down, before : before + across] = np.asarray(part).clip(0, 1)
     return replace(heatmap, values=values)
 
 
 def cut_region(
-    region: npt.NDArray[np.generic], size: tuple[int, int], *, side: int, seen: float
+    region: npt.NDArray[np.generic], size: tuple[int, int], *, side: int, frame: Frame
 ) -> npt.NDArray[np.float32]:
     """Cut what the encoder sees out of a region of a photograph: `place_heatmap` the other way.
 
@@ -42,10 +75,11 @@ def cut_region(
         region: ``(H, W)`` over the whole photograph, bool or weights in [0, 1].
         size: Width and height of the photograph, in pixels.
         side: Of the square that the encoder takes, in pixels.
-        seen: Side of the square as a share of the photograph's shorter side.
+        frame: Where the square lies.
 
     Returns:
-        ``(side, side)`` float32 in [0, 1]: how much of each pixel the region covers.
+        ``(side, side)`` float32 in [0, 1]: how much of each pixel the region covers; nothing of a
+        mirror image beyond the photograph.
 
     Raises:
         ValueError: If the region has another size than the photograph, or other values.
@@ -59,7 +93,30 @@ def cut_region(
         )
     if not (weights.min() >= 0 and weights.max() <= 1):
         raise ValueError("A region must hold bools or weights in [0, 1].")
-    shown = round(min(width, height) * seen)
-    top, left = (height - shown) // 2, (width - shown) // 2
-    square = Image.fromarray(weights[top : top + shown, left : left + shown])
-    return np.asarray(square.resize((side, side), Image.Resampling.BOX))
+    shown = frame.side(size)
+    across, down = min(shown, width), min(shown, height)
+    top, left = (height - down) // 2, (width - across) // 2
+    part = Image.fromarray(weights[top : top + down, left : left + across])
+    left, top, right, bottom = _shown_part(side, shown, across, down)
+    covered = np.zeros((side, side), dtype=np.float32)
+    covered[top:bottom, left:right] = np.asarray(
+        part.resize((right - left, bottom - top), Image.Resampling.BOX)
+    )
+    return covered
+
+
+def _shown_part(side: int, shown: int, across: int, down: int) -> tuple[int, int, int, int]:
+    """Return where in the encoder's square the photograph lies, as `whole_frame` puts it there.
+
+    Args:
+        side: Of the square, in its own pixels.
+        shown: Of the square, in pixels of the photograph.
+        across: Width of what is both in the square and in the photograph, in the latter's pixels.
+        down: Its height, likewise.
+
+    Returns:
+        Left, top, right and bottom, in the square's own pixels.
+    """
+    columns, rows = (max(1, round(length * side / shown)) for length in (across, down))
+    left, top = (side - columns) // 2, (side - rows) // 2
+    return left, top, left + columns, top + rows

@@ -54,6 +54,7 @@ def load_parts(folder: Path) -> dict[str, Any]:
             "classes": ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
             "atlas": EmbeddingMap.load(folder / "atlas.parquet"),
         }
+        _check_temperatures(model, parts)
         _check_detector(parts["detector"], model, parts["gallery"])
         _check_atlas(parts["atlas"], parts["gallery"])
     except ValueError as error:
@@ -83,6 +84,18 @@ def _check_labels(model: Encoder) -> None:
             f"its config.json names the classes {', '.join(map(str, names))}, and dermsim reads "
             f"logits as {', '.join(CODES)}, in this order."
         )
+
+
+def _check_temperatures(model: Encoder, parts: Mapping[str, Any]) -> None:
+    """Refuse a folder whose remote model would give other probabilities than its engine."""
+    for kind in ("calibration", "calibration_facts"):
+        told = getattr(model.config, kind.replace("calibration", "calibration_temperature"))
+        fitted = None if parts[kind] is None else parts[kind].temperature
+        if told is not None and told != fitted:
+            raise ValueError(
+                f"its config.json was written for a calibration at temperature {told}, and "
+                f"{kind}.json is one at {fitted}: they are of two fits."
+            )
 
 
 def _check_detector(detector: OutlierDetector, model: Encoder, gallery: Gallery) -> None:

@@ -113,7 +113,6 @@ def read_predictions(
     calibration: Calibration,
     calibration_facts: Calibration | None = None,
     facts: Sequence[Facts | None] | None = None,
-    image_logits: npt.NDArray[np.float32] | None = None,
     operating_point: str | float = POINTS[0],
 ) -> list[Prediction]:
     """Say what logits mean, each row with the calibration that was fitted to its like.
@@ -123,21 +122,18 @@ def read_predictions(
         detector: Says how strange each is.
         calibration: For images of whose patient nothing is known.
         calibration_facts: For the others; None when the encoder takes no facts.
-        facts: What the logits already take into account, one per image; None for nothing.
-        image_logits: ``(N, 7)``, the logits of the images alone where there are facts; a detector
-            that looks at logits must not be swayed by who the patient is.
+        facts: What was told of each image's patient; None for nothing.
         operating_point: Name or threshold, as for `Calibration.is_malignant`.
 
     Returns:
         One prediction per image.
     """
-    seen = encoding if image_logits is None else replace(encoding, logits=image_logits)
-    scores = detector.score(seen)
+    scores = detector.score(encoding)
     outliers = detector.is_outlier(scores)
     found = _read(encoding.logits, calibration, scores, outliers, operating_point)
     if facts is None or calibration_facts is None:
         return found
-    informed = _read(encoding.logits, calibration_facts, scores, outliers, operating_point)
+    informed = _read(encoding.informed_logits, calibration_facts, scores, outliers, operating_point)
     known = [row is not None and row.known for row in facts]
     return [informed[i] if known[i] else found[i] for i in range(len(found))]
 

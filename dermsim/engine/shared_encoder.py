@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Sequence
 
+import torch
+
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource
 from dermsim.engine.shared_runs import SharedRun
-from dermsim.models.encode import Encoding, Prepared, encode, run_together
+from dermsim.models.encode import Encoding, forward, join, prepare, weigh_facts
 from dermsim.models.encoder import Encoder, Processor
 
 BATCH = 32
@@ -37,8 +39,8 @@ class SharedEncoder:
         """
         self._model = model
         self._processor = processor
-        self.passes: SharedRun[Prepared, Encoding] = SharedRun(
-            functools.partial(run_together, model), most=BATCH, waiting=WAITING
+        self.passes: SharedRun[torch.Tensor, Encoding] = SharedRun(
+            functools.partial(forward, model), most=BATCH, waiting=WAITING
         )
 
     def __call__(
@@ -61,19 +63,11 @@ class SharedEncoder:
             TimeoutError: If there is no answer within the thread's
                 `dermsim.engine.shared_runs.patience`.
         """
-        return encode(
-            self._model,
-            self._processor,
-            images,
-            batch_size=batch_size,
-            facts=facts,
-            run=self._share,
-        )
-
-    def _share(self, batch: Prepared) -> Encoding:
-        return self.passes(
-            batch,
-            size=len(batch.pixel_values),
-            kind=batch.facts is None,  # a pass is told facts of all its images or of none
-            refusable=batch.is_first,
-        )
+        known = None if facts is None else weigh_facts(self._model, facts)
+        batches = prepare(self._processor, images, batch_size=batch_size, facts=facts)
+        # Only the first may be refused: the rest of a question that was let in should not be.
+        parts = [
+            self.passes(batch, size=len(batch), refusable=number == 0)
+            for number, batch in enumerate(batches)
+        ]
+        return join(parts, known)

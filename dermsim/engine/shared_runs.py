@@ -60,7 +60,6 @@ class _Ticket(Generic[AskedT, AnswerT]):
     Attributes:
         asked: The question.
         size: How many images it is of.
-        kind: Questions of different kinds are not run together.
         leads: Whether the thread that waits has been told to make the next run.
         done: Whether there is an answer or an error.
         gone: Whether the thread has stopped waiting.
@@ -68,7 +67,6 @@ class _Ticket(Generic[AskedT, AnswerT]):
 
     asked: AskedT
     size: int
-    kind: object
     turn: threading.Condition
     leads: bool = False
     done: bool = False
@@ -82,7 +80,7 @@ class SharedRun(Generic[AskedT, AnswerT]):
     """A function that answers several questions in one go, shared by any number of threads.
 
     Attributes:
-        run: Questions of one kind -> an answer to each, in order. It is never called by two threads
+        run: Questions -> an answer to each, in order. It is never called by two threads
             at the same time. If it fails for several, each is run alone, so that an error reaches
             only those it concerns.
         most: Largest number of images in one run; a larger single question is run alone.
@@ -117,15 +115,12 @@ class SharedRun(Generic[AskedT, AnswerT]):
         with self._lock:
             return self._queued()
 
-    def __call__(
-        self, asked: AskedT, *, size: int = 1, kind: object = None, refusable: bool = True
-    ) -> AnswerT:
+    def __call__(self, asked: AskedT, *, size: int = 1, refusable: bool = True) -> AnswerT:
         """Ask one question and wait for its answer, no longer than `patience` says.
 
         Args:
             asked: The question.
             size: How many images it is of.
-            kind: Only questions whose kinds are equal are run together.
             refusable: Whether it may be refused when too much is waiting. The rest of a question
                 that was let in should not be.
 
@@ -138,9 +133,7 @@ class SharedRun(Generic[AskedT, AnswerT]):
             Exception: Whatever `run` raised for this question.
         """
         until = None if (seconds := _patience.get()) is None else time.monotonic() + seconds
-        ticket: _Ticket[AskedT, AnswerT] = _Ticket(
-            asked, size, kind, threading.Condition(self._lock)
-        )
+        ticket: _Ticket[AskedT, AnswerT] = _Ticket(asked, size, threading.Condition(self._lock))
         with self._lock:
             if not self._busy:
                 self._busy = ticket.leads = True
@@ -200,7 +193,7 @@ class SharedRun(Generic[AskedT, AnswerT]):
         self._queue.remove(own)
         batch, size = [own], own.size
         for ticket in list(self._queue):
-            if ticket.kind == own.kind and size + ticket.size <= self.most:
+            if size + ticket.size <= self.most:
                 self._queue.remove(ticket)
                 batch.append(ticket)
                 size += ticket.size

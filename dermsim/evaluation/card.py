@@ -264,18 +264,27 @@ for case in engine.search("photo.jpg", k=5)[0]:
     print(case.image_id, case.dx, round(case.similarity, 3))
 ```
 
-With 🤗 transformers alone, running the model code in this folder:
+With 🤗 transformers alone, running the model code in this folder, on a path, a URL, bytes, a PIL
+image, an array or a tensor:
 
 ```python
-from PIL import Image
-from transformers import AutoImageProcessor, AutoModel
+from transformers import AutoModel, pipeline
 
 name = "{name}"
-processor = AutoImageProcessor.from_pretrained(name, trust_remote_code=True)
+classify = pipeline("image-classification", model=name, trust_remote_code=True)
+print(classify("photo.jpg", top_k=3))
+extract = pipeline("image-feature-extraction", model=name, trust_remote_code=True)
+print(len(extract("photo.jpg")[0]))
+
 model = AutoModel.from_pretrained(name, trust_remote_code=True)
-pixels = processor(Image.open("photo.jpg").convert("RGB"), return_tensors="pt").pixel_values
-print(model(pixels).embeddings.shape)
+pixels = extract.image_processor("photo.jpg", return_tensors="pt").pixel_values
+print(model(pixels, output_hidden_states=True).embeddings.shape)
 ```
+
+Pixels, probabilities and embeddings are those of the `dermsim` package. Logits of `AutoModel` are
+raw; `AutoModelForImageClassification` divides them by `config.calibration_temperature`, so that
+their softmax is calibrated. `hidden_states` are the maps of the backbone's stages, and `attentions`
+the weights of its attention layers, or None where it has none.
 
 ## Intended use
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from dermsim.core.checkpoint import PARTS
+from dermsim.models.shipped_sources import shipped_sources
 from dermsim.tasks.retrieve import OWN
 
 MADE_AT_THE_END = ("training.json", "evaluation.json", "README.md")
@@ -19,11 +19,8 @@ SOMETIMES = ("calibration_facts.json",)
 GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")
 """What the gallery's own folder holds as a run leaves it; one that was added to holds more."""
 
-SOURCES = re.compile(
-    r"(configuration|network|modeling)_dermsim(_ensemble)?\.py"
-    r"|(image_processing|color_constancy)_dermsim\.py"
-)
-"""The model's code, which travels with the weights."""
+SOURCES = frozenset(shipped_sources("modeling_dermsim_ensemble", "image_processing_dermsim"))
+"""The model's code, which travels with the weights; that of an ensemble, which is the most."""
 
 
 def check_tidy(folder: Path) -> None:
@@ -49,7 +46,7 @@ def check_tidy(folder: Path) -> None:
         if path.is_symlink():
             raise ValueError(f"{name} in {folder} is a link: put the file itself there.")
         grown = path.parent == folder / "gallery" and OWN.fullmatch(path.name)
-        if name not in (*wanted, *SOMETIMES) and not SOURCES.fullmatch(name) and not grown:
+        if name not in (*wanted, *SOMETIMES) and name not in SOURCES and not grown:
             raise ValueError(f"{folder} holds {name}, which is no part of a checkpoint: remove it.")
         if path.is_file() and path.stat().st_size == 0:
             raise ValueError(f"{name} in {folder} is empty: write the checkpoint again.")

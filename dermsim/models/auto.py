@@ -9,16 +9,19 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelFor
 from dermsim.models.configuration_dermsim import DermSimConfig
 from dermsim.models.configuration_dermsim_ensemble import DermSimEnsembleConfig
 from dermsim.models.image_processing_dermsim import DermSimImageProcessor
-from dermsim.models.modeling_dermsim import DermSimModel
-from dermsim.models.modeling_dermsim_ensemble import DermSimEnsembleModel
+from dermsim.models.modeling_dermsim import DermSimForImageClassification, DermSimModel
+from dermsim.models.modeling_dermsim_ensemble import (
+    DermSimEnsembleForImageClassification,
+    DermSimEnsembleModel,
+)
 
-for _config, _model in (
-    (DermSimConfig, DermSimModel),
-    (DermSimEnsembleConfig, DermSimEnsembleModel),
+for _config, _model, _classifier in (
+    (DermSimConfig, DermSimModel, DermSimForImageClassification),
+    (DermSimEnsembleConfig, DermSimEnsembleModel, DermSimEnsembleForImageClassification),
 ):
     AutoConfig.register(_config.model_type, _config, exist_ok=True)
     AutoModel.register(_config, _model, exist_ok=True)
-    AutoModelForImageClassification.register(_config, _model, exist_ok=True)
+    AutoModelForImageClassification.register(_config, _classifier, exist_ok=True)
     AutoImageProcessor.register(
         _config, image_processor_classes={"pil": DermSimImageProcessor}, exist_ok=True
     )
@@ -26,7 +29,9 @@ for _config, _model in (
 __all__ = [
     "DermSimConfig",
     "DermSimEnsembleConfig",
+    "DermSimEnsembleForImageClassification",
     "DermSimEnsembleModel",
+    "DermSimForImageClassification",
     "DermSimImageProcessor",
     "DermSimModel",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -21,8 +22,51 @@ FACTS_COLUMNS = (
 of sex or localization is 1 where the fact is the one named. A column of age is 1 at that age, in
 years, and falls in straight lines to 0 at the ages of its neighbours. Not known is 0 throughout."""
 
+PIPELINES = {
+    task: {"impl": f"pipelines_dermsim.{name}", "pt": [auto_class]}
+    for task, name, auto_class in (
+        (
+            "image-classification",
+            "DermSimImageClassificationPipeline",
+            "AutoModelForImageClassification",
+        ),
+        ("image-feature-extraction", "DermSimImageFeatureExtractionPipeline", "AutoModel"),
+    )
+}
+"""What `transformers.pipeline` runs for each task, and the class that it loads the model by."""
 
-class DermSimConfig(PreTrainedConfig):
+
+class RemoteConfig(PreTrainedConfig):
+    """What the configurations of an encoder and of an ensemble have in common.
+
+    Attributes:
+        calibration_temperature: Divisor of the logits that makes calibrated probabilities of them
+            by a softmax; None for an encoder that was not calibrated. `DermSimModel` leaves its
+            logits raw, and `DermSimForImageClassification` divides them.
+        calibration_temperature_facts: The same for logits that facts about the patient added to.
+    """
+
+    calibration_temperature: float | None = None
+    calibration_temperature_facts: float | None = None
+
+    @property
+    def custom_pipelines(self) -> dict[str, dict[str, Any]]:
+        """The pipelines of this folder; made anew, since transformers writes in what it gets."""
+        return {task: dict(pipeline) for task, pipeline in PIPELINES.items()}
+
+    def check_temperatures(self) -> None:
+        """Refuse temperatures that no fit can give.
+
+        Raises:
+            ValueError: If one is not a positive number.
+        """
+        for name in ("calibration_temperature", "calibration_temperature_facts"):
+            value = getattr(self, name)
+            if value is not None and (type(value) not in (int, float) or not 0 < value < math.inf):
+                raise ValueError(f"{name} is {value!r}, but must be a positive number.")
+
+
+class DermSimConfig(RemoteConfig):
     """Configuration of a `DermSimModel`.
 
     Attributes:
@@ -57,6 +101,7 @@ class DermSimConfig(PreTrainedConfig):
             self.id2label = dict(enumerate(DIAGNOSIS_CODES))
             self.label2id = {code: index for index, code in enumerate(DIAGNOSIS_CODES)}
         super().__post_init__(**kwargs)
+        self.check_temperatures()
         if self.embed_dim < 1 or self.image_size < 1:
             raise ValueError(
                 f"embed_dim ({self.embed_dim}) and image_size ({self.image_size}) must be positive."

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from transformers import PreTrainedConfig
-
-from .configuration_dermsim import DIAGNOSIS_CODES, DermSimConfig
+from .configuration_dermsim import DIAGNOSIS_CODES, DermSimConfig, RemoteConfig
 
 
-class DermSimEnsembleConfig(PreTrainedConfig):
+class DermSimEnsembleConfig(RemoteConfig):
     """Configuration of a `DermSimEnsembleModel`.
 
     Attributes:
@@ -34,6 +32,7 @@ class DermSimEnsembleConfig(PreTrainedConfig):
             self.id2label = dict(enumerate(DIAGNOSIS_CODES))
             self.label2id = {code: index for index, code in enumerate(DIAGNOSIS_CODES)}
         super().__post_init__(**kwargs)
+        self.check_temperatures()
         members = self.members
         if not isinstance(members, list) or not all(isinstance(values, dict) for values in members):
             raise ValueError(
@@ -77,6 +76,6 @@ class DermSimEnsembleConfig(PreTrainedConfig):
 
 
 def _own_fields() -> list[str]:
-    """Names of what `DermSimConfig` adds to any configuration of transformers."""
-    inherited = {field.name for field in dataclasses.fields(PreTrainedConfig)}
+    """Names of what `DermSimConfig` has beside what the whole ensemble has, too."""
+    inherited = {field.name for field in dataclasses.fields(RemoteConfig)}
     return [f.name for f in dataclasses.fields(DermSimConfig) if f.name not in inherited]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -26,28 +26,38 @@ class Encoding:
 
     Attributes:
         embeddings: ``(N, D)`` float32, rows of unit length.
-        logits: ``(N, 7)`` float32.
+        logits: ``(N, 7)`` float32, of the images alone.
         pooled_features: ``(N, F)`` float32.
+        facts_logits: ``(N, 7)`` float32, what facts about their patients add to the logits; None
+            where nothing was told. Nothing else depends on facts.
     """
 
     embeddings: npt.NDArray[np.float32]
     logits: npt.NDArray[np.float32]
     pooled_features: npt.NDArray[np.float32]
+    facts_logits: npt.NDArray[np.float32] | None = None
+
+    @property
+    def informed_logits(self) -> npt.NDArray[np.float32]:
+        """``(N, 7)``, of the images and of what is known of their patients."""
+        return self.logits if self.facts_logits is None else self.logits + self.facts_logits
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A batch of B images ready for the encoder.
+DETAIL = 6
+"""How many times the pixels of its input's side an encoder is shown of a photograph at least, where
+a JPEG is decoded at a fraction of its size: what is left of it then differs by a level of 255 at
+most from what is left of the whole (two in white noise; `benchmarks/bench_read.py`)."""
 
-    Attributes:
-        pixel_values: ``(B, 3, S, S)`` float32, as the processor makes them.
-        facts: ``(B, facts_dim)`` of their patients, or None where nothing is known of any.
-        is_first: Whether none of the same call went before.
+
+def pixels_needed(processor: Processor) -> tuple[int, int]:
+    """Return what `read_image` is to be told as ``at_least`` of pictures that only an encoder sees.
+
+    Args:
+        processor: Makes the encoder's input.
     """
-
-    pixel_values: torch.Tensor
-    facts: torch.Tensor | None = None
-    is_first: bool = True
+    size = dict(processor.size)
+    side = DETAIL * (size.get("shortest_edge") or size["longest_edge"])
+    return side, side
 
 
 def encode(
@@ -57,7 +67,6 @@ def encode(
     *,
     batch_size: int = 32,
     facts: Sequence[Facts | None] | None = None,
-    run: Callable[[Prepared], Encoding] | None = None,
 ) -> Encoding:
     """Run the encoder over images of any number, a batch at a time.
 
@@ -67,41 +76,51 @@ def encode(
         images: PIL images, paths or bytes.
         batch_size: Images per forward pass.
         facts: What is known of each image's patient, for a model that takes it; None when nothing
-            is. Only the logits depend on it.
-        run: Runs the encoder over a batch in another way, as one that is shared with other threads
-            does; None for a forward pass of its own.
+            is.
 
     Raises:
         ValueError: If there are no images, or one cannot be read; if there are facts and the model
             takes none, or they are not as many as the images.
     """
-    forward = run or (lambda batch: run_together(model, [batch])[0])
-    known = None if facts is None else _facts_tensor(model, facts)
-    batches: list[Encoding] = []
-    done = 0
-    source = iter(images)
-    while batch := [read_image(image) for image in islice(source, batch_size)]:
-        rows = slice(done, done + len(batch))
-        done = rows.stop
-        if known is not None and done > len(known):
-            raise ValueError(f"{len(known)} facts came with more images; need one for each.")
-        pixel_values = processor(batch, return_tensors="pt").pixel_values
-        told = None if known is None else known[rows]
-        batches.append(forward(Prepared(pixel_values, told, is_first=not batches)))
-    if not batches:
+    known = None if facts is None else weigh_facts(model, facts)
+    batches = prepare(processor, images, batch_size=batch_size, facts=facts)
+    return join([forward(model, [batch])[0] for batch in batches], known)
+
+
+def prepare(
+    processor: Processor,
+    images: Iterable[ImageSource],
+    *,
+    batch_size: int,
+    facts: Sequence[Facts | None] | None = None,
+) -> Iterator[torch.Tensor]:
+    """Read images and make the encoder's input of them, a batch at a time.
+
+    Args:
+        processor: Makes the input.
+        images: PIL images, paths or bytes; read no further ahead than a batch.
+        batch_size: B.
+        facts: Of the images, of which there must be as many; None for none.
+
+    Yields:
+        ``(B, 3, S, S)`` float32; of the last batch fewer.
+
+    Raises:
+        ValueError: If there are no images, or one cannot be read, or there are not as many facts.
+    """
+    done, source, enough = 0, iter(images), pixels_needed(processor)
+    while batch := [read_image(image, at_least=enough) for image in islice(source, batch_size)]:
+        done += len(batch)
+        if facts is not None and done > len(facts):
+            raise ValueError(f"{len(facts)} facts came with more images; need one for each.")
+        yield processor(batch, return_tensors="pt").pixel_values
+    if done == 0:
         raise ValueError("There is no image to look at.")
-    if known is not None and done != len(known):
-        raise ValueError(f"{len(known)} facts came with {done} images; need one for each.")
-    if len(batches) == 1:
-        return batches[0]
-    return Encoding(
-        np.concatenate([part.embeddings for part in batches]),
-        np.concatenate([part.logits for part in batches]),
-        np.concatenate([part.pooled_features for part in batches]),
-    )
+    if facts is not None and done != len(facts):
+        raise ValueError(f"{len(facts)} facts came with {done} images; need one for each.")
 
 
-def run_together(model: Encoder, batches: Sequence[Prepared]) -> list[Encoding]:
+def forward(model: Encoder, batches: Sequence[torch.Tensor]) -> list[Encoding]:
     """Run the encoder once over several batches.
 
     How many images go through an encoder together decides how its sums are ordered. So the last
@@ -109,23 +128,37 @@ def run_together(model: Encoder, batches: Sequence[Prepared]) -> list[Encoding]:
 
     Args:
         model: The encoder, in eval mode.
-        batches: All with facts, or all without.
+        batches: Each ``(B, 3, S, S)``, as `prepare` makes them.
 
     Returns:
         What the encoder says of each batch.
     """
-    pixel_values = torch.cat([batch.pixel_values for batch in batches])
-    told = [batch.facts for batch in batches if batch.facts is not None]
     with torch.inference_mode():
-        output = model(
-            pixel_values.to(model.device),
-            facts=torch.cat(told) if told else None,
-        )
+        output = model(torch.cat(list(batches)).to(model.device))
     fields = (output.embeddings, output.logits, output.pooled_features)
     arrays = [field.float().cpu().numpy() for field in fields]
-    ends = np.cumsum([len(batch.pixel_values) for batch in batches])[:-1]
+    ends = np.cumsum([len(batch) for batch in batches])[:-1]
     parts = [np.split(array, ends) for array in arrays]
     return [Encoding(*found) for found in zip(*parts, strict=True)]
+
+
+def join(
+    parts: Sequence[Encoding], facts_logits: npt.NDArray[np.float32] | None = None
+) -> Encoding:
+    """Put what the encoder says of several batches together.
+
+    Args:
+        parts: Of the images alone, at least one.
+        facts_logits: ``(N, 7)``, what `weigh_facts` says of all of them; None for nothing.
+    """
+    if len(parts) == 1:
+        return replace(parts[0], facts_logits=facts_logits)
+    return Encoding(
+        np.concatenate([part.embeddings for part in parts]),
+        np.concatenate([part.logits for part in parts]),
+        np.concatenate([part.pooled_features for part in parts]),
+        facts_logits,
+    )
 
 
 def encode_pixels(
@@ -157,8 +190,7 @@ def weigh_facts(model: Encoder, facts: Sequence[Facts | None]) -> npt.NDArray[np
         facts: One per image; None where nothing is known.
 
     Returns:
-        ``(N, 7)`` float32: added to the logits that `encode` gives without facts, these are those
-        it gives with them.
+        ``(N, 7)`` float32; zero where nothing is known.
 
     Raises:
         ValueError: If the model takes no facts.

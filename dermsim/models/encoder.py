@@ -7,6 +7,7 @@ than torch, so they are fetched when one is needed.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from dermsim.models.configuration_dermsim_ensemble import DermSimEnsembleConfig
 from dermsim.models.network_dermsim import DermSimNetwork, DermSimOutput
 from dermsim.models.network_dermsim_ensemble import DermSimEnsembleNetwork
 from dermsim.models.preparation import ImagePreparation
+from dermsim.models.shipped_sources import shipped_sources
 
 if TYPE_CHECKING:
     from dermsim.models import DermSimEnsembleModel, DermSimImageProcessor, DermSimModel
@@ -102,6 +104,37 @@ def build_encoder(**shape: Any) -> DermSimNetwork:
     return DermSimModel(DermSimConfig(**shape))
 
 
+def check_pictures(model: Encoder, side: int) -> None:
+    """Refuse a backbone that makes no feature map of pictures of a side, by asking it once.
+
+    Many of timm's can be made for any size and fail at some, and a few end in several maps.
+
+    Args:
+        model: A single encoder; what it learned stays as it is.
+        side: Of the square pictures, in pixels.
+
+    Raises:
+        ValueError: If it cannot take them.
+    """
+    training = model.training
+    try:
+        # no inference mode: what some backbones keep for the next picture could not be trained
+        with torch.no_grad():
+            shape = model.eval()(torch.zeros(1, 3, side, side, device=model.device)).features.shape
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError) as error:
+        raise ValueError(
+            f"{model.config.backbone} makes no feature map of pictures of {side} pixels "
+            f"({str(error).strip().splitlines()[0].rstrip('.')}): choose another size or backbone."
+        ) from error
+    finally:
+        model.train(training)
+    if len(shape) != 4:
+        raise ValueError(
+            f"{model.config.backbone} ends in {list(shape)[1:]} where a feature map (C, h, w) is "
+            "needed: choose another backbone."
+        )
+
+
 def join_encoders(members: Sequence[DermSimNetwork]) -> DermSimEnsembleNetwork:
     """Make one encoder of several, their weights copied; it answers with their plain average.
 
@@ -116,10 +149,29 @@ def join_encoders(members: Sequence[DermSimNetwork]) -> DermSimEnsembleNetwork:
     return DermSimEnsembleModel.from_members(members)
 
 
-def copy_encoder(model: Encoder) -> Encoder:
-    """Make another encoder of the same shape with copies of the weights, in the same mode."""
+def copy_encoder(model: Encoder, *, outputs: int | None = None) -> Encoder:
+    """Make another encoder of the same shape with copies of the weights, in the same mode.
+
+    Args:
+        model: The encoder.
+        outputs: How many logits the copy of a single encoder has, the first of its own; None for
+            all of them.
+    """
     # mypy finds the models of transformers too unlike torch's modules to be encoders
-    return cast("DermSimNetwork | DermSimEnsembleNetwork", _with_weights_of(model))
+    if outputs is None:
+        return cast("DermSimNetwork | DermSimEnsembleNetwork", _with_weights_of(model))
+    from dermsim.models import DermSimModel
+
+    config = copy.deepcopy(model.config)
+    config.id2label = {place: config.id2label[place] for place in range(outputs)}
+    config.label2id = {name: place for place, name in config.id2label.items()}
+    with _UndrawnWeights():
+        fewer = DermSimModel(config)
+    own, found = fewer.state_dict(), model.state_dict()
+    # The classes are the rows of those layers that make logits.
+    shorter = [name for name in own if own[name].shape != found[name].shape]
+    fewer.load_state_dict({**found, **{name: found[name][:outputs] for name in shorter}})
+    return cast("DermSimNetwork", fewer.train(model.training))
 
 
 def redraw_encoder(model: Encoder) -> Encoder:
@@ -147,33 +199,53 @@ def round_to_half(model: Encoder) -> None:
                 raise ValueError(f"The weights of {name} do not fit half precision.")
 
 
-def save_encoder(model: Encoder, processor: Processor, folder: Path) -> None:
+def save_encoder(
+    model: Encoder,
+    processor: Processor,
+    folder: Path,
+    *,
+    temperature: float | None = None,
+    temperature_facts: float | None = None,
+) -> None:
     """Write weights, configuration and input processing, as transformers keeps them.
 
-    The source files travel along, five of them or an ensemble's eight, so that ``AutoModel`` and
-    ``AutoImageProcessor`` open the folder with ``trust_remote_code=True`` where dermsim is not
-    installed. Tensors that lose nothing by it are stored in half precision; the configuration says
-    to compute in float32.
-    """
-    from dermsim.models import DermSimEnsembleModel, DermSimImageProcessor, DermSimModel
+    The source files travel along (`dermsim.models.shipped_sources`), so that the ``Auto*`` classes
+    and pipelines of transformers open the folder with ``trust_remote_code=True`` where dermsim is
+    not installed. Tensors that lose nothing by it are stored in half precision; the configuration
+    says to compute in float32.
 
-    for config_class in (DermSimConfig, DermSimEnsembleConfig):
-        config_class.register_for_auto_class("AutoConfig")
-    for model_class in (DermSimModel, DermSimEnsembleModel):
-        model_class.register_for_auto_class("AutoModel")
-    DermSimImageProcessor.register_for_auto_class("AutoImageProcessor")
+    Args:
+        model: The encoder.
+        processor: Makes its input.
+        folder: Where to; it may be there already.
+        temperature: What calibrates the logits of images alone, for those who have the folder
+            without dermsim; None for an encoder that is not calibrated.
+        temperature_facts: The same for images with facts about the patient.
+    """
     if isinstance(processor, ImagePreparation):
         processor = processor.to_processor()
     whole = as_pretrained(model)
-    # save_pretrained adds the classes above; the model answers to a second Auto class as well.
-    kind = type(whole)
-    name = f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
-    whole.config.auto_map = {"AutoModelForImageClassification": name}
-    whole.config.checkpoint_format = FORMAT
+    kind = "modeling_dermsim_ensemble" if len(model.members) > 1 else "modeling_dermsim"
+    config, name = whole.config, type(whole).__name__
+    config.auto_map = {
+        "AutoConfig": f"{type(config).__module__.rpartition('.')[2]}.{type(config).__name__}",
+        "AutoModel": f"{kind}.{name}",
+        "AutoModelForImageClassification": (
+            f"{kind}.{name.removesuffix('Model')}ForImageClassification"
+        ),
+    }
+    processor.auto_map = {
+        "AutoImageProcessor": f"image_processing_dermsim.{type(processor).__name__}"
+    }
+    config.checkpoint_format = FORMAT
+    config.calibration_temperature = temperature
+    config.calibration_temperature_facts = temperature_facts
     with _quiet_transformers():
         state = {name: _compact(tensor) for name, tensor in model.state_dict().items()}
         whole.save_pretrained(folder, state_dict=state)
         processor.save_pretrained(folder)
+    for name, text in shipped_sources(kind, "image_processing_dermsim").items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def as_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:

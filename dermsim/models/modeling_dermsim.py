@@ -5,14 +5,18 @@ Ships beside the weights, so it imports nothing of dermsim but its siblings.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
+from .calibrated_dermsim import CalibratedLogits
 from .configuration_dermsim import DermSimConfig
 from .network_dermsim import DermSimNetwork
+
+if TYPE_CHECKING:  # never imported here, but transformers copies what is named so along
+    from .pipelines_dermsim import DermSimImageClassificationPipeline  # noqa: F401
 
 
 class DermSimModel(DermSimNetwork, PreTrainedModel):  # type: ignore[misc]
@@ -53,3 +57,7 @@ class DermSimModel(DermSimNetwork, PreTrainedModel):  # type: ignore[misc]
             init.zeros_(module.weight)  # training starts from the image model
         if hasattr(module, "init_non_persistent_buffers"):
             module.init_non_persistent_buffers()
+
+
+class DermSimForImageClassification(CalibratedLogits, DermSimModel):
+    """`DermSimModel` with calibrated logits: the same weights, divided by its temperature."""

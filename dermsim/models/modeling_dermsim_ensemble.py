@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
+from .calibrated_dermsim import CalibratedLogits
 from .configuration_dermsim_ensemble import DermSimEnsembleConfig
 from .modeling_dermsim import DermSimModel
 from .network_dermsim import DermSimNetwork
@@ -66,3 +67,7 @@ class DermSimEnsembleModel(DermSimEnsembleNetwork, PreTrainedModel):  # type: ig
             average = torch.eye(module.out_features, device=module.weight.device) / count
             init.copy_(module.weight, average.repeat(1, count))
             init.zeros_(module.bias)
+
+
+class DermSimEnsembleForImageClassification(CalibratedLogits, DermSimEnsembleModel):
+    """`DermSimEnsembleModel` with calibrated logits; those of its members stay raw."""

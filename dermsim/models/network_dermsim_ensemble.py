@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .attention_dermsim import attention_weights
 from .configuration_dermsim_ensemble import DermSimEnsembleConfig
-from .network_dermsim import DermSimNetwork, DermSimOutput
+from .network_dermsim import DermSimNetwork, DermSimOutput, chosen
 
 
 class DermSimEnsembleNetwork(nn.Module):
@@ -72,6 +73,23 @@ class DermSimEnsembleNetwork(nn.Module):
         """
         return tuple(member.encode(pixel_values) for member in self.members)
 
+    def encode_stages(
+        self, pixel_values: torch.Tensor
+    ) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:
+        """Run the backbones and keep what each of their stages gives.
+
+        Args:
+            pixel_values: As for `encode`.
+
+        Returns:
+            What `encode` returns, and the stages' maps ``(B, C, h, w)``, member after member.
+
+        Raises:
+            ValueError: As for `DermSimNetwork.encode_stages`.
+        """
+        runs = [member.encode_stages(pixel_values) for member in self.members]
+        return tuple(own for own, _ in runs), tuple(map_ for _, maps in runs for map_ in maps)
+
     def feature_map(self, features: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         """Bring each member's features, or their gradients, to ``(B, C, h, w)``."""
         pairs = zip(self.members, features, strict=True)
@@ -105,20 +123,25 @@ class DermSimEnsembleNetwork(nn.Module):
         labels: torch.Tensor | None = None,
         return_dict: bool | None = None,
         facts: torch.Tensor | None = None,
-    ) -> DermSimOutput | tuple[torch.Tensor, ...]:
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+    ) -> DermSimOutput | tuple[Any, ...]:
         """Encode a batch of images.
 
         Args:
             pixel_values: ``(B, 3, H, W)`` float, as `DermSimImageProcessor` makes them.
             labels: ``(B,)`` int64 diagnoses; when given, the output has a `loss`.
-            return_dict: False returns a tuple of the fields that are not None.
+            return_dict: As for `DermSimNetwork.forward`.
             facts: None: an ensemble takes the image alone.
+            output_hidden_states: True returns `hidden_states`, as `encode_stages` gives them.
+            output_attentions: True returns the members' `attentions`, one member after the other.
 
         Returns:
             A `DermSimOutput`, its `features` a tuple of the members'.
 
         Raises:
-            ValueError: If `pixel_values` is not ``(B, 3, H, W)``, or there are facts.
+            ValueError: If `pixel_values` is not ``(B, 3, H, W)``, or there are facts; as for
+                `encode_stages`, where hidden states are asked for.
         """
         if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
             raise ValueError(
@@ -126,7 +149,14 @@ class DermSimEnsembleNetwork(nn.Module):
             )
         if facts is not None:
             raise ValueError("Facts were given, but an ensemble takes none.")
-        output = self.decode(self.encode(pixel_values))
+        attended = chosen(output_attentions, self.config.output_attentions)
+        with attention_weights(self, wanted=attended) as attentions:
+            if chosen(output_hidden_states, self.config.output_hidden_states):
+                features, stages = self.encode_stages(pixel_values)
+            else:
+                features, stages = self.encode(pixel_values), None
+        output = self.decode(features)
+        output.hidden_states, output.attentions = stages, tuple(attentions) or None
         if labels is not None:
             output.loss = F.cross_entropy(output.logits.float(), labels)
-        return output if return_dict is not False else output.to_tuple()
+        return output if chosen(return_dict, self.config.return_dict) else output.to_tuple()

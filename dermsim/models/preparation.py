@@ -20,9 +20,10 @@ from transformers.image_transforms import (
     rescale,
     resize,
 )
-from transformers.image_utils import ChannelDimension, PILImageResampling
+from transformers.image_utils import PILImageResampling
 
 from dermsim.models.color_constancy_dermsim import shades_of_grey
+from dermsim.models.framing_dermsim import FIRST, whole_frame
 
 if TYPE_CHECKING:
     from dermsim.models.image_processing_dermsim import DermSimImageProcessor
@@ -37,7 +38,9 @@ STEPS = {
 }
 """What is done to every photograph, and what to none, as ``preprocessor_config.json`` says it."""
 
-FIRST = ChannelDimension.FIRST
+EDGES = ("shortest_edge", "longest_edge")
+"""What `size` may name: the central square is seen with the first, the whole frame with the other.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ class ImagePreparation:
     know what to make of, and takes longer to import than torch.
 
     Attributes:
-        size: ``{"shortest_edge": pixels}``, the shorter side after resizing.
+        size: ``{"shortest_edge": pixels}``, the shorter side after resizing; or
+            ``{"longest_edge": pixels}``: the whole frame, resized to that and padded to a square
+            with its mirror image.
         crop_size: ``{"height": pixels, "width": pixels}`` of the central part that is kept.
         resample: PIL's number of the filter; 3 is bicubic.
         rescale_factor: What a pixel's 0 to 255 is multiplied by.
@@ -68,13 +73,13 @@ class ImagePreparation:
 
     def __post_init__(self) -> None:
         """Refuse what photographs cannot be prepared with."""
-        for name, sides in (("size", ("shortest_edge",)), ("crop_size", ("height", "width"))):
-            value = getattr(self, name)
-            if not isinstance(value, Mapping) or set(value) != set(sides):
-                raise ValueError(f"{name} is {value!r}, but must name {' and '.join(sides)}.")
-            if not all(type(value[side]) is int and value[side] > 0 for side in sides):
-                raise ValueError(f"{name} is {value!r}, but must be whole pixels, at least 1.")
-            object.__setattr__(self, name, {side: value[side] for side in sides})
+        if not isinstance(self.size, Mapping) or set(self.size) not in ({e} for e in EDGES):
+            raise ValueError(f"size is {self.size!r}, but must name {' or '.join(EDGES)}.")
+        self._keep_pixels("size", tuple(self.size))
+        sides = ("height", "width")
+        if not isinstance(self.crop_size, Mapping) or set(self.crop_size) != set(sides):
+            raise ValueError(f"crop_size is {self.crop_size!r}, but must name height and width.")
+        self._keep_pixels("crop_size", sides)
         if type(self.resample) is not int or self.resample not in set(PILImageResampling):
             raise ValueError(f"resample is {self.resample!r}, but must be one of PIL's filters.")
         if not _is_positive(self.rescale_factor):
@@ -89,6 +94,13 @@ class ImagePreparation:
             raise ValueError(
                 f"do_color_constancy is {self.do_color_constancy!r}, but must be true or false."
             )
+
+    def _keep_pixels(self, name: str, sides: Sequence[str]) -> None:
+        """Check the sides that a setting names, and keep them as a plain dict in this order."""
+        value = getattr(self, name)
+        if not all(type(value[side]) is int and value[side] > 0 for side in sides):
+            raise ValueError(f"{name} is {value!r}, but must be whole pixels, at least 1.")
+        object.__setattr__(self, name, {side: value[side] for side in sides})
 
     @classmethod
     def load(cls, folder: Path) -> ImagePreparation:
@@ -115,13 +127,13 @@ class ImagePreparation:
         return cls(**{name: value for name, value in values.items() if name in own})
 
     def at(self, side: int) -> ImagePreparation:
-        """Return the same of the central square resized to another side, in pixels.
+        """Return the same of a square of another side, in pixels.
 
         Raises:
             ValueError: If the side is not positive.
         """
         square = {"height": side, "width": side}
-        return replace(self, size={"shortest_edge": side}, crop_size=square)
+        return replace(self, size=dict.fromkeys(self.size, side), crop_size=square)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings by name, as `DermSimImageProcessor` takes them."""
@@ -153,11 +165,14 @@ class ImagePreparation:
 
     def _prepare(self, image: Image.Image) -> np.ndarray:
         pixels = np.moveaxis(np.asarray(convert_to_rgb(image, return_numpy=True)), -1, 0)
-        side = get_resize_output_image_size(
-            pixels, self.size["shortest_edge"], default_to_square=False, input_data_format=FIRST
-        )
         layout: dict[str, Any] = {"data_format": FIRST, "input_data_format": FIRST}
-        pixels = resize(pixels, side, resample=PILImageResampling(self.resample), **layout)
+        if longest := self.size.get("longest_edge"):
+            pixels = whole_frame(pixels, longest, self.resample)
+        else:
+            side = get_resize_output_image_size(
+                pixels, self.size["shortest_edge"], default_to_square=False, input_data_format=FIRST
+            )
+            pixels = resize(pixels, side, resample=PILImageResampling(self.resample), **layout)
         square = (self.crop_size["height"], self.crop_size["width"])
         pixels = center_crop(pixels, square, **layout)
         if self.do_color_constancy:

@@ -1,10 +1,10 @@
 """The checkpoint over HTTP for programs, and as tools for assistants, in the page's own process.
 
 `limits` bounds what a request may ask for, `errors` says how one is refused, `schemas` what the
-answers are. `answers` and `explaining` make them from an engine and know nothing of HTTP; `routes`
-gives them over REST, `tools` to assistants (MCP). `app` puts REST together, `beside` puts all of it
-next to the page, `page` serves that, and `workers` serves REST alone from several processes;
-`memory` bounds what all of them keep.
+answers are. `documents` makes them from an engine and knows nothing of HTTP; `routes` gives them
+over REST, `tools` to assistants, by `mcp_server`. `rest` puts REST together, `beside` puts all of
+it next to the page, `page_server` serves that, and `workers` serves REST alone from several
+processes; `memory` bounds what all of them keep.
 """
 
 from dermsim.serve.beside import beside_page

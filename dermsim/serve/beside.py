@@ -12,9 +12,11 @@ from starlette.routing import Mount
 
 from dermsim.serve.errors import Faults
 from dermsim.serve.limits import Bearer, Limits, body_limit
+from dermsim.serve.mcp_server import tool_server
 from dermsim.serve.rest import PREFIX, build_rest, check_token
 from dermsim.serve.routes import Desk, Engine
 from dermsim.serve.tools import OVERLAY, build_tools
+from dermsim.ui.uploads import upload_folder
 
 TOOLS = "/gradio_api/mcp"
 """Where Gradio has the tools of its pages, and where assistants look for them."""
@@ -38,10 +40,10 @@ def beside_page(
     desk = Desk(engine, limits=limits or Limits())
     server: dict[str, Any] = {"routes": [Mount(PREFIX, build_rest(desk, token=token))]}
     if tools:
-        from dermsim.ui.tabs.mcp_tools import tool_server, upload_folder
-
-        verbs = build_tools(desk, uploads=upload_folder())
-        application, lifespan = tool_server(verbs, picture_key=OVERLAY)
+        verbs = build_tools(desk, uploads=upload_folder().path)
+        application, lifespan = tool_server(
+            verbs, picture_key=OVERLAY, most=desk.limits.request_bytes
+        )
         guarded: Any = body_limit(application, limits=desk.limits)
         if token is not None:
             guarded = Bearer(guarded, token=check_token(token))

@@ -112,18 +112,23 @@ class Bearer:
 class FormRequest(Request):
     """A request whose form is kept in memory, and which must be one."""
 
-    async def _get_form(self, **limits: Any) -> FormData:
-        if self._form is None:
-            kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind != "multipart/form-data":
-                raise Refusal(415, "The body is no form: send multipart/form-data.")
-            parser = _InMemoryParser(self.headers, self.stream(), **limits)
-            try:
-                self._form = await parser.parse()
-            except MultiPartException as error:
-                detail = f"The form cannot be read: {error.message.rstrip('.')}."
-                raise Refusal(400, detail) from error
-        return self._form
+    async def form(self, **limits: Any) -> FormData:  # type: ignore[override]  # of a plain await
+        """Read the form.
+
+        Args:
+            limits: As for `Request.form`.
+
+        Raises:
+            Refusal: If the body is no form, or a broken one.
+        """
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "multipart/form-data":
+            raise Refusal(415, "The body is no form: send multipart/form-data.")
+        try:
+            return await _InMemoryParser(self.headers, self.stream(), **limits).parse()
+        except MultiPartException as error:
+            detail = f"The form cannot be read: {error.message.rstrip('.')}."
+            raise Refusal(400, detail) from error
 
 
 class _InMemoryParser(MultiPartParser):
@@ -157,8 +162,15 @@ class Workers:
         return await asyncio.wrap_future(job)
 
 
-def read_pictures(files: Iterable[bytes], *, limits: Limits) -> list[Image]:
+def read_pictures(
+    files: Iterable[bytes], *, limits: Limits, at_least: tuple[int, int] | None = None
+) -> list[Image]:
     """Decode the pictures of a request, in order.
+
+    Args:
+        files: The pictures' bytes.
+        limits: Of a request. A JPEG that is decoded smaller counts as that.
+        at_least: What is needed of each, as for `read_image`; all of it by default.
 
     Raises:
         ValueError: If one cannot be read, or they have too many pixels together; one sentence.
@@ -167,7 +179,7 @@ def read_pictures(files: Iterable[bytes], *, limits: Limits) -> list[Image]:
     left = limits.pixels
     for number, data in enumerate(files, start=1):
         try:
-            picture = read_image(data, max_pixels=limits.pixels)
+            picture = read_image(data, max_pixels=limits.pixels, at_least=at_least)
         except ValueError as error:
             reason = str(error).replace("the image", f"picture {number}", 1)
             raise ValueError(reason) from error

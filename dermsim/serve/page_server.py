@@ -78,10 +78,23 @@ def serve_page(
         lambda: engine.result() if engine.done() else None, token=secret, tools=tools
     )
     launch(app, host=host, port=port, share=share, server=server, token=secret)
+    engine.set_result(load_checkpoint(folder))
+    app.block_thread()
+
+
+def load_checkpoint(folder: str | Path) -> DermSim:
+    """Load a checkpoint in a program that does nothing else, so that timm may come quicker.
+
+    Raises:
+        OSError: As `DermSim.from_pretrained`.
+        ValueError: Likewise.
+    """
+    from dermsim.models.compiler import import_without_compiler
+
+    import_without_compiler("timm")
     from dermsim.engine import DermSim
 
-    engine.set_result(DermSim.from_pretrained(folder))
-    app.block_thread()
+    return DermSim.from_pretrained(folder)
 
 
 def prepare(*sources: str | None) -> None:

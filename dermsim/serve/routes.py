@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from pydantic import Field
 
 from dermsim.core.explain_methods import MethodName
-from dermsim.serve import answers, explain_answers
+from dermsim.serve import documents
 from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
 from dermsim.serve.limits import NEIGHBORS, FormRequest, Limits, Workers, read_pictures
 from dermsim.serve.schemas import (
@@ -28,6 +28,8 @@ from dermsim.serve.schemas import (
 )
 
 if TYPE_CHECKING:  # it brings torch, and requests are answered while it loads
+    from PIL.Image import Image
+
     from dermsim.engine import DermSim
     from dermsim.tasks.enroll import ClassBank
 
@@ -105,6 +107,10 @@ class Desk:
             raise Refusal(413, f"{len(files)} pictures came, and {most} are accepted at once.")
         return [await file.read() for file in files]
 
+    def read(self, engine: DermSim, files: list[bytes]) -> list[Image]:
+        """Decode the pictures of a request as far as the encoder needs them."""
+        return read_pictures(files, limits=self.limits, at_least=engine.pixels_needed)
+
     async def bank(self, file: UploadFile | None, engine: DermSim) -> Callable[[], Any]:
         """Return what reads the bank of a form, if there is one; to be called in a thread."""
         if file is None:
@@ -154,7 +160,7 @@ def _about(router: APIRouter, desk: Desk) -> None:
     async def model_info() -> ModelInfo:
         """Say which model answers, with what it may be asked, and the limits of a request."""
         engine = desk.engine()
-        return await desk.work(lambda: answers.model_info(engine, limits=desk.limits))
+        return await desk.work(lambda: documents.model_info(engine, limits=desk.limits))
 
 
 _COMMON = responses(400, 401, 413, 415, 422, 500, 503)
@@ -187,8 +193,8 @@ def _asking(router: APIRouter, desk: Desk) -> None:
             from dermsim.data.facts import Facts
 
             facts, known = Facts(age, sex, site), read_bank()
-            pictures = read_pictures(files, limits=desk.limits)
-            return answers.predict(
+            pictures = desk.read(engine, files)
+            return documents.predict(
                 engine, pictures, operating_point=operating_point, facts=facts, bank=known
             )
 
@@ -205,7 +211,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
         """Embed pictures: one vector each, to compare with others of the same `fingerprint`."""
         engine, files = desk.engine(), await desk.pictures(images)
         return await desk.work(
-            lambda: answers.embed(engine, read_pictures(files, limits=desk.limits), space=space)
+            lambda: documents.embed(engine, desk.read(engine, files), space=space)
         )
 
     @router.post("/v1/similar", tags=["pictures"], responses=_COMMON)
@@ -228,7 +234,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
         engine, files = desk.engine(), await desk.pictures(images)
 
         def task() -> SimilarAnswer:
-            where = answers.case_filter(
+            where = documents.case_filter(
                 dx=dx,
                 sex=sex,
                 localization=localization,
@@ -236,8 +242,8 @@ def _asking(router: APIRouter, desk: Desk) -> None:
                 age_min=age_min,
                 age_max=age_max,
             )
-            pictures = read_pictures(files, limits=desk.limits)
-            return answers.similar(
+            pictures = desk.read(engine, files)
+            return documents.similar(
                 engine, pictures, k=k, where=where, one_per_lesion=one_per_lesion
             )
 
@@ -261,8 +267,8 @@ def _asking(router: APIRouter, desk: Desk) -> None:
         files, read_bank = await desk.pictures(images), await desk.bank(bank, engine)
 
         def task() -> EnrollAnswer:
-            known, pictures = read_bank(), read_pictures(files, limits=desk.limits)
-            return answers.enroll(engine, pictures, name=name, head=head, bank=known)
+            known, pictures = read_bank(), desk.read(engine, files)
+            return documents.enroll(engine, pictures, name=name, head=head, bank=known)
 
         return await desk.work(task)
 
@@ -308,7 +314,7 @@ def _explaining(router: APIRouter, desk: Desk) -> None:
         def task() -> ExplainAnswer:
             known = read_bank()
             first, *others = read_pictures(files, limits=desk.limits)
-            return explain_answers.explain(
+            return documents.explain(
                 engine,
                 first,
                 method=method,

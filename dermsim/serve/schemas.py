@@ -65,8 +65,13 @@ class PictureClasses(_Answer):
     ood_score: float = Field(description="Distance from the training data; higher is stranger.")
     is_outlier: bool = Field(description="Whether the classifier should not be relied on here.")
     entropy: float = Field(description="How undecided the probabilities are, in bits: 0 to 2.81.")
+    vote: Probabilities = Field(
+        description="A second opinion: probability of each diagnosis by the vote of the nearest "
+        "past cases."
+    )
     enrolled: Probabilities | None = Field(
-        description="Probability of each class of the bank, old and new; null without a bank."
+        default=None,
+        description="Probability of each class of the bank, old and new; null without a bank.",
     )
 
 

@@ -175,17 +175,17 @@ def open_fetched(fetched: Fetched, *, bundled: Path) -> OpenedSpace:
         OSError: If that is damaged as well.
         ValueError: Likewise.
     """
-    from dermsim.engine import DermSim
     from dermsim.hub.gallery_data import GalleryPictures, has_pictures, load_gallery
+    from dermsim.serve.page_server import load_checkpoint
 
     notices = list(fetched.notices)
     try:
-        engine = DermSim.from_pretrained(fetched.model)
+        engine = load_checkpoint(fetched.model)
     except (OSError, ValueError) as error:
         if fetched.model == bundled:
             raise
         notices.append(_fallback(fetched.model.name, error))
-        engine = DermSim.from_pretrained(bundled)
+        engine = load_checkpoint(bundled)
     pictures = None
     if fetched.gallery is not None:
         try:
@@ -337,9 +337,6 @@ def _with_like(options: dict[str, Any]) -> dict[str, Any]:
 
 def _read(images: ImageSource | Sequence[ImageSource]) -> list[Image]:
     """Read pictures here: a refusal would come back from the other process without its words."""
-    from PIL.Image import Image
+    from dermsim.data.images import as_list, read_image
 
-    from dermsim.data.images import read_image
-
-    several = [images] if isinstance(images, Image | str | bytes | Path) else images
-    return [read_image(image) for image in several]
+    return [read_image(image) for image in as_list(images)]

@@ -2,25 +2,28 @@
 
 Assistants speak the Model Context Protocol (https://modelcontextprotocol.io), whose messages are
 JSON, so a picture comes as a data URI or in base64, or as the address that this server gave it when
-it was uploaded. Nothing is fetched from elsewhere, and nothing is written to disk. `ui.tabs.tools`
-offers these functions through Gradio; what it shows an assistant is their docstrings, in which
-Gradio wants each argument on one line.
+it was uploaded. Nothing is fetched from elsewhere, and nothing is written to disk. `mcp_server`
+offers these functions; an assistant is shown their docstrings and what is said of each argument.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
+
+from pydantic import Field
 
 from dermsim.core.explain_methods import MethodName
 from dermsim.core.labels import DISCLAIMER
-from dermsim.serve import answers, explain_answers
+from dermsim.engine import answers
+from dermsim.serve import documents
 from dermsim.serve.errors import FAULT, Refusal, note_fault
-from dermsim.serve.limits import NEIGHBORS, read_pictures
+from dermsim.serve.limits import read_pictures
+from dermsim.serve.mcp_server import Tool
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,7 +34,10 @@ if TYPE_CHECKING:
 Answer = dict[str, Any]
 """JSON-able values; under `OVERLAY` may lie a picture."""
 
-Tool = Callable[..., Coroutine[Any, Any, Answer]]
+Picture = Annotated[
+    str,
+    Field(description="A data URI, base64, or the address of a file uploaded to this server."),
+]
 
 OVERLAY = "overlay"
 """Key of a PNG in base64 that an assistant should be shown."""
@@ -65,58 +71,66 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
             raise RuntimeError(FAULT) from None
 
     async def predict(
-        image: str, operating_point: Literal["balanced", "sensitivity_95"] | float = "balanced"
+        image: Picture,
+        operating_point: Annotated[
+            Literal["balanced", "sensitivity_95"] | float,
+            Field(
+                description="balanced, sensitivity_95 (misses less, alarms more) or a threshold."
+            ),
+        ] = "balanced",
     ) -> Answer:
         """Classify a dermatoscopic photograph of a skin lesion into seven diagnoses.
 
         Answers with calibrated probabilities, the diagnoses that cannot be excluded, whether the
         lesion counts as malignant, and whether the picture is unlike the training data: then say so
         before any label. Not a medical device; say that too.
-
-        Args:
-            image: A data URI, base64, or the address of a file uploaded to this server.
-            operating_point: balanced, sensitivity_95 (misses less, alarms more) or a threshold.
         """
 
         def task(engine: DermSim) -> Answer:
-            found = answers.predict(engine, read(image), operating_point=operating_point)
+            found = documents.predict(engine, read(image), operating_point=operating_point)
             return {**found.results[0].model_dump(), "disclaimer": found.disclaimer}
 
         return await ask(task)
 
-    async def embed(image: str) -> Answer:
+    async def embed(image: Picture) -> Answer:
         """Turn a dermatoscopic photograph into a vector of length 1.
 
         The inner product of two vectors with the same fingerprint is the likeness of the pictures.
-
-        Args:
-            image: A data URI, base64, or the address of a file uploaded to this server.
         """
 
         def task(engine: DermSim) -> Answer:
-            found = answers.embed(engine, read(image))
+            found = documents.embed(engine, read(image))
             return {"fingerprint": found.fingerprint, "embedding": found.embeddings[0]}
 
         return await ask(task)
 
     async def explain(
-        image: str, target: str = "", like: str = "", method: MethodName = "gradcam"
+        image: Picture,
+        target: Annotated[
+            str,
+            Field(
+                description="A diagnosis such as mel, or malignancy; empty for the model's own "
+                "answer."
+            ),
+        ] = "",
+        like: Annotated[
+            str,
+            Field(
+                description="Another picture, to show on the first what makes the two alike; then "
+                "no target."
+            ),
+        ] = "",
+        method: Annotated[MethodName, Field(description="How evidence is measured.")] = "gradcam",
     ) -> Answer:
         """Show where in a dermatoscopic photograph the model sees evidence for a diagnosis.
 
         Answers with the picture painted over and with the part of it that holds the strongest
         evidence, in shares of width and height from the upper left.
-
-        Args:
-            image: A data URI, base64, or the address of a file uploaded to this server.
-            target: A diagnosis such as mel, or malignancy; empty for the model's own answer.
-            like: Another picture, to show on the first what makes the two alike; then no target.
-            method: How evidence is measured.
         """
 
         def task(engine: DermSim) -> Answer:
             first, *others = read(image, like) if like else read(image)
-            found = explain_answers.explain(
+            found = documents.explain(
                 engine,
                 first,
                 method=method,
@@ -129,36 +143,37 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
 
         return await ask(task, maps=True)
 
-    async def similar(image: str, k: int = 5, dx: str = "") -> Answer:
+    async def similar(
+        image: Picture,
+        k: Annotated[int, Field(description="How many cases, 1 to 100.")] = 5,
+        dx: Annotated[
+            str, Field(description="Only cases of this diagnosis, such as mel; empty for all.")
+        ] = "",
+    ) -> Answer:
         """Find past cases with a known diagnosis that look like a dermatoscopic photograph.
 
         Answers with the cases, most similar first, and how the nearest 16 of them vote.
-
-        Args:
-            image: A data URI, base64, or the address of a file uploaded to this server.
-            k: How many cases, 1 to 100.
-            dx: Only cases of this diagnosis, such as mel; empty for all.
         """
 
         def task(engine: DermSim) -> Answer:
-            if not 1 <= k <= NEIGHBORS:
-                raise ValueError(f"Asked for {k} cases: choose 1 to {NEIGHBORS}.")
-            where = answers.case_filter(dx=[dx] if dx else [])
-            found = answers.similar(engine, read(image), k=k, where=where)
+            where = documents.case_filter(dx=[dx] if dx else [])
+            found = documents.similar(engine, read(image), k=k, where=where)
             return {**found.results[0].model_dump(), "disclaimer": found.disclaimer}
 
         return await ask(task)
 
-    async def enroll(name: str, examples: list[str], image: str) -> Answer:
+    async def enroll(
+        name: Annotated[str, Field(description="What the new class is called.")],
+        examples: Annotated[
+            list[str],
+            Field(description="Pictures of it, about five, each given as for image."),
+        ],
+        image: Picture,
+    ) -> Answer:
         """Teach a new class with a few example photographs, and ask about another picture.
 
         Answers with the probability of the new class and of the seven diagnoses, and what the new
         class does to them. Nothing is kept: send the examples again with the next question.
-
-        Args:
-            name: What the new class is called.
-            examples: Pictures of it, about five, each given as for image.
-            image: The picture asked about: a data URI, base64, or the address of an upload.
         """
 
         def task(engine: DermSim) -> Answer:
@@ -166,10 +181,9 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
                 raise ValueError("A new class needs at least one example.")
             *shown, asked = read(*examples, image)
             bank = answers.teach(engine, shown, name=name)
-            probabilities = bank.predict(engine.embed([asked], space=bank.space.name))[0]
-            report = answers.enrollment(bank)
+            report = documents.enrollment(bank)
             return {
-                "probabilities": probabilities,
+                "probabilities": answers.compare(engine, [asked], bank=bank)[0],
                 "report": report.model_dump() if report else None,
                 "disclaimer": DISCLAIMER,
             }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.applications import Starlette
@@ -18,13 +17,10 @@ from starlette.routing import Mount
 from dermsim.core.discretion import be_discreet, show_access
 from dermsim.serve.limits import Limits
 from dermsim.serve.memory import release_early
-from dermsim.serve.page_server import TOKEN, check_port, prepare
+from dermsim.serve.page_server import TOKEN, check_port, load_checkpoint, prepare
 from dermsim.serve.rest import PREFIX, build_rest, check_token
 from dermsim.serve.routes import Desk, Engine
 from dermsim.ui.middleware import AccessLog
-
-if TYPE_CHECKING:
-    from dermsim.engine import DermSim
 
 MODEL = "DERMSIM_MODEL"
 """Environment variable by which worker processes are told their checkpoint."""
@@ -68,9 +64,7 @@ def serve_rest(
     if secret := token or os.environ.get(TOKEN):
         os.environ[TOKEN] = check_token(secret)
     # a damaged checkpoint is told here once, instead of by workers that die and are born for ever
-    from dermsim.engine import DermSim
-
-    checked = DermSim.from_pretrained(folder)
+    checked = load_checkpoint(folder)
     print(f"REST at http://{host}:{port}{PREFIX}, {workers} workers", flush=True)
     if workers == 1:
         uvicorn.run(mounted(lambda: checked), host=host, port=port, log_level="warning")
@@ -90,14 +84,8 @@ def serve_rest(
 def worker() -> Starlette:
     """Return what one of several processes serves; its checkpoint is loaded behind it."""
     release_early()
-    found = ThreadPoolExecutor(max_workers=1).submit(_load)
+    found = ThreadPoolExecutor(max_workers=1).submit(load_checkpoint, os.environ[MODEL])
     return mounted(lambda: found.result() if found.done() else None)
-
-
-def _load() -> DermSim:
-    from dermsim.engine import DermSim
-
-    return DermSim.from_pretrained(os.environ[MODEL])
 
 
 def mounted(engine: Engine) -> Starlette:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,9 @@ from dermsim.training.marks import Marks, draw_marks, render_marks
 
 _DETAIL = (0.35, 0.45, 0.6, 0.75)
 """Sides to which coarse views are reduced, as shares: few, so that they are resized together."""
+_CLOSEST, _FARTHEST = 0.25, 1.5
+"""Sides of crops around lesions, as shares of the photograph's shorter side: closer there would be
+too few pixels, farther hardly more than mirror images."""
 _LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
@@ -36,6 +39,9 @@ class Views:
         detail: ``(N,)`` float32, side of the picture that a view is shown as, as a share of its
             own, 1 for all its pixels; None where all have all.
         marks: Hairs and rulers over the views; None for none.
+        around: ``(N, 3)`` float32, for views around a lesion the share of their side that it takes,
+            0 for other views, and where in the room that is left it lies, x and y in [-1, 1]; None
+            where there are no such views.
     """
 
     geometry: torch.Tensor
@@ -44,6 +50,7 @@ class Views:
     shift: torch.Tensor
     detail: torch.Tensor | None = None
     marks: Marks | None = None
+    around: torch.Tensor | None = None
 
     def __getitem__(self, rows: slice) -> Views:
         """The views of some rows only."""
@@ -54,7 +61,28 @@ class Views:
             self.shift[rows],
             None if self.detail is None else self.detail[rows],
             None if self.marks is None else self.marks[rows],
+            None if self.around is None else self.around[rows],
         )
+
+    def on_lesions(self, boxes: torch.Tensor) -> Views:
+        """Move those that were drawn around a lesion to where it is.
+
+        Args:
+            boxes: ``(N, 3)`` float32, where the lesion of each view's photograph lies, as
+                `dermsim.training.lesions.Lesions` has it; zero where that is not known.
+        """
+        if self.around is None:
+            return self
+        share, wander = self.around[:, 0], self.around[:, 1:]
+        middle, extent = boxes[:, :2], boxes[:, 2]
+        side = (extent / share.clamp(min=1e-6)).clamp(_CLOSEST, _FARTHEST)
+        turn = self.geometry[:, :, :2]
+        # A turn and a stretch leave areas as they are, so the determinant is the side, squared.
+        now = torch.linalg.det(turn).abs().sqrt()
+        center = middle + wander * (side - extent).clamp(min=0)[:, None]
+        moved = torch.cat([turn * (side / now)[:, None, None], center[:, :, None]], dim=2)
+        there = ((share > 0) & (extent > 0))[:, None, None]
+        return replace(self, geometry=torch.where(there, moved, self.geometry))
 
 
 def draw_views(n: int, config: AugmentConfig, *, generator: torch.Generator) -> Views:
@@ -93,7 +121,12 @@ def draw_views(n: int, config: AugmentConfig, *, generator: torch.Generator) -> 
     shift = uniform(-config.brightness, config.brightness)
     detail = _draw_detail(n, config.coarse, generator) if config.coarse > 0 else None
     marks = draw_marks(n, config.marks, generator=generator) if config.marks > 0 else None
-    return Views(geometry, color, contrast, shift, detail, marks)
+    around = None
+    if config.lesion_crops > 0:
+        shown = uniform(0, 1) < config.lesion_crops
+        sizes = torch.where(shown, uniform(config.lesion_min, config.lesion_max), 0.0)
+        around = torch.cat([sizes[:, None], uniform(-1, 1, 2)], dim=1)
+    return Views(geometry, color, contrast, shift, detail, marks, around)
 
 
 def render_views(

@@ -13,6 +13,9 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 ConfigT = TypeVar("ConfigT")
 
+Precision = Literal["no", "bf16", "fp16"]
+"""What a pass through the encoder is computed in; ``"no"`` is float32."""
+
 
 def _require(config: Any, name: str, condition: bool, expected: str) -> None:
     if not condition:
@@ -32,8 +35,12 @@ class EncoderConfig:
     """
     start: str = ""
     """Start from the encoder of this checkpoint folder or Hub id, all but its classifier."""
-    color_constancy: bool = False
-    """Take the colour of the light off every photograph first (shades of grey)."""
+    color_constancy: Literal["no", "test", "both"] = "no"
+    """Take the colour of the light off every photograph first (shades of grey): of those it learns
+    from and those it answers, or of the latter alone."""
+    framing: Literal["square", "whole"] = "square"
+    """What it sees of a photograph: its central square, or the whole frame, padded to a square with
+    its mirror image."""
     embed_dim: int = 128
     """Dimension of the embedding."""
     image_size: int = 112
@@ -58,6 +65,11 @@ class EncoderConfig:
         _require(self, "pretrained", bool(self.pretrained), "no, hub, package or a file")
         alone = not (self.start and self.from_imagenet)
         _require(self, "start", alone, "empty when pretrained is on")
+
+    @property
+    def sees_whole(self) -> bool:
+        """Whether the sides of a photograph are seen as well."""
+        return self.framing == "whole"
 
     @property
     def from_imagenet(self) -> bool:
@@ -89,6 +101,14 @@ class AugmentConfig:
     """Gain of each channel on its own: another lamp, another camera."""
     coarse: float = 0.0
     """Share of views shown as a picture of fewer pixels would be: a third to three quarters."""
+    lesion_crops: float = 0.0
+    """Share of views cut out around the lesion's outline, where there is one (--outlines)."""
+    lesion_min: float = 0.4
+    """Smallest share of such a view's side that the lesion takes."""
+    lesion_max: float = 0.9
+    """Largest share, likewise."""
+    backgrounds: float = 0.0
+    """Share of views whose lesion is put on another photograph's skin; needs --outlines, too."""
     marks: float = 0.0
     """Share of views with hairs drawn over them, and, independently, with a ruler's scale."""
     cooldown: float = 0.2
@@ -97,6 +117,11 @@ class AugmentConfig:
     """Blend pairs of images, shares drawn from Beta(mixup, mixup) (Zhang 2018); 0 leaves it out."""
     cutmix: float = 0.0
     """Paste rectangles of one image into another (Yun 2019), areas likewise; 0 leaves it out."""
+
+    @property
+    def needs_outlines(self) -> bool:
+        """Whether it must be known where lesions lie."""
+        return self.lesion_crops > 0 or self.backgrounds > 0
 
     def soft(self) -> AugmentConfig:
         """The same at a quarter of every strength: what the photographs really look like."""
@@ -111,6 +136,8 @@ class AugmentConfig:
             hue=self.hue / 4,
             white_balance=self.white_balance / 4,
             coarse=self.coarse / 4,
+            lesion_crops=self.lesion_crops / 4,
+            backgrounds=self.backgrounds / 4,
             marks=self.marks / 4,
             mixup=0.0,
             cutmix=0.0,
@@ -124,8 +151,12 @@ class AugmentConfig:
         for name in ("max_scale", "max_aspect"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
         colors = ("brightness", "contrast", "saturation", "hue", "white_balance")
-        for name in (*colors, "coarse", "marks", "cooldown"):
+        shares = ("coarse", "lesion_crops", "backgrounds", "marks", "cooldown")
+        for name in (*colors, *shares):
             _require(self, name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
+        _require(self, "lesion_min", 0 < self.lesion_min <= 1, "in (0, 1]")
+        fits = self.lesion_min <= self.lesion_max <= 1
+        _require(self, "lesion_max", fits, "in [lesion_min, 1]")
 
 
 @dataclass(frozen=True)
@@ -203,8 +234,8 @@ class OptimConfig:
     """0 draws images as they come, 1 all classes equally often, 0.5 by square root."""
     layer_decay: float = 1.0
     """Factor by which a layer of the backbone learns slower than the one after it; 1 for none."""
-    mixed_precision: Literal["no", "bf16", "fp16"] = "bf16"
-    """Precision of the forward and backward pass."""
+    mixed_precision: Precision = "bf16"
+    """Precision of the forward and backward pass; float32 on a CPU that would emulate bf16."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "gradient_accumulation"):
@@ -253,9 +284,15 @@ class TrainConfig:
     also: tuple[str, ...] = ()
     """More sources with diagnoses to learn from, such as ISIC 2019's photographs of other clinics;
     any diagnosis but the seven is left out. They are in no split, gallery or calibration."""
+    also_map: tuple[str, ...] = ()
+    """What words of those sources mean that are none of the seven: scc=akiec counts as that one,
+    scc=own gets an output of its own, which is dropped when training ends. Others are left out."""
     also_share: float = 0.4
     """Share of each diagnosis' draws that comes from those, so that no diagnosis is known by its
     clinic."""
+    outlines: str = ""
+    """Outlines of lesions, a folder of Parquet files or PNGs by image_id or "synthetic", for
+    --augment.lesion-crops and --augment.backgrounds; photographs without one go without these."""
     unlabelled: tuple[str, ...] = ()
     """More sources whose pictures alone are used: contrasted with each other (SimCLR), and shown
     to the teacher where there is one."""
@@ -321,6 +358,20 @@ class TrainConfig:
             )
         if self.loss.malignancy_weight > 0 and not self.encoder.malignancy_head:
             raise ValueError("loss.malignancy_weight needs encoder.malignancy_head.")
+        if self.augment.needs_outlines != bool(self.outlines):
+            raise ValueError(
+                "augment.lesion_crops and augment.backgrounds need outlines, which serve nothing "
+                "else: give both, or neither."
+            )
+        if self.also_map and not self.also:
+            raise ValueError("also_map says what words of also mean, and also names no source.")
+        own = any(pair.rpartition("=")[2].strip() == "own" for pair in self.also_map)
+        if own and (self.loss.cross_entropy_weight == 0 or self.loss.malignancy_weight > 0):
+            raise ValueError(
+                "An output of its own (also_map) learns by cross-entropy and is neither benign nor "
+                "malignant: it needs loss.cross_entropy_weight above 0 and loss.malignancy_weight "
+                "0."
+            )
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -30,10 +30,11 @@ class Truth:
     """What is known of the N views of a batch.
 
     Attributes:
-        labels: ``(N,)`` int64 diagnoses, `UNLABELLED` where there is none.
+        labels: ``(N,)`` int64 diagnoses, or classes of their own after those; `UNLABELLED` where
+            there is none.
         instances: ``(N,)`` int64, which image each row is a view of.
         lesions: ``(N,)`` int64, which lesion it shows.
-        shares: ``(N, 7)`` float32, how much of each diagnosis a mixed view shows, or None. Views
+        shares: ``(N, C)`` float32, how much of each class a mixed view shows, or None. Views
             without a diagnosis are mixed with each other only.
     """
 
@@ -85,9 +86,9 @@ def training_loss(
         output: What the model made of the views, N rows.
         truth: What is known of them.
         config: Which losses, and how much of each.
-        class_bias: ``(7,)`` added to the logits before the cross-entropy, or None.
-        class_weight: ``(7,)`` weights of the classes in the cross-entropy, or None.
-        teacher: What a teacher made of the same views, or None.
+        class_bias: ``(C,)`` added to the logits before the cross-entropy, or None.
+        class_weight: ``(C,)`` weights of the classes in the cross-entropy, or None.
+        teacher: What a teacher made of the same views, or None. It knows the seven diagnoses alone.
 
     Returns:
         ``"loss"`` to minimise and its unweighted parts, float32 scalars.
@@ -116,7 +117,9 @@ def training_loss(
         parts["malignancy"] = config.malignancy_weight, share * value
     if teacher is not None and config.distillation_weight > 0:
         likeness = distillation_loss(
-            output.logits, teacher.logits, temperature=config.distillation_temperature
+            output.logits[:, : len(LABELS)],
+            teacher.logits,
+            temperature=config.distillation_temperature,
         ) + similarity_distillation_loss(
             gather_batch(output.embeddings),
             gather_batch(teacher.embeddings),

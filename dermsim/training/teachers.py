@@ -48,7 +48,7 @@ class Teachers(nn.Module):
         for _, own in members:
             if processor.do_color_constancy and not own.do_color_constancy:
                 raise ValueError(
-                    "A teacher was trained with encoder.color_constancy False, and cannot be shown "
+                    "A teacher was trained with encoder.color_constancy no, and cannot be shown "
                     "photographs whose colours were made constant: set it so here too."
                 )
         self.members = nn.ModuleList(

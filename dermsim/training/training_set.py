@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from PIL import Image
 
 from dermsim.core.bootstrap import number_lesions
 from dermsim.core.labels import CODES, diagnosis
 from dermsim.data.exam import refuse_exam
 from dermsim.data.facts import FACTS_DIM, FACTS_SLICES, encode_facts, facts_of
-from dermsim.data.pixels import channel_statistics, decode_pixels, map_images
+from dermsim.data.pixels import channel_statistics, decode_pixels, fit_image, map_images
+from dermsim.models.framing_dermsim import whole_frame
+from dermsim.training.lesions import Lesions
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from dermsim.data.outlines import Outlines
+
+Fit = Callable[[Image.Image], np.ndarray]
+"""Brings an RGB picture of any size to ``(3, H, W)`` uint8."""
 
 _PLAIN = 2
 """Levels between the darkest and the brightest pixel that JPEG makes of a plain surface."""
 
 _NAMED = 5
 
-UNLABELLED = len(CODES)
-"""The label of pictures whose diagnosis is not used."""
+UNLABELLED = 255
+"""The label of pictures whose diagnosis is not used, above that of any class."""
 
 
 def check_diagnoses(train: Dataset, validation: Dataset, *, every: bool) -> None:
@@ -71,6 +80,8 @@ class TrainingSet:
         image_ids: N names.
         mean: Of the three channels over the labelled photographs, in [0, 1].
         std: Likewise.
+        outlined: Where their lesions lie, or None.
+        own_outputs: Names of the classes that follow the seven diagnoses in `labels`.
     """
 
     pixels: torch.Tensor
@@ -81,6 +92,8 @@ class TrainingSet:
     image_ids: Sequence[str]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    outlined: Lesions | None = None
+    own_outputs: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """N."""
@@ -92,8 +105,11 @@ class TrainingSet:
         train: Dataset,
         *,
         also: Sequence[Dataset] = (),
+        own: Mapping[str, Sequence[Dataset]] | None = None,
         unlabelled: Sequence[Dataset] = (),
+        outlines: Outlines | None = None,
         facts: bool = False,
+        whole: bool = False,
         prepare: Callable[[np.ndarray], np.ndarray] | None = None,
         image_size: int,
         device: torch.device,
@@ -103,8 +119,11 @@ class TrainingSet:
         Args:
             train: The training split.
             also: Further photographs with diagnoses, from other sources.
+            own: Further photographs of other diagnoses, by the name of the class that each becomes.
             unlabelled: More photographs, of which only the pictures and lesions are used.
+            outlines: Of lesions, by image_id; None when they are not needed.
             facts: Whether to keep what is known of the patients.
+            whole: Whether the whole frame is kept, padded to a square (`whole_frame`).
             prepare: What the processor does to colours before it normalises them, on one
                 ``(3, H, W)`` photograph of values up to 255; or None.
             image_size: Side in pixels of what will be cut from them; they are kept no smaller.
@@ -116,7 +135,8 @@ class TrainingSet:
                 same in all of them.
         """
         labelled = [train, *also]
-        sources = [*labelled, *unlabelled]
+        classes = own or {}
+        sources = [*labelled, *(rows for each in classes.values() for rows in each), *unlabelled]
         for source in sources:
             refuse_exam(source["image_id"], source="the training data")
         known = None
@@ -124,8 +144,11 @@ class TrainingSet:
             known = torch.from_numpy(
                 np.concatenate([encode_facts(facts_of(source)) for source in sources])
             )
-        height, width = _canvas(train, image_size)
-        decoded = [decode_pixels(source, height=height, width=width) for source in sources]
+        height, width, fit = _canvas(train, image_size, whole=whole)
+        outlined = None
+        if outlines is not None:
+            outlined = Lesions.load(sources, outlines, fit=fit, device=device)
+        decoded = [decode_pixels(source, height=height, width=width, fit=fit) for source in sources]
         for source, photographs in zip(sources, decoded, strict=True):
             refuse_blank(photographs, source["image_id"])
         if prepare is not None:
@@ -140,6 +163,8 @@ class TrainingSet:
                 "normalised, and shows nothing. Check the pictures."
             )
         labels = [dx for source in labelled for dx in source["dx"]]
+        for place, each in enumerate(classes.values(), start=len(CODES)):
+            labels += [place for rows in each for _ in rows["image_id"]]
         labels += [UNLABELLED for source in unlabelled for _ in source["image_id"]]
         return cls(
             pixels=torch.from_numpy(np.concatenate(decoded)).to(device),
@@ -150,7 +175,23 @@ class TrainingSet:
             image_ids=[name for source in sources for name in source["image_id"]],
             mean=mean,
             std=std,
+            outlined=outlined,
+            own_outputs=tuple(classes),
         )
+
+    def photographs(self, rows: torch.Tensor, donors: torch.Tensor | None) -> torch.Tensor:
+        """Take photographs, some of them with the surroundings of others.
+
+        Args:
+            rows: ``(B,)`` int64, which.
+            donors: ``(B,)`` int64 on the CPU, as `Lesions.draw_donors` drew them; None for none.
+
+        Returns:
+            ``(B, 3, H, W)`` uint8.
+        """
+        if self.outlined is None or donors is None:
+            return self.pixels[rows]
+        return self.outlined.exchange(self.pixels, rows, donors)
 
 
 def refuse_blank(photographs: np.ndarray, image_ids: Sequence[str]) -> None:
@@ -195,14 +236,23 @@ def draw_shown_facts(n: int, share: float, *, generator: torch.Generator) -> tor
     return shown
 
 
-def _canvas(train: Dataset, image_size: int) -> tuple[int, int]:
-    """Height and width that photographs are kept at: a fifth more than is cut from them.
+def _canvas(train: Dataset, image_size: int, *, whole: bool) -> tuple[int, int, Fit]:
+    """Height and width that photographs are kept at, a fifth more than is cut from them, and how.
 
-    The aspect is that of the first photograph: 4 to 3 as HAM10000 is published, or its square.
+    The aspect is that of the first photograph, 4 to 3 as HAM10000 is published, or its square; of
+    whole frames it is a square.
     """
-    first = next(iter(map_images(train.select([0]), lambda image: image.size)))
     height = max(150, round(1.2 * image_size))
-    return height, round(height * first[0] / first[1])
+    if whole:
+        bicubic = Image.Resampling.BICUBIC
+
+        def fit(image: Image.Image) -> np.ndarray:
+            return whole_frame(np.asarray(image).transpose(2, 0, 1), height, bicubic)
+
+        return height, height, fit
+    first = next(iter(map_images(train.select([0]), lambda image: image.size)))
+    width = round(height * first[0] / first[1])
+    return height, width, partial(fit_image, height=height, width=width)
 
 
 def _lesion_numbers(sources: Sequence[Dataset]) -> list[int]:

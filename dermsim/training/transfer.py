@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dermsim.core.checkpoint import local_folder
+from dermsim.core.labels import CODES
 from dermsim.data.facts import FACTS_DIM
 from dermsim.models import DermSimNetwork
-from dermsim.models.encoder import build_encoder, load_encoder
+from dermsim.models.encoder import build_encoder, check_pictures, load_encoder
 from dermsim.models.imagenet import Normalisation, load_imagenet, normalisation
 from dermsim.training.config import EncoderConfig
 
 
-def new_encoder(config: EncoderConfig) -> tuple[DermSimNetwork, dict[str, str]]:
+def new_encoder(
+    config: EncoderConfig, *, own_outputs: Sequence[str] = ()
+) -> tuple[DermSimNetwork, dict[str, str]]:
     """Make the encoder that a run begins with, as the configuration describes it.
 
     Args:
         config: Its shape, and where its first weights come from: torch's global generator,
             ImageNet, or another dermsim encoder.
+        own_outputs: Names of classes whose logits follow those of the seven diagnoses, until
+            `copy_encoder` leaves them out.
 
     Returns:
         The encoder; and ``"origin"`` and ``"licence"`` of the ImageNet weights that its backbone
@@ -27,8 +33,10 @@ def new_encoder(config: EncoderConfig) -> tuple[DermSimNetwork, dict[str, str]]:
         FileNotFoundError: If there is no such checkpoint or file to start from.
         ConnectionError: If the Hub cannot be reached.
         ImportError: If the package with the weights is not installed.
-        ValueError: If timm has no such backbone, or the checkpoint or weights are of another.
+        ValueError: If timm has no such backbone, it cannot take pictures of these sizes, or the
+            checkpoint or weights are of another.
     """
+    more = {"id2label": dict(enumerate((*CODES, *own_outputs)))} if own_outputs else {}
     model = build_encoder(
         backbone=config.backbone,
         embed_dim=config.embed_dim,
@@ -36,7 +44,10 @@ def new_encoder(config: EncoderConfig) -> tuple[DermSimNetwork, dict[str, str]]:
         image_size=config.image_size,
         facts_dim=FACTS_DIM if config.facts else 0,
         malignancy_head=config.malignancy_head,
+        **more,
     )
+    for side in {config.image_size, config.test_image_size}:
+        check_pictures(model, side)
     origin = {}
     if config.from_imagenet:
         origin = load_imagenet(model.backbone, config.backbone, config.pretrained)

@@ -23,6 +23,7 @@ from dermsim.ui import (
     callbacks,
     compare_callbacks,
     explain_callbacks,
+    gradio_seams,
     render,
     report_callbacks,
     tabs,
@@ -135,17 +136,17 @@ def launch(
         The page's local address.
     """
     be_discreet()
-    tabs.be_discreet()
+    gradio_seams.be_discreet()
     beside = {
         **(server or {}),
         "middleware": _middleware(),
         "lifespan": _together(housekeeping, (server or {}).get("lifespan")),
     }
-    _, url, _ = app.launch(
+    return gradio_seams.launch(
+        app,
         server_name=host,
         server_port=port,
         share=share,
-        prevent_thread_lock=True,
         theme=theme(),
         head=_head(),
         i18n=app.spoken(),
@@ -157,10 +158,7 @@ def launch(
         app_kwargs=beside,
         auth=None if token is None else _visitor_check(token),
         auth_message=" · ".join(say("serve.login", language) for language in LANGUAGES),
-        # skips only Gradio's look at its own page, which gives up after 3 s on a busy machine
-        _frontend=False,
     )
-    return url
 
 
 def _middleware() -> list[Middleware]:
@@ -169,7 +167,7 @@ def _middleware() -> list[Middleware]:
     return [
         Middleware(AccessLog),
         Middleware(HeadRequests),
-        Middleware(PageLanguage),
+        Middleware(PageLanguage, tell=gradio_seams.told_language),
         Middleware(ServedFolder, folder=uploads.path),
         _limit(_MAX_CALL, concerns=is_call),
         _limit(_MAX_UPLOAD, concerns=is_upload, admit=uploads.admit, receiving=uploads.receiving),

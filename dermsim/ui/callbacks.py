@@ -6,22 +6,29 @@ Each returns HTML, a picture, a `ClassBank` or JSON-able values, and refuses bad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from dermsim.core.labels import CODES, DISCLAIMER
 from dermsim.data.synthetic import draw_lesion
+from dermsim.engine import answers
 from dermsim.tasks.classify import POINTS, parse_point
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import VOTERS
-from dermsim.ui import cards, filters, operating_slider, opinions, render, summary
+from dermsim.ui import (
+    cards,
+    explain_callbacks,
+    filters,
+    operating_slider,
+    opinions,
+    render,
+    summary,
+)
 from dermsim.ui.i18n import say
 
 if TYPE_CHECKING:
@@ -49,10 +56,6 @@ def nothing_similar(language: str = "en") -> str:
 def nothing_compared(language: str = "en") -> str:
     """Return what *Enrol a class* says while there is no picture."""
     return render.empty(say("enroll.nothing", language), say("enroll.nothing_how", language))
-
-
-CASES = 12
-"""Most similar past cases that are offered to compare with."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def classify(
     """
     if image is None:
         return CaseView("", "", render.legend(language))
-    found = engine.analyze(image, k=CASES, explain=None)
+    found = engine.analyze(image, k=explain_callbacks.CASES, explain=None)
     prediction, calibration = found.prediction, engine.calibration
     # whose answer is not to be relied on is not also called ambiguous
     notice = render.warning(prediction, language=language) or opinions.undecided(
@@ -141,16 +144,16 @@ def similar(
     """
     if image is None:
         return nothing_similar(language)
-    found, where, query = _neighbors(engine, image, k, one_per_lesion, facts)
+    found, where = _similar(engine, image, k, one_per_lesion, facts)
     records = engine.gallery.records
     total = len(records) if (rows := records.matching(where)) is None else len(rows)
     above = ""
-    if found:
+    if found.neighbors:
         key = "similar.vote_these" if where else "similar.vote"
         title = say(key, language, count=min(VOTERS, total))
-        vote = opinions.vote_line(engine.vote(query, where=where)[0], language=language)
+        vote = opinions.vote_line(found.vote, language=language)
         above = f'<h3 class="ds-sub">{title}</h3>{vote}'
-    return cards.neighbors(found, pictures, total, above=above, language=language)
+    return cards.neighbors(found.neighbors, pictures, total, above=above, language=language)
 
 
 def compare(
@@ -196,14 +199,15 @@ def enroll(
         raise ValueError(f"There are no pictures of {name.strip()!r} yet: add a few, then enrol.")
     if len(pictures) > MAX_PICTURES:
         raise ValueError(f"{len(pictures)} pictures are too many: choose up to {MAX_PICTURES}.")
-    known, vectors = _known(engine, bank), []
-    # one at a time, so that an error names its file and the progress bar moves
-    for done, picture in enumerate(pictures):
-        if report:
-            counts = {"done": done + 1, "count": len(pictures)}
-            report(done / len(pictures), say("enroll.reading", language, **counts))
-        vectors.append(engine.embed([picture], space=known.space.name))
-    return known.enroll(name.strip(), np.concatenate(vectors))
+
+    def reported() -> Iterator[str]:
+        for done, picture in enumerate(pictures):
+            if report:
+                counts = {"done": done + 1, "count": len(pictures)}
+                report(done / len(pictures), say("enroll.reading", language, **counts))
+            yield picture
+
+    return answers.teach(engine, reported(), name=name.strip(), bank=bank)
 
 
 def remove(bank: ClassBank | None, name: str | None) -> ClassBank:
@@ -262,16 +266,16 @@ def classify_data(
     """
     path = _required(image)
     point = parse_point(operating_point)
-    prediction = engine.predict([path], operating_point=point)[0].to_dict()
-    return {**prediction, "disclaimer": DISCLAIMER}
+    (found,) = answers.classify(engine, [path], operating_point=point)
+    return {**found.to_dict(), "disclaimer": DISCLAIMER}
 
 
 def similar_data(
     engine: DermSim, image: str | None, k: int, one_per_lesion: bool = True, *facts: Any
 ) -> list[dict[str, object]]:
     """Return the most similar past cases as JSON-able values: the ``/similar`` endpoint."""
-    found, _, _ = _neighbors(engine, _required(image), k, one_per_lesion, facts)
-    return [neighbor.to_dict() for neighbor in found]
+    found, _ = _similar(engine, _required(image), k, one_per_lesion, facts)
+    return [neighbor.to_dict() for neighbor in found.neighbors]
 
 
 def offers(engine: DermSim, *, language: str = "en") -> dict[str, filters.Offer]:
@@ -281,8 +285,7 @@ def offers(engine: DermSim, *, language: str = "en") -> dict[str, filters.Offer]
 
 def compare_data(engine: DermSim, bank: ClassBank | None, image: str | None) -> dict[str, float]:
     """Return probabilities against old and enrolled classes: the ``/compare`` endpoint."""
-    known = _known(engine, bank)
-    return known.predict(engine.embed([_required(image)], space=known.space.name))[0]
+    return answers.compare(engine, [_required(image)], bank=bank)[0]
 
 
 def draw_examples(folder: str | Path) -> list[str]:
@@ -312,24 +315,18 @@ def dataset_pictures(dataset: Dataset) -> render.Pictures:
     return picture
 
 
-def _known(engine: DermSim, bank: ClassBank | None) -> ClassBank:
-    """Return the visitor's classes; who has taught nothing yet knows the seven diagnoses."""
-    return engine.class_bank() if bank is None else bank
-
-
 def _required(image: str | None) -> str:
     if image is None:
         raise ValueError("There is no picture yet: add one first.")
     return image
 
 
-def _neighbors(
+def _similar(
     engine: DermSim, image: str, k: int, one_per_lesion: bool, facts: Sequence[Any]
-) -> tuple[list[Neighbor], dict[str, object], npt.NDArray[np.float32]]:
-    """Return the nearest cases that match, the filter made of `facts`, and the embedding."""
-    if k not in range(1, MAX_NEIGHBORS + 1):
-        raise ValueError(f"Asked for {k} similar cases: choose 1 to {MAX_NEIGHBORS}.")
+) -> tuple[answers.SimilarCases, dict[str, object]]:
+    """Return the nearest cases that match, and the filter made of `facts`."""
     where = filters.where(facts[:-2], *facts[-2:]) if facts else {}
-    query = engine.embed([image])
-    found = engine.search(query, int(k), where=where, one_per_lesion=bool(one_per_lesion))
-    return found[0], where, query
+    (found,) = answers.similar(
+        engine, [image], k=k, where=where, one_per_lesion=bool(one_per_lesion), most=MAX_NEIGHBORS
+    )
+    return found, where

@@ -10,6 +10,7 @@ from PIL import Image
 
 from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES, MALIGNANT, diagnosis
+from dermsim.engine.answers import strength
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import heatmaps
 from dermsim.ui.cards import ARCHIVE
@@ -106,7 +107,7 @@ def _pictures(report: CaseReport, language: str) -> str:
         report.picture,
         heatmap,
         opacity=OPACITY,
-        strength=heatmaps.strength(heatmap, heatmap),
+        strength=strength(heatmap, heatmap),
         outlined=True,
         side=min(SIDE, max(report.picture.size)),
     )

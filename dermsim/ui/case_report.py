@@ -16,6 +16,7 @@ from PIL import Image
 
 from dermsim.core.version import __version__
 from dermsim.data.images import ImageSource, read_image
+from dermsim.engine import answers
 from dermsim.engine.batch import CHOSEN
 from dermsim.evaluation.card import licence
 
@@ -134,20 +135,19 @@ def examine(
     points = engine.calibration.operating_points
     if isinstance(point, str) and point not in points:
         raise ValueError(f"unknown operating point {point!r}: choose one of {', '.join(points)}.")
-    if k not in range(1, MAX_NEIGHBORS + 1):
-        raise ValueError(f"Asked for {k} similar cases: choose 1 to {MAX_NEIGHBORS}.")
     picture = read_image(image)
     called = name or (Path(image).name if isinstance(image, str | Path) else "")
-    ((prediction, vote),) = engine.predict_and_vote([picture])
-    query = engine.embed([picture])
+    (like,) = answers.similar(engine, [picture], k=k, one_per_lesion=True, most=MAX_NEIGHBORS)
+    (found,) = answers.classify(engine, [picture])
+    target = found.prediction.label_name
     curve = engine.calibration.malignancy_curve
     return CaseReport(
         name=called,
         picture=picture,
-        prediction=prediction,
-        vote=vote,
-        neighbors=tuple(engine.search(query, k, one_per_lesion=True)[0]),
-        heatmap=engine.explain(picture, method=method, target=prediction.label_name, layer=layer),
+        prediction=found.prediction,
+        vote=found.vote,
+        neighbors=like.neighbors,
+        heatmap=engine.explain(picture, method=method, target=target, layer=layer),
         layer=layer,
         unfamiliar_from=engine.detector.threshold,
         point_name=point if isinstance(point, str) else CHOSEN,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,13 +17,13 @@ from PIL import Image
 from dermsim.core.labels import DISCLAIMER
 from dermsim.tasks.retrieve import PairScale
 from dermsim.ui import cards, explain_callbacks, heatmaps, likeness, render, summary
-from dermsim.ui.i18n import number, say
+from dermsim.ui.i18n import say
 from dermsim.ui.operating_slider import USUAL
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
     from dermsim.tasks.explain import Heatmap
-    from dermsim.tasks.retrieve import Gallery, Neighbor
+    from dermsim.tasks.retrieve import Gallery
 
 METHOD = "gradcam"
 """How the maps are made; *Explain* offers the others."""
@@ -64,23 +64,6 @@ def nothing_compared(language: str = "en") -> str:
     return render.empty(say("compare.nothing", language), say("compare.nothing_how", language))
 
 
-def choices(neighbors: Sequence[Neighbor], *, language: str = "en") -> explain_callbacks.Choices:
-    """Return the past cases to compare with, in words and by image_id."""
-    return [
-        (
-            say(
-                "compare.case",
-                language,
-                n=n,
-                name=render.name_of(case.dx, language),
-                likeness=number(case.similarity, ".3f", language),
-            ),
-            case.image_id,
-        )
-        for n, case in enumerate(neighbors, start=1)
-    ]
-
-
 def scale_of(gallery: Gallery) -> PairScale:
     """Return how alike a gallery's cases are to one another; drawn once for each gallery."""
     if gallery not in _SCALES:
@@ -115,9 +98,8 @@ def compare(
     second = _other(engine, other, case, pictures)
     if image is None or second is None:
         return ComparisonView(None, nothing_compared(language), "", "")
-    maps = _maps(engine, image, second)
-    shown = [image] if second.picture is None else [image, second.picture]
-    predictions = engine.predict(shown)
+    found = _likeness(engine, image, second)
+    maps, predictions = found.heatmaps, engine.predict(found.pictures)
     cosine = float(maps[0].score or 0.0)
     words = likeness.panel(cosine, scale_of(engine.gallery), len(engine.gallery), language=language)
     titles = [say("compare.first_title", language), say("compare.second_title", language)]
@@ -127,7 +109,7 @@ def compare(
     ]
     known = "" if second.row is None else _known(engine, second, language)
     return ComparisonView(
-        explanation=explain_callbacks.keep(shown, maps, [heatmaps.strength(m, m) for m in maps]),
+        explanation=found,
         words=words + _map_words(maps, language),
         first=briefs[0],
         second="".join(briefs[1:]) + known,
@@ -144,7 +126,8 @@ def paint(
     """
     if explanation is None:
         return None, None
-    drawn = explain_callbacks.draw(explanation, OPACITY if painted else 0.0, painted)
+    opacity = OPACITY if painted else 0.0
+    drawn = heatmaps.paint(explanation, opacity=opacity, outlined=painted)
     return drawn[0], drawn[1] if len(drawn) > 1 else None
 
 
@@ -166,19 +149,17 @@ def compare_data(
     second = _other(engine, other, case, pictures)
     if second is None:
         raise ValueError(say("compare.missing"))
-    maps = _maps(engine, image, second)
-    shown = [image] if second.picture is None else [image, second.picture]
-    kept = explain_callbacks.keep(shown, maps, [heatmaps.strength(m, m) for m in maps])
-    cosine = float(maps[0].score or 0.0)
+    found = _likeness(engine, image, second)
+    cosine = float(found.heatmaps[0].score or 0.0)
     standing = scale_of(engine.gallery).standing(cosine)
     facts: dict[str, object] = {
         "likeness": cosine,
         "more_alike_than": {"same": standing.same, "different": standing.different},
-        "predictions": [prediction.to_dict() for prediction in engine.predict(shown)],
+        "predictions": [prediction.to_dict() for prediction in engine.predict(found.pictures)],
         "case": None if second.row is None else engine.gallery.records[second.row],
         "disclaimer": DISCLAIMER,
     }
-    return *paint(kept, True), facts
+    return *paint(found, True), facts
 
 
 def _other(
@@ -192,13 +173,8 @@ def _other(
     return _Other(pictures(case) if pictures else None, row)
 
 
-def _maps(engine: DermSim, image: str, second: _Other) -> list[Heatmap]:
-    """Explain the likeness on both pictures, or on the first where there is no other picture."""
-    options: Any = {"method": METHOD}
-    if second.picture is not None:
-        return list(engine.explain_likeness(image, second.picture, **options))
-    row = np.array([second.row])
-    return [engine.explain(image, like=engine.gallery.fetch(row)[0], **options)]
+def _likeness(engine: DermSim, image: str, second: _Other) -> explain_callbacks.Explanation:
+    return explain_callbacks.likeness(engine, image, second.picture, second.row, method=METHOD)
 
 
 def _known(engine: DermSim, second: _Other, language: str) -> str:

@@ -7,7 +7,7 @@ none knows Gradio.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,38 +15,23 @@ from PIL import Image
 
 from dermsim.core.explain_methods import METHODS, methods_for, parse_layer
 from dermsim.core.labels import CODES
-from dermsim.data.images import read_image
+from dermsim.engine import answers
+from dermsim.engine.answers import Explanation
 from dermsim.ui import heatmaps, render
 from dermsim.ui.i18n import number, say
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
     from dermsim.tasks.enroll import ClassBank
-    from dermsim.tasks.explain import Heatmap
+    from dermsim.tasks.retrieve import Neighbor
 
 Choices = list[tuple[str, str]]
 """What a menu offers: words, and the value they stand for."""
 
 CASES = 12
-"""Past cases offered to compare with."""
+"""Most similar past cases that are offered to compare with."""
 
-_SHOWN = (900, 900)  # pixels a picture needs at most on the page
 _KEPT = (300, 300)  # pixels of a heatmap kept per visitor; it comes from far fewer
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """Heatmaps and what is needed to draw them again at another opacity.
-
-    Attributes:
-        pictures: The pictures explained, as paths or as they are.
-        heatmaps: Where the evidence lies, one for each.
-        strengths: How strongly each is drawn, in [0, 1].
-    """
-
-    pictures: tuple[str | Image.Image, ...]
-    heatmaps: tuple[Heatmap, ...]
-    strengths: tuple[float, ...]
 
 
 def nothing_explained(language: str = "en") -> str:
@@ -125,9 +110,10 @@ def explain(
     """
     if image is None:
         return None, nothing_explained(language)
-    found, answer = _explain(engine, image, bank, target, method, layer, smooth)
-    words = heatmaps.explanation(found.heatmaps[0], answer, found.strengths[0], language=language)
-    return found, words
+    options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
+    found = small(answers.explain(engine, image, target=target or None, bank=bank, **options))
+    (heatmap,), (strength,) = found.heatmaps, found.strengths
+    return found, heatmaps.explanation(heatmap, found.answer, strength, language=language)
 
 
 def blend(
@@ -143,8 +129,8 @@ def blend(
     """
     if explanation is None:
         return None
-    (drawn,) = draw(explanation, opacity, outlined)
-    return draw(explanation, 0.0, False)[0], drawn
+    (drawn,) = heatmaps.paint(explanation, opacity=opacity, outlined=outlined)
+    return heatmaps.paint(explanation, opacity=0.0)[0], drawn
 
 
 def blend_pair(
@@ -157,7 +143,7 @@ def blend_pair(
     """
     if explanation is None:
         return None
-    return heatmaps.side_by_side(draw(explanation, opacity, outlined))
+    return heatmaps.side_by_side(heatmaps.paint(explanation, opacity=opacity, outlined=outlined))
 
 
 def case_choices(engine: DermSim, image: str | None, *, language: str = "en") -> Choices:
@@ -166,14 +152,24 @@ def case_choices(engine: DermSim, image: str | None, *, language: str = "en") ->
     Raises:
         ValueError: If the picture cannot be read.
     """
-    if image is None:
-        return []
-    offered = []
-    for place, case in enumerate(engine.search([image], CASES)[0], start=1):
-        value = number(case.similarity, ".3f", language)
-        values = {"place": place, "name": render.name_of(case.dx, language), "value": value}
-        offered.append((say("explain.case_choice", language, **values), case.image_id))
-    return offered
+    return [] if image is None else named_cases(engine.search([image], CASES)[0], language=language)
+
+
+def named_cases(cases: Sequence[Neighbor], *, language: str = "en") -> Choices:
+    """Return past cases to choose from, in words and by image_id."""
+    return [
+        (
+            say(
+                "explain.case_choice",
+                language,
+                place=place,
+                name=render.name_of(case.dx, language),
+                value=number(case.similarity, ".3f", language),
+            ),
+            case.image_id,
+        )
+        for place, case in enumerate(cases, start=1)
+    ]
 
 
 def compare(
@@ -210,16 +206,10 @@ def compare(
     row = row_of(engine, case)
     name = f"{render.name_of(str(engine.gallery.records[row]['dx']), language)} ({case})"
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
-    picture = pictures(case) if pictures else None
-    if picture is not None:
-        shown: list[str | Image.Image] = [image, picture]
-        maps = list(engine.explain_likeness(image, picture, **options))
-    else:
-        shown = [image]
-        maps = [engine.explain(image, like=engine.gallery.embeddings[row], **options)]
-    kept = keep(shown, maps, [heatmaps.strength(found, found) for found in maps])
-    second = maps[1] if maps[1:] else None
-    return kept, heatmaps.likeness(maps[0], second, name, language=language)
+    found = likeness(engine, image, pictures(case) if pictures else None, row, **options)
+    first, *others = found.heatmaps
+    second = others[0] if others else None
+    return found, heatmaps.likeness(first, second, name, language=language)
 
 
 def explain_data(
@@ -235,75 +225,40 @@ def explain_data(
     """Return the picture with its heatmap, and its facts: the ``/explain`` endpoint."""
     if image is None:
         raise ValueError("There is no picture yet: add one first.")
-    found, answer = _explain(engine, image, None, target, method, layer, smooth)
-    (drawn,) = draw(found, opacity, outlined)
-    heatmap = found.heatmaps[0]
-    facts: dict[str, object] = {
-        "target": heatmap.target,
-        "method": heatmap.method,
-        "score": heatmap.score,
-        "peak": heatmap.peak,
-        "strength": found.strengths[0],
-        "answer": answer,
-    }
-    return drawn, facts
+    options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
+    found = answers.explain(engine, image, target=target or None, **options)
+    (drawn,) = heatmaps.paint(found, opacity=opacity, outlined=outlined)
+    return drawn, {**found.to_dict(), "answer": found.answer}
 
 
-def _explain(
+def likeness(
     engine: DermSim,
     image: str,
-    bank: ClassBank | None,
-    target: str,
-    method: str,
-    layer: str,
-    smooth: bool,
-) -> tuple[Explanation, str]:
-    """Explain a target beside the model's own answer; return also that answer's code."""
-    photograph = read_image(image)
-    own, *others = engine.explain_many(
-        [photograph, photograph] if target else [photograph],
-        target=[None, target] if target else None,
-        method=method,
-        layer=_layer(layer, method),
-        smooth=smooth,
-        bank=bank,
-    )
-    heatmap = others[0] if others else own
-    kept = keep([image], [heatmap], [heatmaps.strength(heatmap, own)])
-    return kept, own.target
-
-
-def keep(
-    pictures: Sequence[str | Image.Image], maps: Sequence[Heatmap], strengths: Sequence[float]
+    other: str | Image.Image | None,
+    row: int | None,
+    **options: Any,
 ) -> Explanation:
-    """Keep little of a map: a session holds it for as long as the visitor stays."""
-    small = []
-    for heatmap in maps:
+    """Explain what makes a picture like another, on both where there is a picture of the other.
+
+    Args:
+        engine: The loaded checkpoint.
+        image: Path of the picture.
+        other: The other; None where there is no picture of it.
+        row: Of the other in the gallery, where it is a past case.
+        options: As for `dermsim.engine.answers.explain`.
+    """
+    like = engine.gallery.fetch(np.array([row]))[0] if other is None else other
+    return small(answers.explain(engine, image, like=like, **options))
+
+
+def small(explanation: Explanation) -> Explanation:
+    """Keep little of the maps: a session holds them for as long as the visitor stays."""
+    kept = []
+    for heatmap in explanation.heatmaps:
         values = Image.fromarray(heatmap.values)
         values.thumbnail(_KEPT, Image.Resampling.BICUBIC)
-        small.append(replace(heatmap, values=np.asarray(values).clip(0, 1)))
-    return Explanation(tuple(pictures), tuple(small), tuple(strengths))
-
-
-def draw(explanation: Explanation, opacity: float, outlined: bool) -> list[Image.Image]:
-    """Draw an explanation's pictures, one by one, each under its heatmap.
-
-    Raises:
-        ValueError: As for `blend`.
-    """
-    if not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
-        raise ValueError(f"Asked for an opacity of {opacity}: choose 0 to 1.")
-    parts = zip(explanation.pictures, explanation.heatmaps, explanation.strengths, strict=True)
-    return [
-        heatmaps.overlay(
-            read_image(picture, at_least=_SHOWN),
-            heatmap,
-            opacity=opacity,
-            strength=strength,
-            outlined=outlined,
-        )
-        for picture, heatmap, strength in parts
-    ]
+        kept.append(replace(heatmap, values=np.asarray(values).clip(0, 1)))
+    return replace(explanation, heatmaps=tuple(kept))
 
 
 def row_of(engine: DermSim, case: str) -> int:

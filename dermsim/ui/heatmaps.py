@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ from PIL import Image, ImageFilter, ImageOps
 
 from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES
+from dermsim.data.images import read_image
+from dermsim.engine.answers import FAINTEST, Explanation
 from dermsim.ui.i18n import number, say
 from dermsim.ui.render import name_of, percent
 
@@ -29,30 +31,44 @@ SIDE = 900
 """Longest side in pixels of a picture on the page; small ones are enlarged, so that the outline is
 smooth."""
 
-FAINTEST = 1e-6
-"""Peak of a likeness below which there is rounding alone. A picture cannot be made more like its
-own case, so that nothing in it raises that likeness."""
-
 ALIKE = 0.9999
 """Likeness above which two pictures are one and the same."""
 
 
-def strength(heatmap: Heatmap, own: Heatmap) -> float:
-    """Say how strongly a map is to be drawn, in [0, 1]: faint evidence is drawn faint.
-
-    Logits compare within a picture, so the evidence for a diagnosis or for malignancy is as strong
-    as its peak is beside the peak for the model's own answer. A likeness, to a picture or to an
-    enrolled class, is as strong as the cosine it explains, unless nothing in the picture raises it.
+def paint(
+    explanation: Explanation,
+    *,
+    opacity: float,
+    outlined: bool = False,
+    side: Callable[[tuple[int, int]], int] = lambda size: SIDE,
+) -> list[Image.Image]:
+    """Draw an explanation's pictures, each under its heatmap.
 
     Args:
-        heatmap: The map to draw.
-        own: The map of the same picture and method for the model's own answer.
+        explanation: Of one picture or two.
+        opacity: Of a map's strongest place, in [0, 1].
+        outlined: Whether to draw a line around each map's top region.
+        side: Width and height of a picture -> the longest side of what is drawn, in pixels.
+
+    Raises:
+        ValueError: If the opacity is out of range or a picture cannot be read any more.
     """
-    if heatmap.peak <= 0:
-        return 0.0
-    if heatmap.target not in CODES and heatmap.target != "malignancy":
-        return float(np.clip(heatmap.score or 0.0, 0, 1)) if heatmap.peak > FAINTEST else 0.0
-    return min(heatmap.peak / own.peak, 1.0) if own.peak > 0 else 1.0
+    if not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
+        raise ValueError(f"Asked for an opacity of {opacity}: choose 0 to 1.")
+    pictures = [read_image(source, at_least=(SIDE, SIDE)) for source in explanation.pictures]
+    return [
+        overlay(
+            picture,
+            heatmap,
+            opacity=opacity,
+            strength=strength,
+            outlined=outlined,
+            side=side(picture.size),
+        )
+        for picture, heatmap, strength in zip(
+            pictures, explanation.heatmaps, explanation.strengths, strict=True
+        )
+    ]
 
 
 def overlay(

@@ -17,11 +17,6 @@ from dermsim.ui.i18n import language_of
 PARAMETER = "lang"
 """Of the page's address."""
 
-_SCRIPT = """<script>
-for (const [name, value] of [["language", "LANGUAGE"], ["languages", ["LANGUAGE"]]])
-  Object.defineProperty(navigator, name, { get: () => value, configurable: true });
-</script>"""
-
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -44,15 +39,16 @@ def address_in(language: str, query: Mapping[str, str]) -> str:
 
 
 class PageLanguage:
-    """ASGI middleware that says the visitor's language in Gradio's page, before its own scripts.
+    """ASGI middleware that says the visitor's language in Gradio's page."""
 
-    Gradio's scripts ask the browser for its language (`gradio.I18n`) and cannot be told another,
-    so the page begins with a script that answers for the browser. The ``head`` given to `launch`
-    would come too late: Gradio adds it when its texts are chosen already.
-    """
+    def __init__(self, app: App, *, tell: Callable[[bytes, str], bytes]) -> None:
+        """Say the language in the pages of an ASGI application.
 
-    def __init__(self, app: App) -> None:
-        self.app = app
+        Args:
+            app: The application.
+            tell: Page, language -> the page in which it is said.
+        """
+        self.app, self._tell = app, tell
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on, and its answer back; a page is held until it is whole."""
@@ -67,7 +63,7 @@ class PageLanguage:
             elif message["type"] == "http.response.body" and start:
                 page.extend(message.get("body", b""))
                 if not message.get("more_body"):
-                    body = _told(bytes(page), _language(scope))
+                    body = self._tell(bytes(page), _language(scope))
                     await send({**start, "headers": _headers(start, len(body))})
                     await send({"type": "http.response.body", "body": body})
             else:
@@ -90,12 +86,3 @@ def _language(scope: Mapping[str, Any]) -> str:
 def _headers(start: Message, length: int) -> list[tuple[bytes, bytes]]:
     kept = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
     return [*kept, (b"content-length", str(length).encode()), (b"vary", b"Accept-Language")]
-
-
-def _told(page: bytes, language: str) -> bytes:
-    """Say the language in Gradio's page; any other page stays as it is."""
-    if b"window.gradio_config" not in page:
-        return page
-    script = _SCRIPT.replace("LANGUAGE", language)
-    told = page.replace(b'lang="en"', f'lang="{language}"'.encode(), 1)
-    return told.replace(b"<head>", b"<head>" + script.encode(), 1)

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers.utils import ModelOutput
 
+from .attention_dermsim import attention_weights
 from .configuration_dermsim import DermSimConfig
 
 FACTS_WIDTH = 32
@@ -39,6 +40,10 @@ class DermSimOutput(ModelOutput):
         pooler_output: `embeddings` again, under the name transformers pipelines look for.
         malignancy_logits: ``(B,)``, the score of malignant against benign before the sigmoid; None
             in a model without the head for it.
+        hidden_states: With `output_hidden_states` what the backbone's stages give, first to last,
+            ``(B, C, h, w)`` each; of an ensemble its members', one member after the other.
+        attentions: With `output_attentions` the weights of each attention layer, first to last, as
+            `attention_weights` gives them; None where there are no such layers, as in a CNN.
     """
 
     # ModelOutput wants a default for every field; `decode` fills all but those that may be None.
@@ -49,6 +54,8 @@ class DermSimOutput(ModelOutput):
     pooled_features: torch.Tensor = None  # type: ignore[assignment]
     pooler_output: torch.Tensor = None  # type: ignore[assignment]
     malignancy_logits: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
 
 
 class FactsHead(nn.Module):
@@ -146,6 +153,32 @@ class DermSimNetwork(nn.Module):
         Raises:
             ValueError: If the backbone takes pictures of one size only, and these have another.
         """
+        return self.backbone.forward_features(self._laid_out(pixel_values))
+
+    def encode_stages(
+        self, pixel_values: torch.Tensor
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Run the backbone and keep what each of its stages gives.
+
+        Args:
+            pixel_values: As for `encode`.
+
+        Returns:
+            What `encode` returns, and the stages' maps ``(B, C, h, w)``, first to last; a vision
+            transformer's are those of its blocks, without prefix tokens. Where layers follow the
+            last stage, as a final norm does, the features are not its map.
+
+        Raises:
+            ValueError: As for `encode`, and if timm cannot say what this backbone's stages give.
+        """
+        if not hasattr(self.backbone, "forward_intermediates"):
+            raise ValueError(
+                f"There are no hidden states: timm does not give those of {self.config.backbone}."
+            )
+        features, stages = self.backbone.forward_intermediates(self._laid_out(pixel_values))
+        return features, tuple(stages)
+
+    def _laid_out(self, pixel_values: torch.Tensor) -> torch.Tensor:
         if self.only_size and tuple(pixel_values.shape[-2:]) != self.only_size:
             raise ValueError(
                 f"{self.config.backbone} was made for pictures of {self.only_size} pixels (height, "
@@ -153,8 +186,7 @@ class DermSimNetwork(nn.Module):
                 "it with one size."
             )
         # With channels last oneDNN and cuDNN need not rearrange a picture for every convolution.
-        channels_last = pixel_values.contiguous(memory_format=torch.channels_last)
-        return self.backbone.forward_features(channels_last)
+        return pixel_values.contiguous(memory_format=torch.channels_last)
 
     def feature_map(self, features: torch.Tensor) -> torch.Tensor:
         """Bring timm's features, whatever their layout, to ``(B, C, h, w)``.
@@ -240,30 +272,47 @@ class DermSimNetwork(nn.Module):
         labels: torch.Tensor | None = None,
         return_dict: bool | None = None,
         facts: torch.Tensor | None = None,
-    ) -> DermSimOutput | tuple[torch.Tensor, ...]:
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+    ) -> DermSimOutput | tuple[Any, ...]:
         """Encode a batch of images.
 
         Args:
             pixel_values: ``(B, 3, H, W)`` float, as `DermSimImageProcessor` makes them.
             labels: ``(B,)`` int64 diagnoses; when given, the output has a `loss`.
-            return_dict: False returns a tuple of the fields that are not None.
+            return_dict: False returns a tuple of the fields that are not None; None, here and
+                below, does what the configuration says.
             facts: ``(B, facts_dim)``, as for `weigh_facts`; None when nothing is known.
+            output_hidden_states: True returns `hidden_states`, as `encode_stages` gives them.
+            output_attentions: True returns `attentions`, where the backbone has such layers.
 
         Returns:
             A `DermSimOutput`.
 
         Raises:
             ValueError: If `pixel_values` is not ``(B, 3, H, W)``, the model takes no facts, or they
-                do not fit.
+                do not fit; as for `encode_stages`, where hidden states are asked for.
         """
         if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
             raise ValueError(
                 f"pixel_values has shape {tuple(pixel_values.shape)}, but must be (B, 3, H, W)."
             )
-        output = self.decode(self.encode(pixel_values), facts)
+        attended = chosen(output_attentions, self.config.output_attentions)
+        with attention_weights(self, wanted=attended) as attentions:
+            if chosen(output_hidden_states, self.config.output_hidden_states):
+                features, stages = self.encode_stages(pixel_values)
+            else:
+                features, stages = self.encode(pixel_values), None
+        output = self.decode(features, facts)
+        output.hidden_states, output.attentions = stages, tuple(attentions) or None
         if labels is not None:
             output.loss = F.cross_entropy(output.logits.float(), labels)
-        return output if return_dict is not False else output.to_tuple()
+        return output if chosen(return_dict, self.config.return_dict) else output.to_tuple()
+
+
+def chosen(asked: bool | None, configured: bool | None) -> bool:
+    """Say whether a caller, or else the configuration, wants something."""
+    return bool(configured if asked is None else asked)
 
 
 def new_backbone(config: DermSimConfig) -> tuple[Any, tuple[int, int] | None]:

@@ -633,9 +633,7 @@ class TestEvaluate:
 
     @pytest.mark.parametrize("data", ["here", "synthetic"])
     def test_explanations(self, run, evaluated, monkeypatch, data):
-        monkeypatch.setattr(
-            "dermsim.evaluation.explanations.outlines.load_masks", lambda source: f"<{source}>"
-        )
+        monkeypatch.setattr("dermsim.data.outlines.load_masks", lambda source: f"<{source}>")
         masks = ("--masks", "there") if data == "here" else ()
         arguments = ("--explanations", *masks, "--methods", "gradcam", "--methods", "hirescam")
         assert run("evaluate", "some/model", "--data", data, *arguments)[0] == 0

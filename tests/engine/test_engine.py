@@ -401,6 +401,7 @@ def test_another_encoders_gallery_is_refused(copy):
 # --- without dermsim -----------------------------------------------------------------------------
 
 STRANGER = """
+import json
 import sys
 sys.modules["dermsim"] = None  # as if it were not installed
 import torch
@@ -408,19 +409,33 @@ from PIL import Image
 from transformers import (
     AutoImageProcessor, AutoModel, AutoModelForImageClassification, pipeline,
 )
-folder, image = sys.argv[1], Image.open(sys.argv[2])
+folder, path = sys.argv[1:]
 processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
 model = AutoModel.from_pretrained(folder, trust_remote_code=True)
-inputs = processor(image, return_tensors="pt")
+classifier = AutoModelForImageClassification.from_pretrained(folder, trust_remote_code=True)
+inputs = processor(Image.open(path), return_tensors="pt")
+answer = {}
 with torch.inference_mode():
     output = model(**inputs)
+    answer["embedding"] = output.embeddings[0].tolist()
     if model.config.facts_dim:
         zeros = torch.zeros(1, len(model.config.facts_columns))
         assert torch.equal(model(**inputs, facts=zeros).logits, output.logits)
         assert not torch.equal(model(**inputs, facts=zeros + 1).logits, output.logits)
-classifier = AutoModelForImageClassification.from_pretrained(folder, trust_remote_code=True)
-pipe = pipeline("image-classification", model=classifier, image_processor=processor)
-print(output.embeddings[0, 0].item(), pipe(image)[0]["label"], sep="|")
+        sex = zeros.clone()
+        sex[0, model.config.facts_columns.index("sex:male")] = 1
+        answer["male"] = classifier(**inputs, facts=sex).logits[0].softmax(0).tolist()
+        answer["unknown"] = classifier(**inputs, facts=zeros).logits[0].softmax(0).tolist()
+pipes = (
+    pipeline("image-classification", model=folder, trust_remote_code=True),
+    pipeline("image-classification", model=classifier, image_processor=processor),
+)
+answer["pipelines"] = [
+    {found["label"]: found["score"] for found in pipe(path, top_k=7)} for pipe in pipes
+]
+extract = pipeline("image-feature-extraction", model=folder, trust_remote_code=True)
+answer["extracted"] = extract(path)
+print(json.dumps(answer))
 """
 
 
@@ -431,16 +446,35 @@ def test_auto_classes_open_the_folder_where_dermsim_is_not(kind, request, lesion
     lesion.save(tmp_path / "lesion.png")
     script = tmp_path / "stranger.py"
     script.write_text(STRANGER)
-    answer = subprocess.run(
+    done = subprocess.run(
         [sys.executable, script, checkpoint, tmp_path / "lesion.png"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
     )
-    assert answer.returncode == 0, answer.stderr
-    value, label = answer.stdout.strip().splitlines()[-1].split("|")
-    assert float(value) == pytest.approx(engine.embed(lesion)[0, 0], abs=1e-6)
-    assert label == engine.predict(lesion)[0].label_name
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.strip().splitlines()[-1])
+    assert answer["embedding"] == pytest.approx(engine.embed(lesion)[0], abs=1e-6)
+    assert answer["extracted"] == [answer["embedding"]]
+    expected = engine.predict(lesion)[0].probabilities
+    for found in answer["pipelines"]:
+        assert found == pytest.approx(expected, abs=1e-5)
+    if kind:
+        told = engine.predict(lesion, facts=Facts(sex="male"))[0].probabilities
+        assert answer["male"] == pytest.approx(list(told.values()), abs=1e-5)
+        assert answer["unknown"] == pytest.approx(list(expected.values()), abs=1e-5)
+
+
+def test_a_folder_whose_temperatures_differ_is_refused(copy, informed_checkpoint, tmp_path):
+    shutil.copytree(informed_checkpoint, tmp_path / "informed")
+    for folder, kind in ((copy, "calibration"), (tmp_path / "informed", "calibration_facts")):
+        name = kind.replace("calibration", "calibration_temperature")
+        path = folder / "config.json"
+        config = json.loads(path.read_text())
+        assert config[name] == json.loads((folder / f"{kind}.json").read_text())["temperature"]
+        path.write_text(json.dumps({**config, name: 0.5}))
+        with pytest.raises(ValueError, match=rf"at temperature 0.5, and {kind}.json is one at"):
+            DermSim.from_pretrained(folder)
 
 
 def test_the_nearest_cases_vote_on_images_and_embeddings(engine):

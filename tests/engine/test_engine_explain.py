@@ -1,14 +1,16 @@
 """What a loaded checkpoint says of where it looked: targets, pairs, many images, regions."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
 from dermsim.data.synthetic import draw_lesion, draw_outline
-from dermsim.engine.framing import cut_region
+from dermsim.engine.framing import Frame, cut_region
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +190,48 @@ def test_regions_come_in_batches(engine, synthetic):
     )
 
 
+@pytest.mark.parametrize("size", [(200, 150), (150, 200), (200, 130), (90, 90), (400, 40)])
+@pytest.mark.parametrize("seen", [1.0, 0.9])
+def test_a_region_of_the_whole_frame_is_cut_where_the_heatmap_was_placed(size, seen):
+    """The corners of the frame are seen, and what is beyond its edges is not the photograph's."""
+    from dermsim.engine.framing import place_heatmap
+    from dermsim.tasks.explain import Heatmap
+
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    region = (x > 0.6 * width) & (y > 0.3 * height)
+    frame = Frame(seen, whole=True)
+    square = cut_region(region, size, side=64, frame=frame)
+    assert square.shape == (64, 64) and square.dtype == np.float32
+    visible = max(size) * seen / 2
+    shown = (abs(x - width / 2) <= visible) & (abs(y - height / 2) <= visible)
+    again = place_heatmap(Heatmap(square, 1.0, "t", "t"), size, frame).values
+    assert again.shape == (height, width)
+    assert (np.abs(again - (region & shown)) > 0.5).mean() < 0.03
+    everywhere = cut_region(np.ones((height, width), bool), size, side=64, frame=frame)
+    assert everywhere.mean() == pytest.approx(
+        min(1, width / max(size) / seen) * min(1, height / max(size) / seen), abs=0.03
+    )
+
+
+def test_a_mark_at_the_side_is_found_where_it_is(engine):
+    """Pixels, heatmap and region of one processor agree on where something is."""
+    from dermsim.engine.framing import place_heatmap
+    from dermsim.tasks.explain import Heatmap
+
+    processor = replace(engine.processor, size={"longest_edge": 64})
+    photograph = Image.new("RGB", (120, 80), "white")
+    photograph.paste("black", (96, 20, 120, 44))
+    pixels = processor(photograph, return_tensors="np").pixel_values[0, 0]
+    dark = (pixels < pixels.max() - 1).astype(np.float32)
+    frame = Frame.of(processor)
+    assert frame == Frame(1.0, whole=True)
+    assert Frame.of(engine.processor) == Frame(1.0, whole=False)
+    found = place_heatmap(Heatmap(dark, 1.0, "t", "t"), photograph.size, frame).values > 0.5
+    truth = np.asarray(photograph)[..., 0] == 0
+    assert (found & truth).sum() / (found | truth).sum() > 0.9
+
+
 @pytest.mark.parametrize("size", [(200, 150), (150, 200), (90, 90)])
 def test_a_region_is_cut_where_the_heatmap_was_placed(engine, size):
     """What the encoder sees of a region goes back to where it was."""
@@ -197,9 +241,9 @@ def test_a_region_is_cut_where_the_heatmap_was_placed(engine, size):
     width, height = size
     y, x = np.mgrid[:height, :width]
     region = np.hypot(x - width / 2, y - height / 2) < min(size) / 3
-    square = cut_region(region, size, side=64, seen=0.9)
+    square = cut_region(region, size, side=64, frame=Frame(0.9))
     assert square.shape == (64, 64) and square.dtype == np.float32
-    again = place_heatmap(Heatmap(square, 1.0, "t", "t"), size, seen=0.9).values
+    again = place_heatmap(Heatmap(square, 1.0, "t", "t"), size, Frame(0.9)).values
     assert (np.abs(again - region) > 0.5).mean() < 0.02
 
 

@@ -6,7 +6,7 @@ from scipy.special import logsumexp
 
 from dermsim.core.vectors import l2_normalize
 from dermsim.data.facts import Facts, facts_of
-from dermsim.engine.framing import place_heatmap
+from dermsim.engine.framing import Frame, place_heatmap
 from dermsim.engine.predictions import calibrate_with_facts, read_predictions
 from dermsim.models.encode import Encoding, weigh_facts
 from dermsim.tasks.classify import Calibration
@@ -65,14 +65,16 @@ def test_each_row_is_read_with_the_calibration_of_its_like(informed_engine, fact
     rng = np.random.default_rng(1)
     detector = informed_engine.detector
     embeddings = l2_normalize(rng.normal(size=(4, 16)))
-    encoding = Encoding(embeddings, draw_logits(4), np.zeros((4, 2), np.float32))
+    added = draw_logits(4) / 2
+    encoding = Encoding(embeddings, draw_logits(4), np.zeros((4, 2), np.float32), added)
     plain, told = informed_engine.calibration, informed_engine.calibration_facts
     found = read_predictions(
         encoding, detector=detector, calibration=plain, calibration_facts=told, facts=facts
     )
     for i, known in enumerate(informed):
         calibration = told if known else plain
-        (probabilities,) = calibration.probabilities(encoding.logits[i : i + 1])
+        logits = encoding.logits + added if known else encoding.logits
+        (probabilities,) = calibration.probabilities(logits[i : i + 1])
         assert list(found[i].probabilities.values()) == pytest.approx(probabilities.tolist())
         assert found[i].prediction_set == calibration.prediction_sets(probabilities[None])[0]
         assert found[i].is_malignant == calibration.is_malignant(probabilities[None])[0]
@@ -83,21 +85,22 @@ def test_each_row_is_read_with_the_calibration_of_its_like(informed_engine, fact
 
 
 def test_a_detector_that_looks_at_logits_is_given_those_of_the_image_alone(informed_engine):
-    pooled, told, plain = np.ones((4, 8)), draw_logits(4), draw_logits(4) + 1
+    plain, pooled = draw_logits(4), np.ones((4, 8), np.float32)
     detector = OutlierDetector(EnergyScore(np.arange(7)), threshold=0.0)
-    encoding = Encoding(np.zeros((4, 2), np.float32), told, pooled.astype(np.float32))
-    calibration = informed_engine.calibration
+    encoding = Encoding(np.zeros((4, 2), np.float32), plain, pooled, draw_logits(4) + 1)
     found = read_predictions(
-        encoding, detector=detector, calibration=calibration, image_logits=plain
+        encoding,
+        detector=detector,
+        calibration=informed_engine.calibration,
+        calibration_facts=informed_engine.calibration_facts,
+        facts=[Facts(age=50)] * 4,
     )
     assert [p.ood_score for p in found] == pytest.approx((-logsumexp(plain, axis=1)).tolist())
-    found = read_predictions(encoding, detector=detector, calibration=calibration)
-    assert [p.ood_score for p in found] == pytest.approx((-logsumexp(told, axis=1)).tolist())
 
 
 def test_a_heatmap_lies_where_the_encoder_looked():
     square = Heatmap(values=np.ones((8, 8), np.float32), peak=2.0, method="gradcam", target="mel")
-    placed = place_heatmap(square, (100, 60), seen=0.5)
+    placed = place_heatmap(square, (100, 60), Frame(0.5))
     assert placed.values.shape == (60, 100)
     assert np.array_equal(np.argwhere(placed.values)[[0, -1]], [[15, 35], [44, 64]])
     assert (placed.values[15:45, 35:65] == 1).all()

@@ -79,19 +79,19 @@ def test_what_arrives_while_a_run_goes_on_shares_the_next(gate, pool):
     assert shared.queued == 0
 
 
-def test_sizes_and_kinds_decide_what_is_run_together(gate, pool):
+def test_sizes_decide_what_is_run_together(gate, pool):
     shared = SharedRun(gate, most=10, waiting=100)
     first = pool.submit(shared, 0)
     assert gate.entered.acquire(timeout=PATIENCE)
     rest = []
-    for question, size, kind in [(1, 4, "a"), (2, 7, "a"), (3, 6, "b"), (4, 6, "a"), (5, 30, "a")]:
-        rest.append(pool.submit(shared, question, size=size, kind=kind))
+    for question, size in [(1, 4), (2, 7), (3, 6), (4, 6), (5, 30)]:
+        rest.append(pool.submit(shared, question, size=size))
         while question not in [ticket.asked for ticket in shared._queue]:
             threading.Event().wait(0.001)
     assert shared.queued == 53
     go_on(gate)
     assert [answer.result(PATIENCE) for answer in (first, *rest)] == [0, 1, 4, 9, 16, 25]
-    assert gate.asked == [[0], [1, 4], [2], [3], [5]]
+    assert gate.asked == [[0], [1, 3], [2], [4], [5]]
 
 
 def test_forty_threads_each_get_their_own_answer_and_one_runs_at_a_time(pool):

@@ -1,5 +1,6 @@
 """The model's card: what it says, that the Hub library takes it, and that its code runs."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard import metadata_load
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from dermsim import DermSim
 from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import CODES, DISCLAIMER
 from dermsim.evaluation.card import HERE, licence, model_card
@@ -194,5 +196,10 @@ def test_the_code_runs_as_printed(checkpoint, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].split()[0] in CODES
-    assert len(lines) == 1 + 5 + 1
-    assert lines[-1] == "torch.Size([1, 16])"
+    assert len(lines) == 1 + 5 + 3
+    first, *others = ast.literal_eval(lines[6])
+    assert first["label"] == lines[0].split()[0] and len(others) == 2
+    engine = DermSim.from_pretrained(checkpoint)
+    expected = engine.predict(tmp_path / "photo.jpg")[0].probabilities
+    assert first["score"] == pytest.approx(expected[first["label"]], abs=1e-6)
+    assert lines[7:] == ["16", "torch.Size([1, 16])"]

@@ -12,6 +12,7 @@ from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.core.metrics import balanced_accuracy
 from dermsim.data.facts import facts_of
+from dermsim.data.outlines import Outlines
 from dermsim.data.splits import without
 from dermsim.data.synthetic import synthetic_outlines
 from dermsim.engine import DermSim
@@ -27,7 +28,6 @@ from dermsim.evaluation.checkpoint import (
 )
 from dermsim.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from dermsim.evaluation.explanations.explanation_report import BASELINES
-from dermsim.evaluation.explanations.outlines import Outlines
 from dermsim.evaluation.explanations.settings import Asked, Sizes
 from dermsim.evaluation.report import Report
 from dermsim.tasks.classify import Calibration

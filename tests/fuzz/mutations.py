@@ -1,15 +1,26 @@
 """Picture files as nobody should send them: every format and mode, then broken in many ways."""
 
+import functools
 import io
 import random
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
+import pillow_heif
+import pillow_jxl
+import tifffile
+from dicom_files import as_file, elements, jpeg_file
 from PIL import Image
+from pydicom.data import get_testdata_file
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dermsim.data.synthetic import draw_lesion
+
+pillow_heif.register_heif_opener()
+assert pillow_jxl  # registers a writer, too
 
 SIZE = (64, 48)
 SIDES = (0, 1, 15, 16, 65, 7000, 50_001, 65_535, 2**31 - 1, 2**32 - 1)
@@ -19,6 +30,7 @@ WORDS = (b"\x00\x00", b"\xff\xff", b"\x7f\xff", b"\x80\x00", b"\xff\xd8", b"II",
 """Bytes that mean something to one decoder or another."""
 
 
+@functools.cache
 def seeds() -> dict[str, bytes]:
     """Return whole files, by format and mode."""
     photograph = draw_lesion("mel", seed=1, size=SIZE)
@@ -58,12 +70,66 @@ def seeds() -> dict[str, bytes]:
         ("BMP", photograph.convert("1"), {}),
         ("GIF", frames[0], {}),
         ("GIF", frames[0], {**several, "disposal": 2}),
+        ("HEIF", photograph, {"quality": 60, "exif": exif}),
+        ("HEIF", alpha, {"quality": 60, "save_all": True, "append_images": [photograph]}),
+        ("AVIF", photograph, {"quality": 60, "exif": exif}),
+        ("AVIF", alpha, {"save_all": True, "append_images": [alpha.rotate(180)]}),
+        ("JPEG2000", photograph, {"irreversible": True, "quality_layers": [20]}),
+        ("JPEG2000", grey16, {"no_jp2": True}),
+        ("JXL", photograph, {"quality": 80, "exif": exif.tobytes()}),
+        ("JXL", alpha, {"lossless": True}),
     ]
     found = {}
     for number, (kind, image, options) in enumerate(plans):
         stream = io.BytesIO()
         image.save(stream, kind, **options)
         found[f"{number:02d} {kind} {image.mode}"] = stream.getvalue()
+    others = {**_tiffs(photograph), **_dicoms(photograph)}
+    found |= {f"{len(found) + n:02d} {name}": data for n, (name, data) in enumerate(others.items())}
+    return found
+
+
+def _tiffs(photograph: Image.Image) -> dict[str, bytes]:
+    """TIFFs of the kinds that Pillow does not write."""
+    values = np.asarray(photograph)
+    deep, planes = values.astype(np.uint16) * 257, np.moveaxis(values, -1, 0)
+    grey = deep[..., 1]
+    plans: dict[str, tuple[np.ndarray, dict[str, object]]] = {
+        "deep": (deep, {"photometric": "rgb", "compression": "zlib", "predictor": True}),
+        "planes": (planes, {"photometric": "rgb", "planarconfig": "separate"}),
+        "white": (grey, {"photometric": "miniswhite", "compression": "lzw"}),
+        "big": (deep, {"photometric": "rgb", "bigtiff": True, "byteorder": ">", "tile": (16, 16)}),
+        "real": (grey / np.float32(65535), {"photometric": "minisblack"}),
+        "zstd": (values, {"photometric": "rgb", "compression": "zstd"}),
+    }
+    found = {}
+    for name, (array, options) in plans.items():
+        stream = io.BytesIO()
+        tifffile.imwrite(stream, array, metadata=None, **options)
+        found[f"TIFF {name}"] = stream.getvalue()
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        writer.write(values[::2, ::2], photometric="rgb", subfiletype=1, subifds=1)
+        writer.write(deep, photometric="rgb", subfiletype=0)
+    return {**found, "TIFF below": stream.getvalue()}
+
+
+def _dicoms(photograph: Image.Image) -> dict[str, bytes]:
+    """DICOM in the encodings that a hospital's programs write, pydicom's own files among them."""
+    values = np.asarray(photograph)
+    window = {"WindowCenter": 900, "WindowWidth": 1500, "RescaleSlope": 2, "RescaleIntercept": -5}
+    grey = values[..., 1].astype(np.uint16) * 8
+    deflated = DeflatedExplicitVRLittleEndian
+    found = {
+        "DICOM": as_file(elements(values)),
+        "DICOM implicit": as_file(elements(values), syntax=ImplicitVRLittleEndian),
+        "DICOM deflated": as_file(elements(values), syntax=deflated),
+        "DICOM window": as_file(elements(grey, colours="MONOCHROME1", bits=12, **window)),
+        "DICOM JPEG": jpeg_file(photograph),
+    }
+    for name in ("rle_2frame", "gdcm_KY", "jls_lossy_line", "jpeg_gdcm"):
+        path = get_testdata_file(f"SC_rgb_{name}.dcm", download=False)
+        found[f"DICOM {name}"] = Path(path).read_bytes()
     return found
 
 

@@ -114,8 +114,8 @@ def test_what_is_pushed_works_and_the_same_push_again_is_none(
 
     # the card's code runs as printed
     lines = ask(run_card, MODEL, tmp_path).splitlines()
-    assert len(lines) == 1 + 5 + 1
-    assert lines[-1] == "torch.Size([1, 16])"
+    assert len(lines) == 1 + 5 + 3
+    assert lines[-2:] == ["16", "torch.Size([1, 16])"]
 
     # the gallery stands on its own
     gallery, listed, names, columns = ask(read_gallery, GALLERY)

@@ -40,15 +40,15 @@ def test_what_was_taken_from_the_stand_ins_is_the_compilers_own_once_it_is_calle
         "from timm.models.naflexvit import NaFlexEmbeds, create_attention_mask\n"
         "from torchvision.ops import roi_align as module\n"
         "from torchvision.ops.roi_align import is_compile_supported\n"
-        "supported = is_compile_supported('cpu')\n"
+        "supported = is_compile_supported('cpu')  # asks the compiler\n"
         "import torch._dynamo.utils\n"
         "assert supported == torch._dynamo.utils.is_compile_supported('cpu')\n"
         "assert torch._dynamo.utils.counters is not None\n"
         "assert not hasattr(torch._dynamo, '__dermsim_stand_in__')\n"
         "assert torch.compiler.disable(abs)(-1) == 1\n"
-        "print(supported)\n"
+        "print('the same')\n"
     )
-    assert run(code, cwd=tmp_path) in ("True", "False")
+    assert run(code, cwd=tmp_path) == "the same"
 
 
 def test_a_network_that_timm_keeps_from_being_compiled_still_answers(tmp_path):

@@ -59,7 +59,14 @@ def test_each_image_gets_its_own_facts(informed, processor, images, batch_size):
 
     without, told = read(None), read(FACTS)
     added = weigh_facts(informed, FACTS)
-    np.testing.assert_allclose(told.logits, without.logits + added, atol=1e-6)
+    np.testing.assert_array_equal(told.facts_logits, added)
+    np.testing.assert_array_equal(told.informed_logits, without.logits + added)
+    assert without.facts_logits is None and without.informed_logits is without.logits
+    with torch.inference_mode():
+        pixels = processor(images, return_tensors="pt").pixel_values
+        whole = informed(pixels, facts=torch.from_numpy(encode_facts(FACTS))).logits
+    np.testing.assert_allclose(told.informed_logits, whole, atol=1e-5)
+    np.testing.assert_array_equal(told.logits, without.logits)
     assert (added != 0).any(axis=1).tolist() == [True, False, True, False, True]
     np.testing.assert_array_equal(told.embeddings, without.embeddings)
     np.testing.assert_array_equal(told.pooled_features, without.pooled_features)
@@ -68,7 +75,7 @@ def test_each_image_gets_its_own_facts(informed, processor, images, batch_size):
 def test_nothing_known_is_bit_for_bit_no_facts(informed, processor, images):
     without = encode(informed, processor, images)
     told = encode(informed, processor, images, facts=[None, Facts()] * 2 + [None])
-    np.testing.assert_array_equal(told.logits, without.logits)
+    np.testing.assert_array_equal(told.informed_logits, without.logits)
 
 
 def test_what_facts_add_is_what_the_head_makes_of_their_columns(informed):
@@ -89,7 +96,7 @@ def test_a_stream_is_read_a_batch_at_a_time(informed, processor, images):
     told = encode(informed, processor, stream(), batch_size=2, facts=FACTS)
     assert read == [0, 1, 2, 3, 4]
     expected = encode(informed, processor, images, batch_size=2, facts=FACTS)
-    np.testing.assert_array_equal(told.logits, expected.logits)
+    np.testing.assert_array_equal(told.informed_logits, expected.informed_logits)
     read.clear()
     with pytest.raises(ValueError, match="1 facts came with more images"):
         encode(informed, processor, stream(), batch_size=2, facts=FACTS[:1])

@@ -25,6 +25,7 @@ from dermsim.models.encoder import (
     round_to_half,
     save_encoder,
 )
+from dermsim.models.shipped_sources import shipped_sources
 
 
 @pytest.fixture
@@ -58,6 +59,24 @@ def test_a_copy_has_the_weights_and_its_own_memory(model):
     with torch.no_grad():
         other.classifier.bias += 1
     assert not same(model, other)
+
+
+def test_a_copy_may_have_fewer_outputs():
+    names = dict(enumerate((*"abc", "of its own")))
+    model = build_encoder(
+        backbone="test_resnet", embed_dim=4, image_size=32, id2label=names, facts_dim=23
+    ).eval()
+    with torch.no_grad():
+        model.facts_head.output.weight.normal_()
+    other = copy_encoder(model, outputs=3)
+    assert other.config.id2label == {0: "a", 1: "b", 2: "c"}
+    assert other.config.label2id == {"a": 0, "b": 1, "c": 2}
+    pixels, facts = torch.randn(2, 3, 32, 32), torch.rand(2, 23)
+    with torch.inference_mode():
+        ours, theirs = model(pixels, facts=facts), other(pixels, facts=facts)
+    assert torch.equal(theirs.logits, ours.logits[:, :3]) and not other.training
+    assert torch.equal(theirs.embeddings, ours.embeddings)
+    assert model.config.num_labels == 4, "the other stays as it was"
 
 
 def test_an_encoder_drawn_again_has_the_shape_alone(model):
@@ -106,11 +125,6 @@ def test_weights_too_large_for_half_precision_are_named(model):
 # --- without transformers' models ----------------------------------------------------------------
 
 RELEASED = Path(__file__).parents[2] / "hub" / "dermsim-ham10000"
-
-SOURCES = {
-    f"{name}_dermsim.py"
-    for name in ("color_constancy", "configuration", "image_processing", "modeling", "network")
-}
 
 BUFFERS = {  # backbones with buffers that are not kept with the weights
     "swin_tiny_patch4_window7_224": {"img_size": 64, "embed_dim": 12, "depths": (2, 1, 1, 1)},
@@ -178,7 +192,8 @@ def test_what_was_loaded_is_written_as_it_was(model, tmp_path):
         for name in ("first", "second")
     )
     assert first == second
-    assert {name for name in first if name.endswith(".py")} == SOURCES
+    sources = shipped_sources("modeling_dermsim", "image_processing_dermsim")
+    assert {name for name in first if name.endswith(".py")} == sources.keys()
 
 
 def test_a_network_becomes_a_model_with_its_own_weights(model, tmp_path):
@@ -194,11 +209,8 @@ def test_a_network_becomes_a_model_with_its_own_weights(model, tmp_path):
 
 
 def test_the_released_folder_ships_the_packages_source():
-    package = Path(module.__file__).parent
-    shipped = {path.name: path.read_text() for path in RELEASED.glob("*.py")}
-    assert shipped.keys() == SOURCES
-    for name, text in shipped.items():
-        assert text == (package / name).read_text(), name
+    shipped = {path.name: path.read_text(encoding="utf-8") for path in RELEASED.glob("*.py")}
+    assert shipped == shipped_sources("modeling_dermsim", "image_processing_dermsim")
 
 
 def test_an_untrained_encoder_starts_as_training_does(model, tmp_path):

@@ -15,6 +15,7 @@ from dermsim.core.labels import CODES
 from dermsim.models import (
     DermSimConfig,
     DermSimEnsembleConfig,
+    DermSimEnsembleForImageClassification,
     DermSimEnsembleModel,
     DermSimEnsembleNetwork,
     DermSimImageProcessor,
@@ -254,13 +255,51 @@ def test_the_fingerprint_follows_every_part(model):
     assert len(seen) == 1 + 1 + len(MEMBERS)
 
 
+def test_hidden_states_are_the_members_side_by_side(model, members, images):
+    with torch.inference_mode():
+        plain, told = model(images), model(images, output_hidden_states=True)
+        each = [member(images, output_hidden_states=True).hidden_states for member in members]
+        values = model(images, output_hidden_states=True, return_dict=False)
+    assert plain.hidden_states is None and torch.equal(plain.logits, told.logits)
+    expected = tuple(state for states in each for state in states)
+    assert len(told.hidden_states) == len(expected) == len(values[-1])
+    assert all(map(torch.equal, told.hidden_states, expected))
+    attentions = model(images, output_attentions=True).attentions  # of the one that attends
+    assert len(attentions) == len(members[2].backbone.blocks)
+
+
+def test_the_classifiers_logits_are_divided_once(model, members, images):
+    """Those of the ensemble are; the members' temperatures were fitted to what no one asks."""
+    for member in members:
+        member.config.calibration_temperature = 9.0
+    joined = DermSimEnsembleModel.from_members(members)
+    for member in members:
+        member.config.calibration_temperature = None
+    assert all(m.config.calibration_temperature is None for m in joined.members)
+    joined.load_state_dict(model.state_dict())
+    joined.config.calibration_temperature = 0.25
+    classifier = DermSimEnsembleForImageClassification(joined.config).eval()
+    classifier.load_state_dict(model.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(classifier(images).logits, model(images).logits / 0.25)
+        assert torch.equal(joined(images).logits, model(images).logits)
+        labels = torch.tensor([0, 3, 6])
+        loss = classifier(images, labels=labels).loss
+        torch.testing.assert_close(loss, F.cross_entropy(model(images).logits / 0.25, labels))
+
+
+def test_an_impossible_temperature_is_refused():
+    with pytest.raises(ValueError, match="calibration_temperature is -1, but must be a positive"):
+        DermSimEnsembleConfig(members=[config().to_dict()] * 2, calibration_temperature=-1)
+
+
 def test_auto_classes_know_ensembles(model, tmp_path):
     model.save_pretrained(tmp_path)
     DermSimImageProcessor().save_pretrained(tmp_path)
     assert isinstance(AutoConfig.from_pretrained(tmp_path), DermSimEnsembleConfig)
     assert isinstance(AutoModel.from_pretrained(tmp_path), DermSimEnsembleModel)
     classifier = AutoModelForImageClassification.from_pretrained(tmp_path)
-    assert isinstance(classifier, DermSimEnsembleModel)
+    assert isinstance(classifier, DermSimEnsembleForImageClassification)
     assert isinstance(AutoImageProcessor.from_pretrained(tmp_path), DermSimImageProcessor)
 
 
@@ -275,13 +314,14 @@ for kind in (AutoModel, AutoModelForImageClassification):
     model = kind.from_pretrained(folder, trust_remote_code=True)
     with torch.inference_mode():
         output = model(torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64))
-    print(type(model).__name__, output.logits[0, 0].item(), output.embeddings[0, 0].item())
+    numbers = output.logits[0, 0].item(), output.embeddings[0, 0].item()
+    print(kind.__name__, type(model).__name__, *numbers)
 """
 
 
 def test_auto_classes_open_the_folder_where_dermsim_is_not(model, tmp_path):
     folder = tmp_path / "ensemble"
-    save_encoder(model, DermSimImageProcessor(), folder)
+    save_encoder(model, DermSimImageProcessor(), folder, temperature=0.5)
     (tmp_path / "stranger.py").write_text(STRANGER)
     command = [sys.executable, tmp_path / "stranger.py", folder]
     answer = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
@@ -290,10 +330,13 @@ def test_auto_classes_open_the_folder_where_dermsim_is_not(model, tmp_path):
         output = model(torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64))
     lines = answer.stdout.strip().splitlines()[-2:]
     assert len(lines) == 2
-    for line in lines:
-        name, logit, coordinate = line.split()
-        assert name == "DermSimEnsembleModel"
-        assert float(logit) == pytest.approx(output.logits[0, 0].item(), abs=1e-5)
+    names = {"AutoModel": "DermSimEnsembleModel"}
+    names["AutoModelForImageClassification"] = "DermSimEnsembleForImageClassification"
+    for line, (auto, expected) in zip(lines, names.items(), strict=True):
+        asked, name, logit, coordinate = line.split()
+        assert (asked, name) == (auto, expected)
+        temperature = 1.0 if auto == "AutoModel" else 0.5
+        assert float(logit) == pytest.approx(output.logits[0, 0].item() / temperature, abs=1e-5)
         assert float(coordinate) == pytest.approx(output.embeddings[0, 0].item(), abs=1e-6)
 
 

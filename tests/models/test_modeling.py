@@ -1,6 +1,7 @@
 """The encoder: layouts of different backbones, round trips, refusals."""
 
 import json
+import math
 from copy import deepcopy
 
 import pytest
@@ -9,7 +10,13 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelFor
 
 from dermsim.core.labels import CODES
 from dermsim.data.facts import FACTS_COLUMNS, FACTS_DIM, Facts, encode_facts
-from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel, configuration_dermsim
+from dermsim.models import (
+    DermSimConfig,
+    DermSimForImageClassification,
+    DermSimImageProcessor,
+    DermSimModel,
+    configuration_dermsim,
+)
 from dermsim.models.configuration_dermsim import DIAGNOSIS_CODES
 
 BACKBONES = {
@@ -86,6 +93,13 @@ def test_labels_give_the_cross_entropy(images):
 def test_a_tuple_on_request_starts_with_the_logits(images):
     model = tiny()
     torch.testing.assert_close(model(images, return_dict=False)[0], model(images).logits)
+
+
+def test_the_configuration_may_ask_for_tuples(images):
+    model = tiny()
+    model.config.return_dict = False
+    assert isinstance(model(images), tuple)
+    assert model(images, return_dict=True).keys() == tiny()(images).keys()
 
 
 def test_heads_are_initialised_and_the_backbone_keeps_timms_weights():
@@ -320,3 +334,160 @@ def test_a_transformer_that_takes_any_size_has_a_map_at_any_size(side):
     model = DermSimModel(DermSimConfig(backbone="test_vit", embed_dim=8, image_size=side)).eval()
     output = model(torch.zeros(1, 3, side, side))
     assert output.features.shape == (1, 64, side // 16, side // 16)
+
+
+# --- hidden states -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_hidden_states_are_the_maps_of_the_stages(backbone, images):
+    model = tiny(backbone)
+    with torch.inference_mode():
+        plain, told = model(images), model(images, output_hidden_states=True)
+    assert plain.hidden_states is None and "hidden_states" not in plain
+    assert isinstance(told.hidden_states, tuple) and len(told.hidden_states) > 3
+    sides = [state.shape[-1] for state in told.hidden_states]
+    assert all(state.ndim == 4 and len(state) == 3 for state in told.hidden_states)
+    assert sides == sorted(sides, reverse=True) and sides[-1] == plain.features.shape[-1]
+    for name in plain:
+        assert torch.equal(plain[name], told[name]), name
+
+
+def test_hidden_states_are_what_the_stages_gave(images):
+    model = tiny("test_resnet")
+    seen = []
+    stages = [f"layer{number}" for number in range(1, 5)]
+    for stage in stages:
+        model.backbone.get_submodule(stage).register_forward_hook(
+            lambda _module, _inputs, given: seen.append(given.clone())
+        )
+    with torch.inference_mode():
+        states = model(images, output_hidden_states=True).hidden_states
+    assert len(seen) == 4 and all(map(torch.equal, states[-4:], seen))
+
+
+def test_hidden_states_are_the_configurations_choice_too(images):
+    model = tiny(output_hidden_states=True)
+    assert model(images).hidden_states is not None
+    assert model(images, output_hidden_states=False).hidden_states is None
+    assert isinstance(model(images, return_dict=False)[-1], tuple)
+
+
+def test_hidden_states_can_be_learned_from(images):
+    model = tiny()
+    model(images, output_hidden_states=True).hidden_states[0].sum().backward()
+    assert next(model.backbone.parameters()).grad.any()
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext"])
+def test_a_network_of_convolutions_has_no_attentions(backbone, images):
+    model = tiny(backbone)
+    output = model(images, output_attentions=True)
+    assert output.attentions is None and list(output) == list(model(images))
+
+
+def test_attentions_are_the_weights_that_tokens_are_mixed_by(images):
+    model = tiny("test_vit")
+    taken = []
+    for block in model.backbone.blocks:
+        block.attn.qkv.register_forward_hook(lambda _m, _i, given: taken.append(given))
+    with torch.inference_mode():
+        attentions = model(images, output_attentions=True).attentions
+    assert isinstance(attentions, tuple) and len(attentions) == len(model.backbone.blocks)
+    heads = model.backbone.blocks[0].attn.num_heads
+    for weights, qkv in zip(attentions, taken, strict=True):
+        query, key, _ = qkv.reshape(3, 17, 3, heads, -1).permute(2, 0, 3, 1, 4)
+        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+        assert weights.shape == (3, heads, 17, 17)
+        torch.testing.assert_close(weights, scores.softmax(dim=-1))
+
+
+def test_watching_attention_leaves_the_answers_and_no_trace(images):
+    model = tiny("swin_tiny_patch4_window7_224")
+    with torch.inference_mode():
+        before = model(images)
+        told = model(images, output_attentions=True, output_hidden_states=True)
+        after = model(images)
+    assert len(told.attentions) == 4 and len(told.hidden_states) == 4
+    sums = [weights.sum(dim=-1) for weights in told.attentions]
+    assert all(torch.allclose(total, torch.ones_like(total)) for total in sums)
+    for name in before:
+        torch.testing.assert_close(told[name], before[name])
+        assert torch.equal(after[name], before[name]), name
+    assert after.attentions is None
+
+
+def test_watching_attention_ends_when_the_encoder_fails(monkeypatch, images):
+    model = tiny("test_vit")
+    fused = [block.attn.fused_attn for block in model.backbone.blocks]
+    monkeypatch.setattr(model.backbone, "forward_features", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model(images, output_attentions=True)
+    assert [block.attn.fused_attn for block in model.backbone.blocks] == fused
+    assert not any(block.attn.attn_drop._forward_pre_hooks for block in model.backbone.blocks)
+
+
+def test_a_backbone_whose_stages_timm_does_not_give_is_named(monkeypatch, images):
+    model = tiny()
+    monkeypatch.delattr(type(model.backbone), "forward_intermediates")
+    assert model(images).logits is not None
+    with pytest.raises(ValueError, match="no hidden states: timm does not give those of test_res"):
+        model(images, output_hidden_states=True)
+
+
+# --- calibrated logits ---------------------------------------------------------------------------
+
+
+def classifier_of(model: DermSimModel) -> DermSimForImageClassification:
+    classifier = DermSimForImageClassification(model.config)
+    classifier.load_state_dict(model.state_dict())
+    return classifier.eval()
+
+
+def test_the_classifiers_logits_are_divided_by_the_temperature(images):
+    model = tiny(calibration_temperature=0.5)
+    raw, calibrated = model(images), classifier_of(model)(images)
+    assert torch.equal(calibrated.logits, raw.logits / 0.5)
+    for name in set(raw) - {"logits"}:
+        assert torch.equal(raw[name], calibrated[name]), name
+
+
+def test_an_encoder_that_is_not_calibrated_keeps_its_logits(images):
+    model = tiny()
+    assert torch.equal(classifier_of(model)(images).logits, model(images).logits)
+
+
+def test_a_classifiers_loss_is_that_of_its_logits(images):
+    labels = torch.tensor([0, 3, 6])
+    output = classifier_of(tiny(calibration_temperature=0.5))(images, labels=labels)
+    expected = torch.nn.functional.cross_entropy(output.logits, labels)
+    torch.testing.assert_close(output.loss, expected)
+
+
+def test_images_with_facts_have_their_own_temperature(informed, images, facts):
+    informed.config.calibration_temperature = 0.5
+    informed.config.calibration_temperature_facts = 4.0
+    calibrated = classifier_of(informed)(images, facts=facts).logits
+    raw = informed(images, facts=facts).logits
+    divisors = torch.tensor([[4.0], [0.5], [4.0]])  # of the second nothing is known
+    assert torch.equal(calibrated, raw / divisors)
+
+
+def test_calibrated_logits_take_the_precision_of_the_weights(images):
+    classifier = classifier_of(tiny(calibration_temperature=0.5)).bfloat16()
+    assert classifier(images.bfloat16()).logits.dtype == torch.bfloat16
+
+
+def test_temperatures_travel_in_the_configuration(tmp_path):
+    tiny(calibration_temperature=0.47007127892168543).save_pretrained(tmp_path)
+    loaded = AutoModelForImageClassification.from_pretrained(tmp_path)
+    assert isinstance(loaded, DermSimForImageClassification)
+    assert loaded.config.calibration_temperature == 0.47007127892168543
+    assert loaded.config.calibration_temperature_facts is None
+
+
+@pytest.mark.parametrize("name", ["calibration_temperature", "calibration_temperature_facts"])
+@pytest.mark.parametrize("wrong", [0, -1.0, float("inf"), float("nan"), "1", True])
+def test_impossible_temperatures_are_refused(name, wrong):
+    with pytest.raises(ValueError, match=f"{name} is .*, but must be a positive number"):
+        DermSimConfig(**{name: wrong})

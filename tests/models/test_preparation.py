@@ -16,6 +16,13 @@ SETTINGS = [
     {"do_color_constancy": True},
     {"size": {"shortest_edge": 64}, "crop_size": {"width": 64, "height": 64}, "resample": 2},
     {"size": {"shortest_edge": 48}, "crop_size": {"height": 40, "width": 64}},
+    {"size": {"longest_edge": 64}, "crop_size": {"height": 64, "width": 64}},
+    {"size": {"longest_edge": 80}, "crop_size": {"height": 64, "width": 64}, "resample": 2},
+    {
+        "size": {"longest_edge": 64},
+        "crop_size": {"height": 64, "width": 64},
+        "do_color_constancy": True,
+    },
     {"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 2, 3], "rescale_factor": 0.01},
 ]
 
@@ -92,6 +99,8 @@ def test_what_a_folder_leaves_out_is_the_default(folder):
     [
         ({"size": 112}, "size is 112, but must name shortest_edge"),
         ({"size": {"height": 9, "width": 9}}, "but must name shortest_edge"),
+        ({"size": {"shortest_edge": 9, "longest_edge": 9}}, "name shortest_edge or longest_edge"),
+        ({"size": {"longest_edge": 1.5}}, "must be whole pixels, at least 1"),
         ({"size": {"shortest_edge": 0}}, "must be whole pixels, at least 1"),
         ({"size": {"shortest_edge": True}}, "must be whole pixels"),
         ({"crop_size": {"height": 9}}, "but must name height and width"),

@@ -13,7 +13,7 @@ from dermsim.serve.errors import BusyError
     ("data", "words"),
     [
         (b"", "Picture 2 is empty"),
-        (b"Dear doctor", "Picture 2 is not an image: expected JPEG"),
+        (b"Dear doctor", "Picture 2 is not an image: expected one of JPEG"),
         (small(8, 8), "Picture 2 is 8 x 8 pixels, too small"),
         (small(300, 300)[:300], "Picture 2 is truncated or damaged"),
     ],

@@ -10,7 +10,7 @@ from PIL import Image
 
 from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES, DISCLAIMER
-from dermsim.ui.heatmaps import strength
+from dermsim.engine.answers import strength
 
 
 def files(*pictures):

@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+from typing import get_type_hints
 
 import anyio
 import httpx
@@ -73,11 +74,9 @@ def call(tool, **values):
 def test_the_tools_are_the_verbs_and_say_what_they_take(tools):
     assert list(tools) == ["predict", "embed", "explain", "similar", "enroll"]
     for tool in tools.values():
-        said, _, arguments = tool.__doc__.partition("Args:")
-        assert len(said.split()) > 10
-        for name in tool.__annotations__.keys() - {"return"}:
-            # Gradio takes an argument's description from one line
-            assert any(line.strip().startswith(f"{name}: ") for line in arguments.splitlines())
+        assert len(tool.__doc__.split()) > 10
+        for name, hint in get_type_hints(tool, include_extras=True).items():
+            assert name == "return" or hint.__metadata__[0].description
 
 
 def test_enroll_teaches_and_asks_in_one_go(tools, engine, lesion, other):
@@ -99,7 +98,7 @@ def test_similar_keeps_to_a_diagnosis(tools, lesion):
     [
         ("predict", {"operating_point": "best"}, "Unknown operating point 'best'"),
         ("predict", {"operating_point": 1.2}, "A threshold on malignancy is a number in"),
-        ("similar", {"k": 0}, "Asked for 0 cases: choose 1 to 100"),
+        ("similar", {"k": 0}, "Asked for 0 similar cases: choose 1 to 100"),
         ("explain", {"target": "clover"}, "Unknown dx 'clover'"),
         ("enroll", {"name": "mel", "examples": []}, "needs at least one example"),
         ("enroll", {"name": "mel", "examples": ["/9j/"]}, "Picture 1 is"),
@@ -196,6 +195,16 @@ def test_a_client_gets_the_engine_s_answers(mcp, page, engine, lesion):
     assert json.loads(text.text)["target"] == "mel"
     assert base64.b64decode(picture.data).startswith(b"\x89PNG")
     assert picture.mimeType == "image/png"
+
+
+def test_what_an_assistant_sends_is_not_logged(mcp, page, lesion, caplog, capfd):
+    handlers = [*logging.getLogger().handlers]
+    with caplog.at_level(logging.DEBUG):
+        ask(mcp, page, lambda s: s.call_tool("predict", {"image": "secret-patient"}))
+    assert logging.getLogger().handlers == handlers  # FastMCP would add one of its own
+    told = [record.getMessage() for record in caplog.records if record.name[:10] != "mcp.client"]
+    assert not any("secret-patient" in text for text in told)
+    assert "secret-patient" not in "".join(capfd.readouterr())
 
 
 def test_a_client_may_upload_first(mcp, page, engine, lesion):

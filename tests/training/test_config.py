@@ -44,6 +44,10 @@ def test_an_unknown_field_is_named():
             "start is 'there', but must be empty when pretrained is on",
         ),
         (AugmentConfig, {"views": 3}, "views is 3, but must be 1 or 2"),
+        (AugmentConfig, {"backgrounds": 2}, r"backgrounds is 2, but must be in \[0, 1\]"),
+        (AugmentConfig, {"lesion_crops": -1}, r"lesion_crops is -1, but must be in \[0, 1\]"),
+        (AugmentConfig, {"lesion_min": 0}, r"lesion_min is 0, but must be in \(0, 1\]"),
+        (AugmentConfig, {"lesion_min": 0.95}, r"lesion_max is 0.9, but must be in \[lesion_min"),
         (AugmentConfig, {"mixup": -1}, "mixup is -1, but must be at least 0"),
         (LossConfig, {"focal": -1}, "focal is -1, but must be at least 0"),
         (LossConfig, {"distillation_temperature": 0}, "must be above 0"),
@@ -91,6 +95,23 @@ BY_LESION = LossConfig(positives="lesion", cross_entropy_weight=0)
             for loss in (LossConfig(contrastive_weight=0), LossConfig(contrastive="triplet"))
         ),
         ({"loss": LossConfig(malignancy_weight=1)}, "needs encoder.malignancy_head"),
+        ({"augment": AugmentConfig(backgrounds=0.1)}, "need outlines"),
+        ({"augment": AugmentConfig(lesion_crops=0.1)}, "need outlines"),
+        ({"outlines": "there"}, "give both, or neither"),
+        ({"also_map": ("scc=own",)}, "also names no source"),
+        *(
+            (
+                {"also": ("there",), "also_map": ("scc = own",), **values},
+                "learns by cross-entropy and is neither benign nor malignant",
+            )
+            for values in (
+                {"loss": LossConfig(cross_entropy_weight=0)},
+                {
+                    "loss": LossConfig(malignancy_weight=1),
+                    "encoder": EncoderConfig(malignancy_head=True),
+                },
+            )
+        ),
     ],
 )
 def test_choices_that_do_not_go_together_are_refused(values, message):
@@ -99,5 +120,6 @@ def test_choices_that_do_not_go_together_are_refused(values, message):
 
 
 def test_a_cooled_view_is_not_mixed():
-    soft = AugmentConfig(mixup=1, cutmix=1, brightness=0.2).soft()
+    soft = AugmentConfig(mixup=1, cutmix=1, brightness=0.2, backgrounds=1, lesion_crops=0.4).soft()
     assert (soft.mixup, soft.cutmix, soft.brightness) == (0, 0, 0.05)
+    assert (soft.backgrounds, soft.lesion_crops) == (0.25, 0.1)

@@ -73,7 +73,7 @@ def test_colors_made_constant_for_the_pupil_are_not_made_so_again(photographs):
 
 def test_colors_that_are_gone_are_refused():
     constant = DermSimImageProcessor(do_color_constancy=True)
-    with pytest.raises(ValueError, match="color_constancy False, and cannot be shown"):
+    with pytest.raises(ValueError, match="color_constancy no, and cannot be shown"):
         Teachers([(build(0), OURS)], constant, PRIOR)
 
 

@@ -48,7 +48,7 @@ def test_classify_shows_the_engines_answer(engine, lesion):
     answer = engine.predict([lesion])[0]
     assert f"<h2>{diagnosis(answer.label_name).name}</h2>" in page
     assert [n.image_id for n in case.neighbors] == [
-        n.image_id for n in engine.search([lesion], callbacks.CASES)[0]
+        n.image_id for n in engine.search([lesion], explain_callbacks.CASES)[0]
     ]
     assert ("Unlike anything in training" in notice) == answer.is_outlier
     vote = engine.analyze(lesion, k=1, explain=None).vote

@@ -187,7 +187,7 @@ def test_they_come_with_the_curve_of_the_calibration(engine, picture, monkeypatc
     values = {name: getattr(engine.calibration, name) for name in ("operating_points", "alpha")}
     answers = engine.predict_and_vote([picture])
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "predict_and_vote", lambda images: answers)
+        patch.setattr(engine, "predict_and_vote", lambda images, **options: answers)
         patch.setattr(engine, "calibration", SimpleNamespace(malignancy_curve=curve, **values))
         assert examine(engine, picture).validated_on == (12, 34)
 

@@ -9,7 +9,7 @@ from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
 from dermsim.engine.explain import Explaining
 from dermsim.tasks.retrieve import PairScale, Standing
-from dermsim.ui import compare_callbacks, likeness, operating_slider
+from dermsim.ui import compare_callbacks, explain_callbacks, likeness, operating_slider
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_the_pairs_are_drawn_once_for_a_gallery(engine, monkeypatch):
 
 def test_the_cases_to_choose_are_the_nearest(engine, two):
     nearest = engine.search([two[0]], 3)[0]
-    offered = compare_callbacks.choices(nearest)
+    offered = explain_callbacks.named_cases(nearest)
     assert [case for _, case in offered] == [case.image_id for case in nearest]
     assert offered[0][0].startswith("1. ")
     assert f"likeness {nearest[0].similarity:.3f}" in offered[0][0]

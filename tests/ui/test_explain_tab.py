@@ -166,10 +166,14 @@ class TestRefusals:
             with pytest.raises(ValueError, match="choose 0 to 1"):
                 act()
 
-    @pytest.mark.parametrize("target", ["melanoma", "clover", 4])
+    @pytest.mark.parametrize("target", ["clover", 4])
     def test_target(self, engine, lesion, target):
-        with pytest.raises(ValueError, match="choose one of akiec"):
+        with pytest.raises(ValueError, match=f"unknown dx {target!r}: expected one of akiec"):
             explain_callbacks.explain(engine, lesion, None, target)
+
+    def test_a_long_name_is_a_target_as_everywhere_else(self, engine, lesion):
+        found, _ = explain_callbacks.explain(engine, lesion, None, "melanoma")
+        assert found.heatmaps[0].target == "mel"
 
     def test_method_layer_and_case(self, engine, lesion):
         with pytest.raises(ValueError, match="Unknown method 'magic': choose one of gradcam"):

@@ -6,9 +6,10 @@ from PIL import Image
 
 from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES
+from dermsim.engine.answers import strength
 from dermsim.tasks.explain import Heatmap
 from dermsim.ui import heatmaps
-from dermsim.ui.heatmaps import explanation, likeness, overlay, side_by_side, strength
+from dermsim.ui.heatmaps import explanation, likeness, overlay, side_by_side
 
 NASTY = "<img src=x onerror=\"alert('1')\">"
 

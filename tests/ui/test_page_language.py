@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from dermsim.ui import i18n
+from dermsim.ui.gradio_seams import told_language
 from dermsim.ui.page_language import PageLanguage, address_in, chosen_language
 from dermsim.ui.tabs import Page, drawn, sentences
 from dermsim.ui.tabs.wiring import add_endpoint
@@ -48,7 +49,9 @@ def site():
         return JSONResponse({"lang": "en"})
 
     routes = [Route("/", page), Route("/docs", other), Route("/data", data)]
-    return TestClient(Starlette(routes=routes, middleware=[Middleware(PageLanguage)]))
+    return TestClient(
+        Starlette(routes=routes, middleware=[Middleware(PageLanguage, tell=told_language)])
+    )
 
 
 def test_a_page_is_told_before_its_own_scripts(site):

@@ -25,7 +25,7 @@ from dermsim.evaluation.explanations.subject import Images, Maps, Photographs, S
 from dermsim.tasks.explain import Plan
 
 if TYPE_CHECKING:
-    from dermsim.evaluation.explanations.outlines import Outlines
+    from dermsim.data.outlines import Outlines
 
 STAGES = 3
 """Last stages of the backbone that each method is tried at."""

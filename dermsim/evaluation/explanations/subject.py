@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.metrics import FloatArray, IntArray
-from dermsim.engine.framing import cut_region
-from dermsim.evaluation.explanations.outlines import Outlines
+from dermsim.data.outlines import Outlines
+from dermsim.engine.framing import Frame, cut_region
 from dermsim.models.encode import encode_pixels
 from dermsim.tasks.explain import Plan, embed_regions, explain_classes
 
@@ -57,8 +57,8 @@ class Subject:
         self, outline: npt.NDArray[np.bool_], size: tuple[int, int]
     ) -> npt.NDArray[np.bool_]:
         """Return what the encoder could see of an outline, ``(H, W)`` to ``(S, S)``."""
-        seen = self.side / self._engine.processor.size["shortest_edge"]
-        return cut_region(outline, size, side=self.side, seen=seen) >= 0.5
+        frame = Frame.of(self._engine.processor)
+        return cut_region(outline, size, side=self.side, frame=frame) >= 0.5
 
     def probabilities(self, pixels: Images) -> FloatArray:
         """Return calibrated probabilities ``(N, 7)`` of images ``(N, 3, S, S)``."""

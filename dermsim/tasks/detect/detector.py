@@ -80,11 +80,6 @@ class OutlierDetector:
         return next(name for name, kind in SCORES.items() if type(self.scorer) is kind)
 
     @property
-    def looks_at_logits(self) -> bool:
-        """Whether `score` depends on the logits, which must then be those of the image alone."""
-        return self.scorer.LOGITS
-
-    @property
     def measures(self) -> tuple[str, int] | None:
         """Which of the encoder's vectors `score` looks at and their dimensions; None for none."""
         for name, axis in (("whitening", 0), ("cases", 1), ("origin", 0)):

@@ -9,7 +9,6 @@ from dermsim.ui.tabs.compare import compare_tab
 from dermsim.ui.tabs.enroll import enroll_tab
 from dermsim.ui.tabs.explain import explain_tab
 from dermsim.ui.tabs.holding import forget
-from dermsim.ui.tabs.housekeeping import be_discreet
 from dermsim.ui.tabs.page import Page, drawn
 from dermsim.ui.tabs.report import report_button
 from dermsim.ui.tabs.similar import similar_tab
@@ -24,7 +23,6 @@ __all__ = [
     "alert_line",
     "atlas_tab",
     "batch_tab",
-    "be_discreet",
     "classify_tab",
     "compare_tab",
     "drawn",

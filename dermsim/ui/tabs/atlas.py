@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.components.plot import PlotData
 
-from dermsim.ui import atlas_callbacks, inline, render
+from dermsim.ui import atlas_callbacks, gradio_seams, inline, render
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.case_filters import FactMenus, fact_menus
 from dermsim.ui.tabs.holding import INLINE
@@ -128,7 +127,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
             return gr.skip(), gr.skip()
         layout, color, *chosen = asked
         drawn = page.draw(layout, color, path, *chosen, language=language)
-        return PlotData(type="plotly", plot=drawn), of(path, "")
+        return gradio_seams.plot(drawn), of(path, "")
 
     def show(rows: list[int], *, language: str = "en") -> tuple[Any, str]:
         header, cells = page.table(rows, language=language)

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from dermsim.ui import compare_callbacks, inline
+from dermsim.ui import compare_callbacks, explain_callbacks, inline
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import AT_ONCE, INLINE, hold_explanation, take
 from dermsim.ui.tabs.page import drawn
@@ -78,7 +78,7 @@ def compare_tab(
         return gr.skip(), *show(with_maps, first, uploaded, *asked, language=language)
 
     def offer(neighbors: Sequence[Any], *, language: str = "en") -> Any:
-        return gr.Dropdown(compare_callbacks.choices(neighbors, language=language), value=None)
+        return gr.Dropdown(explain_callbacks.named_cases(neighbors, language=language), value=None)
 
     def repaint(explanation: Any, with_maps: bool) -> list[Any]:
         return _images(compare_callbacks.paint(explanation, with_maps))

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.context import LocalContext
 
 from dermsim.data.images import read_image
 from dermsim.ui import inline
 from dermsim.ui.explain_callbacks import Explanation
+from dermsim.ui.gradio_seams import visitor_request
 from dermsim.ui.shelf import Held, Shelf
 from dermsim.ui.uploads import Upload
 
@@ -44,8 +44,8 @@ def hold(value: Any, *, size: int) -> Held:
     Raises:
         ValueError: If it is too large.
     """
-    request = LocalContext.request.get(None)
-    return SHELF.put(value, size=size, session=getattr(request, "session_hash", None))
+    session = getattr(visitor_request(), "session_hash", None)
+    return SHELF.put(value, size=size, session=session)
 
 
 def take(source: str | inline.Inline | None) -> tuple[Any, Any]:

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from gradio.blocks import BlockFunction
-from gradio.i18n import I18nData
 
+from dermsim.ui.gradio_seams import HookedBlocks, browser_text
 from dermsim.ui.i18n import LANGUAGES, phrases, translations
 
 READ = ("label", "info", "placeholder")
@@ -43,7 +42,7 @@ def drawn(draw: Callable[[str], str]) -> str:
     return english
 
 
-class Page(gr.Blocks):
+class Page(HookedBlocks):
     """Blocks that are shown in the visitor's language."""
 
     def spoken(self) -> gr.I18n:
@@ -56,50 +55,26 @@ class Page(gr.Blocks):
             **{language: texts | html[language] for language, texts in translations().items()}
         )
 
-    def get_config_file(self) -> Any:
-        """Describe the page for the browser, with a mark for each text to be translated."""
-        config = super().get_config_file()
-        known = phrases()
-        for component in config["components"]:
-            names = (*READ, "value") if component["type"] in FACES else READ
-            props = component["props"]
-            for name in names:
-                text = props.get(name)
-                key = _key_of(text, known) if isinstance(text, str) else None
-                if key is not None:
-                    props[name] = str(I18nData(key))
-        return config
+    def shown(self, kind: str, props: dict[str, Any]) -> None:
+        """Put a mark for each text that the browser is to translate."""
+        for name in (*READ, "value") if kind in FACES else READ:
+            text = props.get(name)
+            key = _key_of(text) if isinstance(text, str) else None
+            if key is not None:
+                props[name] = browser_text(key)
 
-    def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
-        """Fill in place what a program left out at the end, as Gradio's own client does.
-
-        Raises:
-            gradio.Error: If what is left out has no default.
-        """
-        if len(inputs) >= len(block_fn.inputs):
-            return
-        asked = [block for block in block_fn.inputs if not block.skip_api]
-        values = [*inputs, *(getattr(block, "value", None) for block in asked[len(inputs) :])]
-        if None in values[len(inputs) :]:
-            needed = ", ".join(repr(getattr(block, "label", None)) for block in asked)
-            raise gr.Error(
-                f"{len(inputs)} values came, and these are needed: {needed}.", print_exception=False
-            )
-        given = iter(values)
-        inputs[:] = [None if block.skip_api else next(given) for block in block_fn.inputs]
-
-    def get_api_info(self, *options: Any, **named: Any) -> Any:
-        """Describe the endpoints, for programs, in English."""
-        return _in_english(super().get_api_info(*options, **named))
+    def described(self, api: Any) -> Any:
+        """Say the endpoints in English."""
+        return _in_english(api)
 
 
 def _key(english: str) -> str:
     return f"html.{hashlib.sha256(english.encode()).hexdigest()[:16]}"
 
 
-def _key_of(text: str, known: dict[str, str]) -> str | None:
-    if text in known:
-        return known[text]
+def _key_of(text: str) -> str | None:
+    if text in _keys():
+        return _keys()[text]
     return _key(text) if text.startswith("<") and _key(text) in _DRAWN else None
 
 
@@ -112,5 +87,10 @@ def _in_english(value: Any) -> Any:
 
 
 @functools.cache
+def _keys() -> dict[str, str]:
+    return phrases()
+
+
+@functools.cache
 def _english() -> dict[str, str]:
-    return {str(I18nData(key)): text for text, key in phrases().items()}
+    return {browser_text(key): text for text, key in _keys().items()}

@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.context import LocalContext
 
 from dermsim.core.discretion import note_error
 from dermsim.engine.shared_runs import Overloaded, patience
+from dermsim.ui.gradio_seams import visitor_request
 from dermsim.ui.i18n import LANGUAGES, refusal, say
 from dermsim.ui.inline import is_inline
 from dermsim.ui.page_language import chosen_language
 from dermsim.ui.shelf import Held
 from dermsim.ui.tabs.holding import SHELF
-from dermsim.ui.uploads import Upload
+from dermsim.ui.uploads import Upload, upload_folder
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 16, "preprocess": False}
 """Listeners that ask the model see files as they were uploaded. Several run at the same time, as
@@ -63,7 +63,7 @@ DRAWING: dict[str, Any] = {**QUIET, "concurrency_id": "draw", "concurrency_limit
 
 def visitors_language() -> str:
     """Return the language of the visitor whose call is being answered; English without one."""
-    request = LocalContext.request.get(None)
+    request = visitor_request()
     if request is None:
         return LANGUAGES[0]
     return chosen_language(dict(request.query_params), dict(request.headers).get("accept-language"))
@@ -217,8 +217,7 @@ def _plain(value: Any) -> Any:
 
 def _uploaded(path: str) -> str:
     """Return the path of an upload; a program may name any file of the server as its own."""
-    folder = Path(gr.utils.get_upload_folder()).resolve()
-    if not Path(path).resolve().is_relative_to(folder):
+    if not Path(path).resolve().is_relative_to(upload_folder().path):
         raise ValueError(f"{Path(path).name} was not uploaded: add it again.")
     return path
 

@@ -8,6 +8,7 @@ import torch
 
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import macro_mean
+from dermsim.data.outlines import Outlines
 from dermsim.data.synthetic import synthetic_outlines
 from dermsim.evaluation.explanations.baselines import centred_gaussian
 from dermsim.evaluation.explanations.explanation_report import BASELINES, GAUSSIAN
@@ -20,7 +21,6 @@ from dermsim.evaluation.explanations.explanation_tables import (
 )
 from dermsim.evaluation.explanations.localization import energy, pointing
 from dermsim.evaluation.explanations.measure import examine_explanations
-from dermsim.evaluation.explanations.outlines import Outlines
 from dermsim.evaluation.explanations.settings import Asked, Settings, Sizes
 from dermsim.evaluation.explanations.subject import Photographs, Subject
 from dermsim.evaluation.explanations.untrained import untrained

@@ -117,6 +117,34 @@ def transformers():
     return {pool: build(name) for pool, name in names.items()}
 
 
+NARROW = {"embed_dim": 48, "depth": 3, "num_heads": 3}
+SHAPES = {  # options, side of the picture, prefix tokens; None for a map with the channels last
+    "deit_tiny_distilled_patch16_224": (NARROW, 64, 2),
+    "vit_small_patch14_reg4_dinov2": (NARROW, 56, 5),
+    "vit_medium_patch16_reg4_gap_256": (NARROW, 64, 4),
+    "vit_wee_patch16_reg1_gap_256": (NARROW, 64, 1),
+    "eva02_tiny_patch14_224": (NARROW, 56, 1),
+    "swin_tiny_patch4_window7_224": ({"embed_dim": 12, "depths": (1, 1, 1, 1)}, 64, None),
+}
+
+
+@pytest.fixture(scope="session")
+def shaped():
+    """A narrow transformer by its name, the side of its pictures and its prefix tokens."""
+
+    def build(name):
+        options, side, prefix = SHAPES[name]
+        config = DermSimConfig(
+            backbone=name,
+            embed_dim=DIMENSIONS,
+            image_size=side,
+            backbone_kwargs={"img_size": side, **options},
+        )
+        return opened_up(lambda: _sharpened(DermSimModel(config))), side, prefix
+
+    return build
+
+
 def _sharpened(model):
     """Let attention differ from place to place, as it hardly does with fresh weights."""
     with torch.no_grad():

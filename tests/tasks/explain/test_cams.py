@@ -69,6 +69,47 @@ def test_any_layer_of_a_transformer(
     close(own_maps(method, real, pixels, ClassTarget(3), layer=layer), expected)
 
 
+@pytest.mark.parametrize("method", ["gradcam", "hirescam", "layercam"])
+@pytest.mark.parametrize(
+    ("name", "layer", "module"),
+    [
+        ("deit_tiny_distilled_patch16_224", None, "blocks.2.norm1"),  # two tokens are read
+        ("vit_small_patch14_reg4_dinov2", None, "blocks.2.norm1"),  # a class token, four registers
+        ("vit_medium_patch16_reg4_gap_256", None, "norm"),  # registers that no head reads
+        ("vit_wee_patch16_reg1_gap_256", -1, "blocks.2"),
+        ("eva02_tiny_patch14_224", None, "norm"),
+        ("swin_tiny_patch4_window7_224", None, "norm"),  # a map with the channels last
+        ("swin_tiny_patch4_window7_224", 1, "layers.1"),
+    ],
+)
+def test_registers_prefixes_and_channels_last(
+    shaped, library_maps, own_maps, method, name, layer, module
+):
+    real, side, prefix = shaped(name)
+    pixels = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(3))
+
+    def reshape(tokens):
+        if prefix is None:
+            return tokens.permute(0, 3, 1, 2)
+        return tokens[:, prefix:].unflatten(1, (4, 4)).permute(0, 3, 1, 2)
+
+    for sign in (1, -1):  # one of them has evidence
+        expected = library_maps(
+            method,
+            real,
+            "logits",
+            pixels,
+            lambda output, sign=sign: sign * output[3],
+            layer=module,
+            reshape=reshape,
+        )
+        actual = own_maps(
+            method, real, pixels, lambda output, sign=sign: sign * output.logits[:, 3], layer=layer
+        )
+        np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-5 * expected.max())
+        assert expected.max() > 0 or sign == 1
+
+
 def test_gradcam_by_hand():
     activations = torch.tensor([[[[1.0, 0.0], [0.0, 2.0]], [[0.0, 3.0], [0.0, 0.0]]]])
     gradients = torch.tensor([[[[1.0, 1.0], [1.0, 1.0]], [[-1.0, -1.0], [-1.0, -1.0]]]])

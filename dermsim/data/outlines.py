@@ -1,8 +1,10 @@
-"""Dermatologists' outlines of the lesions in a data set: for measuring where explanations lie.
+"""Dermatologists' outlines of the lesions in a data set.
+
+Explanations are measured against those of held-out lesions; training may crop around the lesions of
+its own photographs, and put them on other surroundings. An encoder never sees an outline.
 
 Tschandl et al., "Human-computer collaboration for skin cancer recognition" (2020),
-https://doi.org/10.1038/s41591-020-0942-0, published outlines for all of HAM10000. They are never an
-input of training.
+https://doi.org/10.1038/s41591-020-0942-0, published outlines for all of HAM10000.
 """
 
 from __future__ import annotations

@@ -1,27 +1,32 @@
-"""What is answered: functions of an engine, decoded pictures and plain values, without HTTP.
+"""The answers of `dermsim.engine.answers` as the JSON documents of `schemas`, without HTTP.
 
-Each refuses what it cannot do with a `ValueError` of one sentence. REST and the tools for
-assistants are two ways of asking these.
+REST and the tools for assistants are two ways of asking for these.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+from dermsim.core.explain_methods import parse_layer
 from dermsim.core.labels import LABELS, parse_dx
+from dermsim.engine import answers
 from dermsim.serve.limits import NEIGHBORS, Limits
 from dermsim.serve.schemas import (
     BankClass,
-    Case,
+    Box,
     DiagnosisInfo,
     EmbedAnswer,
     EnrollAnswer,
     Enrollment,
+    ExplainAnswer,
+    Map,
     ModelInfo,
     OldClass,
     PictureCases,
@@ -36,6 +41,7 @@ if TYPE_CHECKING:  # they bring torch, and requests are answered while it loads
     from dermsim.engine import DermSim
     from dermsim.tasks.classify import Calibration
     from dermsim.tasks.enroll import ClassBank
+    from dermsim.tasks.explain import Heatmap
 
 DEFAULT_POINT = "balanced"
 
@@ -48,49 +54,21 @@ def predict(
     facts: Facts | None = None,
     bank: ClassBank | None = None,
 ) -> PredictAnswer:
-    """Classify pictures.
-
-    Args:
-        engine: The loaded checkpoint.
-        pictures: As `read_image` returns them.
-        operating_point: Where malignant begins: a name, or a threshold in [0, 1].
-        facts: What is known of the patient, the same for all pictures.
-        bank: Enrolled classes to choose from as well.
-
-    Raises:
-        ValueError: If there is no such operating point, or there are facts and the encoder takes
-            none.
-    """
-    known = facts if facts is not None and facts.known else None
-    found = engine.predict(pictures, facts=None if known is None else [known] * len(pictures))
-    calibration = engine.calibration_facts if known is not None else engine.calibration
+    """Classify pictures; see `dermsim.engine.answers.classify`."""
+    asked: Any = {"facts": facts, "bank": bank, "operating_point": operating_point}
+    found = answers.classify(engine, pictures, **asked)
+    known = facts is not None and facts.known
+    calibration = engine.calibration_facts if known else engine.calibration
     assert calibration is not None  # an encoder without it has refused the facts
     point = _point(calibration, operating_point)
-    own: list[dict[str, float]] | list[None] = [None] * len(pictures)
-    if bank is not None:
-        own = bank.predict(engine.embed(pictures, space=bank.space.name))
-    results = [
-        PictureClasses(
-            **{
-                **prediction.to_dict(),  # type: ignore[arg-type]
-                "is_malignant": prediction.malignancy >= point.threshold,
-                "operating_point": point,
-                "enrolled": classes,
-            }
-        )
-        for prediction, classes in zip(found, own, strict=True)
-    ]
+    results = [PictureClasses(operating_point=point, **each.to_dict()) for each in found]  # type: ignore[arg-type]
     return PredictAnswer(fingerprint=engine.fingerprint, results=results)
 
 
 def embed(
     engine: DermSim, pictures: Sequence[Image.Image], *, space: str = "embeddings"
 ) -> EmbedAnswer:
-    """Embed pictures.
-
-    Raises:
-        ValueError: If there is no such space.
-    """
+    """Embed pictures; see `DermSim.embed`."""
     vectors = engine.embed(pictures, space=space)
     return EmbedAnswer(
         fingerprint=engine.fingerprint,
@@ -100,33 +78,10 @@ def embed(
     )
 
 
-def similar(
-    engine: DermSim,
-    pictures: Sequence[Image.Image],
-    *,
-    k: int = 5,
-    where: Mapping[str, Any] | None = None,
-    one_per_lesion: bool = False,
-) -> SimilarAnswer:
-    """Find the past cases most like each picture, and let the nearest vote.
-
-    Args:
-        engine: The loaded checkpoint.
-        pictures: As `read_image` returns them.
-        k: How many cases of each.
-        where: As `case_filter` returns it.
-        one_per_lesion: Whether to leave out further photographs of a lesion.
-
-    Raises:
-        ValueError: If a filter is bad.
-    """
-    queries = engine.embed(pictures)
-    found = engine.search(queries, k, where=where, one_per_lesion=one_per_lesion)
-    votes = engine.vote(queries, where=where) if any(found) else [{} for _ in found]
-    results = [
-        PictureCases(neighbors=[Case(**case.to_dict()) for case in cases], vote=vote)  # type: ignore[arg-type]
-        for cases, vote in zip(found, votes, strict=True)
-    ]
+def similar(engine: DermSim, pictures: Sequence[Image.Image], **asked: Any) -> SimilarAnswer:
+    """Find the past cases most like each picture; see `dermsim.engine.answers.similar`."""
+    found = answers.similar(engine, pictures, most=NEIGHBORS, **asked)
+    results = [PictureCases(**each.to_dict()) for each in found]  # type: ignore[arg-type]
     return SimilarAnswer(fingerprint=engine.fingerprint, results=results)
 
 
@@ -163,64 +118,22 @@ def case_filter(
     return where
 
 
-def enroll(
-    engine: DermSim,
-    pictures: Sequence[Image.Image],
-    *,
-    name: str,
-    head: str = "auto",
-    bank: ClassBank | None = None,
-) -> EnrollAnswer:
-    """Return a bank that also knows a class shown in a few pictures.
-
-    Args:
-        engine: The loaded checkpoint.
-        pictures: Of the new class.
-        name: What it is called.
-        head: ``"auto"`` or one of `dermsim.tasks.enroll.HEADS`.
-        bank: What to extend; None for the seven diagnoses.
-
-    Raises:
-        ValueError: If the name is empty or taken, or the head unknown.
-    """
-    taught = teach(engine, pictures, name=name, head=head, bank=bank)
+def enroll(engine: DermSim, pictures: Sequence[Image.Image], **asked: Any) -> EnrollAnswer:
+    """Return a bank that also knows a class; see `dermsim.engine.answers.teach`."""
+    taught = answers.teach(engine, pictures, **asked)
     return EnrollAnswer(
         fingerprint=engine.fingerprint,
         bank=base64.b64encode(taught.to_bytes()).decode(),
-        classes=[
-            BankClass(name=own, pictures=count, enrolled=own in taught.kinds, head=kind)
-            for own, count in zip(taught.names, taught.counts, strict=True)
-            for kind in [taught.kinds.get(own)]
-        ],
+        classes=[BankClass(**known) for known in answers.classes(taught)],
         report=enrollment(taught),
     )
 
 
-def teach(
-    engine: DermSim,
-    pictures: Sequence[Image.Image],
-    *,
-    name: str,
-    head: str = "auto",
-    bank: ClassBank | None = None,
-) -> ClassBank:
-    """As `enroll`, but return the bank itself."""
-    known = engine.class_bank() if bank is None else bank
-    taught = known.enroll(name, engine.embed(pictures, space=known.space.name), head=head)
-    if not all(
-        np.isfinite(scored.scores(taught.enrolled[-1].shots)).all() for scored in taught.heads
-    ):
-        raise ValueError("The bank cannot be extended: it was not made by dermsim.")
-    return taught
-
-
 def enrollment(bank: ClassBank) -> Enrollment | None:
     """Say what became of the old classes; None when the bank keeps no images to say it by."""
-    from dermsim.tasks.enroll import before_and_after
-
-    if not len(bank.old.vectors) or not bank.old_names:
+    report = answers.enrollment(bank)
+    if report is None:
         return None
-    report = before_and_after(bank)
     return Enrollment(
         images=report.before.n,
         balanced_accuracy_before=report.before.value,
@@ -230,6 +143,78 @@ def enrollment(bank: ClassBank) -> Enrollment | None:
             for c in report.old
         ],
     )
+
+
+LONGEST_SIDE = 1024
+"""Of the pictures in an explanation, in pixels."""
+
+
+def explain(
+    engine: DermSim,
+    picture: Image.Image,
+    *,
+    layer: str | None = None,
+    opacity: float = 0.7,
+    outline: bool = False,
+    **asked: Any,
+) -> ExplainAnswer:
+    """Paint over a picture where it holds evidence, or over two what makes them alike.
+
+    Args:
+        engine: The loaded checkpoint.
+        picture: As `read_image` returns it.
+        layer: A stage of the backbone by its number, or a module by its name.
+        opacity: As for `dermsim.ui.heatmaps.paint`.
+        outline: Whether to draw a line around the strongest half.
+        asked: As for `dermsim.engine.answers.explain`.
+    """
+    from dermsim.ui.heatmaps import paint
+
+    found = answers.explain(engine, picture, layer=parse_layer(layer), **asked)
+    painted = paint(
+        found, opacity=opacity, outlined=outline, side=lambda size: min(max(size), LONGEST_SIDE)
+    )
+    return ExplainAnswer(
+        fingerprint=engine.fingerprint,
+        target=found.heatmaps[0].target,
+        method=found.heatmaps[0].method,
+        score=found.heatmaps[0].score,
+        maps=[_map(*part) for part in zip(painted, found.heatmaps, found.strengths, strict=True)],
+    )
+
+
+def _map(painted: Image.Image, heatmap: Heatmap, strength: float) -> Map:
+    small = Image.fromarray(heatmap.values).resize(painted.size, Image.Resampling.BICUBIC)
+    grey = (np.asarray(small).clip(0, 1) * 65535).round().astype(np.uint16)
+    return Map(
+        width=painted.width,
+        height=painted.height,
+        overlay=_png(painted),
+        values=_png(Image.fromarray(grey)),
+        peak=heatmap.peak,
+        strength=strength,
+        strongest_part=_box(heatmap.top_region()),
+    )
+
+
+def _box(region: npt.NDArray[np.bool_]) -> Box | None:
+    """Return the box around a region (H, W); None when it is empty."""
+    rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    height, width = region.shape
+    return Box(
+        left=float(columns[0] / width),
+        top=float(rows[0] / height),
+        right=float((columns[-1] + 1) / width),
+        bottom=float((rows[-1] + 1) / height),
+    )
+
+
+def _png(image: Image.Image) -> str:
+    stream = BytesIO()
+    image.save(stream, "PNG", compress_level=1)  # they are decoded once, on arrival
+    return base64.b64encode(stream.getvalue()).decode()
 
 
 def model_info(engine: DermSim, *, limits: Limits) -> ModelInfo:

@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 from dermsim.core.labels import CODES
+from dermsim.data.outlines import load_masks
 from dermsim.data.synthetic import (
     draw_lesion,
     draw_outline,
     synthetic_ham10000,
     synthetic_outlines,
 )
-from dermsim.evaluation.explanations.outlines import load_masks
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def disc(size=(20, 15)):

@@ -1,0 +1,167 @@
+"""Every reach into Gradio beyond what it documents, and nothing else reaches further.
+
+Each has a test in ``tests/ui/test_gradio_seams.py`` that fails when Gradio changes under it, and
+`pyproject.toml` admits no later major version. Three reaches stay although there is a documented
+way around them:
+
+- The page is served by `gradio.Blocks.launch` and not mounted on a server of our own by
+  `gradio.mount_gradio_app`. ZeroGPU moves the weights to the card when ``launch`` is called (the
+  package `spaces` wraps it), and only ``launch`` opens a tunnel and bounds the visitors remembered.
+  Middleware, lifespan, REST and tools come in through its documented `app_kwargs`.
+- The page is built once and translated in the browser, not built once for each language. Gradio's
+  own words, such as "Drop image here", follow ``navigator.language`` whichever page is shown, so it
+  must be redefined either way; and a second page would have a queue and sessions of its own.
+- Listeners learn their visitor's language from `gradio.context`, not from a parameter of type
+  `gradio.Request`. Gradio fills such a parameter by its position, which a function that takes any
+  number of values does not have.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import gradio.processing_utils
+import gradio.queueing
+import gradio.route_utils
+import gradio.routes
+import gradio.utils
+from gradio.blocks import BlockFunction
+from gradio.components.plot import PlotData
+from gradio.context import LocalContext
+from gradio.i18n import I18nData
+
+from dermsim.core.discretion import Discretion
+
+PRINTING = (gradio.queueing, gradio.routes, gradio.route_utils, gradio.utils)
+"""Modules that print tracebacks."""
+
+TALKING = (gradio.queueing, gradio.routes, gradio.processing_utils)
+"""Modules that print notices."""
+
+PAGE_MARK, PAGE_LANGUAGE, PAGE_HEAD = b"window.gradio_config", b'lang="en"', b"<head>"
+"""What Gradio's page is known by, where it says its language, and where its scripts begin."""
+
+_SCRIPT = """<script>
+for (const [name, value] of [["language", "LANGUAGE"], ["languages", ["LANGUAGE"]]])
+  Object.defineProperty(navigator, name, { get: () => value, configurable: true });
+</script>"""
+
+
+class HookedBlocks(gr.Blocks):
+    """Blocks that a subclass may describe otherwise, to browsers and to programs."""
+
+    def shown(self, kind: str, props: dict[str, Any]) -> None:
+        """Change, in place, what a browser is told of a component.
+
+        Args:
+            kind: Its type, such as ``"button"``.
+            props: Its properties by name.
+        """
+
+    def described(self, api: Any) -> Any:
+        """Change what programs are told of the endpoints, as plain values."""
+        return api
+
+    def get_config_file(self) -> Any:
+        """Describe the page for the browser."""
+        config = super().get_config_file()
+        for component in config["components"]:
+            self.shown(component["type"], component["props"])
+        return config
+
+    def get_api_info(self, *options: Any, **named: Any) -> Any:
+        """Describe the endpoints for programs."""
+        return self.described(super().get_api_info(*options, **named))
+
+    def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
+        """Fill in place what a program left out at the end, as Gradio's own client does.
+
+        Raises:
+            gradio.Error: If what is left out has no default.
+        """
+        if len(inputs) >= len(block_fn.inputs):
+            return
+        asked = [block for block in block_fn.inputs if not block.skip_api]
+        values = [*inputs, *(getattr(block, "value", None) for block in asked[len(inputs) :])]
+        if None in values[len(inputs) :]:
+            needed = ", ".join(repr(getattr(block, "label", None)) for block in asked)
+            raise gr.Error(
+                f"{len(inputs)} values came, and these are needed: {needed}.", print_exception=False
+            )
+        given = iter(values)
+        inputs[:] = [None if block.skip_api else next(given) for block in block_fn.inputs]
+
+
+def launch(blocks: gr.Blocks, **options: Any) -> str:
+    """Launch without Gradio's look at its own page, which gives up after 3 s on a busy machine.
+
+    Args:
+        blocks: The page.
+        options: As for `gradio.Blocks.launch`.
+
+    Returns:
+        The page's local address.
+    """
+    _, url, _ = blocks.launch(prevent_thread_lock=True, _frontend=False, **options)
+    return url
+
+
+def visitor_request() -> gr.Request | None:
+    """Return the request of the visitor whose call is being answered; None outside of one."""
+    return LocalContext.request.get(None)
+
+
+def browser_text(key: str) -> str:
+    """Return what the browser replaces by the text of a key, in its own language."""
+    return str(I18nData(key))
+
+
+def told_language(page: bytes, language: str) -> bytes:
+    """Say the language in Gradio's page, before its own scripts; any other page stays as it is.
+
+    The scripts ask the browser for its language and cannot be told another, so one before them
+    answers in the browser's place. The ``head`` given to ``launch`` would come too late: Gradio
+    adds it when its texts are chosen already.
+    """
+    if PAGE_MARK not in page:
+        return page
+    script = _SCRIPT.replace("LANGUAGE", language)
+    told = page.replace(PAGE_LANGUAGE, f'lang="{language}"'.encode(), 1)
+    return told.replace(PAGE_HEAD, PAGE_HEAD + script.encode(), 1)
+
+
+def plot(figure: str) -> Any:
+    """Return a figure of Plotly's JSON as the value of a `gradio.Plot`; Plotly is not needed."""
+    return PlotData(type="plotly", plot=figure)
+
+
+def forget_values(app: Any) -> None:
+    """Drop what Gradio remembers of the values that components showed.
+
+    It keeps the last value of every component of every session, for links that reopen a session
+    elsewhere. There are no such links here, and the values are visitors' pictures.
+
+    Args:
+        app: Gradio's server.
+    """
+    for session in list(app.state_holder.session_data.values()):
+        for config in list(session.config_values.values()):
+            if config and isinstance((config.get("props") or {}).get("value"), dict | list | str):
+                config["props"]["value"] = None
+
+
+def be_discreet() -> None:
+    """Have Gradio print no more of errors than `dermsim.core.discretion.note_error` does.
+
+    It prints tracebacks and notices, in which there are names of visitors' files.
+    """
+    for module in PRINTING:
+        if hasattr(module, "traceback"):
+            module.traceback = Discretion()  # type: ignore[attr-defined]
+    for module in TALKING:
+        module.print = _say_nothing  # type: ignore[attr-defined]
+
+
+def _say_nothing(*ignored: Any, **options: Any) -> None:
+    """Take the place of `print`."""

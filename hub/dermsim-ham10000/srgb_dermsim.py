@@ -1,0 +1,115 @@
+"""What a careful viewer shows of a picture, as upright sRGB of 8 bits.
+
+Ships beside the weights, so that the image processor shows the encoder what `read_image` does; it
+needs Pillow and NumPy and imports nothing of dermsim but its siblings.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from .colour_dermsim import convert, png_cicp, profile_of
+from .depth_dermsim import deep_png, float_to_8_bits, to_8_bits
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture of each EXIF orientation upright."""
+
+
+def to_srgb(image: Image.Image, name: str = "the image") -> Image.Image:
+    """Show a picture as upright sRGB of 8 bits.
+
+    In this order: it is decoded, more than 8 bits are scaled to 8, colours become sRGB
+    (`dermsim.data.colour_dermsim` says by which profile), transparency is put on white, and the
+    picture is turned as EXIF says. What comes out says nothing of profile or orientation any more,
+    so doing it again changes nothing.
+
+    Args:
+        image: Of any mode, decoded or just opened; it is not changed, except that it is decoded.
+        name: What messages call it.
+
+    Returns:
+        A picture in mode RGB; the given one if it is that already.
+
+    Raises:
+        ValueError: If it cannot be decoded or its numbers have no known range; one sentence.
+    """
+    decoded, cicp = _decode(image, name)
+    exif = _exif(decoded)
+    profile = profile_of(decoded, exif, name, cicp=cicp)
+    if decoded.mode == "RGB" and "transparency" not in decoded.info:
+        shown = decoded if profile is None else convert(decoded, profile, name)
+    else:
+        shown = _flatten(_eight_bits(decoded, name), profile, name)
+    if (turn := _UPRIGHT.get(exif.get(_ORIENTATION, 1))) is not None:
+        shown = shown.transpose(turn)
+    if shown is not image and shown.info:
+        shown.info = {}
+    return shown
+
+
+def _decode(image: Image.Image, name: str) -> tuple[Image.Image, tuple[int, ...] | None]:
+    """Decode a picture, and find what only the file of a PNG says of its colours."""
+    cicp = None
+    try:
+        if isinstance(image, PngImagePlugin.PngImageFile) and image.fp:
+            cicp = png_cicp(image.fp)
+        if (deep := deep_png(image, name)) is not None:
+            return deep, cicp
+        image.load()
+    except Exception as error:  # decoders raise anything on hostile bytes; it all means unreadable
+        raise ValueError(f"{name} is truncated or damaged: {error}") from error
+    return image, cicp
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    """Return what EXIF says; nothing if it is damaged, as viewers show such a picture, too."""
+    try:
+        exif = image.getexif()
+        exif.get(_ORIENTATION)
+        return exif
+    except Exception as error:  # of hostile or careless programs
+        logging.getLogger(__name__).debug("EXIF cannot be read: %s", type(error).__name__)
+        return Image.Exif()
+
+
+def _eight_bits(image: Image.Image, name: str) -> Image.Image:
+    """Bring what has more than 8 bits per number to mode L."""
+    if image.mode.startswith("I"):
+        return Image.fromarray(to_8_bits(np.asarray(image), name))
+    if image.mode == "F":
+        return Image.fromarray(float_to_8_bits(np.asarray(image), name))
+    return image
+
+
+def _flatten(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:
+    """Convert colours of any mode, and put what is transparent on white."""
+    if not image.has_transparency_data:
+        return convert(_plain_mode(image, name), profile, name)
+    grey = image.mode in ("1", "L", "LA", "La")
+    layered = image.convert("LA" if grey else "RGBA")
+    color = convert(layered.getchannel("L") if grey else layered.convert("RGB"), profile, name)
+    flat = Image.new("RGB", image.size, "white")
+    flat.paste(color, mask=layered.getchannel("A"))
+    return flat
+
+
+def _plain_mode(image: Image.Image, name: str) -> Image.Image:
+    """Bring palettes, black and white and the like to one of the modes that profiles are for."""
+    if image.mode in ("RGB", "L", "CMYK", "LAB"):
+        return image
+    try:
+        return image.convert("L" if image.mode == "1" else "RGB")
+    except ValueError as error:
+        raise ValueError(f"{name} has colour mode {image.mode}: save it as RGB") from error

@@ -125,7 +125,6 @@ def _merged(source: OpenedSource, taken: Mapping[str, str]) -> OpenedSource:
         if meaning in CODES:
             facts[row] = {**facts[row], "dx": LABEL2ID[meaning]}
     return replace(source, facts=facts, kept=kept)
-    return open_source(source, unknown_is_other=True).load(more=False)
 
 
 def without_shared(rows: Dataset, held_out: Sequence[Dataset], *, name: str) -> Dataset:

@@ -4,6 +4,7 @@ import pytest
 
 from fuzz.mutations import CHANGES, hostile_pictures, seeds
 from fuzz.running import Tally, send_pictures, send_requests
+from fuzz.tables import hostile_tables, read_tables, table_seeds
 
 KINDS = (
     *("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "HEIF", "AVIF", "JPEG2000", "JXL", "DICOM"),
@@ -39,6 +40,14 @@ def test_hostile_pictures_are_answered(engine):
     assert set(tally.statuses) == {200, 422}  # some changes do no harm
 
 
+def test_tables_are_read_or_refused_in_a_sentence(engine):
+    tally = read_tables(engine, 120, seed=1)
+    assert not tally.faults
+    assert tally.statuses["read"] > 5 and tally.statuses["refused"] > 20
+    assert tally.statuses[422] == 12
+    assert len({name for name, _ in hostile_tables(20, seed=1)}) == len(table_seeds()) == 6
+
+
 def test_malformed_requests_are_answered(engine):
     pytest.importorskip("schemathesis", reason="it comes with the extra dev")
     tally = send_requests(engine, 100, seed=1)
@@ -67,4 +76,6 @@ def test_all_of_them(engine):
     assert not pictures.faults
     requests = send_requests(engine, 5_000)
     assert not requests.faults
-    assert max(pictures.growth, requests.growth) < 0.05
+    tables = read_tables(engine, 5_000)
+    assert not tables.faults
+    assert max(pictures.growth, requests.growth, tables.growth) < 0.05

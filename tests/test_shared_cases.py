@@ -439,22 +439,19 @@ def test_17_a_parquet_file_that_is_a_pointer(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def released():
+def both():
     """The released checkpoint as dermsim and as transformers open it."""
     from transformers import AutoImageProcessor, pipeline
 
-    from dermsim import DermSim
-
-    folder = Path(__file__).parents[1] / "hub" / "dermsim-ham10000"
-    processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
-    options = {"model": str(folder), "trust_remote_code": True, "device": "cpu"}
+    processor = AutoImageProcessor.from_pretrained(RELEASED, trust_remote_code=True)
+    options = {"model": str(RELEASED), "trust_remote_code": True, "device": "cpu"}
     classify = pipeline("image-classification", **options)
-    return DermSim.from_pretrained(folder, device="cpu"), processor, classify
+    return DermSim.from_pretrained(RELEASED, device="cpu"), processor, classify
 
 
-def check_13(released, path: Path) -> dict[str, float]:
+def check_13(both, path: Path) -> dict[str, float]:
     """Transformers say of a picture what the engine says."""
-    engine, processor, classify = released
+    engine, processor, classify = both
     (prediction,) = engine.predict(path)
     for source in (path, str(path), Image.open(path)):
         pixels = processor(source, return_tensors="np").pixel_values
@@ -469,28 +466,28 @@ def check_13(released, path: Path) -> dict[str, float]:
 def test_13_sixteen_bits(released):
     path = case("13") / "grey16.png"
     assert np.asarray(Image.open(path)).max() > 255
-    check_13(released, path)
+    check_13(both, path)
 
 
 @pytest.mark.parametrize("turn", [3, 6])
-def test_13_turned_by_exif(released, turn, tmp_path):
+def test_13_turned_by_exif(both, turn, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = turn
     flat = Image.open(case("13") / "grey16.png")
     flat.save(tmp_path / "turned.png", exif=exif)
-    turned = check_13(released, tmp_path / "turned.png")
-    assert turned != pytest.approx(check_13(released, case("13") / "grey16.png"), abs=1e-4)
+    turned = check_13(both, tmp_path / "turned.png")
+    assert turned != pytest.approx(check_13(both, case("13") / "grey16.png"), abs=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:.* of its 16 bits:UserWarning")
-def test_13_twelve_bits_in_sixteen(released, tmp_path):
+def test_13_twelve_bits_in_sixteen(both, tmp_path):
     values = np.asarray(Image.open(case("13") / "grey16.png")) >> 4
     Image.fromarray(values.astype(np.uint16)).save(tmp_path / "microscope.png")
-    found = check_13(released, tmp_path / "microscope.png")
-    assert found == pytest.approx(check_13(released, case("13") / "grey16.png"), abs=0.02)
+    found = check_13(both, tmp_path / "microscope.png")
+    assert found == pytest.approx(check_13(both, case("13") / "grey16.png"), abs=0.02)
 
 
-def test_13_half_transparent_in_the_colors_of_a_telephone(released, tmp_path):
+def test_13_half_transparent_in_the_colors_of_a_telephone(both, tmp_path):
     from dermsim.data.icc_dermsim import D65, SRGB_CURVE, rgb_profile
 
     display_p3 = rgb_profile(((0.68, 0.32), (0.265, 0.69), (0.15, 0.06)), D65, SRGB_CURVE)
@@ -498,8 +495,8 @@ def test_13_half_transparent_in_the_colors_of_a_telephone(released, tmp_path):
     image.putalpha(Image.linear_gradient("L").resize(image.size))
     image.save(tmp_path / "telephone.png", icc_profile=display_p3)
     image.save(tmp_path / "screen.png")
-    telephone = check_13(released, tmp_path / "telephone.png")
-    assert telephone != pytest.approx(check_13(released, tmp_path / "screen.png"), abs=1e-4)
+    telephone = check_13(both, tmp_path / "telephone.png")
+    assert telephone != pytest.approx(check_13(both, tmp_path / "screen.png"), abs=1e-4)
 
 
 # ---------------------------------------------------------------- 15 links

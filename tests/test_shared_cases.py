@@ -463,7 +463,7 @@ def check_13(both, path: Path) -> dict[str, float]:
     return scores
 
 
-def test_13_sixteen_bits(released):
+def test_13_sixteen_bits(both):
     path = case("13") / "grey16.png"
     assert np.asarray(Image.open(path)).max() > 255
     check_13(both, path)

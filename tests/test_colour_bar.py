@@ -50,7 +50,7 @@ def stored(data: bytes) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def bar(shared_data):
-    """By space and format: the files of 21 photographs; and the encoder, and what it says of them."""
+    """By space and format: files of 21 photographs; what is said of those, and of the files."""
     pictures = [np.asarray(picture) for picture in photographs(shared_data("ham10000_256"))]
     files = {
         (space, kind): [written(pixels, space, kind) for pixels in pictures]

@@ -65,7 +65,7 @@ class Discreet(logging.Filter):
 
 def be_discreet() -> None:
     """Have the libraries of a server tell no more of errors than `note_error` does."""
-    warnings.showwarning = _note_warning
+    warnings.showwarning = _note_warning  # type: ignore[assignment]
     # what an assistant sent is in the words of all its records
     logging.getLogger("mcp").setLevel(logging.CRITICAL + 1)
     for name in _OTHERS:

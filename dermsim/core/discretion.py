@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,20 @@ class Discreet(logging.Filter):
 
 def be_discreet() -> None:
     """Have the libraries of a server tell no more of errors than `note_error` does."""
+    warnings.showwarning = _note_warning  # type: ignore[assignment]
     # what an assistant sent is in the words of all its records
     logging.getLogger("mcp").setLevel(logging.CRITICAL + 1)
     for name in _OTHERS:
         logger = logging.getLogger(name)
         if not any(isinstance(known, Discreet) for known in logger.filters):
             logger.addFilter(Discreet())
+
+
+def _note_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *ignored: Any
+) -> None:
+    """Write of a warning its kind and place: its words may name a visitor's picture."""
+    ERRORS.warning("%s at %s:%d", category.__name__, Path(filename).name, lineno)
 
 
 class Discretion:

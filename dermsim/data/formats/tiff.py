@@ -54,8 +54,9 @@ _PAGES = 1000
 
 
 def accepts(prefix: bytes) -> bool:
-    """Say whether a file that begins like this is a TIFF or BigTIFF."""
-    return prefix[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    """Say whether a file that begins like this is a TIFF or BigTIFF, and not DICOM as well."""
+    known = prefix[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    return known and prefix[128:132] != b"DICM"
 
 
 def open_tiff(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Image.Image:

@@ -107,7 +107,7 @@ def _pictures(file: TiffFile, name: str) -> list[TiffPage]:
         )
     whole = [page for page in pages if not page.subfiletype & (_REDUCED | _MASK)] or pages
     if not whole:
-        raise UnreadableError(f"{name} is a TIFF without a picture: export it again")
+        raise UnreadableError(f"{name} is a damaged TIFF file: there is no picture in it")
     largest = max(page.imagewidth * page.imagelength for page in whole)
     return [page for page in whole if 2 * page.imagewidth * page.imagelength >= largest]
 

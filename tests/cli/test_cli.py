@@ -55,6 +55,8 @@ class StubEngine:
         self.peaks["bullseye"] = 0.2
         point = OperatingPoint(threshold=0.5, sensitivity=0.9, specificity=0.8)
         self.calibration = SimpleNamespace(operating_points={"balanced": point})
+        self.calibration_facts = None
+        self.pixels_needed = (30, 30)
         self.told = []  # the facts that came with each call
 
     def predict_and_vote(self, images, *, facts=None, operating_point="balanced"):

@@ -4,13 +4,13 @@ from dermsim.data.formats import dicom, heif, jpeg, jpeg2000, jxl, pillow, tiff
 from dermsim.data.formats.registry import PREFIX, Format, recognise
 
 FORMATS: tuple[Format, ...] = (
-    dicom.FORMAT,  # first: its preamble may be the beginning of a TIFF
     *jpeg.FORMATS,
     *pillow.FORMATS,
     tiff.FORMAT,
     *heif.FORMATS,
     jpeg2000.FORMAT,
     jxl.FORMAT,
+    dicom.FORMAT,
 )
 """All that are read, in the order in which they are tried."""
 

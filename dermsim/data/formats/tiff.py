@@ -54,8 +54,9 @@ _PAGES = 1000
 
 
 def accepts(prefix: bytes) -> bool:
-    """Say whether a file that begins like this is a TIFF or BigTIFF."""
-    return prefix[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    """Say whether a file that begins like this is a TIFF or BigTIFF, and not DICOM as well."""
+    known = prefix[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    return known and prefix[128:132] != b"DICM"
 
 
 def open_tiff(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Image.Image:
@@ -106,7 +107,7 @@ def _pictures(file: TiffFile, name: str) -> list[TiffPage]:
         )
     whole = [page for page in pages if not page.subfiletype & (_REDUCED | _MASK)] or pages
     if not whole:
-        raise UnreadableError(f"{name} is a TIFF without a picture: export it again")
+        raise UnreadableError(f"{name} is a damaged TIFF file: there is no picture in it")
     largest = max(page.imagewidth * page.imagelength for page in whole)
     return [page for page in whole if 2 * page.imagewidth * page.imagelength >= largest]
 

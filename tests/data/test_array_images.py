@@ -83,13 +83,15 @@ def test_twelve_bits():
         (PIXELS / 255 - 0.9, "floating-point values from -"),
         (np.full((32, 32), np.nan), "holds NaN or infinity"),
         (PIXELS[:8], "64 x 8 pixels, too small to analyse"),
-        (torch.zeros(3, 20_000, 20_000, dtype=torch.uint8), "more than the 50 million accepted"),
+        (
+            torch.zeros(1, dtype=torch.uint8).expand(3, 20_000, 20_000),
+            "more than the 50 million",
+        ),
     ],
 )
 def test_one_sentence(given, reason):
-    with pytest.raises(ValueError, match=f"^the image (is|holds|has) .*{reason}|{reason}") as said:
+    with pytest.raises(ValueError, match=rf"^the image .*{reason}.*\Z"):
         read_image(given)
-    assert str(said.value).startswith("the image ") and "\n" not in str(said.value)
 
 
 def test_one_array_is_one_picture_and_four_dimensions_are_several():
@@ -100,13 +102,13 @@ def test_one_array_is_one_picture_and_four_dimensions_are_several():
 
 
 def test_an_engine_takes_them(engine):
-    from_file, from_array, from_tensor = engine.predict(
+    known, *others = engine.predict(
         [
             draw_lesion("mel", seed=1, size=(64, 48)),
             PIXELS,
             torch.from_numpy(PIXELS / 255).permute(2, 0, 1),
         ]
     )
-    assert from_file == from_array == from_tensor
-    assert engine.predict(PIXELS)[0].label == from_file.label
+    for other in (*others, *engine.predict(PIXELS)):
+        assert other.malignancy == pytest.approx(known.malignancy, abs=1e-5)
     assert engine.embed(np.stack([PIXELS, PIXELS])).shape == (2, 16)

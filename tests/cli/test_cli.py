@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from opened import opens
 from PIL import Image
 
 from dermsim import engine
@@ -700,7 +701,7 @@ class TestEnsemble:
         from datasets import concatenate_datasets
 
         rows = concatenate_datasets(list(synthetic.values()))
-        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: rows)
+        monkeypatch.setattr("dermsim.data.dataset.open_source", opens(lambda source: rows))
 
     def test_a_folder_with_its_card_is_written(
         self, run, data, checkpoint, second_checkpoint, tmp_path

@@ -7,6 +7,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from opened import opens
 
 from dermsim import engine
 from dermsim.cli import audit as cli_audit
@@ -47,7 +48,7 @@ class TestAudit:
             return audit.AuditReport(tuple(errors), tuple(pairs), 1200, 34)
 
         monkeypatch.setattr(audit, "audit_dataset", audit_dataset)
-        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: f"<{source}>")
+        monkeypatch.setattr("dermsim.data.dataset.open_source", opens(lambda source: f"<{source}>"))
         monkeypatch.setattr(engine.DermSim, "from_pretrained", lambda name: f"[{name}]")
         return asked
 
@@ -95,7 +96,7 @@ class TestDetector:
         from datasets import concatenate_datasets
 
         rows = concatenate_datasets(list(synthetic.values()))
-        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: rows)
+        monkeypatch.setattr("dermsim.data.dataset.open_source", opens(lambda source: rows))
 
     def test_methods_are_those_of_the_scores(self):
         assert get_args(cli_audit.Method) == tuple(SCORES)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from opened import opens
 from PIL import Image
 
 from dermsim import engine
@@ -190,7 +191,7 @@ class TestBank:
 
     def test_report_measures_on_old_classes_alone(self, run, taught, monkeypatch):
         rows = synthetic_ham10000(14, size=(40, 30))
-        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: rows)
+        monkeypatch.setattr("dermsim.data.dataset.open_source", opens(lambda source: rows))
         arguments = ("--data", "here", "--split", "all", "--json")
         status, out, _ = run("bank", "report", taught, *arguments)
         report = json.loads(out)
@@ -206,14 +207,14 @@ class TestBank:
         melanoma = rows["image_id"][rows["dx"].index(CODES.index("mel"))]
         case = {"image_id": melanoma, "dx": "mel"}
         stub.gallery = Gallery.build(np.ones((1, 2)), [case], fingerprint="stub")
-        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: rows)
+        monkeypatch.setattr("dermsim.data.dataset.open_source", opens(lambda source: rows))
         answer = run("bank", "report", taught, "--data", "here", "--split", "all")
         assert_refused(answer, f"such as {melanoma}, are in the checkpoint's gallery")
 
     def test_report_without_an_old_class_is_refused(self, run, taught, monkeypatch):
         rows = synthetic_ham10000(14, size=(40, 30))
         few = rows.select([row for row, dx in enumerate(rows["dx"]) if CODES[dx] == "vasc"])
-        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: few)
+        monkeypatch.setattr("dermsim.data.dataset.open_source", opens(lambda source: few))
         answer = run("bank", "report", taught, "--data", "here", "--split", "all")
         assert_refused(answer, "here has no image of an old class")
 

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from opened import opens
 from PIL import Image
 
 from dermsim.cli.main import main
@@ -29,7 +30,7 @@ def data(synthetic, monkeypatch):
     from datasets import concatenate_datasets
 
     rows = concatenate_datasets(list(synthetic.values()))
-    monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: rows)
+    monkeypatch.setattr("dermsim.data.dataset.open_source", opens(lambda source: rows))
 
 
 def test_retrieval(run, data, checkpoint, tmp_path):
@@ -99,7 +100,7 @@ class TestWithoutAModel:
 
             return evaluate
 
-        monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: f"<{source}>")
+        monkeypatch.setattr("dermsim.data.dataset.open_source", opens(lambda source: f"<{source}>"))
         monkeypatch.setattr("dermsim.cli.protocols.load_engine", lambda model: f"[{model}]")
         for module in ("few_shot", "incremental", "unfamiliar"):
             target = f"dermsim.evaluation.protocols.{module}.evaluate_{module}"

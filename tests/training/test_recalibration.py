@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from datasets import concatenate_datasets
+from opened import opens
 
 from dermsim.cli.main import main
 from dermsim.data.splits import without
@@ -114,7 +115,7 @@ def test_the_command_knows_what_a_checkpoint_was_trained_without(
     path = tmp_path / "partial" / "calibration.json"
     whole = strip(path, "malignancy_curve", "levels")
     everything = concatenate_datasets(list(synthetic.values()))
-    monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: everything)
+    monkeypatch.setattr("dermsim.data.dataset.open_source", opens(lambda source: everything))
     assert main(["calibrate", str(tmp_path / "partial"), "--data", "synthetic"]) == 0
     assert json.loads(path.read_text()) == whole
 
@@ -136,7 +137,7 @@ def test_the_command_fits_sets_and_points_anew(older, checkpoint, capsys, monkey
     from dermsim.data.synthetic import synthetic_ham10000
 
     drawings = synthetic_ham10000(140, seed=0)
-    monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: drawings)
+    monkeypatch.setattr("dermsim.data.dataset.open_source", opens(lambda source: drawings))
     before = {p: p.read_bytes() for p in older.rglob("*") if p.is_file()}
     assert main(["calibrate", str(older), "--data", "synthetic", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -157,7 +158,7 @@ def test_the_command_says_that_an_evaluation_is_of_before(older, capsys, monkeyp
     from dermsim.data.synthetic import synthetic_ham10000
 
     drawings = synthetic_ham10000(140, seed=0)
-    monkeypatch.setattr("dermsim.data.ham10000.load_ham10000", lambda source: drawings)
+    monkeypatch.setattr("dermsim.data.dataset.open_source", opens(lambda source: drawings))
     (older / "evaluation.json").write_text("{}")
     assert main(["calibrate", str(older), "--data", "synthetic"]) == 0
     assert "evaluation.json was measured before" in capsys.readouterr().out

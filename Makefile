@@ -37,7 +37,7 @@ test-all:  ## Run the slow tests too
 	pytest -m "not gpu and not network"
 
 .PHONY: fuzz
-fuzz:  ## Send REST 10,000 broken pictures and 5,000 malformed requests
+fuzz:  ## Send REST 10,000 broken pictures and 5,000 malformed requests; read 5,000 broken tables
 	cd tests && PYTHONPATH=.. python -W ignore -m fuzz
 
 .PHONY: smoke-train

@@ -31,7 +31,7 @@ from transformers import get_cosine_schedule_with_warmup
 from dermsim.core.labels import CODES
 from dermsim.core.optional import require
 from dermsim.data.dataset import open_source
-from dermsim.data.elsewhere import load_elsewhere
+from dermsim.data.elsewhere import load_elsewhere, without_shared
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.label_mapping import parse_mapping
 from dermsim.data.outlines import load_masks
@@ -117,8 +117,10 @@ def main(config: TrainConfig) -> Path:
     splits = grouped_splits(dataset)
     rows, held_out = (without(splits[s], config.leave_out) for s in ("train", "validation"))
     check_diagnoses(rows, held_out, every=config.fits_classifier)
+    away = (splits["validation"], splits["test"])
     elsewhere = load_elsewhere(config.also, parse_mapping(config.also_map, option="--also-map"))
-    more = [load_ham10000(source) for source in config.unlabelled]
+    elsewhere = elsewhere.apart_from(away, names=config.also)
+    more = [without_shared(load_ham10000(s), away, name=s) for s in config.unlabelled]
     size, side = encoder.image_size, encoder.test_image_size
     train = TrainingSet.load(
         rows,

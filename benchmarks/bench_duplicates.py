@@ -1,13 +1,13 @@
 """How many copies of photographs `dermsim duplicates` finds, and how many of its pairs are none.
 
-    python benchmarks/bench_duplicates.py --frames DATA/ham10000 --crops DATA/ham10000_256
+    python benchmarks/bench_duplicates.py [--frames DATA/ham10000 --crops DATA/ham10000_256]
 
 Real copies: a photograph's whole frame of 200 x 150 pixels, and its central square of 256 x 256. A
 pair that was found is right where both are of one lesion; where lesion ids differ somebody has to
 look, so these are counted apart and precision is a lower bound.
 
 Planted copies: of central squares, each changed in one way. A pair is right where both are of one
-lesion.
+lesion. Without data there are these alone, of drawn lesions.
 
 The method's constants were chosen on one half of the lesions (`--half choose`); figures are of the
 other half. Times are of the processor, all threads together, decoding included.
@@ -37,19 +37,21 @@ Embed = Callable[[Iterable[Picture]], npt.NDArray[np.float32]]
 def main() -> None:
     """Print both tables as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--frames", required=True, help="photographs in whole frames")
-    parser.add_argument("--crops", required=True, help="the same photographs' central squares")
+    parser.add_argument("--frames", help="photographs in whole frames")
+    parser.add_argument("--crops", default="synthetic", help="their central squares")
     parser.add_argument("--half", choices=("choose", "report", "both"), default="report")
     parser.add_argument("--photographs", type=int, help="at most so many, for the real copies")
     parser.add_argument("--planted", type=int, default=300, help="photographs to copy")
     parser.add_argument("--model", help="checkpoint whose embeddings propose pairs, too")
     options = parser.parse_args()
-    halves = [half_of(list_source(path), options.half) for path in (options.frames, options.crops)]
+    crops = half_of(list_source(options.crops), options.half)
     embed = embedder(options.model) if options.model else None
     print("| copies | pictures | way | recall | precision | processor |")
     print("|---|---|---|---|---|---|")
-    real(*(half[: options.photographs] for half in halves), embed)
-    planted(every(halves[1], options.planted), embed)
+    if options.frames:
+        frames = half_of(list_source(options.frames), options.half)
+        real(frames[: options.photographs], crops[: options.photographs], embed)
+    planted(every(crops, options.planted), embed)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(f"\nPeak memory {peak:,.0f} MB.")
 

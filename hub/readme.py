@@ -1,5 +1,7 @@
 """Write what the released checkpoint's own files say: its card, and its part of the README.
 
+The package's sources that travel with it are written anew, too.
+
 python hub/readme.py
 """
 
@@ -11,6 +13,7 @@ from pathlib import Path
 from dermsim.cli.command import HUB_MODEL
 from dermsim.evaluation.report import Report
 from dermsim.hub.release import Names, card_of
+from dermsim.models.shipped_sources import write_sources
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "hub" / "dermsim-ham10000"
@@ -69,6 +72,7 @@ def hub_card(checkpoint: Path) -> str:
 
 
 if __name__ == "__main__":
+    write_sources(CHECKPOINT)
     (CHECKPOINT / "README.md").write_text(hub_card(CHECKPOINT), encoding="utf-8")
     path = ROOT / "README.md"
     path.write_text(with_figures(path.read_text(encoding="utf-8"), CHECKPOINT), encoding="utf-8")

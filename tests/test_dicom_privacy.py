@@ -21,6 +21,7 @@ from PIL import Image
 from pydicom.datadict import DicomDictionary, dictionary_VR
 from starlette.testclient import TestClient
 
+from dermsim import load_dataset
 from dermsim.cli.main import main
 from dermsim.data.formats.dicom_elements import PICTURE
 from dermsim.data.formats.dicom_facts import read_dicom_facts
@@ -151,6 +152,41 @@ def test_no_command_tells_whose_picture_it_is(
     check("".join(str(warning.message) for warning in recwarn), "a warning")
     assert (check_files(tmp_path) > 0) == (name in WRITES)
     assert "female" not in said.out or name == "similar"  # facts of past cases
+
+
+@pytest.mark.filterwarnings("ignore:.*lesion of its own:UserWarning")
+def test_no_data_set_gallery_or_chart_tells_whose_pictures_they_are(
+    secret, checkpoint, tmp_path, capsys, caplog
+):
+    caplog.set_level(logging.DEBUG)
+    for dx, name in (("mel", "lesion"), ("nv", "other")):
+        (tmp_path / "set" / dx).mkdir(parents=True)
+        (tmp_path / "set" / dx / f"{name}.dcm").write_bytes((secret / f"{name}.dcm").read_bytes())
+    source, out, model = str(tmp_path / "set"), tmp_path / "out", ("--model", str(checkpoint))
+    out.mkdir()
+    asked = (
+        (
+            "gallery",
+            "build",
+            "--data",
+            source,
+            "-o",
+            str(out / "gallery"),
+            "--split",
+            "all",
+            *model,
+        ),
+        ("explore", source, "-o", str(out / "explored.html")),
+    )
+    for arguments in asked:
+        assert main([*arguments]) == 0
+        said = capsys.readouterr()
+        check(said.out + said.err, "what was said")
+    rows = load_dataset(source)
+    check(repr(rows[:]) + str(rows.features), "a data set")
+    assert all(row["age"] is None and row["sex"] is None for row in rows)
+    check(caplog.text, "the log")
+    assert check_files(out) > 3
 
 
 def test_facts_that_were_asked_for_are_told_and_nothing_else(

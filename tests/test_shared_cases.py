@@ -1,4 +1,4 @@
-"""The small inputs of ../shared/cases that are about tables and folders, and neighbours of each.
+"""The small inputs of ../shared/cases, and neighbours of each.
 
 Each case is one folder with a README that says what must happen. The neighbours are made here of
 the same pictures; more of them are in tests/data.
@@ -7,6 +7,7 @@ the same pictures; more of them are in tests/data.
 import csv
 import io
 import shutil
+import struct
 import subprocess
 import sys
 import unicodedata
@@ -15,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from icc_builder import png_with
 from PIL import Image
 
-from dermsim import load_ham10000
+from dermsim import DermSim, load_ham10000
 from dermsim.core.labels import CODES
 from dermsim.data.archives import OWN_FILES, list_photographs
 from dermsim.data.dataset import open_source
@@ -26,6 +28,7 @@ from dermsim.data.images import read_image
 from dermsim.data.synthetic import draw_lesion, draw_outline
 
 CASES = Path(__file__).resolve().parents[2] / "shared" / "cases"
+RELEASED = Path(__file__).resolve().parents[1] / "hub" / "dermsim-ham10000"
 IDS = [f"ISIC_{number:07d}" for number in range(6)]
 DX = ["mel", "nv", "bcc", "akiec", "bkl", "df"]
 TABLE = "HAM10000_metadata.csv"
@@ -75,6 +78,56 @@ def check(folder: Path) -> None:
     opened = open_source(folder)
     assert [opened.facts[row]["image_id"] for row in opened.kept] == IDS
     assert [CODES[opened.facts[row]["dx"]] for row in opened.kept] == DX
+
+
+# ---------------------------------------------------------------- 01 colours
+
+
+@pytest.fixture(scope="module")
+def released():
+    return DermSim.from_pretrained(RELEASED)
+
+
+def alike(engine, pictures) -> None:
+    """The same is said of all of them."""
+    found = engine.predict(pictures)
+    assert len({(one.label, one.is_malignant) for one in found}) == 1
+    values = [one.malignancy for one in found]
+    assert max(values) - min(values) <= 0.01
+
+
+def test_01_one_picture_in_four_colour_spaces(released):
+    alike(released, [case("01") / f"{name}.png" for name in ("srgb", "p3", "adobe", "prophoto")])
+
+
+@pytest.mark.parametrize(
+    "neighbour", ["WebP", "TIFF", "EXIF alone", "chunks alone", "as PIL images"]
+)
+def test_01_other_ways_to_say_so(released, neighbour):
+    def written(kind, image, **options):
+        stream = io.BytesIO()
+        image.save(stream, kind, **options)
+        return stream.getvalue()
+
+    srgb, adobe = (Image.open(case("01") / f"{name}.png") for name in ("srgb", "adobe"))
+    icc = adobe.info["icc_profile"]
+    plain = Image.fromarray(np.asarray(adobe))
+    if neighbour in ("WebP", "TIFF"):
+        options = {"lossless": True} if neighbour == "WebP" else {}
+        tagged = written(neighbour, plain, icc_profile=icc, **options)
+    elif neighbour == "EXIF alone":
+        exif = Image.Exif()
+        exif.get_ifd(0x8769).update({0xA001: 65535, 0xA005: {1: "R03"}})
+        tagged = written("PNG", plain, exif=exif.tobytes())
+    elif neighbour == "chunks alone":
+        colours = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+        gamma = struct.pack(">I", round(100_000 * 256 / 563))
+        corners = struct.pack(">8I", *(round(100_000 * value) for value in colours))
+        tagged = png_with(written("PNG", plain), (b"gAMA", gamma), (b"cHRM", corners))
+    else:
+        tagged = adobe
+    alike(released, [srgb, tagged])
+    assert np.abs(np.asarray(read_image(tagged)).astype(int) - np.asarray(srgb)).max() <= 2
 
 
 # ---------------------------------------------------------------- 02 outlines
@@ -325,26 +378,80 @@ def test_09_endings_that_nobody_foresaw(copy, tmp_path, name):
     assert listed(folder) == listed(tmp_path / "all.zip") == {*FILES, name}
 
 
+# ---------------------------------------------------------------- 12 no end marker
+
+
+def test_12_a_jpeg_without_its_end_marker():
+    whole = np.asarray(read_image(case("12") / "whole.jpg"))
+    with pytest.warns(UserWarning, match=r"^no-end\.jpg lacks its end marker"):
+        assert np.array_equal(np.asarray(read_image(case("12") / "no-end.jpg")), whole)
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {"restart_marker_rows": 2}, {}])
+def test_12_others(tmp_path, options):
+    path = tmp_path / "camera.jpg"
+    Image.open(case("12") / "whole.jpg").save(path, quality=90, **options)
+    whole, data = np.asarray(read_image(path)), path.read_bytes()
+    for lacking in (data[:-2], data[:-1], data[:-2] + bytes(4096)):
+        path.write_bytes(lacking)
+        with pytest.warns(UserWarning, match=r"^camera\.jpg lacks its end marker"):
+            assert np.array_equal(np.asarray(read_image(path)), whole)
+    for share in (0.01, 0.5, 0.99):
+        path.write_bytes(data[: int(share * len(data))])
+        with pytest.raises(ValueError, match=r"^camera\.jpg is (truncated or|a) damaged"):
+            read_image(path)
+
+
+def test_12_a_data_set_with_one(copy):
+    folder = copy("02")
+    path = folder / "images" / f"{IDS[1]}.jpg"
+    path.write_bytes(path.read_bytes()[:-2])
+    with pytest.warns(UserWarning, match="lacks its end marker"):
+        assert len(load_ham10000(folder)) == 6
+
+
+# ---------------------------------------------------------------- 17 pointers
+
+
+def test_17_a_checkpoint_whose_weights_are_a_pointer(checkpoint, tmp_path):
+    folder = tmp_path / "clone"
+    shutil.copytree(checkpoint, folder)
+    shutil.copy(case("17") / "pointer.txt", folder / "model.safetensors")
+    with pytest.raises(ValueError, match=r"^model\.safetensors is a Git LFS pointer"):
+        DermSim.from_pretrained(folder)
+
+
+def test_17_a_picture_that_is_a_pointer(tmp_path):
+    for name in ("lesion.jpg", "lesion.png"):
+        shutil.copy(case("17") / "pointer.txt", tmp_path / name)
+        with pytest.raises(ValueError, match=rf"^{name} is a Git LFS pointer .*git lfs pull"):
+            read_image(tmp_path / name)
+
+
+def test_17_a_parquet_file_that_is_a_pointer(tmp_path):
+    (tmp_path / "data").mkdir()
+    shutil.copy(case("17") / "pointer.txt", tmp_path / "data" / "train-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match="is a Git LFS pointer"):
+        open_source(tmp_path)
+
+
 # ---------------------------------------------------------------- 13 transformers and the engine
 
 
 @pytest.fixture(scope="module")
-def released():
+def both():
     """The released checkpoint as dermsim and as transformers open it."""
     from transformers import AutoImageProcessor, pipeline
 
-    from dermsim import DermSim
-
-    folder = Path(__file__).parents[1] / "hub" / "dermsim-ham10000"
-    processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
-    options = {"model": str(folder), "trust_remote_code": True, "device": "cpu"}
+    processor = AutoImageProcessor.from_pretrained(RELEASED, trust_remote_code=True)
+    options = {"model": str(RELEASED), "trust_remote_code": True, "device": "cpu"}
     classify = pipeline("image-classification", **options)
-    return DermSim.from_pretrained(folder, device="cpu"), processor, classify
+    return DermSim.from_pretrained(RELEASED, device="cpu"), processor, classify
 
 
-def check_13(released, path: Path) -> dict[str, float]:
+def check_13(both, path: Path) -> dict[str, float]:
     """Transformers say of a picture what the engine says."""
-    engine, processor, classify = released
+    engine, processor, classify = both
     (prediction,) = engine.predict(path)
     for source in (path, str(path), Image.open(path)):
         pixels = processor(source, return_tensors="np").pixel_values
@@ -359,28 +466,28 @@ def check_13(released, path: Path) -> dict[str, float]:
 def test_13_sixteen_bits(released):
     path = case("13") / "grey16.png"
     assert np.asarray(Image.open(path)).max() > 255
-    check_13(released, path)
+    check_13(both, path)
 
 
 @pytest.mark.parametrize("turn", [3, 6])
-def test_13_turned_by_exif(released, turn, tmp_path):
+def test_13_turned_by_exif(both, turn, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = turn
     flat = Image.open(case("13") / "grey16.png")
     flat.save(tmp_path / "turned.png", exif=exif)
-    turned = check_13(released, tmp_path / "turned.png")
-    assert turned != pytest.approx(check_13(released, case("13") / "grey16.png"), abs=1e-4)
+    turned = check_13(both, tmp_path / "turned.png")
+    assert turned != pytest.approx(check_13(both, case("13") / "grey16.png"), abs=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:.* of its 16 bits:UserWarning")
-def test_13_twelve_bits_in_sixteen(released, tmp_path):
+def test_13_twelve_bits_in_sixteen(both, tmp_path):
     values = np.asarray(Image.open(case("13") / "grey16.png")) >> 4
     Image.fromarray(values.astype(np.uint16)).save(tmp_path / "microscope.png")
-    found = check_13(released, tmp_path / "microscope.png")
-    assert found == pytest.approx(check_13(released, case("13") / "grey16.png"), abs=0.02)
+    found = check_13(both, tmp_path / "microscope.png")
+    assert found == pytest.approx(check_13(both, case("13") / "grey16.png"), abs=0.02)
 
 
-def test_13_half_transparent_in_the_colors_of_a_telephone(released, tmp_path):
+def test_13_half_transparent_in_the_colors_of_a_telephone(both, tmp_path):
     from dermsim.data.icc_dermsim import D65, SRGB_CURVE, rgb_profile
 
     display_p3 = rgb_profile(((0.68, 0.32), (0.265, 0.69), (0.15, 0.06)), D65, SRGB_CURVE)
@@ -388,8 +495,8 @@ def test_13_half_transparent_in_the_colors_of_a_telephone(released, tmp_path):
     image.putalpha(Image.linear_gradient("L").resize(image.size))
     image.save(tmp_path / "telephone.png", icc_profile=display_p3)
     image.save(tmp_path / "screen.png")
-    telephone = check_13(released, tmp_path / "telephone.png")
-    assert telephone != pytest.approx(check_13(released, tmp_path / "screen.png"), abs=1e-4)
+    telephone = check_13(both, tmp_path / "telephone.png")
+    assert telephone != pytest.approx(check_13(both, tmp_path / "screen.png"), abs=1e-4)
 
 
 # ---------------------------------------------------------------- 15 links

@@ -14,6 +14,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from dermsim.cli.command import ModelCommand
 from dermsim.cli.terminal import sentence, show, table
+from dermsim.data.components import COMPONENTS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -98,6 +99,10 @@ def _summary(found: Found, output: Path) -> str:
         f"same photograph; they join {sum(map(len, own)):,} photographs to {len(own):,} "
         f"components. The lists and sheets of pairs are in {output}."
     ]
+    if own:
+        lines.append(
+            f"Copy {COMPONENTS} into the folder of the data, and no command splits them apart."
+        )
     named, matched = found.shared_names()
     if named:
         other = len(found.pairs) - matched

@@ -22,11 +22,6 @@ def is_array(source: object) -> TypeGuard[np.ndarray | torch.Tensor]:
     return isinstance(source, np.ndarray) or _is_tensor(source)
 
 
-def is_one_picture(source: object) -> bool:
-    """Say whether an array or tensor is one picture, and not a batch of them or something else."""
-    return is_array(source) and source.ndim < 4
-
-
 def array_size(array: np.ndarray | torch.Tensor, name: str) -> tuple[int, int]:
     """Return width and height of the picture that an array is.
 
@@ -38,8 +33,8 @@ def array_size(array: np.ndarray | torch.Tensor, name: str) -> tuple[int, int]:
     channels = 1 if len(shape) == 2 else shape[0 if tensor else -1] if len(shape) == 3 else 0
     if channels not in (1, 3, 4):
         expected = "(H, W), (3, H, W) or (4, H, W)" if tensor else "(H, W), (H, W, 3) or (H, W, 4)"
-        kind = "tensor" if tensor else "array"
-        raise ValueError(f"{name} is a {kind} of shape {shape}: expected {expected}")
+        kind = "a tensor" if tensor else "an array"
+        raise ValueError(f"{name} is {kind} of shape {shape}: expected {expected}")
     height, width = shape[-2:] if tensor else shape[:2]
     return width, height
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from dermsim.core.labels import CODES
 from dermsim.data.columns import find_label_column, house_names, lacks, renamed
+from dermsim.data.components import COMPONENTS, join_lesions, load_components
 from dermsim.data.label_mapping import LabelMapping, count_labels, map_labels
 from dermsim.data.layouts import LAYOUTS, NAMED, Layout, packed_away, read_layout
 from dermsim.data.opened_source import OpenedSource
@@ -109,6 +110,7 @@ def open_source(
     ]
     facts = normalise_all(rows, name=str(source))
     _refuse_missing(str(source), layout, facts)
+    _join_near_duplicates(source, facts)
     kept = distinct_rows(facts)
     if len(kept) < len(facts):
         warnings.warn(
@@ -117,6 +119,19 @@ def open_source(
             stacklevel=2,
         )
     return OpenedSource(str(source), layout.name, facts, kept, layout.pictures, found)
+
+
+def _join_near_duplicates(source: str | Path, facts: Sequence[Facts]) -> None:
+    """Heed what `dermsim duplicates` found, where that lies in the source's folder."""
+    folder = Path(source)
+    if not (folder / COMPONENTS).is_file():
+        return
+    if fewer := join_lesions(facts, load_components(folder, source=folder)):
+        warnings.warn(
+            f"{source}: {fewer:,} lesions are one with others, because {COMPONENTS} says that they "
+            "have photographs in common",
+            stacklevel=3,
+        )
 
 
 def _settle_labels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,23 @@ class Elsewhere:
 
     labelled: list[Dataset]
     own: dict[str, list[Dataset]]
+
+    def apart_from(self, held_out: Sequence[Dataset], *, names: Sequence[str]) -> Elsewhere:
+        """Leave out what is held out of another source, as `without_shared` does.
+
+        Args:
+            held_out: Parts of the first source that nothing may learn from.
+            names: What warnings call the sources of `labelled`.
+        """
+        labelled = [
+            without_shared(rows, held_out, name=name)
+            for rows, name in zip(self.labelled, names, strict=True)
+        ]
+        own = {
+            word: [without_shared(rows, held_out, name=word) for rows in found]
+            for word, found in self.own.items()
+        }
+        return Elsewhere(labelled, own)
 
 
 def load_elsewhere(
@@ -107,3 +125,41 @@ def _merged(source: OpenedSource, taken: Mapping[str, str]) -> OpenedSource:
         if meaning in CODES:
             facts[row] = {**facts[row], "dx": LABEL2ID[meaning]}
     return replace(source, facts=facts, kept=kept)
+
+
+def without_shared(rows: Dataset, held_out: Sequence[Dataset], *, name: str) -> Dataset:
+    """Leave out what is held out of another source: data sets hold parts of each other.
+
+    Args:
+        rows: To learn from, with ``image_id`` and ``lesion_id``.
+        held_out: Parts of the first source that nothing may learn from.
+        name: What the warning calls `rows`.
+
+    Returns:
+        The rows that share neither an image_id nor a lesion_id with `held_out`.
+
+    Warns:
+        UserWarning: How many were left out.
+
+    Raises:
+        ValueError: If nothing is left.
+    """
+    images = {image_id for part in held_out for image_id in part["image_id"]}
+    lesions = {lesion for part in held_out for lesion in part["lesion_id"]} - {None}
+    kept = [
+        number
+        for number, (image_id, lesion) in enumerate(
+            zip(rows["image_id"], rows["lesion_id"], strict=True)
+        )
+        if image_id not in images and lesion not in lesions
+    ]
+    if not kept:
+        raise ValueError(f"all pictures of {name} are held out of the data: there is none to add")
+    if len(kept) == len(rows):
+        return rows
+    warnings.warn(
+        f"{len(rows) - len(kept):,} of {len(rows):,} pictures of {name} are held out of the data, "
+        "by their names or lesions, and left out",
+        stacklevel=2,
+    )
+    return rows.select(kept)

@@ -98,6 +98,17 @@ def read_image(
     return to_srgb(array_picture(source, name), name)
 
 
+def as_list(images: ImageSource | Iterable[ImageSource]) -> Iterable[ImageSource]:
+    """Return several pictures as they are, and one as a list of it.
+
+    An array or tensor of four dimensions is several.
+    """
+    one = isinstance(images, Image.Image | str | Path | bytes) or (
+        is_array(images) and images.ndim < 4
+    )
+    return [images] if one else images  # type: ignore[list-item,return-value]
+
+
 def is_image_path(path: str | Path) -> bool:
     """Tell whether a path ends like a picture (the file itself is not looked at)."""
     return Path(path).suffix.lower() in IMAGE_SUFFIXES

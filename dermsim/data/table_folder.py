@@ -16,6 +16,7 @@ from dermsim.data.columns import (
     lacks,
     renamed,
 )
+from dermsim.data.components import COMPONENTS
 from dermsim.data.folders import walk_files
 from dermsim.data.images import list_images
 from dermsim.data.matching import BESIDE, PictureIndex, distinct_ids, picture_id
@@ -111,8 +112,10 @@ def _tables(folder: Path, *, foreign: bool = False) -> Iterator[Path]:
     """Go through what may be tables, at any depth."""
     endings = {*TABLE_SUFFIXES[1:], *(FOREIGN_TABLES if foreign else ())}
     for path in walk_files(folder):
-        # the latter is what Excel keeps while one is open
-        if path.suffix.lower() in endings and not path.name.startswith("~$") and path.is_file():
+        # The second is what Excel keeps while one is open.
+        if path.suffix.lower() not in endings or path.name.startswith("~$"):
+            continue
+        if path.name != COMPONENTS and path.is_file():
             yield path
 
 

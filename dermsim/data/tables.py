@@ -84,14 +84,16 @@ def schema(*, more: bool = False) -> Features:
     Args:
         more: Whether `MORE_COLUMNS` follow: text, but for ``concepts``.
     """
-    from datasets import ClassLabel, Features, Image, List, Value
+    from datasets import ClassLabel, Features, List, Value
+
+    from dermsim.data.picture_column import Photograph
 
     text = Value("string")
     further: dict[str, object] = dict.fromkeys(MORE_COLUMNS, text)
     further["concepts"] = List({"concept": text, "state": text})
     return Features(
         {
-            "image": Image(mode="RGB"),
+            "image": Photograph(mode="RGB"),
             "image_id": text,
             "lesion_id": text,
             "dx": ClassLabel(names=list(CODES)),

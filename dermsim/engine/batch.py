@@ -134,8 +134,12 @@ def classify_photographs(
     ask = partial(_rows, engine, bank=bank, thumbnail=thumbnail, operating_point=operating_point)
     waiting: list[_Waiting] = []
     pixels = 0
+    side = max(*engine.pixels_needed, 2 * thumbnail)
+    enough = (side, side)
     for item, data in read_photographs(photographs, limits=limits):
-        found = _decode(item, data, facts=facts, dicom_facts=dicom_facts, frame=frame)
+        found = _decode(
+            item, data, facts=facts, dicom_facts=dicom_facts, frame=frame, at_least=enough
+        )
         size = found.image.width * found.image.height if found.image else 0
         if waiting and pixels + size > BATCH_PIXELS:
             yield ask(waiting)
@@ -287,13 +291,19 @@ class _Waiting:
 
 
 def _decode(
-    item: Listed, data: bytes | None, *, facts: Facts | None, dicom_facts: bool, frame: int
+    item: Listed,
+    data: bytes | None,
+    *,
+    facts: Facts | None,
+    dicom_facts: bool,
+    frame: int,
+    at_least: tuple[int, int],
 ) -> _Waiting:
     """Decode a photograph, or say why that cannot be done."""
     if data is None:
         return _Waiting(item.name, reason=item.reason)
     try:
-        image = read_image(data, frame=frame)
+        image = read_image(data, frame=frame, at_least=at_least)
         known = read_dicom_facts(data) if dicom_facts else facts
     except ValueError as error:
         name = item.name.rsplit("/", 1)[-1]

@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from dermsim.core.checkpoint import local_folder
 from dermsim.core.labels import CODES
 from dermsim.core.storage import atomic_path, save_json
 from dermsim.data.facts import Facts
-from dermsim.data.images import ImageSource, read_image
+from dermsim.data.images import ImageSource, as_list, read_image
 from dermsim.engine.explain import Explaining
 from dermsim.engine.fit import fit_parts
 from dermsim.engine.load import FACTS_CALIBRATION, load_parts, save_extra
 from dermsim.engine.predictions import read_predictions
 from dermsim.engine.results import Analysis, Prediction
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
-from dermsim.models.encode import Encoding, fingerprint
+from dermsim.models.encode import Encoding, fingerprint, pixels_needed
 from dermsim.models.encoder import Encoder, Processor, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import POINTS, Calibration
@@ -59,6 +58,7 @@ class DermSim(Explaining):
         classes: The seven known diagnoses as prototypes, to enrol new ones beside.
         atlas: The map of the gallery.
         fingerprint: Names this encoder: embeddings of another fingerprint cannot be compared.
+        pixels_needed: Width and height that it needs of a picture, as ``at_least`` of `read_image`.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class DermSim(Explaining):
         self.classes = classes
         self.atlas = atlas
         self.fingerprint = fingerprint(model, processor)
+        self.pixels_needed = pixels_needed(processor)
         self._encode = SharedEncoder(model, processor)
 
     @classmethod
@@ -206,7 +207,7 @@ class DermSim(Explaining):
         """Say everything there is to say of one image.
 
         Args:
-            image: A PIL image, a path, or the bytes of a file.
+            image: A PIL image, a path, the bytes of a file, or an array or tensor of pixels.
             k: How many similar cases.
             explain: A method of `dermsim.core.explain_methods.METHODS`, or None for no heatmap.
             target: Diagnosis code to explain; by default the predicted one.
@@ -245,7 +246,7 @@ class DermSim(Explaining):
         """Classify images.
 
         Args:
-            images: One image or a sequence of them: PIL images, paths or bytes.
+            images: One image or a sequence of them: whatever `read_image` takes.
             facts: What is known of the patient of one image, or of each; None where nothing is.
                 An image of whose patient anything is known is read with `calibration_facts`.
             operating_point: Where malignant begins: ``"balanced"``, ``"sensitivity_95"``, or a
@@ -259,7 +260,7 @@ class DermSim(Explaining):
                 or they are not as many as the images; if the operating point is unknown.
         """
         known = [facts] if isinstance(facts, Facts) else facts
-        encoding = self._encode(_as_list(images), facts=known)
+        encoding = self._encode(as_list(images), facts=known)
         return self._predictions(encoding, known, operating_point)
 
     def predict_and_vote(
@@ -297,7 +298,7 @@ class DermSim(Explaining):
         """Embed images.
 
         Args:
-            images: One image or several: PIL images, paths or bytes.
+            images: One image or several: whatever `read_image` takes.
             batch_size: Images per forward pass.
             space: ``"embeddings"``, or ``"pooled_features"`` for what a `ClassBank` compares: its
                 ``space.name`` says which.
@@ -310,7 +311,7 @@ class DermSim(Explaining):
         """
         if space not in SPACES:
             raise ValueError(f"Unknown space {space!r}; choose one of {', '.join(SPACES)}.")
-        return getattr(self._encode(_as_list(images), batch_size=batch_size), space)
+        return getattr(self._encode(as_list(images), batch_size=batch_size), space)
 
     def search(
         self,
@@ -393,7 +394,3 @@ class DermSim(Explaining):
             facts=facts,
             operating_point=operating_point,
         )
-
-
-def _as_list(images: ImageSource | Iterable[ImageSource]) -> Iterable[ImageSource]:
-    return [images] if isinstance(images, Image.Image | str | bytes | Path) else images

@@ -43,6 +43,23 @@ class Encoding:
         return self.logits if self.facts_logits is None else self.logits + self.facts_logits
 
 
+DETAIL = 6
+"""How many times the pixels of its input's side an encoder is shown of a photograph at least, where
+a JPEG is decoded at a fraction of its size: what is left of it then differs by a level of 255 at
+most from what is left of the whole (two in white noise; `benchmarks/bench_read.py`)."""
+
+
+def pixels_needed(processor: Processor) -> tuple[int, int]:
+    """Return what `read_image` is to be told as ``at_least`` of pictures that only an encoder sees.
+
+    Args:
+        processor: Makes the encoder's input.
+    """
+    size = dict(processor.size)
+    side = DETAIL * (size.get("shortest_edge") or size["longest_edge"])
+    return side, side
+
+
 def encode(
     model: Encoder,
     processor: Processor,
@@ -91,8 +108,8 @@ def prepare(
     Raises:
         ValueError: If there are no images, or one cannot be read, or there are not as many facts.
     """
-    done, source = 0, iter(images)
-    while batch := [read_image(image) for image in islice(source, batch_size)]:
+    done, source, enough = 0, iter(images), pixels_needed(processor)
+    while batch := [read_image(image, at_least=enough) for image in islice(source, batch_size)]:
         done += len(batch)
         if facts is not None and done > len(facts):
             raise ValueError(f"{len(facts)} facts came with more images; need one for each.")

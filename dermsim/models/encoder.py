@@ -26,7 +26,7 @@ from dermsim.models.configuration_dermsim_ensemble import DermSimEnsembleConfig
 from dermsim.models.network_dermsim import DermSimNetwork, DermSimOutput
 from dermsim.models.network_dermsim_ensemble import DermSimEnsembleNetwork
 from dermsim.models.preparation import ImagePreparation
-from dermsim.models.shipped_sources import shipped_sources
+from dermsim.models.shipped_sources import write_sources
 
 if TYPE_CHECKING:
     from dermsim.models import DermSimEnsembleModel, DermSimImageProcessor, DermSimModel
@@ -244,8 +244,7 @@ def save_encoder(
         state = {name: _compact(tensor) for name, tensor in model.state_dict().items()}
         whole.save_pretrained(folder, state_dict=state)
         processor.save_pretrained(folder)
-    for name, text in shipped_sources(kind, "image_processing_dermsim").items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    write_sources(folder, ensemble=len(model.members) > 1)
 
 
 def as_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:

@@ -51,3 +51,15 @@ def shipped_sources(*modules: str) -> dict[str, str]:
         found[f"{name}.py"] = text
         wanted += _SIBLING.findall(text)
     return found
+
+
+def write_sources(folder: Path, *, ensemble: bool = False) -> None:
+    """Write all sources that a checkpoint needs where dermsim is not installed.
+
+    Args:
+        folder: The checkpoint.
+        ensemble: Whether its encoder is several in one.
+    """
+    model = "modeling_dermsim_ensemble" if ensemble else "modeling_dermsim"
+    for name, text in shipped_sources(model, "image_processing_dermsim").items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")

@@ -162,8 +162,15 @@ class Workers:
         return await asyncio.wrap_future(job)
 
 
-def read_pictures(files: Iterable[bytes], *, limits: Limits) -> list[Image]:
+def read_pictures(
+    files: Iterable[bytes], *, limits: Limits, at_least: tuple[int, int] | None = None
+) -> list[Image]:
     """Decode the pictures of a request, in order.
+
+    Args:
+        files: The pictures' bytes.
+        limits: Of a request. A JPEG that is decoded smaller counts as that.
+        at_least: What is needed of each, as for `read_image`; all of it by default.
 
     Raises:
         ValueError: If one cannot be read, or they have too many pixels together; one sentence.
@@ -172,7 +179,7 @@ def read_pictures(files: Iterable[bytes], *, limits: Limits) -> list[Image]:
     left = limits.pixels
     for number, data in enumerate(files, start=1):
         try:
-            picture = read_image(data, max_pixels=limits.pixels)
+            picture = read_image(data, max_pixels=limits.pixels, at_least=at_least)
         except ValueError as error:
             reason = str(error).replace("the image", f"picture {number}", 1)
             raise ValueError(reason) from error

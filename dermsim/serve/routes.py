@@ -28,6 +28,8 @@ from dermsim.serve.schemas import (
 )
 
 if TYPE_CHECKING:  # it brings torch, and requests are answered while it loads
+    from PIL.Image import Image
+
     from dermsim.engine import DermSim
     from dermsim.tasks.enroll import ClassBank
 
@@ -104,6 +106,10 @@ class Desk:
             most = self.limits.pictures
             raise Refusal(413, f"{len(files)} pictures came, and {most} are accepted at once.")
         return [await file.read() for file in files]
+
+    def read(self, engine: DermSim, files: list[bytes]) -> list[Image]:
+        """Decode the pictures of a request as far as the encoder needs them."""
+        return read_pictures(files, limits=self.limits, at_least=engine.pixels_needed)
 
     async def bank(self, file: UploadFile | None, engine: DermSim) -> Callable[[], Any]:
         """Return what reads the bank of a form, if there is one; to be called in a thread."""
@@ -187,7 +193,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
             from dermsim.data.facts import Facts
 
             facts, known = Facts(age, sex, site), read_bank()
-            pictures = read_pictures(files, limits=desk.limits)
+            pictures = desk.read(engine, files)
             return documents.predict(
                 engine, pictures, operating_point=operating_point, facts=facts, bank=known
             )
@@ -205,7 +211,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
         """Embed pictures: one vector each, to compare with others of the same `fingerprint`."""
         engine, files = desk.engine(), await desk.pictures(images)
         return await desk.work(
-            lambda: documents.embed(engine, read_pictures(files, limits=desk.limits), space=space)
+            lambda: documents.embed(engine, desk.read(engine, files), space=space)
         )
 
     @router.post("/v1/similar", tags=["pictures"], responses=_COMMON)
@@ -236,7 +242,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
                 age_min=age_min,
                 age_max=age_max,
             )
-            pictures = read_pictures(files, limits=desk.limits)
+            pictures = desk.read(engine, files)
             return documents.similar(
                 engine, pictures, k=k, where=where, one_per_lesion=one_per_lesion
             )
@@ -261,7 +267,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
         files, read_bank = await desk.pictures(images), await desk.bank(bank, engine)
 
         def task() -> EnrollAnswer:
-            known, pictures = read_bank(), read_pictures(files, limits=desk.limits)
+            known, pictures = read_bank(), desk.read(engine, files)
             return documents.enroll(engine, pictures, name=name, head=head, bank=known)
 
         return await desk.work(task)

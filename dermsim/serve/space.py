@@ -337,9 +337,6 @@ def _with_like(options: dict[str, Any]) -> dict[str, Any]:
 
 def _read(images: ImageSource | Sequence[ImageSource]) -> list[Image]:
     """Read pictures here: a refusal would come back from the other process without its words."""
-    from PIL.Image import Image
+    from dermsim.data.images import as_list, read_image
 
-    from dermsim.data.images import read_image
-
-    several = [images] if isinstance(images, Image | str | bytes | Path) else images
-    return [read_image(image) for image in several]
+    return [read_image(image) for image in as_list(images)]

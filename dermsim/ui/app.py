@@ -332,10 +332,13 @@ def _head() -> str:
     folder = Path(__file__).parent
     sheet = (folder / "style.css").read_text(encoding="utf-8")
     script = (folder / "page.js").read_text(encoding="utf-8")
+    uploads = (folder / "uploads.js").read_text(encoding="utf-8")
     constants = "".join(
         f"const {name} = {json.dumps(texts)};\n" for name, texts in _described().items()
     )
-    return f'<style>{sheet}</style><script type="module">{constants}{script}</script>'
+    scripts = (f"{constants}{script}", uploads)
+    told = "".join(f'<script type="module">{text}</script>' for text in scripts)
+    return f"<style>{sheet}</style>{told}"
 
 
 def _described() -> dict[str, dict[str, Any]]:

@@ -188,7 +188,7 @@ def _by_gamma(image: Image.Image, name: str) -> bytes | None:
             raise ValueError(f"there is no gamma of {gamma:g}")
         if image.mode in ("1", "L", "LA", "I", "I;16"):
             return grey_profile(1 / gamma)
-        return rgb_profile(primaries, white, 1 / gamma)  # type: ignore[arg-type]
+        return rgb_profile(primaries, white, 1 / gamma)
     except ValueError as error:
         warnings.warn(
             f"{name} describes its colours wrongly ({error}): they are taken for sRGB",
@@ -200,8 +200,11 @@ def _by_gamma(image: Image.Image, name: str) -> bytes | None:
 def _is_adobe_rgb(exif: Image.Exif) -> bool:
     """Say whether EXIF says Adobe RGB, by DCF's index R03 or the number 2 of some cameras."""
     try:
-        index = str(exif.get_ifd(_INTEROP_IFD).get(_INTEROP_INDEX, "")).strip("\0 ")
-        return index == "R03" or exif.get_ifd(_EXIF_IFD).get(_COLOR_SPACE) == 2
+        if exif.get_ifd(_EXIF_IFD).get(_COLOR_SPACE) == 2:
+            return True
+        return str(exif.get_ifd(_INTEROP_IFD).get(_INTEROP_INDEX, "")).strip("\0 ") == "R03"
+    except KeyError:  # there is no such directory
+        return False
     except Exception as error:  # EXIF of hostile or careless programs; it is left aside
         logging.getLogger(__name__).debug("EXIF cannot be read: %s", type(error).__name__)
         return False
@@ -223,8 +226,11 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     transform = _to_srgb(opened, given)
     if given in ("RGB", "L"):
         probe = _probe(given)
-        moved = np.subtract(probe.convert("RGB"), transform.apply(probe), dtype=np.int16)
-        if np.abs(moved).max() <= 1:
+        before, after = (
+            np.asarray(image, dtype=np.int16)
+            for image in (probe.convert("RGB"), transform.apply(probe))
+        )
+        if np.abs(before - after).max() <= 1:
             return None
     return transform
 

@@ -11,7 +11,7 @@ from dermsim.data.synthetic import draw_lesion
 COMMANDS = {
     "evaluate": ["evaluate", "{model}", "--data", "{data}"],
     "audit": ["audit", "--data", "{data}", "-o", "{out}"],
-    "detect": ["detector", "fit", "{model}", "--data", "{data}", "--method", ""],
+    "detect": ["detector", "fit", "{model}", "--data", "{data}", "--method", "energy"],
     "calibrate": ["calibrate", "{model}", "--data", "{data}"],
     "atlas info": ["atlas", "info", "--data", "{data}"],
     "atlas export": ["atlas", "export", "--pictures", "{data}", "-o", "{out}.parquet"],

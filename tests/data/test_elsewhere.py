@@ -73,6 +73,16 @@ def test_a_word_may_have_an_output_of_its_own(clinics):
     assert found.own["scc"][0]["dx"] == [None, None]
 
 
+def test_what_is_held_out_is_learned_neither_as_one_of_the_seven_nor_as_another(clinics):
+    with pytest.warns(UserWarning, match="are left out"):
+        found = load_elsewhere(clinics, {"scc": "own"})
+    held_out = [found.labelled[0].select([1]), found.own["scc"][0].select([0])]
+    with pytest.warns(UserWarning, match=r"1 of 2 pictures of (one|scc) are held out of the data"):
+        apart = found.apart_from(held_out, names=["one", "two"])
+    assert [list(rows["image_id"]) for rows in apart.labelled] == [["p0"], ["q0"]]
+    assert [list(rows["image_id"]) for rows in apart.own["scc"]] == [["p4"]]
+
+
 @pytest.mark.parametrize(
     ("meanings", "words"),
     [

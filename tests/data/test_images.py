@@ -123,18 +123,11 @@ def test_wider_numbers_are_refused():
     values = np.full((24, 32), 70_000, dtype=np.int32)
     with pytest.raises(ValueError, match="has more than 16 bits per grey value"):
         read_image(encode(Image.fromarray(values), "TIFF"))
-    with pytest.raises(ValueError, match="has colour mode F: save it as RGB"):
-        read_image(encode(Image.fromarray(values.astype(np.float32)), "TIFF"))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "HSV", "YCbCr", "CMYK", "RGBX"])
 def test_every_other_mode_is_converted(mode):
     assert near(read_image(quadrants().convert(mode)), (35, 25), (255, 255, 255))
-
-
-def test_lab_is_refused():
-    with pytest.raises(ValueError, match="the image has colour mode LAB: save it as RGB"):
-        read_image(Image.new("LAB", (32, 24)))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
@@ -165,6 +158,20 @@ def test_animation_gives_the_first_frame(kind):
     assert near(read_image(data), (10, 10), (255, 0, 0))
 
 
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_another_frame(kind):
+    frames = [Image.new("RGB", (32, 24), color) for color in ("red", "blue", "lime")]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    assert near(read_image(data, frame=2), (10, 10), (0, 255, 0))
+    with pytest.raises(ValueError, match="has 3 pictures, 0 to 2: there is no picture 3"):
+        read_image(data, frame=3)
+    with pytest.raises(ValueError, match="has one picture: there is no picture 1"):
+        read_image(encode(frames[0], "JPEG"), frame=1)
+    with pytest.raises(ValueError, match="frame is for files"):
+        read_image(frames[0], frame=1)
+
+
 def test_text_renamed_to_jpg(tmp_path):
     path = tmp_path / "notes.jpg"
     path.write_text("Dear diary, this is no photograph.")
@@ -173,7 +180,7 @@ def test_text_renamed_to_jpg(tmp_path):
 
 
 def test_formats_outside_the_list_are_not_tried():
-    with pytest.raises(ValueError, match="the image is not an image"):
+    with pytest.raises(ValueError, match="the image is a PostScript document, which is not read"):
         read_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
 
 
@@ -269,9 +276,9 @@ def test_unreadable_file(tmp_path):
         read_image(path)
 
 
-@pytest.mark.parametrize("source", [None, 3, np.zeros((20, 20, 3), np.uint8)])
+@pytest.mark.parametrize("source", [None, 3, [1, 2]])
 def test_other_types(source):
-    with pytest.raises(TypeError, match="pass a PIL image, a path or bytes"):
+    with pytest.raises(TypeError, match="pass a PIL image, a path, bytes, or an array of pixels"):
         read_image(source)
 
 

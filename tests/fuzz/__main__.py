@@ -30,16 +30,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=10_000)
     parser.add_argument("--requests", type=int, default=5_000)
+    parser.add_argument("--tables", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", help="checkpoint folder to ask in place of the tiny one")
     options = parser.parse_args()
     prepare()  # memory is watched, so it is kept as a server keeps it
     from dermsim.engine import DermSim
     from fuzz.running import send_pictures, send_requests
+    from fuzz.tables import read_tables
 
     engine = DermSim.from_pretrained(options.model) if options.model else tiny_engine()
     faults = 0
-    plans = ((send_pictures, options.pictures), (send_requests, options.requests))
+    plans = (
+        (send_pictures, options.pictures),
+        (send_requests, options.requests),
+        (read_tables, options.tables),
+    )
     for send, count in plans:
         if count < 1:
             continue
@@ -48,7 +54,8 @@ def main() -> int:
         faults += len(tally.faults)
         start, warm, end = tally.memory
         print(f"{send.__name__}: {tally.statuses.total():,} in {time.monotonic() - started:.0f} s")
-        print(f"  statuses {dict(sorted(tally.statuses.items()))}, faults {len(tally.faults)}")
+        statuses = dict(sorted(tally.statuses.items(), key=str))
+        print(f"  statuses {statuses}, faults {len(tally.faults)}")
         print(f"  memory {start:.0f} MB, {warm:.0f} warmed up, {end:.0f} ({tally.growth:+.1%})")
         for fault in tally.faults[:20]:
             print("  FAULT", fault)

@@ -1,5 +1,6 @@
 """Picture files as nobody should send them: every format and mode, then broken in many ways."""
 
+import functools
 import io
 import random
 import struct
@@ -29,6 +30,7 @@ WORDS = (b"\x00\x00", b"\xff\xff", b"\x7f\xff", b"\x80\x00", b"\xff\xd8", b"II",
 """Bytes that mean something to one decoder or another."""
 
 
+@functools.cache
 def seeds() -> dict[str, bytes]:
     """Return whole files, by format and mode."""
     photograph = draw_lesion("mel", seed=1, size=SIZE)

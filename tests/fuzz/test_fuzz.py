@@ -4,6 +4,11 @@ import pytest
 
 from fuzz.mutations import CHANGES, hostile_pictures, seeds
 from fuzz.running import Tally, send_pictures, send_requests
+from fuzz.tables import hostile_tables, read_tables, table_seeds
+
+KINDS = (
+    *("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "HEIF", "AVIF", "JPEG2000", "JXL", "DICOM"),
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about damaged TIFF
 
@@ -12,8 +17,8 @@ def test_every_seed_is_read_or_refused_for_its_mode(engine):
     from dermsim.data.images import read_image
 
     for name, data in seeds().items():
-        if name.endswith((" F", " LAB")):
-            with pytest.raises(ValueError, match="save it as RGB"):
+        if name.endswith(" F"):
+            with pytest.raises(ValueError, match="scale them to 0 to 1"):
                 read_image(data)
         else:
             assert read_image(data).mode == "RGB", name
@@ -25,7 +30,7 @@ def test_the_pictures_are_the_same_each_time_and_of_every_kind():
     assert first != list(hostile_pictures(300, seed=2))
     names = " ".join(name for name, _ in first)
     assert all(change.__name__ in names for change in CHANGES)
-    assert all(kind in names for kind in ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"))
+    assert all(kind in names for kind in KINDS)
 
 
 def test_hostile_pictures_are_answered(engine):
@@ -33,6 +38,14 @@ def test_hostile_pictures_are_answered(engine):
     assert not tally.faults
     assert tally.statuses.total() == 200
     assert set(tally.statuses) == {200, 422}  # some changes do no harm
+
+
+def test_tables_are_read_or_refused_in_a_sentence(engine):
+    tally = read_tables(engine, 120, seed=1)
+    assert not tally.faults
+    assert tally.statuses["read"] > 5 and tally.statuses["refused"] > 20
+    assert tally.statuses[422] == 12
+    assert len({name for name, _ in hostile_tables(20, seed=1)}) == len(table_seeds()) == 6
 
 
 def test_malformed_requests_are_answered(engine):
@@ -63,4 +76,6 @@ def test_all_of_them(engine):
     assert not pictures.faults
     requests = send_requests(engine, 5_000)
     assert not requests.faults
-    assert max(pictures.growth, requests.growth) < 0.05
+    tables = read_tables(engine, 5_000)
+    assert not tables.faults
+    assert max(pictures.growth, requests.growth, tables.growth) < 0.05

@@ -1,8 +1,23 @@
 """What the library refuses, as a visitor reads it in Spanish; each refusal is raised for real."""
 
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
+import tifffile
+from dicom_files import as_file, elements
 from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders import JPEGLosslessSV1Decoder
+from pydicom.uid import (
+    MPEG4HP41,
+    UID,
+    ExplicitVRLittleEndian,
+    JPEGLosslessSV1,
+    SegmentationStorage,
+)
 
 from dermsim.core.labels import CODES
 from dermsim.core.storage import read_arrays, save_arrays
@@ -66,7 +81,52 @@ def other_header(folder, bank) -> str:
     return str(path)
 
 
+def dicom(folder, syntax=ExplicitVRLittleEndian, **others) -> str:
+    dataset = elements(np.full((40, 40, 3), 99, np.uint8), **others)
+    if syntax.is_compressed:
+        dataset.PixelData = encapsulate([bytes(20)])
+        dataset["PixelData"].is_undefined_length = True
+    return written(folder, "clinic.dcm", as_file(dataset, syntax=syntax))
+
+
+def cut_dicom(folder) -> str:
+    path = dicom(folder)
+    with open(path, "rb") as stream:
+        return written(folder, "cut.dcm", stream.read()[:1000])
+
+
+def without(package: str, write) -> Callable[[Path], str]:
+    """Write a file that is not read without a package, and take the package away for this test."""
+    return lambda folder: ABSENT.append(package) or write(folder)
+
+
+ABSENT: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _present_again():
+    yield
+    ABSENT.clear()
+
+
+def tiff(folder, values, photometric) -> str:
+    tifffile.imwrite(folder / "scan.tif", values, photometric=photometric)
+    return str(folder / "scan.tif")
+
+
+GREY = np.full((40, 40), 99, np.int16)
+
 IMAGES = {
+    "needs_extra": without("pydicom", dicom),
+    "damaged_dicom": cut_dicom,
+    "no_photograph": lambda folder: dicom(folder, SOPClassUID=SegmentationStorage),
+    "dicom_video": lambda folder: dicom(folder, syntax=MPEG4HP41),
+    "dicom_compression": lambda folder: dicom(folder, syntax=UID("1.2.840.10008.1.2.4.94")),
+    "dicom_decoder": lambda folder: dicom(folder, syntax=JPEGLosslessSV1),
+    "dicom_colors": lambda folder: dicom(folder, colours="HSV"),
+    "raw_sensor": lambda folder: tiff(folder, GREY.astype(np.uint16), 32803),
+    "many_values": lambda folder: tiff(folder, np.zeros((40, 40, 9), np.uint8), "rgb"),
+    "negative_values": lambda folder: tiff(folder, GREY - 100, "minisblack"),
     "not_an_image": lambda folder: written(folder, "letter.jpg", b"Dear doctor"),
     "empty_file": lambda folder: written(folder, "nothing.jpg", b""),
     "damaged": lambda folder: written(folder, "stub.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40),
@@ -125,8 +185,11 @@ def check(key: str, refused) -> None:
 
 
 @pytest.mark.parametrize("key", IMAGES)
-def test_a_picture_is_refused_in_spanish(key, tmp_path):
+def test_a_picture_is_refused_in_spanish(key, tmp_path, monkeypatch):
     path = IMAGES[key](tmp_path)
+    for package in ABSENT:
+        monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(JPEGLosslessSV1Decoder, "_available", {})
     with pytest.raises(ValueError) as refused:
         read_image(path)
     check(key, refused)

@@ -6,6 +6,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
+from dicom_files import jpeg_file
 
 from dermsim.data.images import read_image
 from dermsim.data.synthetic import draw_lesion
@@ -173,3 +174,31 @@ def test_a_mistake_of_the_program_is_not_told_in_its_own_words(caplog, capfd):
 def test_a_refusal_made_for_the_page_is_passed_on():
     with pytest.raises(gr.Error, match="as it is"):
         failing(gr.Error("as it is"))()
+
+
+def test_what_browsers_cannot_show_gets_a_copy_in_sight(uploaded_dicom):
+    held, _ = holding.take(uploaded_dicom)
+    raw = {"path": uploaded_dicom, "url": "/file"}
+    shown = holding.in_sight(raw, held)
+    assert inline.is_inline(shown) and ";picture=" in shown["url"]
+    # the copy is a new value of the upload, and is left alone
+    assert holding.in_sight(shown, held) == gr.skip()
+    assert holding.in_sight(None, held) == holding.in_sight(raw, None) == gr.skip()
+    holding.SHELF._places.clear()
+    assert holding.in_sight(raw, held) == gr.skip()
+
+
+def test_what_browsers_show_stays_itself(tmp_path):
+    path = tmp_path / "mark" / "lesion.png"
+    path.parent.mkdir()
+    draw_lesion("nv", seed=1, size=(64, 48)).save(path)
+    held, _ = holding.take(str(path))
+    assert holding.in_sight({"path": str(path)}, held) == gr.skip()
+
+
+@pytest.fixture
+def uploaded_dicom(tmp_path) -> str:
+    path = tmp_path / "mark" / "lesion.dcm"
+    path.parent.mkdir()
+    path.write_bytes(jpeg_file(draw_lesion("nv", seed=1, size=(64, 48))))
+    return str(path)

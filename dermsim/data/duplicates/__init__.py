@@ -3,9 +3,10 @@
 Call it before any split: a photograph in two splits is a leak, whatever its names say.
 """
 
+from dermsim.data.components import load_components
 from dermsim.data.duplicates.listing import Listed, list_source
 from dermsim.data.duplicates.looks import Look, look_at
-from dermsim.data.duplicates.report import Duplicates, check_folder, load_components
+from dermsim.data.duplicates.report import Duplicates, check_folder
 from dermsim.data.duplicates.scan import find_duplicates
 from dermsim.data.duplicates.search import Pair, components, find_pairs
 

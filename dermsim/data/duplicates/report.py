@@ -12,12 +12,13 @@ from PIL import Image, ImageDraw
 
 from dermsim.core.bootstrap import DECIMALS
 from dermsim.core.storage import atomic_path
+from dermsim.data.components import COMPONENTS
 from dermsim.data.duplicates.listing import Listed
 from dermsim.data.duplicates.search import Pair, components
 from dermsim.data.exam import exam_of
 from dermsim.data.images import read_image
 
-PAIRS, COMPONENTS = "duplicates.csv", "components.csv"
+PAIRS = "duplicates.csv"
 SHEET = "pairs-{:02d}.jpg"
 
 PAIR_COLUMNS = (
@@ -42,7 +43,7 @@ PAIR_COLUMNS = (
 ``exam`` is the exam that a picture belongs to."""
 
 COMPONENT_COLUMNS = ("component", "source", "image_id", "lesion_id", "patient_id")
-"""Of each picture that has a near-duplicate; `load_components` reads them."""
+"""Of each picture that has a near-duplicate; `dermsim.data.components` reads them."""
 
 _SIDE, _ROWS, _COLUMNS, _GAP = 144, 8, 2, 16
 
@@ -144,31 +145,6 @@ class Duplicates:
         for number, own in enumerate(self.components, start=1):
             for row in own:
                 yield {"component": number, **_facts(self.pictures[row])}
-
-
-def load_components(path: str | Path) -> list[list[str]]:
-    """Read the components that `dermsim duplicates` wrote, for `grouped_splits`.
-
-    Args:
-        path: ``components.csv``, or the folder that holds it.
-
-    Returns:
-        The image_ids of each component.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it lacks a column.
-    """
-    file = Path(path) / COMPONENTS if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"no {COMPONENTS} at {path}: run dermsim duplicates first")
-    found: dict[str, list[str]] = {}
-    with file.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            if not {"component", "image_id"} <= row.keys():
-                raise ValueError(f"{file} has no columns component and image_id")
-            found.setdefault(row["component"], []).append(row["image_id"])
-    return list(found.values())
 
 
 def check_folder(folder: Path) -> None:

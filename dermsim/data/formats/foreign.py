@@ -41,8 +41,11 @@ _STARTS: tuple[tuple[bytes, str, str], ...] = (
 """Begins with; is; what to do."""
 
 _NETPBM = frozenset(b"P%d" % number for number in range(1, 8))
-_BRANDS = {b"crx ": ("a raw file of a Canon camera", _RAW)}
-"""Of the container of MP4, by its first brand; every other that is no picture is a video."""
+_BRANDS = {
+    b"crx": ("a raw file of a Canon camera", _RAW),
+    **dict.fromkeys((b"hei", b"hev", b"mif", b"msf", b"avi"), ("of the HEIF family", _AS_PICTURE)),
+}
+"""Of the container of MP4, by the first letters of its brand; every other is a video."""
 
 
 def name_foreign(start: bytes, name: str) -> str | None:
@@ -70,7 +73,7 @@ def _known(start: bytes) -> tuple[str, str] | None:
     if start[:2] in _NETPBM and start[2:3].isspace():
         return "a Netpbm picture", _AS_PICTURE
     if start[4:8] == b"ftyp":
-        return _BRANDS.get(start[8:12], ("a video", _VIDEO))
+        return _BRANDS.get(start[8:11], ("a video", _VIDEO))
     if start[:4] == b"RIFF" and start[8:12] == b"AVI ":
         return "a video", _VIDEO
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()

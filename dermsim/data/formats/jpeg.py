@@ -10,10 +10,12 @@ import io
 import re
 import struct
 from dataclasses import replace
+from typing import IO
 
 from PIL import Image, ImageChops, JpegImagePlugin
 
 from dermsim.data.formats.pillow import pillow_format
+from dermsim.data.formats.registry import Check
 
 _END = b"\xff\xd9"
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
@@ -26,6 +28,9 @@ ten blocks that belong together can hold."""
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _RESTART_INTERVAL = 0xDA, 0xDD
+_ZEROS = 16
+"""So many zeros at the end of a JPEG without an end marker stand for what was not copied."""
+
 _TAIL = 32
 """Bytes at the end of a whole picture that may say nothing, as that no block has more to come."""
 
@@ -51,7 +56,25 @@ def mend(data: bytes) -> tuple[bytes, str] | None:
     return None
 
 
-FORMATS = (replace(pillow_format("JPEG", "JPEG"), mend=mend),)
+_PILLOWS = pillow_format("JPEG", "JPEG")
+
+
+def _open(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Image.Image:
+    """Open a JPEG; one that breaks off and is padded with zeros is not taken for a whole one."""
+    image = _PILLOWS.open(stream, name, frame=frame, check=check)
+    position = stream.tell()
+    stream.seek(max(0, stream.seek(0, io.SEEK_END) - _ZEROS))
+    padded = not stream.read().strip(b"\0")
+    if padded:
+        stream.seek(0)
+        data = stream.read()
+        if data.find(_END, data.rfind(b"\xff\xda")) < 0:
+            raise OSError("it breaks off in zeros")
+    stream.seek(position)
+    return image
+
+
+FORMATS = (replace(_PILLOWS, open=_open, mend=mend),)
 
 
 def _restarts_in_last_scan(data: bytes) -> list[bytes] | None:

@@ -10,7 +10,7 @@ import gradio as gr
 from dermsim.tasks.classify import POINTS
 from dermsim.ui import render
 from dermsim.ui.callbacks import CaseView
-from dermsim.ui.tabs.holding import AT_ONCE, INLINE, show_again, take
+from dermsim.ui.tabs.holding import AT_ONCE, INLINE, in_sight, show_again, take
 from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Above, Picture, add_endpoint, of, sentences
 
@@ -47,6 +47,8 @@ def classify_tab(
     held = [path, last_good]
     taken = upload.change(sentences(take), upload, held, **AT_ONCE)
     taken.failure(show_again, last_good, [upload, path], **QUIET, **INLINE)
+    raw = {"preprocess": False, **QUIET, **INLINE}
+    taken.success(in_sight, [upload, path], upload, **raw)
     shown = [above.notice, above.summary, panel, nearest]
     accepted = taken.success(sentences(accept), [path, above.line], shown, **ON_PAGE)
     point = gr.Textbox(POINTS[0], label="operating_point", visible=False)

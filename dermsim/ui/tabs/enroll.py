@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from dermsim.data.images import IMAGE_SUFFIXES
 from dermsim.ui import callbacks, inline, render
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import AT_ONCE, INLINE, chosen, take_several
@@ -83,7 +84,7 @@ def _enroll_form() -> tuple[gr.Textbox, gr.Gallery, gr.Button]:
         height=190,
         object_fit="cover",
         sources=["upload"],
-        file_types=["image"],
+        file_types=["image", *sorted(IMAGE_SUFFIXES)],
         elem_id="class-pictures",
     )
     submit = gr.Button(say("enroll.submit"), variant="primary", elem_id="enrol")

@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 
+from dermsim.data.formats import shown_by_browsers
 from dermsim.data.images import read_image
 from dermsim.ui import inline
 from dermsim.ui.explain_callbacks import Explanation
@@ -88,6 +89,27 @@ def show_again(held: Held | None) -> tuple[inline.Inline | None, Held | None]:
     except FileNotFoundError:
         return None, None
     return inline.thumbnail(read_image(content), mark=content.mark), held
+
+
+def in_sight(source: Any, held: Held | None) -> Any:
+    """Put a small copy of the current picture in sight where browsers cannot show the file itself.
+
+    Args:
+        source: What the upload shows, as Gradio describes it.
+        held: The name of the picture; None where there is none.
+
+    Returns:
+        The value of the upload, or nothing to do.
+    """
+    if held is None or source is None or inline.is_inline(source):
+        return gr.skip()
+    try:
+        content = SHELF.get(held)
+    except FileNotFoundError:
+        return gr.skip()
+    if shown_by_browsers(content):
+        return gr.skip()
+    return inline.thumbnail(read_image(content), mark=content.mark)
 
 
 def take_several(sources: Sequence[Any] | None, known: Any) -> tuple[list[Any], Any]:

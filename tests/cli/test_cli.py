@@ -54,6 +54,7 @@ class StubEngine:
         self.peaks["bullseye"] = 0.2
         point = OperatingPoint(threshold=0.5, sensitivity=0.9, specificity=0.8)
         self.calibration = SimpleNamespace(operating_points={"balanced": point})
+        self.calibration_facts = None
         self.told = []  # the facts that came with each call
 
     def predict_and_vote(self, images, *, facts=None, operating_point="balanced"):

@@ -1,7 +1,8 @@
 """How much of a start the stand-ins of `dermsim.models.compiler` save.
 
 Each timing is of a fresh process that loads a checkpoint, as the server and the command line do it
-and as a library user does. The two take turns.
+and as a library user does. They take turns. What counts is the processor's time, which depends
+little on what else the machine does.
 
     python benchmarks/bench_import.py [--model FOLDER] [--repetitions 7]
 """
@@ -10,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
-import time
 
 from dermsim.cli.command import default_model
 
@@ -51,13 +52,14 @@ def main() -> None:
 
 
 def seconds(script: str, model: str) -> float:
-    """Return how long a fresh process takes."""
+    """Return the processor's time that a fresh process takes."""
     command = [sys.executable, "-c", script, model]
-    started = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     if done.returncode:
         raise RuntimeError(f"{script!r} failed")
-    return time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 if __name__ == "__main__":

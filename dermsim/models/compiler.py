@@ -6,7 +6,8 @@ itself, and looking at a photograph needs none of them.
 
 Stand-ins in `sys.modules` are seen by the whole process. So only programs of our own ask for them,
 the server and the command line, before they load a checkpoint. Whoever imports dermsim as a library
-gets timm as it is. `benchmarks/bench_import.py` measures what this saves.
+gets timm as it is. A checkpoint is loaded in 0.72 of the processor's time with the stand-ins
+(0.61 to 0.72, `benchmarks/bench_import.py`).
 """
 
 from __future__ import annotations

@@ -39,7 +39,6 @@ class StubEngine:
     """Answers from a picture's average colour: red is melanoma, blue unlike anything seen."""
 
     fingerprint = "stub"
-    pixels_needed = (16, 16)
 
     def __init__(self):
         directions = np.eye(len(CODES), 8, dtype=np.float32)

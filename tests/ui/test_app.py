@@ -127,7 +127,7 @@ def test_two_visitors_do_not_see_each_others_classes(visit, lesion):
     ("endpoint", "values", "sentence"),
     [
         ("/classify", [None], "There is no picture yet: add one first."),
-        ("/explain", ["lesion", "melanoma", 0.5], "Unknown diagnosis 'melanoma': choose one of"),
+        ("/explain", ["lesion", "clover", 0.5], "unknown dx 'clover': expected one of akiec"),
         ("/explain", ["lesion", "mel", 7], "Asked for an opacity of 7: choose 0 to 1."),
         ("/classify", ["lesion", "strict"], "unknown operating point 'strict'"),
         ("/likeness", ["lesion", None, ""], "There is no second picture yet: add one, or choose"),

@@ -82,8 +82,8 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(engine, pictures):
     (bad,) = [row for row in rows if row.prediction is None]
     assert bad.file == "lesions.zip/letter.jpg"
     assert bad.reason == (
-        "letter.jpg is not an image: expected one of DICOM, JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, "
-        "HEIC, JPEG 2000, JPEG XL"
+        "letter.jpg is not an image: expected one of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, "
+        "JPEG 2000, JPEG XL, DICOM"
     )
     assert (bad.vote, bad.neighbor_dx, bad.agrees, bad.thumbnail) == ({}, None, None, b"")
     assert bad.to_dict() == {"picture": bad.file, "error": bad.reason}

@@ -155,7 +155,8 @@ def test_large_splits_come_in_several_files(photographs, tmp_path):
     rows = [pq.read_table(path) for path in files]
     assert [len(table) for table in rows] == [100, 100, 80]
     again = load_dataset("parquet", data_files=[str(path) for path in files], split="train")
-    assert again.features == photographs.features
+    # whoever loads them may not have dermsim: pictures are datasets' own there
+    assert again.features == photographs.features | {"image": Image(mode="RGB")}
     assert list(again["image_id"]) == list(photographs["image_id"])
     for row in (0, 150, 279):
         there, here = again[row]["image"], photographs[row]["image"]

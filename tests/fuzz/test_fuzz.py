@@ -60,7 +60,7 @@ def test_a_fault_would_be_counted(engine, monkeypatch):
     def fail(*values, **options):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(type(engine), "predict", fail)
+    monkeypatch.setattr(type(engine), "predict_and_vote", fail)
     tally = send_pictures(engine, 60, seed=1)
     assert len(tally.faults) == tally.statuses[500] > 0
 

@@ -81,6 +81,7 @@ def test_servers_do_it(monkeypatch, tmp_path):
     for server in (page_server, workers):
         monkeypatch.setattr(server, "release_early", lambda server=server: asked.append(server))
     page_server.prepare(str(tmp_path))
-    monkeypatch.setattr(workers, "_load", lambda: None)
+    monkeypatch.setenv(workers.MODEL, "checkpoint")
+    monkeypatch.setattr(workers, "load_checkpoint", lambda folder: None)
     workers.worker()
     assert asked == [page_server, workers]

@@ -15,6 +15,10 @@ from dermsim.evaluation.protocols.protocol_tables import Table
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "measured.md"
 SMALL = "--preset supcon --encoder.image-size 64 --encoder.test-image-size 80 --augment.cooldown 0"
+QUARTER = (
+    "--preset release --split validation --no-corruptions \\\n"
+    "    --encoder.image-size 96 --encoder.test-image-size 112 --optim.epochs 5"
+)
 
 SECTIONS: Mapping[str, tuple[str, str]] = {
     "retrieval": (
@@ -67,6 +71,20 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         f"accelerate launch train_accelerate.py --data <source> {SMALL} \\\n"
         "    --optim.epochs 4 --teacher runs/ensemble",
     ),
+    "comparison-imagenet": (
+        "What ImageNet's weights give",
+        "dermsim protocol comparison runs/random --against runs/imagenet --data <source>\n"
+        "# 5 epochs at 96 pixels, 37,440 views each:\n"
+        f"accelerate launch train_accelerate.py --data <source> {QUARTER} --output runs/imagenet\n"
+        f"accelerate launch train_accelerate.py --data <source> {QUARTER} \\\n"
+        "    --encoder.pretrained no --optim.layer-decay 1.0 --optim.learning-rate 2e-3 \\\n"
+        "    --output runs/random",
+    ),
+    "comparison-imagenet-isic2017": (
+        "What ImageNet's weights give in other clinics",
+        "dermsim protocol comparison runs/random --against runs/imagenet --data <ISIC 2017> \\\n"
+        "    --split all",
+    ),
 }
 """By the name of each file: a heading, and the command that made it."""
 
@@ -77,9 +95,9 @@ nothing else is said; what each protocol asks is told in [protocols.md](protocol
 cases* and *Ambiguity* are of the released encoder. Under *Unfamiliar images*, and where it is
 compared with the one before, `hub/dermsim-ham10000` was the encoder released before it, a ResNet-18
 from random weights. Encoders trained without a diagnosis had a small budget (64 pixels, 4 or 6
-epochs from random weights, minutes on two cores): their figures say what the method is worth at
-that budget, not what the released encoder would reach. This page is written by
-`python hub/measured.py` from the files in [measured/](measured).
+epochs from random weights, minutes on two cores), and so had the two that ask what ImageNet gives:
+their figures say what the method is worth at that budget, not what the released encoder would
+reach. This page is written by `python hub/measured.py` from the files in [measured/](measured).
 """
 
 

@@ -6,12 +6,9 @@ The line under each field is what the command line prints as its help.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
-
-ConfigT = TypeVar("ConfigT")
+from typing import Any, Literal
 
 Precision = Literal["no", "bf16", "fp16"]
 """What a pass through the encoder is computed in; ``"no"`` is float32."""
@@ -372,52 +369,3 @@ class TrainConfig:
                 "malignant: it needs loss.cross_entropy_weight above 0 and loss.malignancy_weight "
                 "0."
             )
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """Turn a configuration into plain values that JSON can hold.
-
-    Args:
-        config: Any dataclass of this module.
-
-    Returns:
-        Its fields by name; paths as strings, tuples as lists, nested configurations as dicts.
-    """
-    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
-
-
-def from_dict(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
-    """The way back from `to_dict`, strict.
-
-    Args:
-        kind: The dataclass to make.
-        values: Its fields by name; left-out fields take their default.
-
-    Returns:
-        The configuration.
-
-    Raises:
-        ValueError: If a name is not a field, or a value is not one the field can have.
-    """
-    hints = get_type_hints(kind)
-    if unknown := sorted(values.keys() - hints.keys()):
-        raise ValueError(
-            f"{kind.__name__} has no field {unknown[0]!r}; its fields are {', '.join(hints)}."
-        )
-    return kind(**{name: _typed(hints[name], value) for name, value in values.items()})
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return to_dict(value)
-    if isinstance(value, tuple):
-        return list(value)
-    return str(value) if isinstance(value, Path) else value
-
-
-def _typed(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_dict(hint, value)
-    if hint is Path:
-        return Path(value)
-    return tuple(value) if isinstance(value, list) else value

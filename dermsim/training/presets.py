@@ -16,8 +16,8 @@ from dermsim.training.config import (
     LossConfig,
     OptimConfig,
     TrainConfig,
-    to_dict,
 )
+from dermsim.training.config_dict import to_dict
 
 _STRONG = AugmentConfig(
     min_scale=0.2,

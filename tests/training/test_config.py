@@ -9,8 +9,8 @@ from dermsim.training.config import (
     LossConfig,
     OptimConfig,
     TrainConfig,
-    from_dict,
 )
+from dermsim.training.config_dict import from_dict
 
 
 def test_left_out_fields_take_their_default():

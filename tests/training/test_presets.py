@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 import train_accelerate
-from dermsim.training.config import TrainConfig, from_dict, to_dict
+from dermsim.training.config import TrainConfig
+from dermsim.training.config_dict import from_dict, to_dict
 from dermsim.training.presets import PRESETS, command_line, flatten, run_record
 
 

@@ -11,6 +11,7 @@ from dicom_files import as_file, elements
 from PIL import Image
 
 from dermsim.cli.main import main
+from dermsim.core.labels import CODES
 from dermsim.data.formats import FORMATS
 from dermsim.data.formats.dicom_decoders import _PLUGINS
 from dermsim.data.synthetic import draw_lesion
@@ -56,3 +57,10 @@ def test_the_commands(checkpoint, informed_checkpoint, tmp_path, monkeypatch, ca
     assert '"age": 45.0' in capsys.readouterr().out
     assert main([part for part in facts if part != "--facts-from-dicom"] + ["--json"]) == 0
     assert "45.0" not in capsys.readouterr().out
+
+
+def test_the_python_runs(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    exec(compile(code, "docs/pictures.md", "exec"), {})
+    assert capsys.readouterr().out.strip() in CODES

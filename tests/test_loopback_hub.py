@@ -2,10 +2,11 @@
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
-from loopback_hub import CutShort, Fault, Refuse
+from loopback_hub import ClientProcess, CutShort, Fault, Refuse
 
 NAME = "alice/demo"
 LARGE = bytes(range(256)) * 40
@@ -19,6 +20,10 @@ def api(hub, token=None):
     from huggingface_hub import HfApi
 
     return HfApi(endpoint=hub, token=token or False)
+
+
+def code_of_models() -> list[str]:
+    return [place for place in sys.path if Path(place, "transformers_modules").is_dir()]
 
 
 def push(hub, token, folder, *, kind="model", **options):
@@ -257,3 +262,14 @@ def test_what_is_asked_of_it_is_noted(hub, hub_token, online, folder):
     assert [note.status for note in hub.seen("GET", "/refs")] == [500, 200]
     (made,) = hub.seen("POST", "/api/repos/create")
     assert (made.account, made.status) == ("alice", 200)
+
+
+def test_another_process_does_not_find_the_code_that_this_one_keeps_of_models(
+    hub, tmp_path, monkeypatch
+):
+    (tmp_path / "modules" / "transformers_modules").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    assert code_of_models()
+    process = ClientProcess(hub.url, tmp_path / "home")
+    assert process.run(code_of_models).unwrap() == []
+    process.close()

@@ -105,6 +105,9 @@ def _prepare(environment: Mapping[str, str], without: tuple[str, ...]) -> None:
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_CACHE"):
         os.environ.pop(name, None)
     os.environ.update(environment)
+    # A process that is spawned inherits its parent's path, and with it, if the parent has opened a
+    # model that brings its own code, the place where transformers keeps that code for the parent.
+    sys.path[:] = [place for place in sys.path if not Path(place, "transformers_modules").is_dir()]
     for package in without:
         sys.modules[package] = None  # type: ignore[assignment] # as if it were not installed
     sleep = time.sleep

@@ -70,7 +70,12 @@ def test_sixteen_bits(kind):
             expected <= 0.0031308, 12.92 * expected, 1.055 * expected ** (1 / 2.4) - 0.055
         )
     found = np.asarray(read_image(encoded(kind, deep)))[..., 0]
-    assert np.abs(found - expected * 255).max() <= 10
+    off = np.abs(found - expected * 255)
+    if kind == "JXL":  # brought to 8 bits before its curve is applied, which is coarse in the dark
+        bright = grey >= 32
+        assert bright.any() and off[bright].max() <= 2 and off.max() <= 10
+    else:
+        assert off.max() <= 1
 
 
 @pytest.mark.parametrize("orientation", (2, 5, 6, 8))

@@ -1,5 +1,6 @@
 """What all tests share: no network, and one tiny checkpoint that was really trained and fitted."""
 
+import inspect
 import os
 
 # Before any library is imported: they read these once.
@@ -99,21 +100,39 @@ def umap(_quick_maps, monkeypatch):
     monkeypatch.delitem(sys.modules, "umap")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _drawn_once(made_once):
+    """Draw each synthetic HAM10000 once in a run: it takes seconds, and many tests read one."""
+    from dermsim.data import synthetic as drawings
+
+    draw = drawings.synthetic_ham10000
+
+    def drawn(*args, **options):
+        import pyarrow.parquet as pq
+        from datasets import Dataset
+
+        from dermsim.data.tables import schema
+
+        called = inspect.signature(draw).bind(*args, **options)
+        called.apply_defaults()
+        path = made_once(
+            f"synthetic {'-'.join(map(str, called.arguments.values()))}.parquet",
+            lambda path: pq.write_table(draw(*args, **options).data.table, path),
+        )
+        return Dataset.from_dict(pq.read_table(path).to_pydict(), features=schema())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawings, "synthetic_ham10000", drawn)
+        yield
+
+
 @pytest.fixture(scope="session")
-def synthetic(made_once):
+def synthetic(_drawn_once):
     """Splits of a small synthetic HAM10000."""
-    import pyarrow.parquet as pq
-    from datasets import Dataset
-
+    from dermsim.data import synthetic as drawings
     from dermsim.data.splits import grouped_splits
-    from dermsim.data.synthetic import synthetic_ham10000
-    from dermsim.data.tables import schema
 
-    def draw(path):
-        pq.write_table(synthetic_ham10000(140, seed=0).data.table, path)
-
-    columns = pq.read_table(made_once("synthetic.parquet", draw)).to_pydict()
-    return grouped_splits(Dataset.from_dict(columns, features=schema()))
+    return grouped_splits(drawings.synthetic_ham10000(140, seed=0))
 
 
 def _untrained(*, backbone="test_resnet", seed=0, **options):

@@ -7,59 +7,18 @@ that has others.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.lfs import refuse_lfs_pointer
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary sibling to write to, and move it over `path` only if the block succeeds.
-
-    A failed write leaves what was there as it was.
-
-    Args:
-        path: The file or folder to write. Its parent is made when missing; an old folder of that
-            name is replaced as a whole.
-
-    Yields:
-        The temporary path, with the name of `path`; nothing exists there yet.
-
-    Raises:
-        IsADirectoryError: If a file was written and `path` is a folder.
-        NotADirectoryError: If a folder was written and `path` is a file.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # on the same file system as the target, so that the move is a rename
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-        fresh = Path(scratch) / target.name
-        yield fresh
-        if target.is_dir() and not fresh.is_dir():
-            raise IsADirectoryError(f"{target} is a folder, and a file is not written over it.")
-        if target.is_file() and fresh.is_dir():
-            raise NotADirectoryError(f"{target} is a file, and a folder is not written over it.")
-        if not target.is_dir():
-            os.replace(fresh, target)
-            return
-        aside = Path(scratch) / "old"  # a rename does not replace a folder that holds files
-        os.replace(target, aside)
-        try:
-            os.replace(fresh, target)
-        except OSError:
-            os.replace(aside, target)
-            raise
 
 
 def pack_json(values: Mapping[str, object]) -> bytes:
@@ -120,11 +79,18 @@ def save_arrays(
         path: File to write.
         arrays: Arrays by name.
         facts: JSON-able values kept in the file's header.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     with atomic_path(path) as temporary:
-        save_file(_contiguous(arrays), temporary, _as_metadata(facts))
+        try:
+            save_file(_contiguous(arrays), temporary, _as_metadata(facts))
+        except SafetensorError as error:  # what the disk answered, in a library's own words
+            raise OSError(f"{Path(path)} cannot be written: {error}.") from error
 
 
 def pack_arrays(

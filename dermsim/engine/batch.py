@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.labels import CODES
-from dermsim.core.storage import atomic_path
 from dermsim.core.version import __version__
 from dermsim.data.archives import ArchiveLimits, Listed, read_photographs
 from dermsim.data.formats.dicom_facts import read_dicom_facts

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.optional import require
-from dermsim.core.storage import atomic_path
 from dermsim.engine.batch import FileAnswer, columns, row_cells, save_csv
 from dermsim.tasks.classify import POINTS
 

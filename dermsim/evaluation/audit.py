@@ -19,10 +19,10 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.bootstrap import DECIMALS, number_lesions
 from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.core.metrics import IntArray, entropy
-from dermsim.core.storage import atomic_path
 from dermsim.core.vectors import check_labels
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.label_errors import find_duplicates, find_label_errors

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermsim.core.storage import atomic_path
+from dermsim.core.atomic import atomic_path
 from dermsim.training.presets import flatten
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.bootstrap import DECIMALS
-from dermsim.core.storage import atomic_path
 from dermsim.data.components import COMPONENTS
 from dermsim.data.duplicates.listing import Listed
 from dermsim.data.duplicates.search import Pair, components

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.storage import (
-    atomic_path,
     check_keys,
     load_arrays,
     load_json,

@@ -15,10 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.atomic import atomic_path
+from dermsim.core.bounded_parquet import read_bounded
 from dermsim.core.lfs import refuse_lfs_pointer
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+LARGEST_JSON = 64 * 2**20
+"""Bytes that a JSON file may have; the largest of our own, a report, has a few hundred thousand."""
 
 
 def pack_json(values: Mapping[str, object]) -> bytes:
@@ -32,6 +36,26 @@ def save_json(path: str | Path, values: Mapping[str, object]) -> None:
     data = pack_json(values)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def read_json(path: str | Path, *, limit: int = LARGEST_JSON) -> object:
+    """Read a JSON file of any content.
+
+    Args:
+        path: The file.
+        limit: Bytes it may have at most.
+
+    Raises:
+        FileNotFoundError: If there is no such file, or it is a folder, pipe or device.
+        ValueError: If the file is not JSON, or has more bytes.
+    """
+    source = existing(path)
+    if (size := source.stat().st_size) > limit:
+        raise ValueError(f"{source.name} has {size:,} bytes, and {limit:,} are read at most.")
+    try:
+        return json.loads(source.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
+        raise ValueError(f"{source.name} is not valid JSON: {error}.") from error
 
 
 def load_json(
@@ -48,11 +72,8 @@ def load_json(
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not JSON, or a key is unknown or missing.
     """
-    source = _existing(path)
-    try:
-        values = json.loads(source.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
-        raise ValueError(f"{source.name} is not valid JSON: {error}.") from error
+    source = Path(path)
+    values = read_json(source)
     besides = optional & values.keys() if isinstance(values, Mapping) else set()
     return check_keys(values, keys | besides, name=source.name)
 
@@ -129,7 +150,7 @@ def read_arrays(
     """
     from safetensors import SafetensorError, safe_open
 
-    source = _existing(path)
+    source = existing(path)
     try:
         with safe_open(source, framework="numpy") as file:
             header = file.metadata() or {}
@@ -166,7 +187,7 @@ def unpack_arrays(
 
 
 def load_arrays(
-    path: str | Path, *, arrays: set[str], facts: set[str]
+    path: str | Path, *, arrays: set[str], facts: set[str], optional: Set[str] = frozenset()
 ) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
     """Read what `save_arrays` wrote, with exactly the names that are expected.
 
@@ -174,6 +195,7 @@ def load_arrays(
         path: File to read.
         arrays: Names of the arrays the file must hold.
         facts: Names of the facts the file must hold.
+        optional: Names of the facts it may hold besides.
 
     Returns:
         The arrays and the facts, by name.
@@ -184,13 +206,13 @@ def load_arrays(
     """
     values, parsed = read_arrays(path)
     name = Path(path).name
-    check_keys(parsed, facts, name=f"the header of {name}")
+    check_keys(parsed, facts | (optional & parsed.keys()), name=f"the header of {name}")
     check_keys(values, arrays, name=name)
     return values, parsed
 
 
 def map_arrays(
-    path: str | Path, *, arrays: set[str], facts: set[str]
+    path: str | Path, *, arrays: set[str], facts: set[str], optional: Set[str] = frozenset()
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, object]]:
     """Open what `save_arrays` wrote without reading it: each array stays on disk until it is used.
 
@@ -199,6 +221,7 @@ def map_arrays(
             harmless.
         arrays: Names of the arrays the file must hold.
         facts: Names of the facts the file must hold.
+        optional: Names of the facts it may hold besides.
 
     Returns:
         The arrays, read-only and memory-mapped, and the facts, by name.
@@ -209,7 +232,7 @@ def map_arrays(
     """
     from safetensors import SafetensorError, safe_open
 
-    source = _existing(path)
+    source = existing(path)
     try:
         with safe_open(source, framework="numpy") as file:  # checks header and size
             header = file.metadata() or {}
@@ -217,7 +240,7 @@ def map_arrays(
         parsed = {key: json.loads(value) for key, value in header.items()}
     except (SafetensorError, json.JSONDecodeError, OSError, TypeError) as error:
         raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
-    check_keys(parsed, facts, name=f"the header of {source.name}")
+    check_keys(parsed, facts | (optional & parsed.keys()), name=f"the header of {source.name}")
     check_keys(dict.fromkeys(names), arrays, name=source.name)
     with source.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
@@ -243,7 +266,11 @@ _DTYPES = {"F32": np.float32, "F16": np.float16, "I64": np.int64, "U8": np.uint8
 
 
 def load_table(
-    path: str | Path, *, columns: Sequence[str], optional: Sequence[str] = ()
+    path: str | Path,
+    *,
+    columns: Sequence[str],
+    optional: Sequence[str] = (),
+    rows: int | None = None,
 ) -> pa.Table:
     """Read a Parquet file that has exactly these columns, in this order.
 
@@ -251,28 +278,23 @@ def load_table(
         path: The file.
         columns: Columns it must have.
         optional: Further columns it may have after them, in this order.
+        rows: How many rows it must have, or None for any number.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, or has other columns.
+        ValueError: If the file is damaged, has other columns or rows, or unpacks to more than a
+            file of its size has reason to (`dermsim.core.bounded_parquet`).
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    source = _existing(path)
-    try:
-        table = pq.read_table(source)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{source.name} is damaged or not Parquet: {error}.") from error
-    besides = [name for name in optional if name in table.column_names]
-    if table.column_names != [*columns, *besides]:
-        raise ValueError(
-            f"{source.name} has the columns {table.column_names}, expected {list(columns)}."
-        )
-    return table
+    return read_bounded(existing(path), columns=columns, optional=optional, rows=rows)
 
 
-def _existing(path: str | Path) -> Path:
+def existing(path: str | Path) -> Path:
+    """Return the path of a file that can be read to its end.
+
+    Raises:
+        FileNotFoundError: If there is none, or it is a folder, pipe or device.
+        ValueError: If it is a pointer of Git LFS.
+    """
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(f"there is no file {source}.")

@@ -95,7 +95,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         OSError: If the disk is full; one sentence, whatever library met it.
     """
     target = Path(path)
-    with _in_one_sentence(target), exclusive(target):
+    with one_sentence(target), exclusive(target):
         _clear_up(target)
         # on the same file system as the target, so that the move is a rename
         with tempfile.TemporaryDirectory(
@@ -109,8 +109,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _in_one_sentence(target: Path) -> Iterator[None]:
-    """Say of a full disk what could not be written, whichever library met it."""
+def one_sentence(target: Path) -> Iterator[None]:
+    """Say of a full disk what could not be written, whichever library met it.
+
+    Raises:
+        OSError: In place of any error that is of a full disk.
+    """
     try:
         yield
     except Exception as error:

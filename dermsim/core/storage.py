@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LARGEST_JSON = 64 * 2**20
 """Bytes that a JSON file may have; the largest of our own, a report, has a few hundred thousand."""
 
+LARGEST_CONFIG = 2**20
+"""Bytes that ``config.json`` and its like may have."""
+
 
 def pack_json(values: Mapping[str, object]) -> bytes:
     """Return the bytes of an object as indented JSON. NaN is refused with a ValueError."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -22,6 +21,7 @@ from transformers.image_transforms import (
 )
 from transformers.image_utils import PILImageResampling
 
+from dermsim.core.storage import LARGEST_CONFIG, read_json
 from dermsim.models.color_constancy_dermsim import shades_of_grey
 from dermsim.models.framing_dermsim import FIRST, whole_frame
 
@@ -111,10 +111,7 @@ class ImagePreparation:
             ValueError: If it is not JSON, or asks for what no encoder was trained with.
         """
         path = folder / "preprocessor_config.json"
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
-            raise ValueError(f"{path.name} is not valid JSON: {error}.") from error
+        values = read_json(path, limit=LARGEST_CONFIG)
         if not isinstance(values, dict):
             raise ValueError(f"{path.name} holds {type(values).__name__}, but must hold an object.")
         for step, wanted in STEPS.items():

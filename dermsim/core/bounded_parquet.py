@@ -30,6 +30,7 @@ def read_bounded(
     *,
     columns: Sequence[str] | None = None,
     optional: Sequence[str] = (),
+    needed: Sequence[str] | None = None,
     rows: int | None = None,
 ) -> pa.Table:
     """Read a Parquet file, unless it unpacks to more than one of its size has reason to.
@@ -39,6 +40,7 @@ def read_bounded(
         columns: Columns it must have, in this order, and none else but `optional`; None for
             whatever it has.
         optional: Further columns it may have after them, in this order.
+        needed: Read these columns alone, whatever else it has; in place of `columns`.
         rows: How many rows it must have, or None for any number.
 
     Raises:
@@ -56,8 +58,10 @@ def read_bounded(
                 raise ValueError(
                     f"{source.name} has the columns {names}, expected {list(columns)}."
                 )
+        if missing := [name for name in needed or () if name not in names]:
+            raise ValueError(f"{source.name} lacks the columns {missing}.")
         check_rows(source, file.metadata, rows=rows)
-        return _unpack(source, file)
+        return _unpack(source, file, needed)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{source.name} is damaged or not Parquet: {error}.") from error
 
@@ -109,16 +113,19 @@ def _open(source: Path) -> Any:
     return pq.ParquetFile(source, read_dictionary=texts)
 
 
-def _unpack(source: Path, file: Any) -> pa.Table:
+def _unpack(source: Path, file: Any, columns: Sequence[str] | None) -> pa.Table:
     """Read batch after batch, and stop where the sum of what they unpack to is too much."""
     import pyarrow as pa
 
     batches, total = [], 0
-    for batch in file.iter_batches(batch_size=BATCH):
+    for batch in file.iter_batches(batch_size=BATCH, columns=columns):
         total += sum(_unpacked_size(source, column) for column in batch.columns)
         _check_size(source, total)
         batches.append(batch)
-    packed = pa.Table.from_batches(batches, schema=batches[0].schema if batches else None)
+    schema = file.schema_arrow
+    empty = schema.empty_table().select(columns or schema.names)
+    packed = pa.Table.from_batches(batches) if batches else empty
+    packed = packed.replace_schema_metadata(schema.metadata)
     plain = [
         pa.field(field.name, field.type.value_type, field.nullable)
         if pa.types.is_dictionary(field.type)

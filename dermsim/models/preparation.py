@@ -38,6 +38,10 @@ STEPS = {
 }
 """What is done to every photograph, and what to none, as ``preprocessor_config.json`` says it."""
 
+LARGEST_SIDE = 4096
+"""Pixels along a side of what an encoder sees: settings may be a stranger's, and a batch is made of
+them."""
+
 EDGES = ("shortest_edge", "longest_edge")
 """What `size` may name: the central square is seen with the first, the whole frame with the other.
 """
@@ -98,8 +102,11 @@ class ImagePreparation:
     def _keep_pixels(self, name: str, sides: Sequence[str]) -> None:
         """Check the sides that a setting names, and keep them as a plain dict in this order."""
         value = getattr(self, name)
-        if not all(type(value[side]) is int and value[side] > 0 for side in sides):
-            raise ValueError(f"{name} is {value!r}, but must be whole pixels, at least 1.")
+        if not all(type(value[side]) is int and 0 < value[side] <= LARGEST_SIDE for side in sides):
+            raise ValueError(
+                f"{name} is {value!r}, but must be whole pixels, at least 1 and at most "
+                f"{LARGEST_SIDE}."
+            )
         object.__setattr__(self, name, {side: value[side] for side in sides})
 
     @classmethod

@@ -366,9 +366,9 @@ def check_backbone(name: str) -> None:
         ValueError: With the names nearest to it.
     """
     # a name with a colon, as "hf-hub:someone/model", would be asked for elsewhere
-    if isinstance(name, str) and ":" not in name and timm.is_model(name):
+    if ":" not in name and timm.is_model(name):
         return
-    near = difflib.get_close_matches(str(name), timm.list_models(), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()."
     raise ValueError(f"timm has no backbone {name!r}: {hint}")
 

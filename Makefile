@@ -40,6 +40,10 @@ test-all:  ## Run the slow tests too
 fuzz:  ## Send REST 10,000 broken pictures and 5,000 malformed requests; read 5,000 broken tables
 	cd tests && PYTHONPATH=.. python -W ignore -m fuzz
 
+.PHONY: hostile
+hostile:  ## Try what strangers, signals and second writers may try, and print how much got through
+	cd tests && PYTHONPATH=.. python -W ignore -m hostile
+
 .PHONY: smoke-train
 smoke-train:  ## Train on drawn lesions, about a minute on a CPU
 	python train_accelerate.py --preset smoke

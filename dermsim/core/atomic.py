@@ -26,6 +26,9 @@ T = TypeVar("T")
 PATIENCE = 60.0
 """Seconds that a writer waits for another one of the same output."""
 
+POLL = 0.01
+"""Seconds after which a waiting writer looks again."""
+
 ATTEMPTS = 5
 """How often something is read that others replace meanwhile, before they are made to wait."""
 
@@ -61,7 +64,7 @@ def exclusive(path: str | Path, *, patience: float | None = None) -> Iterator[No
     # threads exclude each other as processes do
     lock = FileLock(place, is_singleton=True)
     try:
-        lock.acquire(timeout=PATIENCE if patience is None else patience)
+        lock.acquire(timeout=PATIENCE if patience is None else patience, poll_interval=POLL)
     except Timeout:
         raise TimeoutError(
             f"{target} is being written by another process: wait until it has ended."

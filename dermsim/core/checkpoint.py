@@ -84,13 +84,6 @@ def local_folder(
         raise FileNotFoundError(
             f"{name_or_path} is not a dermsim checkpoint: it lacks {', '.join(missing)}."
         )
-    for part in PARTS:
-        kind = Path.is_dir if part == "gallery" else Path.is_file
-        if not kind(folder / part):
-            raise ValueError(
-                f"{name_or_path} is not a dermsim checkpoint: its {part} is no "
-                f"{'folder' if part == 'gallery' else 'file'}."
-            )
     if written is None:
         raise ValueError(
             f"{name_or_path} is not a dermsim checkpoint: its config.json names no "
@@ -106,7 +99,7 @@ def _check_format(folder: Path, *, name: str) -> int | None:
         The format, None where config.json is missing or names none.
     """
     path = folder / "config.json"
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
         config = read_json(path, limit=LARGEST_CONFIG)

@@ -125,9 +125,7 @@ def weights_elsewhere(folder: Path) -> None:
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 9\n"
-LARGE = {
-    f"t{number}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for number in range(9)
-}
+NOTHING = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
 
 FOLDERS: dict[str, Callable[[Path], None]] = {
     "code in auto_map": code,

@@ -56,6 +56,14 @@ app:  ## Serve the app with the released checkpoint
 bench:  ## Print the speed tables
 	for script in benchmarks/bench_*.py; do python $$script || exit 1; done
 
+.PHONY: sbom
+sbom:  ## List what is installed, with licences, as CycloneDX: sbom.json
+	cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file sbom.json
+
+.PHONY: audit
+audit:  ## Ask PyPI for known vulnerabilities of what is installed
+	pip-audit --skip-editable
+
 MODEL ?= hub/dermsim-ham10000
 OUT ?= runs/protocols
 

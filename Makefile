@@ -15,7 +15,7 @@ format:  ## Rewrite the sources in the project's style
 	ruff format
 
 .PHONY: lint
-lint:  ## Check style, formatting, file sizes and stray keys
+lint:  ## Check style, formatting, lengths, file sizes and stray keys
 	ruff check
 	ruff format --check
 	git ls-files -z | xargs -0 python .ci/guard.py

@@ -119,11 +119,6 @@ def build_gallery(
         ValueError: If the source cannot be read, gives an image_id twice with different facts, or
             a split of a stream is asked for.
     """
-    if streaming and split != "all":
-        raise ValueError(
-            "a stream cannot be split by lesion before all of it was seen: take every photograph "
-            "(--split all), or read the source without streaming."
-        )
     if folder.exists() and not is_gallery_folder(folder):
         raise FileExistsError(
             f"{folder} holds other things than a gallery; choose a folder of its own."
@@ -195,6 +190,11 @@ def _share(source: str | Path, split: str, streaming: bool, state: PartialState)
     """Open what this process embeds: shares follow each other in the order of the processes."""
     process, processes = state.process_index, state.num_processes
     if streaming:
+        if split != "all":
+            raise ValueError(
+                "a stream cannot be split by lesion before all of it was seen: take every "
+                "photograph (--split all), or read the source without streaming."
+            )
         return Share(stream_ham10000(source, process=process, processes=processes), None)
     rows = load_ham10000(source)
     if split == "train":

@@ -20,6 +20,9 @@ PARTS = (
 )
 """What a checkpoint folder must hold for `DermSim.from_pretrained`."""
 
+OPTIONAL_PARTS = ("concepts.json", "concepts.safetensors")
+"""What a checkpoint folder may hold besides: both files, or neither."""
+
 FORMAT = 1
 """The layout of the folder, kept as ``checkpoint_format`` in its ``config.json``. It is raised when
 an older dermsim could not read what a newer one writes."""
@@ -55,7 +58,7 @@ def local_folder(
     folder = Path(name_or_path)
     if not folder.exists():
         folder = download(str(name_or_path), revision=revision, cache_dir=cache_dir, token=token)
-    refuse_lfs_pointer(*(folder / part for part in PARTS))
+    refuse_lfs_pointer(*(folder / part for part in (*PARTS, *OPTIONAL_PARTS)))
     written = _check_format(folder, name=str(name_or_path))
     if missing := [part for part in PARTS if not (folder / part).exists()]:
         raise FileNotFoundError(

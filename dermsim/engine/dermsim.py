@@ -15,6 +15,7 @@ from dermsim.core.labels import CODES
 from dermsim.core.storage import atomic_path, save_json
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, as_list, read_image
+from dermsim.engine.describe import Describing
 from dermsim.engine.explain import Explaining
 from dermsim.engine.fit import fit_parts
 from dermsim.engine.load import FACTS_CALIBRATION, load_parts, save_extra
@@ -25,6 +26,7 @@ from dermsim.models.encode import Encoding, fingerprint, pixels_needed
 from dermsim.models.encoder import Encoder, Processor, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import POINTS, Calibration
+from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import SPACES, ClassBank
 from dermsim.tasks.retrieve import Gallery, Neighbor
@@ -36,7 +38,7 @@ Queries: TypeAlias = "ImageSource | Sequence[ImageSource] | npt.NDArray[np.float
 """Images, or embeddings ``(N, D)`` of some."""
 
 
-class DermSim(Explaining):
+class DermSim(Explaining, Describing):
     """An encoder and all that was learned around it; safe to share between threads.
 
     Threads that ask at the same time share forward passes (`dermsim.engine.shared_runs`). How many
@@ -57,6 +59,7 @@ class DermSim(Explaining):
         gallery: The past cases.
         classes: The seven known diagnoses as prototypes, to enrol new ones beside.
         atlas: The map of the gallery.
+        concept_part: What was fitted about concepts; None where nothing was.
         fingerprint: Names this encoder: embeddings of another fingerprint cannot be compared.
         pixels_needed: Width and height that it needs of a picture, as ``at_least`` of `read_image`.
     """
@@ -72,6 +75,7 @@ class DermSim(Explaining):
         classes: ClassBank,
         atlas: EmbeddingMap,
         calibration_facts: Calibration | None = None,
+        concepts: Concepts | None = None,
     ) -> None:
         if (model.config.facts_dim > 0) != (calibration_facts is not None):
             raise ValueError(
@@ -85,9 +89,10 @@ class DermSim(Explaining):
         self.gallery = gallery
         self.classes = classes
         self.atlas = atlas
+        self.concept_part = concepts
         self.fingerprint = fingerprint(model, processor)
         self.pixels_needed = pixels_needed(processor)
-        self._encode = SharedEncoder(model, processor)
+        self._encode = SharedEncoder(model, processor, depths=concepts is not None)
 
     @classmethod
     def from_pretrained(
@@ -189,6 +194,8 @@ class DermSim(Explaining):
             self.detector.save(fresh / "detector.safetensors")
             self.gallery.save(fresh / "gallery")
             self.atlas.save(fresh / "atlas.parquet")
+            if self.concept_part is not None:
+                self.concept_part.save(fresh)
             if training is not None:
                 save_json(fresh / "training.json", training)
             save_extra(fresh, extra or {})
@@ -234,6 +241,7 @@ class DermSim(Explaining):
             position=(x, y),
             enrolled=bank.predict(getattr(encoding, bank.space.name))[0] if bank else None,
             vote=self.vote(encoding.embeddings)[0],
+            concepts=self._readings(part, encoding)[0] if (part := self.concept_part) else None,
         )
 
     def predict(

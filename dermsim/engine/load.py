@@ -14,6 +14,7 @@ from dermsim.models.encode import fingerprint
 from dermsim.models.encoder import Encoder, load_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import Calibration
+from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery
@@ -53,6 +54,7 @@ def load_parts(folder: Path) -> dict[str, Any]:
             "gallery": Gallery.load(folder / "gallery", fingerprint=mark),
             "classes": ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
             "atlas": EmbeddingMap.load(folder / "atlas.parquet"),
+            "concepts": Concepts.load(folder, fingerprint=mark),
         }
         _check_temperatures(model, parts)
         _check_detector(parts["detector"], model, parts["gallery"])

@@ -185,11 +185,13 @@ class FittedHeads:
     Attributes:
         heads: Fitted to all rows.
         left_out: ``(N, K)`` calibrated log-odds, each row by a fit without its group.
+        labels: ``(N, K)`` what they were fitted to.
         skipped: By concept, why no head could be fitted.
     """
 
     heads: ConceptHeads
     left_out: FloatArray
+    labels: npt.NDArray[np.int8]
     skipped: dict[str, str]
 
 
@@ -250,7 +252,7 @@ def fit_heads(
         weights.append(weight)
         biases.append(bias)
     fitted = ConceptHeads(tuple(heads), np.stack(weights), np.array(biases, dtype=np.float32))
-    return FittedHeads(fitted, left_out, skipped)
+    return FittedHeads(fitted, left_out, labels[:, kept], skipped)
 
 
 def fit_linear(

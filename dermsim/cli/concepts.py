@@ -53,12 +53,16 @@ class FitOutline(FitCommand):
         from dermsim.training.concepts import fit_outline
 
         masks = load_masks(self.outlines)
+
+        def outline_of(image_id: str) -> Any:
+            return masks[image_id] if image_id in masks else None  # noqa: SIM401 it has no get
+
         splits = grouped_splits(opened.load(more=False))
         part = fit_outline(
             load_engine(str(self.model)),
             splits["train"],
             splits[self.split],
-            lambda image_id: masks[image_id] if image_id in masks else None,
+            outline_of,
             source=opened.name,
         )
         part.save(self.model)
@@ -90,8 +94,8 @@ class FitConcepts(FitCommand):
     """Other data that the encoder was trained on: its pictures count in no figure; may be
     repeated."""
     diagnoses: str | None = None
-    """HAM10000: fit melanoma from concepts alone to its validation split as well, and measure it on
-    its test split."""
+    """HAM10000: fit melanoma from concepts alone to its validation split as well, measure it on its
+    test split, and look through the gallery's cases, so that they are found by concept."""
 
     def run(self) -> int:
         """Fit, measure and write."""
@@ -110,6 +114,7 @@ class FitConcepts(FitCommand):
         if diagnoses is not None:
             from dermsim.data.splits import grouped_splits
             from dermsim.training.concept_bottleneck import fit_melanoma
+            from dermsim.training.concepts import look_through_cases
 
             splits = grouped_splits(diagnoses.load(more=False))
             part = fit_melanoma(
@@ -120,6 +125,7 @@ class FitConcepts(FitCommand):
                 source=diagnoses.name,
                 labelled=(seen.depths, fitted.labels),
             )
+            part = look_through_cases(engine, part, splits["train"])
         part.save(self.model)
         answer = {"output": str(self.model / "concepts.json"), **summary(part)}
         show(answer, readable(part), as_json=self.json)

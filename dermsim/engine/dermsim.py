@@ -15,10 +15,11 @@ from dermsim.core.labels import CODES
 from dermsim.core.storage import atomic_path, save_json
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, as_list, read_image
+from dermsim.engine.concept_answers import with_concepts
 from dermsim.engine.describe import Describing
 from dermsim.engine.explain import Explaining
 from dermsim.engine.fit import fit_parts
-from dermsim.engine.load import FACTS_CALIBRATION, load_parts, save_extra
+from dermsim.engine.load import load_parts, save_extra, save_optional
 from dermsim.engine.predictions import read_predictions
 from dermsim.engine.results import Analysis, Prediction
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
@@ -53,15 +54,14 @@ class DermSim(Explaining, Describing):
         model: The encoder, in eval mode, float32.
         processor: Makes the encoder's input from photographs.
         calibration: Reads the logits of images alone.
-        calibration_facts: Reads the logits of images that came with facts about the patient; None
-            when the encoder takes none.
+        calibration_facts: Reads the logits of images with facts; None when it takes none.
         detector: Says how unlike the training data an image is.
         gallery: The past cases.
         classes: The seven known diagnoses as prototypes, to enrol new ones beside.
         atlas: The map of the gallery.
         concept_part: What was fitted about concepts; None where nothing was.
-        fingerprint: Names this encoder: embeddings of another fingerprint cannot be compared.
-        pixels_needed: Width and height that it needs of a picture, as ``at_least`` of `read_image`.
+        fingerprint: Names this encoder: embeddings of another cannot be compared.
+        pixels_needed: Width and height that it needs of a picture.
     """
 
     def __init__(
@@ -78,9 +78,7 @@ class DermSim(Explaining, Describing):
         concepts: Concepts | None = None,
     ) -> None:
         if (model.config.facts_dim > 0) != (calibration_facts is not None):
-            raise ValueError(
-                "An encoder that takes facts needs calibration_facts, and no other has any."
-            )
+            raise ValueError("An encoder that takes facts needs calibration_facts, no other any.")
         self.model = model
         self.processor = processor
         self.calibration = calibration
@@ -188,14 +186,11 @@ class DermSim(Explaining, Describing):
                 temperature_facts=None if facts is None else facts.temperature,
             )
             self.calibration.save(fresh / "calibration.json")
-            if self.calibration_facts is not None:
-                self.calibration_facts.save(fresh / FACTS_CALIBRATION)
+            save_optional(fresh, self.calibration_facts, self.concept_part)
             self.classes.save(fresh / "classes.safetensors")
             self.detector.save(fresh / "detector.safetensors")
             self.gallery.save(fresh / "gallery")
             self.atlas.save(fresh / "atlas.parquet")
-            if self.concept_part is not None:
-                self.concept_part.save(fresh)
             if training is not None:
                 save_json(fresh / "training.json", training)
             save_extra(fresh, extra or {})
@@ -335,7 +330,7 @@ class DermSim(Explaining, Describing):
         Args:
             images_or_embeddings: Images as for `embed`, or ``(N, D)`` embeddings.
             k: How many cases per query.
-            where: Facts the cases must have, as for `Gallery.search`.
+            where: As for `Gallery.search`; also states of concepts, ``"concept.streaks"``.
             exclude_lesion_ids: Per query, the lesion or lesions to leave out.
             one_per_lesion: Of several photographs of one lesion, return the most similar only.
 
@@ -348,7 +343,7 @@ class DermSim(Explaining, Describing):
         return self.gallery.search(
             self._embeddings(images_or_embeddings),
             k,
-            where=where,
+            where=with_concepts(self.concept_part, where),
             exclude_lesion_ids=exclude_lesion_ids,
             one_per_lesion=one_per_lesion,
         )
@@ -374,6 +369,7 @@ class DermSim(Explaining, Describing):
             ValueError: As for `search`.
         """
         queries = self._embeddings(images_or_embeddings)
+        where = with_concepts(self.concept_part, where)
         return self.gallery.vote(queries, where=where, exclude_lesion_ids=exclude_lesion_ids)
 
     @property

@@ -19,8 +19,15 @@ from dermsim.engine.framing import Frame, place_region
 from dermsim.engine.results import UNFAMILIAR
 from dermsim.models.encode import Encoding
 from dermsim.models.stages import encode_depths, sum_up
-from dermsim.tasks.caption import ASYMMETRY, BORDER, COLOURS, Evidence, Fact, Grammar
-from dermsim.tasks.caption import with_disagreement
+from dermsim.tasks.caption import (
+    ASYMMETRY,
+    BORDER,
+    COLOURS,
+    Evidence,
+    Fact,
+    Grammar,
+    with_disagreement,
+)
 from dermsim.tasks.concepts.colours import LEAST, colour_shares
 from dermsim.tasks.concepts.dense import on_grid
 from dermsim.tasks.concepts.evidence import blot_out
@@ -31,6 +38,7 @@ from dermsim.tasks.concepts.shape import abrupt_segments, asymmetric_axes, is_wh
 
 if TYPE_CHECKING:
     from dermsim.engine.results import Prediction
+    from dermsim.engine.shared_encoder import SharedEncoder
     from dermsim.models.encoder import Encoder, Processor
     from dermsim.tasks.concepts import Concepts
 
@@ -159,8 +167,7 @@ class Describing:
     concept_part: Concepts | None
 
     if TYPE_CHECKING:
-
-        def _encode(self, images: Any, **options: Any) -> Encoding: ...
+        _encode: SharedEncoder
 
         def _predictions(
             self, encoding: Encoding, facts: Any, operating_point: str | float
@@ -178,7 +185,7 @@ class Describing:
         Raises:
             ValueError: If an image cannot be read, or the checkpoint has no concept heads.
         """
-        part = self._concept_part()
+        part = self.concepts_part()
         return self._readings(part, self._encode(as_list(images)))
 
     def predict_with_concepts(
@@ -196,7 +203,7 @@ class Describing:
         Raises:
             ValueError: As for `concepts`, and if the operating point is unknown.
         """
-        part = self._concept_part()
+        part = self.concepts_part()
         encoding = self._encode(as_list(images))
         predictions = self._predictions(encoding, None, operating_point)
         return list(zip(predictions, self._readings(part, encoding), strict=True))
@@ -214,7 +221,7 @@ class Describing:
         Raises:
             ValueError: If the image cannot be read, or the checkpoint cannot outline lesions.
         """
-        part = self._concept_part()
+        part = self.concepts_part()
         if part.outline is None:
             raise ValueError(NO_OUTLINE)
         photograph = read_image(image)
@@ -237,7 +244,7 @@ class Describing:
             ValueError: If the image cannot be read, the language is unknown, or the checkpoint has
                 no concept heads.
         """
-        part, schema = self._concept_part(), load_schema()
+        part, schema = self.concepts_part(), load_schema()
         grammar = Grammar.of(schema, language)
         photograph = read_image(image)
         look = self._look(photograph, part, regions=regions)
@@ -263,7 +270,12 @@ class Describing:
             outline = self._placed(look.lesion_log_odds, look.lesion, photograph.size)
         return Description(None, sentences, language, reading, outline, tuple(withheld))
 
-    def _concept_part(self) -> Concepts:
+    def concepts_part(self) -> Concepts:
+        """Return what was fitted about concepts.
+
+        Raises:
+            ValueError: If nothing was.
+        """
         if self.concept_part is None:
             raise ValueError(NO_CONCEPTS)
         return self.concept_part
@@ -283,7 +295,7 @@ class Describing:
             maps = [stage.float().cpu().numpy() for stage in stages]
             single = not isinstance(output.features, tuple)
             last = output.features[0].float().cpu().numpy() if single else np.zeros((0, 1, 1))
-        encoding = Encoding(*arrays, depths=depths)
+        encoding = Encoding(*arrays, None, depths)
         nothing = np.zeros((1, 1))
         log_odds = part.outline.head(maps)[0, 0] if regions and part.outline else nothing - 1
         return Look(

@@ -64,6 +64,16 @@ def load_parts(folder: Path) -> dict[str, Any]:
     return parts
 
 
+def save_optional(
+    folder: Path, calibration_facts: Calibration | None, concepts: Concepts | None
+) -> None:
+    """Write the parts that only some checkpoints have."""
+    if calibration_facts is not None:
+        calibration_facts.save(folder / FACTS_CALIBRATION)
+    if concepts is not None:
+        concepts.save(folder)
+
+
 def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:
     """Write files beside the parts of a checkpoint.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dermsim.engine import DermSim
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 
 DRAWS = 20
@@ -111,7 +111,7 @@ def scores_of(
     weight, bias = fit_linear(hard_states(fit_to), melanoma, strength=1.0)
     linear, start = fit_linear(seen.depths, melanoma)
     temperature = engine.calibration.temperature
-    found = {
+    found: dict[str, FloatArray] = {
         SOFT: bottleneck.score(own),
         HARD: hard_states(own) @ weight + bias,
         LINEAR: asked.depths @ linear + start,
@@ -142,23 +142,23 @@ def _controls(
         return outputs / scale @ weight + bias
 
     shape = (own.shape[1], len(usable))
-    found = {PROJECTIONS: np.stack([through(rng.normal(size=shape)) for _ in range(DRAWS)])}
+    found: dict[str, FloatArray] = {
+        PROJECTIONS: np.stack([through(rng.normal(size=shape)) for _ in range(DRAWS)])
+    }
     if labelled is not None:
         features, labels = labelled
-        found[SHUFFLED] = np.stack(
-            [through(_shuffled_heads(features, labels, mean, spread, rng)) for _ in range(DRAWS // 4)]
-        )
+        dealt = (_shuffled_heads(features, labels, spread, rng) for _ in range(DRAWS // 4))
+        found[SHUFFLED] = np.stack([through(directions) for directions in dealt])
     return found
 
 
 def _shuffled_heads(
     features: FloatArray,
     labels: npt.NDArray[np.int8],
-    mean: FloatArray,
     spread: FloatArray,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Fit heads to concepts dealt out to the wrong pictures: ``(G, K)`` of standardised features."""
+    """Fit heads to concepts dealt out to the wrong pictures, ``(G, K)`` of features / spread."""
     dealt = labels[rng.permutation(len(labels))]
     weights = []
     for column in dealt.T:

@@ -98,8 +98,9 @@ def look_through(
         for name, tensor in found.items():
             parts.setdefault(name, []).append(tensor.float().cpu().numpy())
         if maps:
-            several = isinstance(output.features, tuple)
-            last = output.features[-1] if several else output.features
+            last = output.features
+            if isinstance(last, tuple):  # of an ensemble the last member's
+                last = last[-1]
             parts.setdefault("last", []).append(last.half().cpu().numpy())
             parts.setdefault("darkness", []).append(_darkness(values))
             stages = stages or [[] for _ in own]
@@ -116,7 +117,7 @@ def look_through(
         whole["embeddings"].astype(np.float32),
         tuple(np.concatenate(kept) for kept in stages),
         whole.get("last", nothing).astype(np.float16),
-        whole.get("darkness", nothing[0]).astype(np.float32),
+        whole.get("darkness", nothing[:, :, :, 0]).astype(np.float32),
         tuple(seen),
     )
 

@@ -28,6 +28,7 @@ from dermsim.tasks.concepts import (
     Transfer,
     fit_heads,
 )
+from dermsim.tasks.concepts.cases import CaseConcepts
 from dermsim.tasks.concepts.heads import ConceptHeads, FittedHeads, deal_groups
 from dermsim.tasks.concepts.lesion import dice, lesion_of, overlap
 from dermsim.tasks.concepts.regions import CONTROLS, centre_map, measure_regions, presence_maps
@@ -122,7 +123,9 @@ def _outline_figures(
     alike, shared = [], []
     for start in range(0, len(seen), CHUNK):
         part = slice(start, start + CHUNK)
-        for log_odds, own in zip(head([m[part] for m in seen.maps])[:, 0], truth[part], strict=True):
+        for log_odds, own in zip(
+            head([m[part] for m in seen.maps])[:, 0], truth[part], strict=True
+        ):
             kept = lesion_of(log_odds)
             drawn = (on_grid(log_odds, side) > 0) & (on_grid(kept.astype(np.float32), side) > 0.25)
             alike.append(dice(drawn, own))
@@ -203,11 +206,38 @@ def fit_concepts(
             engine, part, rows, seen, regions, fitted, deals, groups, measured, source, plan
         )
     provenance = _provenance(source, rows, groups, measured, fitted, folds=folds, seed=seed)
-    transfers = _transfers(part.heads.without(source), seen, labels, names, groups, measured, source)
+    transfers = _transfers(
+        part.heads.without(source), seen, labels, names, groups, measured, source
+    )
     grown = part.with_source(
         fitted.heads, provenance, source=source, structures=structures, transfers=transfers
     )
     return grown, fitted, seen
+
+
+def look_through_cases(engine: DermSim, part: Concepts, rows: Dataset) -> Concepts:
+    """Ask the usable heads about the cases of the gallery.
+
+    Args:
+        engine: The checkpoint.
+        part: Its concepts.
+        rows: Pictures of its cases, with ``image_id``; others are left out.
+
+    Returns:
+        The concepts with what the heads say of the cases.
+
+    Raises:
+        ValueError: If none of the pictures is of a case.
+    """
+    cases = set(map(str, engine.gallery.records.values("image_id")))
+    kept = [row for row, image_id in enumerate(rows["image_id"]) if str(image_id) in cases]
+    if not kept:
+        raise ValueError("none of the pictures is of a case in the checkpoint's gallery.")
+    seen = look_through(engine, rows.select(kept), maps=False, purpose="cases of the gallery")
+    usable = part.usable
+    log_odds = usable.calibrated(usable.scores(seen.depths)).astype(np.float16)
+    keys = tuple(head.key for head in usable.heads)
+    return replace(part, cases=CaseConcepts(seen.image_ids, keys, log_odds))
 
 
 def outlines_of(path: str) -> list[tuple[str, Outlines]]:
@@ -272,7 +302,7 @@ def _transfers(
         positive, own = truth[asked] == 1, scores[asked, column]
         if not (positive.any() and (~positive).any()):
             continue
-        bootstrap = Bootstrap([groups[row] for row in asked])
+        bootstrap = Bootstrap([groups[row] for row in asked.tolist()])
         auc = bootstrap.interval(
             lambda some, positive=positive, own=own: class_auc(positive[some], own[some])  # type: ignore[misc]
         )
@@ -332,7 +362,7 @@ def _measure_structure(
     if names[place] not in heads or len(shown) == 0:
         return None
     weight = fitted.heads.weight[heads.index(names[place])]
-    own = dict(groups=[groups[row] for row in shown])
+    own = dict(groups=[groups[row] for row in shown.tolist()])
     cam = presence_maps(weight, [m[shown] for m in seen.maps], seen.last[shown], GRID)
     controls = {
         "gaussian": np.broadcast_to(centre_map(GRID), cam.shape),

@@ -64,7 +64,9 @@ class _Hypercolumns(torch.nn.Module):
             self.means.append(sample.mean(dim=(0, 2, 3)))
             self.spreads.append(sample.std(dim=(0, 2, 3)) + 1e-6)
             bound = 1 / math.sqrt(stage.shape[1])
-            weight = torch.empty(plan.hidden, stage.shape[1]).uniform_(-bound, bound, generator=draw)
+            weight = torch.empty(plan.hidden, stage.shape[1]).uniform_(
+                -bound, bound, generator=draw
+            )
             laterals.append(torch.nn.Parameter(weight))
         self.laterals = torch.nn.ParameterList(laterals)
         self.hidden_bias = torch.nn.Parameter(torch.zeros(plan.hidden))
@@ -136,7 +138,7 @@ def fit_dense(
             batch = [torch.from_numpy(stage[chosen]) for stage in maps]
             value = loss(network(batch), torch.from_numpy(chosen))
             optimizer.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
             optimizer.step()
             scheduler.step()
     return network.to_head()

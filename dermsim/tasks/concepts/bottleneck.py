@@ -18,7 +18,7 @@ from dermsim.core.concept_schema import Schema
 from dermsim.core.storage import check_keys
 from dermsim.tasks.concepts.heads import ConceptHeads, fit_linear, fit_sigmoid, sigmoid
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
 
 FARTHEST = 6.0
@@ -133,14 +133,15 @@ def concept_levels(heads: ConceptHeads) -> tuple[tuple[float, ...], tuple[float,
     Where a threshold was found it is the threshold's, or else the odds that its share of the
     pictures gives, halved or doubled.
     """
-    absent, present = [], []
+    absent: list[float] = []
+    present: list[float] = []
     for head in heads.heads:
         prior = np.log(head.positives / head.negatives)
         low = head.absent.probability if head.absent else sigmoid(prior - np.log(2))
         high = head.present.probability if head.present else sigmoid(prior + np.log(2))
         for found, value in ((absent, low), (present, high)):
-            odds = float(np.log(np.clip(value, 1e-6, 1 - 1e-6) / (1 - np.clip(value, 1e-6, 1 - 1e-6))))
-            found.append(float(np.clip(odds, -FARTHEST, FARTHEST)))
+            share = np.clip(value, 1e-6, 1 - 1e-6)
+            found.append(float(np.clip(np.log(share / (1 - share)), -FARTHEST, FARTHEST)))
     return tuple(absent), tuple(present)
 
 

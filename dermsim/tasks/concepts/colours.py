@@ -23,7 +23,7 @@ REFERENCES: dict[str, tuple[tuple[int, int, int], ...]] = {
     "color_blue_grey": ((110, 115, 135), (80, 90, 120), (140, 145, 155)),
     "color_black": ((35, 27, 28),),
 }
-"""By the name of the concept, sRGB of 8 bits; several where a colour has lighter and darker ones."""
+"""By the name of the concept, sRGB of 8 bits; several where a colour has lighter and darker."""
 
 SKIN = (222, 176, 160)
 """The tint, not the lightness, that the skin around a lesion is brought to."""

@@ -365,7 +365,7 @@ def _measure(
 ) -> ConceptHead:
     rows = np.flatnonzero((seen >= 0) & counted)
     positive, own = seen[rows] == 1, scores[rows]
-    bootstrap = Bootstrap([groups[row] for row in rows], resamples=resamples)
+    bootstrap = Bootstrap([groups[row] for row in rows.tolist()], resamples=resamples)
     auc = bootstrap.interval(lambda some: class_auc(positive[some], own[some]))
     slope, offset = fit_sigmoid(own, positive)
     probability = sigmoid(own * slope + offset)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from dermsim.core.bootstrap import Interval
 from dermsim.core.storage import check_keys, load_json, read_arrays, save_arrays, save_json
 from dermsim.tasks.concepts.bottleneck import Bottleneck
+from dermsim.tasks.concepts.cases import CaseConcepts
 from dermsim.tasks.concepts.dense import DenseHead
 from dermsim.tasks.concepts.heads import ConceptHead, ConceptHeads
 from dermsim.tasks.concepts.regions import RegionFigures
@@ -20,7 +21,20 @@ from dermsim.tasks.concepts.regions import RegionFigures
 JSON, ARRAYS = "concepts.json", "concepts.safetensors"
 """The two files of the part; a checkpoint has both or neither."""
 
-_KEYS = {"fingerprint", "sources", "heads", "structures", "transfers", "outline", "bottleneck"}
+_KEYS = {
+    "fingerprint",
+    "sources",
+    "heads",
+    "structures",
+    "transfers",
+    "outline",
+    "bottleneck",
+    "cases",
+}
+
+
+NO_HEADS = ConceptHeads((), np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
+"""What a checkpoint has before anything was fitted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,15 +114,17 @@ class Concepts:
         transfers: Between data sets that share a name.
         outline: Of the lesion, or None.
         bottleneck: Melanoma from concepts alone, or None.
+        cases: What the heads say of the gallery's cases, or None where nobody looked.
     """
 
     fingerprint: str
-    heads: ConceptHeads = field(default_factory=lambda: NO_HEADS)
+    heads: ConceptHeads = NO_HEADS
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     structures: Mapping[str, Structures] = field(default_factory=dict)
     transfers: tuple[Transfer, ...] = ()
     outline: Outline | None = None
     bottleneck: Bottleneck | None = None
+    cases: CaseConcepts | None = None
 
     @property
     def usable(self) -> ConceptHeads:
@@ -126,6 +142,18 @@ class Concepts:
         own = self.structures.get(head.source)
         return own is not None and own.may_point(head.concept)
 
+    def head_of(self, name: str) -> ConceptHead:
+        """Return the usable head that is called so, as `name_of` calls it.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        for head in self.usable.heads:
+            if name in (self.name_of(head), head.key):
+                return head
+        known = ", ".join(map(self.name_of, self.usable.heads)) or "none"
+        raise ValueError(f"No usable concept head is called {name!r}; there are: {known}.")
+
     def with_source(
         self,
         heads: ConceptHeads,
@@ -137,7 +165,8 @@ class Concepts:
     ) -> Concepts:
         """Return this with what was fitted to a data set, in place of what was before.
 
-        A bottleneck that reads heads of this data set is dropped: it was fitted to their scores.
+        A bottleneck that reads heads of this data set is dropped, and so is what they said of the
+        gallery: both were fitted to their scores.
         """
         kept = {name: own for name, own in self.structures.items() if name != source}
         if structures is not None:
@@ -153,6 +182,7 @@ class Concepts:
             structures=kept,
             transfers=(*others, *transfers),
             bottleneck=None if reads else self.bottleneck,
+            cases=None,
         )
 
     def save(self, folder: str | Path) -> None:
@@ -179,6 +209,8 @@ class Concepts:
                 "dice": self.outline.dice.to_dict(),
                 "overlap": self.outline.overlap.to_dict(),
             }
+        if self.cases is not None:
+            arrays |= self.cases.arrays()
         save_arrays(Path(folder) / ARRAYS, arrays, facts={"fingerprint": self.fingerprint})
         values = {
             "fingerprint": self.fingerprint,
@@ -188,6 +220,7 @@ class Concepts:
             "transfers": [transfer.to_dict() for transfer in self.transfers],
             "outline": outline,
             "bottleneck": None if self.bottleneck is None else self.bottleneck.to_dict(),
+            "cases": None if self.cases is None else list(self.cases.keys),
         }
         save_json(Path(folder) / JSON, values)
 
@@ -239,7 +272,7 @@ class Concepts:
         for own in structures.values():
             if len(own.concepts) != len(own.head.output):
                 raise ValueError(f"the regions of {own.source} are not those of its concepts.")
-        outline, bottleneck = values["outline"], values["bottleneck"]
+        outline, bottleneck, cases = (values[name] for name in ("outline", "bottleneck", "cases"))
         return cls(
             fingerprint=str(values["fingerprint"]),
             heads=heads,
@@ -257,12 +290,9 @@ class Concepts:
                 Interval(**outline["overlap"]),
             ),
             bottleneck=bottleneck and Bottleneck.from_dict(bottleneck),
+            cases=None if cases is None else CaseConcepts.from_arrays(arrays, cases),
         )
 
 
 def _transfer(values: object) -> dict[str, Any]:
     return check_keys(values, {"concept", "fitted_to", "asked_of", "auc"}, name="a transfer")
-
-
-NO_HEADS = ConceptHeads((), np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
-"""What a checkpoint has before anything was fitted."""

@@ -1,4 +1,4 @@
-"""Whether a head may point at a place in the picture, by figures on pictures it was not fitted to."""
+"""Whether a head may point at a place, by figures on pictures that it was not fitted to."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def presence_maps(
         grid: Cells along each side.
 
     Returns:
-        ``(N, grid, grid)``; what the head makes of the stages' spreads has no place and is left out.
+        ``(N, grid, grid)``; what the head makes of spreads has no place, and is left out.
     """
     own, start = np.asarray(weight, dtype=np.float32), last.shape[1]
     found = on_grid(np.einsum("c,ncij->nij", own[:start], last.astype(np.float32)), grid).copy()

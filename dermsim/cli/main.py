@@ -17,6 +17,7 @@ from dermsim.cli.audit import Audit, detector_app
 from dermsim.cli.calibrate import Calibrate
 from dermsim.cli.classify import Classify, Similar
 from dermsim.cli.command import Command
+from dermsim.cli.concept_protocols import protocol_app
 from dermsim.cli.concepts import concepts_app
 from dermsim.cli.describe import Describe
 from dermsim.cli.duplicates import Duplicates
@@ -26,7 +27,6 @@ from dermsim.cli.evaluate import Evaluate
 from dermsim.cli.explain import Explain
 from dermsim.cli.explore import Explore
 from dermsim.cli.gallery import gallery_app
-from dermsim.cli.protocols import protocol_app
 from dermsim.cli.push import Push, PushDataset
 from dermsim.cli.report import CaseReportCommand
 from dermsim.cli.serve import Serve

@@ -14,10 +14,10 @@ from dermsim.core.metrics import class_auc
 from dermsim.core.vectors import softmax
 from dermsim.data.concepts import load_schema
 from dermsim.data.exam import refuse_exam
+from dermsim.engine.concept_data import Seen, look_through
 from dermsim.tasks.concepts import Bottleneck, Concepts, fit_bottleneck
 from dermsim.tasks.concepts.bottleneck import checklist_points, hard_states
 from dermsim.tasks.concepts.heads import ConceptHeads, fit_linear
-from dermsim.training.concept_data import Seen, look_through
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -19,6 +19,16 @@ from dermsim.data.concepts import concept_labels, load_schema, source_of
 from dermsim.data.exam import refuse_exam
 from dermsim.data.sources import isic2018_attributes
 from dermsim.data.sources.registry import ADAPTERS, find_adapter
+from dermsim.engine.concept_data import (
+    GRID,
+    Outlines,
+    Seen,
+    dermoscopic,
+    group_rows,
+    look_through,
+    not_among,
+    regions_on_grid,
+)
 from dermsim.tasks.concepts import (
     Concepts,
     DenseHead,
@@ -32,16 +42,6 @@ from dermsim.tasks.concepts.cases import CaseConcepts
 from dermsim.tasks.concepts.heads import ConceptHeads, FittedHeads, deal_groups
 from dermsim.tasks.concepts.lesion import dice, lesion_of, overlap
 from dermsim.tasks.concepts.regions import CONTROLS, centre_map, measure_regions, presence_maps
-from dermsim.training.concept_data import (
-    GRID,
-    Outlines,
-    Seen,
-    dermoscopic,
-    group_rows,
-    look_through,
-    not_among,
-    regions_on_grid,
-)
 from dermsim.training.dense import Schedule, fit_dense, outline_loss, structure_loss
 
 if TYPE_CHECKING:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class ConceptProtocol(ProtocolCommand):
     """What both have."""
 
+    data: str
+    """Pictures with concepts: ISIC 2018 Task 2, derm7pt, PH2 and so on."""
     learned: UseAppendAction[tuple[str, ...]] = ()
     """Other data that the encoder was trained on: its pictures do not count; may be repeated."""
 

@@ -1,4 +1,4 @@
-"""Measures descriptions beside a constant one, the nearest neighbour's, and the true attributes'."""
+"""Measures descriptions beside a constant one, the nearest neighbour's and the true one."""
 
 from __future__ import annotations
 

@@ -140,9 +140,9 @@ def measured_regions(engine: DermSim) -> Table | None:
     if not rows:
         return None
     summary = (
-        "Area under the ROC curve of the pixels within a lesion, mean over pictures left out of the "
-        "fit, beside a Gaussian in the middle, darkness, the strongest other concept's head and "
-        "the presence head's class activation map. A structure may point where the dense head "
+        "Area under the ROC curve of the pixels within a lesion, mean over pictures left out of "
+        "the fit, beside a Gaussian in the middle, darkness, the strongest other concept's head "
+        "and the presence head's class activation map. A structure may point where the dense head "
         "beats each of them with an interval clear of zero."
     )
     return Table("regions of concepts", summary, tuple(rows), {"fingerprint": engine.fingerprint})

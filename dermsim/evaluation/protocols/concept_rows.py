@@ -27,8 +27,8 @@ class ConceptRows:
 
     Attributes:
         source: The data set.
-        refitted: Whether the heads were fitted again in folds, as they must be where the checkpoint's
-            own were fitted to these pictures; else the checkpoint's own were asked.
+        refitted: Whether the heads were fitted again in folds, as they must be where the
+            checkpoint's own were fitted to these pictures; else the checkpoint's own were asked.
         heads: K heads that may be shown.
         labels: ``(N, K)``: 1, 0, or -1 where nobody looked.
         log_odds: ``(N, K)`` calibrated, of fits without each row's group.

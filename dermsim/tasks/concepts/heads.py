@@ -301,7 +301,10 @@ def fit_sigmoid(scores: FloatArray, positive: BoolArray) -> tuple[float, float]:
         error = sigmoid(logit) - target
         return value, np.array([(error * unit).mean(), error.mean()])
 
-    slope, offset = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B").x
+    # never downwards: a head that is no better than chance must not be turned round by it
+    bounds = [(1e-3, None), (None, None)]
+    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
+    slope, offset = found.x
     return float(slope / scale), float(offset - slope * middle / scale)
 
 

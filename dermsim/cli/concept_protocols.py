@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tyro.conf import UseAppendAction
 
 from dermsim.cli.command import load_engine, open_data
+from dermsim.cli.concepts import names_of
 from dermsim.cli.protocols import ProtocolCommand, protocol_app
 from dermsim.cli.terminal import check_output
 
@@ -30,10 +31,9 @@ class ConceptProtocol(ProtocolCommand):
         if self.output is not None:
             check_output(self.output, ending=".json")
         opened = open_data(self.data)
-        learned = [open_data(source) for source in self.learned]
+        known = names_of(self.learned)
         from dermsim.evaluation.protocols.concept_rows import concept_rows
 
-        known = {str(fact["image_id"]) for other in learned for fact in other.facts}
         engine = load_engine(self.model)
         return engine, concept_rows(engine, opened.load(keep_other=True), learned=known)
 

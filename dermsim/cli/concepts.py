@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -101,12 +102,11 @@ class FitConcepts(FitCommand):
         """Fit, measure and write."""
         self.check()
         opened = open_data(self.source)
-        learned = [open_data(source) for source in self.learned]
+        known = names_of(self.learned)
         diagnoses = open_data(self.diagnoses) if self.diagnoses else None
         from dermsim.training.concepts import fit_concepts, outlines_of
 
         rows = opened.load(keep_other=True)
-        known = {str(fact["image_id"]) for other in learned for fact in other.facts}
         engine = load_engine(str(self.model))
         part, fitted, seen = fit_concepts(
             engine, rows, regions=outlines_of(self.source), learned=known
@@ -227,6 +227,14 @@ class AuditArtefacts(ModelCommand):
         document = {**found.to_dict(), "errors": pictures.errors}
         show(document, found.markdown(), as_json=self.json)
         return pictures.status
+
+
+def names_of(sources: Sequence[str]) -> set[str]:
+    """Return the image_ids of data sets, whatever their diagnoses are called."""
+    from dermsim.data.dataset import open_source
+
+    opened = [open_source(source, unknown_is_other=True) for source in sources]
+    return {str(fact["image_id"]) for own in opened for fact in own.facts}
 
 
 def summary(part: Concepts) -> dict[str, Any]:

@@ -78,9 +78,7 @@ def test_unlabelled_rows_are_neither_fitted_to_nor_counted(planted):
     features, labels, groups = planted
     partly = labels[:, :1].copy()
     partly[:200] = -1
-    found = fit_heads(
-        features, partly, ["network"], source="drawn", groups=groups, resamples=20
-    )
+    found = fit_heads(features, partly, ["network"], source="drawn", groups=groups, resamples=20)
     head = found.heads.heads[0]
     assert head.auc.n == head.positives + head.negatives == 200
 
@@ -89,7 +87,11 @@ def test_scaling_the_features_changes_no_answer(planted, fitted):
     features, labels, groups = planted
     scale = np.linspace(0.1, 30, 20)
     other = fit_heads(
-        features * scale, labels, ["network", "chance", "rare"], source="drawn", groups=groups,
+        features * scale,
+        labels,
+        ["network", "chance", "rare"],
+        source="drawn",
+        groups=groups,
         resamples=20,
     )
     np.testing.assert_allclose(

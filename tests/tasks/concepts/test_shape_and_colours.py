@@ -55,9 +55,7 @@ def test_asymmetry_is_the_share_that_falls_outside():
     # a half disc folded over its long axis, through its middle, against the obvious count
     places = np.argwhere(half)
     middle = places.mean(axis=0)
-    outside = sum(
-        not half[round(2 * middle[0] - row), column] for row, column in places.tolist()
-    )
+    outside = sum(not half[round(2 * middle[0] - row), column] for row, column in places.tolist())
     assert over_long == pytest.approx(outside / len(places), abs=0.02)
     assert over_short == pytest.approx(0, abs=0.02)
 

@@ -146,12 +146,8 @@ class ListConcepts(ModelCommand):
         """Print the list."""
         from dermsim.core.checkpoint import local_folder
         from dermsim.data.concepts import load_schema
-        from dermsim.models.encode import fingerprint
-        from dermsim.models.encoder import load_encoder
         from dermsim.tasks.concepts import Concepts
 
-        folder = local_folder(self.model)
-        part = Concepts.load(folder, fingerprint=fingerprint(*load_encoder(folder)))
         schema = load_schema()
         if self.every:
             rows = [[c.name, c.names[self.language], c.kind, c.polarity] for c in schema.values()]
@@ -159,6 +155,7 @@ class ListConcepts(ModelCommand):
             text = table(["concept", "name", "kind", "more usual in"], rows)
             show({"concepts": listed}, text, as_json=self.json)
             return 0
+        part = Concepts.load(local_folder(self.model))
         if part is None:
             raise ValueError(
                 f"{self.model} has no concept heads: fit some with dermsim concepts fit, or see "

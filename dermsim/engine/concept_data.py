@@ -117,7 +117,7 @@ def look_through(
         whole["embeddings"].astype(np.float32),
         tuple(np.concatenate(kept) for kept in stages),
         whole.get("last", nothing).astype(np.float16),
-        whole.get("darkness", nothing[:, :, :, 0]).astype(np.float32),
+        whole.get("darkness", np.zeros((0, 0, 0))).astype(np.float32),
         tuple(seen),
     )
 

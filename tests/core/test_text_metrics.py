@@ -16,22 +16,7 @@ from dermsim.core.text_metrics import (
     words_of,
 )
 
-WORDS = [
-    "network",
-    "streaks",
-    "globules",
-    "lesion",
-    "the",
-    "shows",
-    "signs",
-    "of",
-    "in",
-    "upper",
-    "left",
-    "no",
-    "three",
-    "brown",
-]
+WORDS = [f"word{number}" for number in range(14)]
 
 
 @pytest.fixture(scope="module")

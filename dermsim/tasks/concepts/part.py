@@ -225,12 +225,12 @@ class Concepts:
         save_json(Path(folder) / JSON, values)
 
     @classmethod
-    def load(cls, folder: str | Path, *, fingerprint: str) -> Concepts | None:
+    def load(cls, folder: str | Path, *, fingerprint: str | None = None) -> Concepts | None:
         """Read what `save` wrote.
 
         Args:
             folder: Of a checkpoint.
-            fingerprint: Names its encoder.
+            fingerprint: Names its encoder; None to skip the comparison.
 
         Returns:
             None where the checkpoint has no such part.
@@ -244,7 +244,7 @@ class Concepts:
         values: dict[str, Any] = load_json(Path(folder) / JSON, keys=_KEYS)
         arrays, facts = read_arrays(Path(folder) / ARRAYS)
         for name, told in ((JSON, values["fingerprint"]), (ARRAYS, facts.get("fingerprint"))):
-            if told != fingerprint:
+            if told != (fingerprint or values["fingerprint"]):
                 raise ValueError(f"{name} was made by another encoder: fit the concepts anew.")
         try:
             return cls._from(values, arrays)

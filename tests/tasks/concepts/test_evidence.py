@@ -77,7 +77,7 @@ def test_a_region_that_is_all_of_the_lesion_is_filled_from_the_skin(picture):
 
 
 def test_grids_that_do_not_divide_one_another(picture):
-    maps, last = picture
+    _, last = picture
     odd = [np.random.default_rng(1).normal(size=(3, 5, 5))]
     found = blot_out(summed(odd, last), odd, last, half(slice(0, 4)), WHOLE)
     assert np.isfinite(found).all()

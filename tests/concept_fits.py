@@ -18,12 +18,13 @@ SHOWN = {
 SOURCE = "isic2018_attributes"
 
 
-def with_concepts(rows, *, source=SOURCE):
-    """Say of drawn rows which concepts they show, by their diagnosis."""
+def with_concepts(rows, *, source=SOURCE, only=None):
+    """Say of drawn rows which concepts they show, by their diagnosis; only of one if named."""
     told = [
         [
             {"concept": concept, "state": "present" if CODES[dx] in shown else "absent"}
             for concept, shown in SHOWN.items()
+            if only in (None, concept)
         ]
         for dx in rows["dx"]
     ]

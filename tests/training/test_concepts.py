@@ -139,16 +139,7 @@ def test_the_bottleneck_stands_beside_its_controls(concept_engine):
 
 
 def test_another_data_set_is_kept_apart_and_its_transfer_measured(concept_engine, concept_splits):
-    rows = with_concepts(concept_splits["validation"], source="ph2")
-    states = [
-        [
-            {"concept": "streaks", "state": own["state"]}
-            for own in row
-            if own["concept"] == "streaks"
-        ]
-        for row in rows["concepts"]
-    ]
-    other = rows.remove_columns("concepts").add_column("concepts", states)
+    other = with_concepts(concept_splits["validation"], source="ph2", only="streaks")
     grown, _, _ = fit_concepts(concept_engine, other, folds=3, resamples=20)
     keys = [head.key for head in grown.heads.heads]
     assert "streaks@isic2018_attributes" in keys and "streaks@ph2" in keys

@@ -23,16 +23,7 @@ def fitted_to(concept_engine, concept_splits):
 @pytest.fixture(scope="module")
 def elsewhere(concept_engine, concept_splits):
     """Rows of a data set that the heads do not know."""
-    rows = with_concepts(concept_splits["test"], source="ph2")
-    states = [
-        [
-            {"concept": "streaks", "state": own["state"]}
-            for own in row
-            if own["concept"] == "streaks"
-        ]
-        for row in rows["concepts"]
-    ]
-    return rows.remove_columns("concepts").add_column("concepts", states)
+    return with_concepts(concept_splits["test"], source="ph2", only="streaks")
 
 
 def test_heads_are_not_asked_about_what_they_were_fitted_to(concept_engine, fitted_to):

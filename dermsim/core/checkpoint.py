@@ -21,11 +21,15 @@ PARTS = (
 )
 """What a checkpoint folder must hold for `DermSim.from_pretrained`."""
 
+OPTIONAL_PARTS = ("concepts.json", "concepts.safetensors")
+"""What a checkpoint folder may hold besides: both files, or neither."""
+
 BESIDES = ("calibration_facts.json", "training.json", "evaluation.json", "README.md")
 """What may lie beside the parts and is read by one command or another."""
 
 FETCHED = (
     *(part for part in PARTS if part != "gallery"),
+    *OPTIONAL_PARTS,
     *BESIDES,
     *("gallery/gallery.json", "gallery/*.safetensors", "gallery/*.parquet"),
 )
@@ -78,7 +82,7 @@ def local_folder(
             token=token,
             allow_patterns=list(FETCHED),
         )
-    refuse_lfs_pointer(*(folder / part for part in PARTS))
+    refuse_lfs_pointer(*(folder / part for part in (*PARTS, *OPTIONAL_PARTS)))
     written = _check_format(folder, name=str(name_or_path))
     if missing := [part for part in PARTS if not (folder / part).exists()]:
         raise FileNotFoundError(

@@ -15,6 +15,7 @@ from dermsim.models.encode import fingerprint
 from dermsim.models.encoder import Encoder, load_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import Calibration
+from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery
@@ -58,6 +59,7 @@ def _load_parts(folder: Path) -> dict[str, Any]:
             "gallery": Gallery.load(folder / "gallery", fingerprint=mark),
             "classes": ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
             "atlas": EmbeddingMap.load(folder / "atlas.parquet"),
+            "concepts": Concepts.load(folder, fingerprint=mark),
         }
         _check_temperatures(model, parts)
         _check_detector(parts["detector"], model, parts["gallery"])
@@ -65,6 +67,16 @@ def _load_parts(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"The checkpoint {folder} cannot be used: {error}") from error
     return parts
+
+
+def save_optional(
+    folder: Path, calibration_facts: Calibration | None, concepts: Concepts | None
+) -> None:
+    """Write the parts that only some checkpoints have."""
+    if calibration_facts is not None:
+        calibration_facts.save(folder / FACTS_CALIBRATION)
+    if concepts is not None:
+        concepts.save(folder)
 
 
 def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:

@@ -6,14 +6,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from dermsim.core.checkpoint import PARTS
+from dermsim.core.checkpoint import OPTIONAL_PARTS, PARTS
 from dermsim.models.shipped_sources import shipped_sources
 from dermsim.tasks.retrieve import OWN
 
 MADE_AT_THE_END = ("training.json", "evaluation.json", "README.md")
 """What a run writes only when it is through."""
 
-SOMETIMES = ("calibration_facts.json",)
+SOMETIMES = ("calibration_facts.json", *OPTIONAL_PARTS)
 """Parts that only some encoders have."""
 
 GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")

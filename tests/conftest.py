@@ -231,6 +231,48 @@ def informed_engine(informed_checkpoint):
     return DermSim.from_pretrained(informed_checkpoint)
 
 
+@pytest.fixture(scope="session")
+def drawn_outlines():
+    """Where the lesions of `concept_splits` are."""
+    from dermsim.data.synthetic import synthetic_outlines
+
+    return synthetic_outlines(280, seed=0)
+
+
+@pytest.fixture(scope="session")
+def concept_splits():
+    """Splits of a synthetic HAM10000 with enough lesions of each kind for concept heads."""
+    from dermsim.data.splits import grouped_splits
+    from dermsim.data.synthetic import synthetic_ham10000
+
+    return grouped_splits(synthetic_ham10000(280, seed=0), validation=0.3, test=0.3)
+
+
+@pytest.fixture(scope="session")
+def concept_checkpoint(concept_splits, drawn_outlines, tmp_path_factory) -> Path:
+    """A tiny checkpoint with concepts; tests must not write to it."""
+    from concept_fits import fit_all
+
+    from dermsim.engine import DermSim
+
+    fitted = DermSim.fit(
+        *_untrained(), train=concept_splits["train"], validation=concept_splits["validation"]
+    )
+    part = fit_all(fitted, concept_splits, drawn_outlines)
+    folder = tmp_path_factory.mktemp("checkpoints") / "concepts"
+    fitted.concept_part = part
+    fitted.save_pretrained(folder, training={"note": "random weights, for tests"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def concept_engine(concept_checkpoint):
+    """That checkpoint, loaded as a user would."""
+    from dermsim.engine import DermSim
+
+    return DermSim.from_pretrained(concept_checkpoint)
+
+
 # --- a Hub on this machine; see tests/loopback_hub -----------------------------------------------
 
 

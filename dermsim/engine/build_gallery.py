@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from itertools import count, islice
@@ -36,6 +37,7 @@ from dermsim.tasks.retrieve.folder import (
     read_part,
     remove_parts,
     write_part,
+    writing,
 )
 from dermsim.tasks.retrieve.parts import Part
 
@@ -113,6 +115,7 @@ def build_gallery(
         FileExistsError: If `folder` is a file, or holds anything but a gallery.
         FileNotFoundError: If the source does not exist.
         ConnectionError: If it is on the Hub, which cannot be reached.
+        TimeoutError: If another process goes on writing the folder.
         ValueError: If the source cannot be read, gives an image_id twice with different facts, or
             a split of a stream is asked for.
     """
@@ -122,8 +125,22 @@ def build_gallery(
         )
     state = state or launched_processes()
     share = _share(source, split, streaming, state)
-    folder.mkdir(parents=True, exist_ok=True)
-    state.wait_for_everyone()
+    # one writer: the first process holds the lock for all of them
+    with writing(folder) if state.is_main_process else nullcontext():
+        return _build(engine, share, folder, kind=kind, batch_size=batch_size, state=state)
+
+
+def _build(
+    engine: DermSim,
+    share: Share,
+    folder: Path,
+    *,
+    kind: Kind | None,
+    batch_size: int,
+    state: PartialState,
+) -> Gallery | None:
+    """Write the parts of a share and, on the first process, join those of all."""
+    state.wait_for_everyone()  # by now the first has made the folder
     first = int(free_name(folder).removeprefix("-") or 1)
     state.wait_for_everyone()  # nobody writes before all have looked
     number, written = first + state.process_index, []

@@ -10,14 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.checkpoint import local_folder
 from dermsim.core.labels import CODES
-from dermsim.core.storage import atomic_path, save_json
+from dermsim.core.storage import save_json
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, as_list, read_image
+from dermsim.engine.concept_answers import with_concepts
+from dermsim.engine.describe import Describing
 from dermsim.engine.explain import Explaining
 from dermsim.engine.fit import fit_parts
-from dermsim.engine.load import FACTS_CALIBRATION, load_parts, save_extra
+from dermsim.engine.load import load_parts, save_extra, save_optional
 from dermsim.engine.predictions import read_predictions
 from dermsim.engine.results import Analysis, Prediction
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
@@ -25,6 +28,7 @@ from dermsim.models.encode import Encoding, fingerprint, pixels_needed
 from dermsim.models.encoder import Encoder, Processor, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import POINTS, Calibration
+from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import SPACES, ClassBank
 from dermsim.tasks.retrieve import Gallery, Neighbor
@@ -36,7 +40,7 @@ Queries: TypeAlias = "ImageSource | Sequence[ImageSource] | npt.NDArray[np.float
 """Images, or embeddings ``(N, D)`` of some."""
 
 
-class DermSim(Explaining):
+class DermSim(Explaining, Describing):
     """An encoder and all that was learned around it; safe to share between threads.
 
     Threads that ask at the same time share forward passes (`dermsim.engine.shared_runs`). How many
@@ -51,14 +55,14 @@ class DermSim(Explaining):
         model: The encoder, in eval mode, float32.
         processor: Makes the encoder's input from photographs.
         calibration: Reads the logits of images alone.
-        calibration_facts: Reads the logits of images that came with facts about the patient; None
-            when the encoder takes none.
+        calibration_facts: Reads the logits of images with facts; None when it takes none.
         detector: Says how unlike the training data an image is.
         gallery: The past cases.
         classes: The seven known diagnoses as prototypes, to enrol new ones beside.
         atlas: The map of the gallery.
-        fingerprint: Names this encoder: embeddings of another fingerprint cannot be compared.
-        pixels_needed: Width and height that it needs of a picture, as ``at_least`` of `read_image`.
+        concept_part: What was fitted about concepts; None where nothing was.
+        fingerprint: Names this encoder: embeddings of another cannot be compared.
+        pixels_needed: Width and height that it needs of a picture.
     """
 
     def __init__(
@@ -72,11 +76,10 @@ class DermSim(Explaining):
         classes: ClassBank,
         atlas: EmbeddingMap,
         calibration_facts: Calibration | None = None,
+        concepts: Concepts | None = None,
     ) -> None:
         if (model.config.facts_dim > 0) != (calibration_facts is not None):
-            raise ValueError(
-                "An encoder that takes facts needs calibration_facts, and no other has any."
-            )
+            raise ValueError("An encoder that takes facts needs calibration_facts, no other any.")
         self.model = model
         self.processor = processor
         self.calibration = calibration
@@ -85,9 +88,10 @@ class DermSim(Explaining):
         self.gallery = gallery
         self.classes = classes
         self.atlas = atlas
+        self.concept_part = concepts
         self.fingerprint = fingerprint(model, processor)
         self.pixels_needed = pixels_needed(processor)
-        self._encode = SharedEncoder(model, processor)
+        self._encode = SharedEncoder(model, processor, depths=concepts is not None)
 
     @classmethod
     def from_pretrained(
@@ -183,8 +187,7 @@ class DermSim(Explaining):
                 temperature_facts=None if facts is None else facts.temperature,
             )
             self.calibration.save(fresh / "calibration.json")
-            if self.calibration_facts is not None:
-                self.calibration_facts.save(fresh / FACTS_CALIBRATION)
+            save_optional(fresh, self.calibration_facts, self.concept_part)
             self.classes.save(fresh / "classes.safetensors")
             self.detector.save(fresh / "detector.safetensors")
             self.gallery.save(fresh / "gallery")
@@ -234,6 +237,7 @@ class DermSim(Explaining):
             position=(x, y),
             enrolled=bank.predict(getattr(encoding, bank.space.name))[0] if bank else None,
             vote=self.vote(encoding.embeddings)[0],
+            concepts=self._readings(part, encoding)[0] if (part := self.concept_part) else None,
         )
 
     def predict(
@@ -327,7 +331,7 @@ class DermSim(Explaining):
         Args:
             images_or_embeddings: Images as for `embed`, or ``(N, D)`` embeddings.
             k: How many cases per query.
-            where: Facts the cases must have, as for `Gallery.search`.
+            where: As for `Gallery.search`; also states of concepts, ``"concept.streaks"``.
             exclude_lesion_ids: Per query, the lesion or lesions to leave out.
             one_per_lesion: Of several photographs of one lesion, return the most similar only.
 
@@ -340,7 +344,7 @@ class DermSim(Explaining):
         return self.gallery.search(
             self._embeddings(images_or_embeddings),
             k,
-            where=where,
+            where=with_concepts(self.concept_part, where),
             exclude_lesion_ids=exclude_lesion_ids,
             one_per_lesion=one_per_lesion,
         )
@@ -366,6 +370,7 @@ class DermSim(Explaining):
             ValueError: As for `search`.
         """
         queries = self._embeddings(images_or_embeddings)
+        where = with_concepts(self.concept_part, where)
         return self.gallery.vote(queries, where=where, exclude_lesion_ids=exclude_lesion_ids)
 
     @property

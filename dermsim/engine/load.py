@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from dermsim.core.atomic import read_steadily
 from dermsim.core.labels import CODES
 from dermsim.core.vectors import l2_normalize
 from dermsim.models.encode import fingerprint
 from dermsim.models.encoder import Encoder, load_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import Calibration
+from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery
@@ -26,7 +28,7 @@ SAME_CASE = 0.99
 
 
 def load_parts(folder: Path) -> dict[str, Any]:
-    """Read a folder that has every part.
+    """Read a folder that has every part, and again if it is replaced meanwhile.
 
     Args:
         folder: What `local_folder` returned.
@@ -38,6 +40,10 @@ def load_parts(folder: Path) -> dict[str, Any]:
         FileNotFoundError: If a file is missing.
         ValueError: If a part is damaged, or was made by another encoder than the folder's.
     """
+    return read_steadily(folder, lambda: _load_parts(folder))
+
+
+def _load_parts(folder: Path) -> dict[str, Any]:
     model, processor = load_encoder(folder)
     try:
         _check_labels(model)
@@ -53,6 +59,7 @@ def load_parts(folder: Path) -> dict[str, Any]:
             "gallery": Gallery.load(folder / "gallery", fingerprint=mark),
             "classes": ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
             "atlas": EmbeddingMap.load(folder / "atlas.parquet"),
+            "concepts": Concepts.load(folder, fingerprint=mark),
         }
         _check_temperatures(model, parts)
         _check_detector(parts["detector"], model, parts["gallery"])
@@ -60,6 +67,16 @@ def load_parts(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"The checkpoint {folder} cannot be used: {error}") from error
     return parts
+
+
+def save_optional(
+    folder: Path, calibration_facts: Calibration | None, concepts: Concepts | None
+) -> None:
+    """Write the parts that only some checkpoints have."""
+    if calibration_facts is not None:
+        calibration_facts.save(folder / FACTS_CALIBRATION)
+    if concepts is not None:
+        concepts.save(folder)
 
 
 def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:

@@ -17,6 +17,7 @@ from dermsim.hub.photographs import picture_bytes, picture_licence
 from dermsim.hub.space_repository import Hardware, build_space
 from dermsim.hub.tidy import check_tidy
 from dermsim.tasks.classify import Calibration
+from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.retrieve import Gallery
 
 if TYPE_CHECKING:
@@ -125,4 +126,5 @@ def card_of(checkpoint: Path, report: Report, names: Names) -> str:
         calibration=Calibration.load(checkpoint / "calibration.json"),
         model_id=names.model,
         gallery_id=names.gallery,
+        concepts=Concepts.load(checkpoint),
     )

@@ -15,6 +15,7 @@ import torch
 
 from dermsim.data.facts import Facts, encode_facts
 from dermsim.data.images import ImageSource, read_image
+from dermsim.models.stages import encode_depths, sum_up
 
 if TYPE_CHECKING:
     from dermsim.models.encoder import Encoder, Processor
@@ -30,12 +31,15 @@ class Encoding:
         pooled_features: ``(N, F)`` float32.
         facts_logits: ``(N, 7)`` float32, what facts about their patients add to the logits; None
             where nothing was told. Nothing else depends on facts.
+        depths: ``(N, G)`` float32, what `dermsim.models.stages.sum_up` makes of several depths;
+            None where it was not asked for.
     """
 
     embeddings: npt.NDArray[np.float32]
     logits: npt.NDArray[np.float32]
     pooled_features: npt.NDArray[np.float32]
     facts_logits: npt.NDArray[np.float32] | None = None
+    depths: npt.NDArray[np.float32] | None = None
 
     @property
     def informed_logits(self) -> npt.NDArray[np.float32]:
@@ -67,6 +71,7 @@ def encode(
     *,
     batch_size: int = 32,
     facts: Sequence[Facts | None] | None = None,
+    depths: bool = False,
 ) -> Encoding:
     """Run the encoder over images of any number, a batch at a time.
 
@@ -77,6 +82,7 @@ def encode(
         batch_size: Images per forward pass.
         facts: What is known of each image's patient, for a model that takes it; None when nothing
             is.
+        depths: Whether to sum up what is seen at several depths, too.
 
     Raises:
         ValueError: If there are no images, or one cannot be read; if there are facts and the model
@@ -84,7 +90,7 @@ def encode(
     """
     known = None if facts is None else weigh_facts(model, facts)
     batches = prepare(processor, images, batch_size=batch_size, facts=facts)
-    return join([forward(model, [batch])[0] for batch in batches], known)
+    return join([forward(model, [batch], depths=depths)[0] for batch in batches], known)
 
 
 def prepare(
@@ -120,7 +126,9 @@ def prepare(
         raise ValueError(f"{len(facts)} facts came with {done} images; need one for each.")
 
 
-def forward(model: Encoder, batches: Sequence[torch.Tensor]) -> list[Encoding]:
+def forward(
+    model: Encoder, batches: Sequence[torch.Tensor], *, depths: bool = False
+) -> list[Encoding]:
     """Run the encoder once over several batches.
 
     How many images go through an encoder together decides how its sums are ordered. So the last
@@ -129,17 +137,24 @@ def forward(model: Encoder, batches: Sequence[torch.Tensor]) -> list[Encoding]:
     Args:
         model: The encoder, in eval mode.
         batches: Each ``(B, 3, S, S)``, as `prepare` makes them.
+        depths: Whether to sum up what is seen at several depths, too.
 
     Returns:
         What the encoder says of each batch.
     """
     with torch.inference_mode():
-        output = model(torch.cat(list(batches)).to(model.device))
-    fields = (output.embeddings, output.logits, output.pooled_features)
+        pixels = torch.cat(list(batches)).to(model.device)
+        output, stages = encode_depths(model, pixels) if depths else (model(pixels), ())
+        fields = [output.embeddings, output.logits, output.pooled_features]
+        if depths:
+            fields.append(sum_up(output.pooled_features, stages))
     arrays = [field.float().cpu().numpy() for field in fields]
     ends = np.cumsum([len(batch) for batch in batches])[:-1]
     parts = [np.split(array, ends) for array in arrays]
-    return [Encoding(*found) for found in zip(*parts, strict=True)]
+    return [
+        Encoding(*found[:3], None, *found[3:])  # the fourth is of facts
+        for found in zip(*parts, strict=True)
+    ]
 
 
 def join(
@@ -153,11 +168,13 @@ def join(
     """
     if len(parts) == 1:
         return replace(parts[0], facts_logits=facts_logits)
+    summed = [part.depths for part in parts if part.depths is not None]
     return Encoding(
         np.concatenate([part.embeddings for part in parts]),
         np.concatenate([part.logits for part in parts]),
         np.concatenate([part.pooled_features for part in parts]),
         facts_logits,
+        np.concatenate(summed) if len(summed) == len(parts) else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,18 @@ from typing import Any
 import numpy as np
 
 from dermsim.core.labels import CODES
+from dermsim.core.lfs import refuse_lfs_pointer
 from dermsim.core.vectors import l2_normalize
 from dermsim.models.encode import fingerprint
 from dermsim.models.encoder import Encoder, load_encoder
 from dermsim.tasks.atlas import EmbeddingMap
-from dermsim.tasks.classify import Calibration
+from dermsim.tasks.classify import Calibration, ThresholdFigures, read_figures
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery
+
+FIGURES = "evaluation.json"
+"""What was measured of the checkpoint; it is no part, and a checkpoint may lack it."""
 
 FACTS_CALIBRATION = "calibration_facts.json"
 """The part that only the folder of an encoder that takes facts has."""
@@ -53,6 +58,7 @@ def load_parts(folder: Path) -> dict[str, Any]:
             "gallery": Gallery.load(folder / "gallery", fingerprint=mark),
             "classes": ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
             "atlas": EmbeddingMap.load(folder / "atlas.parquet"),
+            "reached": _read_reached(folder / FIGURES, mark),
         }
         _check_temperatures(model, parts)
         _check_detector(parts["detector"], model, parts["gallery"])
@@ -60,6 +66,20 @@ def load_parts(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"The checkpoint {folder} cannot be used: {error}") from error
     return parts
+
+
+def _read_reached(path: Path, mark: str) -> tuple[ThresholdFigures, ...]:
+    """Read what malignancy thresholds reached where that was measured; else there is nothing."""
+    if not path.is_file():
+        return ()
+    refuse_lfs_pointer(path)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
+        raise ValueError(f"{path.name} is not valid JSON: {error}.") from error
+    if not isinstance(document, dict):
+        raise ValueError(f"{path.name} must be an object, got {type(document).__name__}.")
+    return read_figures(document, fingerprint=mark)
 
 
 def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:

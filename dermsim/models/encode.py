@@ -15,6 +15,7 @@ import torch
 
 from dermsim.data.facts import Facts, encode_facts
 from dermsim.data.images import ImageSource, read_image
+from dermsim.models.looks import Looks, look_at
 
 if TYPE_CHECKING:
     from dermsim.models.encoder import Encoder, Processor
@@ -30,12 +31,14 @@ class Encoding:
         pooled_features: ``(N, F)`` float32.
         facts_logits: ``(N, 7)`` float32, what facts about their patients add to the logits; None
             where nothing was told. Nothing else depends on facts.
+        looks: What the pictures look like; None where nobody asked.
     """
 
     embeddings: npt.NDArray[np.float32]
     logits: npt.NDArray[np.float32]
     pooled_features: npt.NDArray[np.float32]
     facts_logits: npt.NDArray[np.float32] | None = None
+    looks: Looks | None = None
 
     @property
     def informed_logits(self) -> npt.NDArray[np.float32]:
@@ -67,6 +70,7 @@ def encode(
     *,
     batch_size: int = 32,
     facts: Sequence[Facts | None] | None = None,
+    looks: bool = False,
 ) -> Encoding:
     """Run the encoder over images of any number, a batch at a time.
 
@@ -77,6 +81,7 @@ def encode(
         batch_size: Images per forward pass.
         facts: What is known of each image's patient, for a model that takes it; None when nothing
             is.
+        looks: Whether to say what the pictures look like, too.
 
     Raises:
         ValueError: If there are no images, or one cannot be read; if there are facts and the model
@@ -84,7 +89,11 @@ def encode(
     """
     known = None if facts is None else weigh_facts(model, facts)
     batches = prepare(processor, images, batch_size=batch_size, facts=facts)
-    return join([forward(model, [batch])[0] for batch in batches], known)
+    parts = []
+    for batch in batches:
+        (found,) = forward(model, [batch])
+        parts.append(replace(found, looks=look_at(batch, processor)) if looks else found)
+    return join(parts, known)
 
 
 def prepare(
@@ -153,11 +162,13 @@ def join(
     """
     if len(parts) == 1:
         return replace(parts[0], facts_logits=facts_logits)
+    looks = [part.looks for part in parts if part.looks is not None]
     return Encoding(
         np.concatenate([part.embeddings for part in parts]),
         np.concatenate([part.logits for part in parts]),
         np.concatenate([part.pooled_features for part in parts]),
         facts_logits,
+        None if not looks else Looks.join(looks),
     )
 
 

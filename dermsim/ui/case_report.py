@@ -18,6 +18,7 @@ from dermsim.core.version import __version__
 from dermsim.data.images import ImageSource, read_image
 from dermsim.engine import answers
 from dermsim.engine.batch import CHOSEN
+from dermsim.engine.searching import are_drawn
 from dermsim.evaluation.card import licence
 
 if TYPE_CHECKING:  # torch comes with them
@@ -31,8 +32,6 @@ NEIGHBORS = 6
 """Past cases in a report unless more are asked for."""
 
 MAX_NEIGHBORS = 24
-
-_DRAWN = "SYN_"  # how the image_ids of dermsim.data.synthetic begin
 
 
 @dataclass(frozen=True)
@@ -168,8 +167,7 @@ def origin_of(engine: DermSim, *, model: str | None = None) -> Origin:
     """
     records = engine.gallery.records
     lesions = list(records.values("lesion_id"))
-    drawn = all(str(name).startswith(_DRAWN) for name in records.values("image_id"))
-    data = "synthetic" if drawn else "HAM10000"
+    data = "synthetic" if are_drawn(records) else "HAM10000"
     return Origin(
         model=model or f"dermsim ({engine.model.config.backbone})",
         fingerprint=engine.fingerprint,

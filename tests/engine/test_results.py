@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dermsim.core.labels import CODES
-from dermsim.engine.results import UNFAMILIAR, Analysis, Prediction
+from dermsim.engine.results import NOTICES, UNFAMILIAR, Analysis, Prediction
 from dermsim.tasks.retrieve import Neighbor
 
 
@@ -24,7 +24,7 @@ def test_the_notice_comes_before_everything_else(outlier):
     found = prediction(outlier=outlier)
     plain = found.to_dict()
     assert next(iter(plain)) == "notice"
-    assert plain["notice"] == (UNFAMILIAR if outlier else None) == found.notice
+    assert plain["notice"] == (NOTICES[UNFAMILIAR] if outlier else None) == found.notice
     assert json.loads(json.dumps(plain))["prediction_sets"]["0.95"] == ["mel", "nv"]
 
 

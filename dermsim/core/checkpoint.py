@@ -20,6 +20,9 @@ PARTS = (
 )
 """What a checkpoint folder must hold for `DermSim.from_pretrained`."""
 
+QUALITY = "quality.safetensors"
+"""What tells pictures not to be judged; a checkpoint may lack it."""
+
 FORMAT = 1
 """The layout of the folder, kept as ``checkpoint_format`` in its ``config.json``. It is raised when
 an older dermsim could not read what a newer one writes."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dermsim.core.checkpoint import local_folder
+from dermsim.core.checkpoint import QUALITY, local_folder
 from dermsim.core.labels import CODES
 from dermsim.core.storage import atomic_path, save_json
 from dermsim.data.facts import Facts
@@ -27,7 +27,7 @@ from dermsim.models.encode import Encoding, fingerprint, pixels_needed
 from dermsim.models.encoder import Encoder, Processor, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import POINTS, Calibration, Reached, ThresholdFigures
-from dermsim.tasks.detect import OutlierDetector
+from dermsim.tasks.detect import OutlierDetector, QualityGate
 from dermsim.tasks.enroll import SPACES, ClassBank
 from dermsim.tasks.retrieve import Gallery
 
@@ -57,6 +57,7 @@ class DermSim(Explaining, Searching):
         classes: The seven known diagnoses as prototypes, to enrol new ones beside.
         atlas: The map of the gallery.
         fingerprint: Names this encoder: embeddings of another fingerprint cannot be compared.
+        quality: Says which pictures are not to be judged; None in a checkpoint without such a gate.
         reached: What malignancy thresholds reached on photographs that none was fitted to; empty
             where that was not measured.
         drawn: Whether it was trained on the drawings of `dermsim.data.synthetic`, and knows nothing
@@ -75,6 +76,7 @@ class DermSim(Explaining, Searching):
         classes: ClassBank,
         atlas: EmbeddingMap,
         calibration_facts: Calibration | None = None,
+        quality: QualityGate | None = None,
         reached: tuple[ThresholdFigures, ...] = (),
     ) -> None:
         if (model.config.facts_dim > 0) != (calibration_facts is not None):
@@ -91,6 +93,7 @@ class DermSim(Explaining, Searching):
         self.atlas = atlas
         self.fingerprint = fingerprint(model, processor)
         self.pixels_needed = pixels_needed(processor)
+        self.quality = quality
         self.reached = reached
         self._encode = SharedEncoder(model, processor)
         self._learned = gallery
@@ -196,6 +199,8 @@ class DermSim(Explaining, Searching):
             self.detector.save(fresh / "detector.safetensors")
             self.gallery.save(fresh / "gallery")
             self.atlas.save(fresh / "atlas.parquet")
+            if self.quality is not None:
+                self.quality.save(fresh / QUALITY)
             if training is not None:
                 save_json(fresh / "training.json", training)
             save_extra(fresh, extra or {})
@@ -335,6 +340,12 @@ class DermSim(Explaining, Searching):
         """Codes of the diagnoses that the encoder was trained with, in the order of `CODES`."""
         return tuple(code for code in CODES if code in self.classes.names)
 
+    def _faults(self, encoding: Encoding) -> list[tuple[str, ...]] | None:
+        """Say why pictures are not to be judged; None where there is nothing to tell by."""
+        if self.quality is None or encoding.looks is None:
+            return None
+        return self.quality.reasons(encoding.looks.statistics)
+
     def reached_at(self, threshold: float) -> tuple[Reached, ...]:
         """Say what a malignancy threshold reached on held-out lesions, and in other clinics."""
         return tuple(figures.at(threshold) for figures in self.reached)
@@ -356,6 +367,7 @@ class DermSim(Explaining, Searching):
             calibration_facts=self.calibration_facts,
             facts=facts,
             operating_point=operating_point,
+            quality=self._faults(encoding),
         )
         seen = self._recognised(encoding)
         return [

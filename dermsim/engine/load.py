@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from dermsim.core.checkpoint import QUALITY
 from dermsim.core.labels import CODES
 from dermsim.core.lfs import refuse_lfs_pointer
 from dermsim.core.vectors import l2_normalize
 from dermsim.models.encode import fingerprint
-from dermsim.models.encoder import Encoder, load_encoder
+from dermsim.models.encoder import Encoder, load_encoder, seen_side
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import Calibration, ThresholdFigures, read_figures
-from dermsim.tasks.detect import OutlierDetector
+from dermsim.tasks.detect import OutlierDetector, QualityGate
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery
 
@@ -58,6 +59,7 @@ def load_parts(folder: Path) -> dict[str, Any]:
             "gallery": Gallery.load(folder / "gallery", fingerprint=mark),
             "classes": ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
             "atlas": EmbeddingMap.load(folder / "atlas.parquet"),
+            "quality": _read_quality(folder / QUALITY, seen_side(processor)),
             "reached": _read_reached(folder / FIGURES, mark),
         }
         _check_temperatures(model, parts)
@@ -66,6 +68,11 @@ def load_parts(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"The checkpoint {folder} cannot be used: {error}") from error
     return parts
+
+
+def _read_quality(path: Path, side: int) -> QualityGate | None:
+    """Read the quality gate where there is one."""
+    return QualityGate.load(path, side=side) if path.is_file() else None
 
 
 def _read_reached(path: Path, mark: str) -> tuple[ThresholdFigures, ...]:

@@ -6,15 +6,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from dermsim.core.checkpoint import PARTS
+from dermsim.core.checkpoint import PARTS, QUALITY
 from dermsim.models.shipped_sources import shipped_sources
 from dermsim.tasks.retrieve import OWN
 
 MADE_AT_THE_END = ("training.json", "evaluation.json", "README.md")
 """What a run writes only when it is through."""
 
-SOMETIMES = ("calibration_facts.json",)
-"""Parts that only some encoders have."""
+SOMETIMES = ("calibration_facts.json", QUALITY)
+"""Parts that only some checkpoints have."""
 
 GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")
 """What the gallery's own folder holds as a run leaves it; one that was added to holds more."""

@@ -1,4 +1,4 @@
-"""What the encoder's input looks like apart from what the encoder says of it: hashes of pictures.
+"""What the encoder's input looks like apart from what the encoder says of it: hashes, and figures.
 
 They are made of the prepared square, so that what is compared and judged is what the encoder sees.
 """
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from dermsim.data.duplicates.looks import HASHED, fine_hashes
+from dermsim.tasks.detect.statistics import SIDE, pixel_statistics
 
 if TYPE_CHECKING:
     from dermsim.models.encoder import Processor
@@ -29,9 +30,11 @@ class Looks:
     Attributes:
         hashes: ``(N, 8, 4)`` uint64, perceptual hashes of each held in all eight ways; see
             `dermsim.data.duplicates.looks.fine_hashes`.
+        statistics: ``(N, K)`` float32, of `dermsim.tasks.detect.statistics.pixel_statistics`.
     """
 
     hashes: npt.NDArray[np.uint64]
+    statistics: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
         """N."""
@@ -45,7 +48,10 @@ class Looks:
     @classmethod
     def join(cls, parts: Sequence[Looks]) -> Looks:
         """Put the looks of several batches together."""
-        return cls(np.concatenate([part.hashes for part in parts]))
+        return cls(
+            np.concatenate([part.hashes for part in parts]),
+            np.concatenate([part.statistics for part in parts]),
+        )
 
 
 def look_at(pixel_values: torch.Tensor, processor: Processor) -> Looks:
@@ -59,7 +65,18 @@ def look_at(pixel_values: torch.Tensor, processor: Processor) -> Looks:
     weights = pixels.new_tensor(GREY)[:, None, None]
     grey = (pixels * weights).sum(dim=1, keepdim=True)
     squares = torch.nn.functional.adaptive_avg_pool2d(grey, HASHED)[:, 0].numpy()
-    return Looks(fine_hashes(squares))
+    return Looks(fine_hashes(squares), _statistics(pixels))
+
+
+def describe(pictures: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Return the statistics ``(N, K)`` of pictures ``(N, S, S, 3)`` in [0, 1], as `look_at` does."""
+    return _statistics(torch.from_numpy(pictures).permute(0, 3, 1, 2).float())
+
+
+def _statistics(pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+    """Return the statistics of pictures ``(N, 3, S, S)``."""
+    small = torch.nn.functional.interpolate(pixels.clamp(0, 1), size=(SIDE, SIDE), mode="area")
+    return pixel_statistics(small.permute(0, 2, 3, 1).numpy())
 
 
 def shown(pixel_values: torch.Tensor, processor: Processor) -> torch.Tensor:

@@ -69,7 +69,7 @@ def look_at(pixel_values: torch.Tensor, processor: Processor) -> Looks:
 
 
 def describe(pictures: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Return the statistics ``(N, K)`` of pictures ``(N, S, S, 3)`` in [0, 1], as `look_at` does."""
+    """Return the statistics ``(N, K)`` of pictures ``(N, S, S, 3)`` in [0, 1]."""
     return _statistics(torch.from_numpy(pictures).permute(0, 3, 1, 2).float())
 
 

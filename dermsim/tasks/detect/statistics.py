@@ -6,6 +6,9 @@ a fault that is not seen there is none to the encoder either.
 
 from __future__ import annotations
 
+import functools
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -36,54 +39,52 @@ def pixel_statistics(pictures: npt.NDArray[np.floating]) -> npt.NDArray[np.float
 
 
 def _describe(picture: FloatArray) -> FloatArray:
-    channels = _opponent(picture)
-    coarse = _pooled(channels, SIDE // _COARSE)
+    colours = np.ascontiguousarray(np.moveaxis(picture, -1, 0))  # sums over pixels are faster so
+    channels = _opponent(colours)
+    coarse = np.moveaxis(_pooled(channels, SIDE // _COARSE), 0, -1)
     return np.concatenate(
-        [
-            _levels(picture, channels),
-            _rings(coarse),
-            _lesion(coarse),
-            _sharpness(channels[..., 0]),
-        ]
+        [_levels(colours, channels), _rings(coarse), _lesion(coarse), _sharpness(channels[0])]
     )
 
 
-def _opponent(picture: FloatArray) -> FloatArray:
-    """Return lightness, red against green, and yellow against blue."""
-    red, green, blue = np.moveaxis(picture, -1, 0)
+def _opponent(colours: FloatArray) -> FloatArray:
+    """Return ``(3, H, W)`` lightness, red against green, and yellow against blue."""
+    red, green, blue = colours
     light = 0.299 * red + 0.587 * green + 0.114 * blue
-    return np.stack([light, red - green, (red + green) / 2 - blue], axis=-1)
+    return np.stack([light, red - green, (red + green) / 2 - blue])
 
 
-def _levels(picture: FloatArray, channels: FloatArray) -> FloatArray:
+def _levels(colours: FloatArray, channels: FloatArray) -> FloatArray:
     """Return how light and colour are spread over the picture."""
-    shares = np.quantile(channels.reshape(-1, 3), _SHARES, axis=0).ravel()
-    colour = picture.max(axis=2) - picture.min(axis=2)
-    light = channels[..., 0]
-    extremes = [(light < 0.06).mean(), (light < 0.2).mean(), (picture.min(axis=2) > 0.97).mean()]
-    clipped = (picture.max(axis=2) > 0.99).mean()
-    spread = channels.reshape(-1, 3).std(axis=0)
-    ratio = np.log(spread + 1e-3)
-    return np.concatenate(
-        [shares, extremes, [clipped, colour.mean(), np.log(colour.mean() + 1e-3)], spread, ratio]
-    )
+    light = channels[0]
+    least, most = colours.min(axis=0), colours.max(axis=0)
+    colour = (most - least).mean()
+    shares = np.quantile(channels.reshape(3, -1), _SHARES, axis=1).ravel()
+    spread = channels.reshape(3, -1).std(axis=1)
+    extremes = [(light < 0.06).mean(), (light < 0.2).mean(), (least > 0.97).mean()]
+    clipped = (most > 0.99).mean()
+    tone = [clipped, colour, np.log(colour + 1e-3)]
+    return np.concatenate([shares, extremes, tone, spread, np.log(spread + 1e-3)])
 
 
 def _rings(coarse: FloatArray) -> FloatArray:
     """Return light and colour from the middle outwards, beside those of the whole."""
-    side = len(coarse)
-    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
-    radius = np.hypot(x, y)
+    radius = np.hypot(*_places(len(coarse)))
     whole = np.median(coarse.reshape(-1, 3), axis=0)
     rings = [
         coarse[(radius >= low) & (radius < high)].mean(axis=0) - whole
-        for low, high in zip(_RINGS[:-1], _RINGS[1:], strict=True)
+        for low, high in pairwise(_RINGS)
     ]
-    edges = np.stack(
-        [coarse[:3], coarse[-3:], coarse[:, :3].swapaxes(0, 1), coarse[:, -3:].swapaxes(0, 1)]
-    )
+    turned = coarse.swapaxes(0, 1)
+    edges = np.stack([coarse[:3], coarse[-3:], turned[:3], turned[-3:]])
     sides = edges.mean(axis=(1, 2))
     return np.concatenate([np.ravel(rings), sides.std(axis=0), np.ptp(sides, axis=0)])
+
+
+@functools.cache
+def _places(side: int) -> FloatArray:
+    """Return ``(2, S, S)``, how far each pixel lies below and right of the middle, in [-1, 1]."""
+    return np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
 
 
 def _lesion(coarse: FloatArray) -> FloatArray:
@@ -92,7 +93,7 @@ def _lesion(coarse: FloatArray) -> FloatArray:
     Slow changes of light are taken off first; a dermatoscope's black frame counts as no lesion.
     """
     side = len(coarse)
-    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    y, x = _places(side)
     frame = (coarse[..., 0] < 0.1) & (np.hypot(x, y) > 0.75)
     seen = ~frame
     if seen.sum() < side:
@@ -124,7 +125,9 @@ def _flattened(
     terms = np.stack([np.ones_like(x), x, y], axis=-1)
     kept = seen
     for _ in range(3):
-        weights, *_ = np.linalg.lstsq(terms[kept], coarse[kept], rcond=None)
+        own = terms[kept]
+        # a little of the identity, for pixels that lie on one line
+        weights = np.linalg.solve(own.T @ own + 1e-9 * np.eye(3), own.T @ coarse[kept])
         rest = coarse - terms @ weights
         distance = np.linalg.norm(rest, axis=2)
         kept = seen & (distance <= np.quantile(distance[seen], 0.6))
@@ -143,12 +146,12 @@ def _sharpness(light: FloatArray) -> FloatArray:
     for _ in range(4):
         fine = light - ndimage.uniform_filter(light, 3)
         detail += [np.log(fine.std() + 1e-4), np.log(np.quantile(abs(fine), 0.99) + 1e-4)]
-        light = _pooled(light[..., None], 2)[..., 0]
-    steps = np.diff(detail[::2])
-    return np.concatenate([detail, steps])
+        light = _pooled(light[None], 2)[0]
+    return np.concatenate([detail, np.diff(detail[::2])])
 
 
 def _pooled(channels: FloatArray, factor: int) -> FloatArray:
-    side = len(channels) // factor
-    cut = channels[: side * factor, : side * factor]
-    return cut.reshape(side, factor, side, factor, -1).mean(axis=(1, 3))
+    """Average ``(C, S, S)`` over squares of `factor` pixels."""
+    side = channels.shape[-1] // factor
+    cut = channels[:, : side * factor, : side * factor]
+    return cut.reshape(len(cut), side, factor, side, factor).mean(axis=(2, 4))

@@ -35,7 +35,7 @@ detector_app = tyro.extras.SubcommandApp()
 
 @dataclass(frozen=True, kw_only=True)
 class Audit(ModelCommand):
-    """List on which photographs model and data disagree, and near-duplicates of different lesions."""
+    """List where model and data disagree, and near-duplicates said to be of different lesions."""
 
     data: str
     """The photographs: a Hub id, a folder in any known layout, or "synthetic"."""
@@ -69,9 +69,9 @@ def _summary(found: AuditReport, output: Path) -> str:
     errors, pairs = found.disagreements, found.duplicates
     lines = [
         f"{found.images:,} photographs looked at{passed}. On {len(errors):,} the model disagrees "
-        f"with the data (most of the time it is the model that is wrong), and {len(pairs):,} "
-        f"near-duplicates are of different lesions; both lists are in {output}. Disagreements "
-        "without histopathology come first."
+        f"with the data, and either may be wrong; {len(pairs):,} near-duplicates are of "
+        f"different lesions. Both lists are in {output}; disagreements without histopathology come "
+        "first."
     ]
     lines += _first(errors, "image_id lesion_id dx suggested quality dx_type learned")
     lines += _first(

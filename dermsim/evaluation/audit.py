@@ -55,8 +55,9 @@ LABEL_COLUMNS = (
     "dx_type",
     "learned",
 )
-"""``quality`` ranks, those without histopathology before those with it; ``disagreement`` is the share of similar cases that are not of this dx;
-``learned`` says whether the encoder was trained on the picture."""
+"""``quality`` ranks, those without histopathology before those with it; ``disagreement`` is the
+share of similar cases that are not of this dx; ``learned`` says whether the encoder was trained on
+the picture."""
 
 DUPLICATE_COLUMNS = (
     "rank",
@@ -91,9 +92,9 @@ class AuditReport:
     """What was found in a data set.
 
     Attributes:
-        disagreements: Photographs of which the model says something else than the data, with the keys
-            of `LABEL_COLUMNS`. Those whose diagnosis no histopathology confirmed come first, and of
-            each kind the most suspicious: a model that disagrees with a microscope is mostly wrong.
+        disagreements: Photographs of which the model says something else than the data, with the
+            keys of `LABEL_COLUMNS`. Those whose diagnosis no histopathology confirmed come first,
+            and of each kind the most suspicious: who disagrees with a microscope is mostly wrong.
         duplicates: Pairs with the keys of `DUPLICATE_COLUMNS`, most alike first.
         images: How many images were looked at.
         unknown: How many were not, since the encoder does not know their diagnosis.

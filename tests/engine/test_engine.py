@@ -540,9 +540,7 @@ def test_the_nearest_cases_vote_on_images_and_embeddings(engine):
     embeddings = engine.embed(images)
     assert engine.vote(embeddings) == engine.gallery.vote(embeddings)
     seen = [found.recognised for found in engine.similar_cases(images)]
-    for found, plain, known in zip(
-        engine.vote(images), engine.vote(embeddings), seen, strict=True
-    ):
+    for found, plain, known in zip(engine.vote(images), engine.vote(embeddings), seen, strict=True):
         assert (found == pytest.approx(plain)) == (known is None)
     where = {"dx": ["mel", "nv"]}
     assert engine.vote(embeddings, where=where) == engine.gallery.vote(embeddings, where=where)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from dermsim.data.outlines import Outlines
     from dermsim.engine import DermSim
 
-DRAWN = 300
-"""Pictures of drawn skin."""
+EACH = 400
+"""Pictures of each fault at most, and of drawn skin."""
 
 Picture = npt.NDArray[np.float64]
 
@@ -116,17 +116,20 @@ def _faulty(
 ) -> Iterator[TableRow]:
     """Measure what is caught of every fault."""
     generator = np.random.default_rng(seed)
-    cases = [squares(row, outlines, side) for row in rows]
     for reason, spoil in SPOILERS.items():
-        made = [
-            (picture, lesion)
-            for case, lesion in zip(cases, rows["lesion_id"], strict=True)
-            if (picture := spoil(*case, generator)) is not None
-        ]
-        lesions = Bootstrap([lesion for _, lesion in made], resamples, seed)
-        yield _row(reason, gate, (picture for picture, _ in made), lesions, reason=reason)
-    skin = (drawn_skin(side, generator) for _ in range(DRAWN))
-    lesions = Bootstrap([None] * DRAWN, resamples, seed)
+        pictures: list[Picture] = []
+        ids: list[str | None] = []
+        for place in generator.permutation(len(rows)).tolist():
+            picture = spoil(*squares(rows[place], outlines, side), generator)
+            if picture is not None:
+                pictures.append(picture)
+                ids.append(rows[place]["lesion_id"])
+            if len(pictures) == EACH:
+                break
+        if pictures:
+            yield _row(reason, gate, pictures, Bootstrap(ids, resamples, seed), reason=reason)
+    skin = (drawn_skin(side, generator) for _ in range(EACH))
+    lesions = Bootstrap([None] * EACH, resamples, seed)
     yield _row("drawn skin of all tones", gate, skin, lesions, reason="no_lesion")
 
 

@@ -73,7 +73,7 @@ class TestAudit:
         some = audit.AuditReport((), (), 1200, 0, unjudged=3)
         monkeypatch.setattr(audit, "audit_dataset", lambda *_, **__: some)
         out = run("audit", "--data", "here", "-o", tmp_path / "audit", "--model", "m")[1]
-        assert "1,200 photographs looked at; 3 learned ones not judged for label errors" in out
+        assert "1,200 photographs looked at; 3 learned ones not judged, since" in out
 
     def test_an_output_that_is_taken_is_refused(self, run, found, tmp_path):
         (tmp_path / "notes.txt").write_text("mine")

@@ -21,6 +21,7 @@ from dermsim.evaluation.audit import (
     thumbnail,
 )
 from dermsim.models.encode import Encoding
+from dermsim.evaluation.label_errors import LabelError
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.retrieve import Gallery
@@ -102,7 +103,16 @@ def test_the_planted_flaws_come_first(engine, dataset):
     assert (pair["learned"], pair["other_learned"]) == (True, False)
 
 
-def test_disagreements_without_histopathology_come_first(engine, dataset):
+def test_disagreements_without_histopathology_come_first(engine, dataset, monkeypatch):
+    """Of all rows that the encoder has not learned, each taken for a suspect."""
+
+    def suspects(labels, probabilities):
+        return [
+            LabelError(row, (label + 1) % 7, quality=row / 1000)
+            for row, label in enumerate(labels.tolist())
+        ]
+
+    monkeypatch.setattr(audit, "find_label_errors", suspects)
     found = audit_dataset(engine, dataset).disagreements
     confirmed = [row["dx_type"] == "histo" for row in found]
     assert confirmed == sorted(confirmed)

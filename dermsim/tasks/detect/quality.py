@@ -191,5 +191,5 @@ def choose_thresholds(
 
 def _limit(values: FloatArray, share: float) -> float:
     """Return the value that no more than a share exceeds."""
-    allowed = int(share * len(values))
+    allowed = min(int(share * len(values)), len(values) - 1)
     return float(np.sort(values)[::-1][allowed])

@@ -1,4 +1,4 @@
-"""Faults made on purpose: each is the fault it is called, and nothing else becomes of the picture."""
+"""Faults made on purpose: each is the fault it is called, and nothing else changes."""
 
 import numpy as np
 import pytest

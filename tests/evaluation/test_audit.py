@@ -20,8 +20,8 @@ from dermsim.evaluation.audit import (
     out_of_fold,
     thumbnail,
 )
-from dermsim.models.encode import Encoding
 from dermsim.evaluation.label_errors import LabelError
+from dermsim.models.encode import Encoding
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.retrieve import Gallery

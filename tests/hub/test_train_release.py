@@ -70,9 +70,9 @@ def recipe(config):
 
 
 def test_four_runs_each_after_what_it_needs_and_their_mean(run):
-    done, calls = run("ham", "isic", "runs")
+    done, calls = run("ham", "isic", "runs", "outlines")
     assert done.returncode == 0, done.stderr
-    *training, mean = calls
+    *training, mean, gate = calls
     made = {}
     for words in training:
         config = configuration(words)
@@ -86,10 +86,12 @@ def test_four_runs_each_after_what_it_needs_and_their_mean(run):
     members = [f"runs/{name}/checkpoint" for name in ("H", "B1", "B2")]
     average = ["dermsim", "ensemble", "--average", "--test-image-size", "160"]
     assert mean == [*average, *members, "--data", "ham", "--output", "runs/C"]
+    quality = ["dermsim", "quality", "fit", "runs/C", "--data", "ham", "--masks", "outlines"]
+    assert gate == quality
 
 
 def test_the_commands_are_those_that_made_the_released_weights(run):
-    _, (*training, _) = run("ham", "isic", "runs")
+    _, (*training, _, _) = run("ham", "isic", "runs", "outlines")
     ours = {configuration(words).output.name: recipe(configuration(words)) for words in training}
     record = json.loads(RECORD.read_text())
     for number, name in enumerate(("H", "B1", "B2"), start=1):
@@ -101,13 +103,13 @@ def test_the_commands_are_those_that_made_the_released_weights(run):
 
 
 def test_what_is_there_is_not_trained_again(run):
-    run("ham", "isic", "runs")
-    done, calls = run("ham", "isic", "runs")
+    run("ham", "isic", "runs", "outlines")
+    done, calls = run("ham", "isic", "runs", "outlines")
     assert done.returncode == 0
-    assert [words[0] for words in calls] == ["dermsim"]
+    assert [words[0] for words in calls] == ["dermsim", "dermsim"]
 
 
-@pytest.mark.parametrize("given", [(), ("ham",), ("ham", "isic")])
+@pytest.mark.parametrize("given", [(), ("ham",), ("ham", "isic"), ("ham", "isic", "runs")])
 def test_without_its_folders_it_says_which(run, given):
     done, calls = run(*given)
     assert done.returncode != 0 and calls == []

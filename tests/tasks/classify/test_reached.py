@@ -76,7 +76,7 @@ def test_figures_that_no_measurement_gives_are_refused(figures, change, words):
     "damaged", [{"thresholds": {}}, {"thresholds": [[]]}, {"thresholds": [{}]}]
 )
 def test_a_damaged_file_is_refused(damaged):
-    with pytest.raises(ValueError, match="must be|has the keys"):
+    with pytest.raises(ValueError, match=r"must be|has the keys"):
         read_figures({"fingerprint": "f", **damaged}, fingerprint="f")
 
 

@@ -33,6 +33,9 @@ SKIN = (
 PATCH = 0.25
 """Side of the smallest square of skin that is cut out, as a share of the photograph's."""
 
+RIM = 0.15
+"""Share of a square of skin that is cut off on each side, from its middle to its edge."""
+
 SMALL = (0.001, 0.01)
 """Share of the picture that a lesion made small takes; 99 % of HAM10000's take 1.5 %."""
 
@@ -56,7 +59,10 @@ def bare_skin(pixels: Pixels, outline: Outline, rng: np.random.Generator) -> Pix
 
 
 def skin_patch(pixels: Pixels, outline: Outline) -> Pixels | None:
-    """Return the largest square beside the outline; None where there is none of `PATCH`."""
+    """Return the largest square beside the outline, without its rim; None where none has `PATCH`.
+
+    The largest square touches the outline, where the lesion fades into the skin.
+    """
     side = len(outline)
     free = ndimage.distance_transform_cdt(
         ~np.pad(outline, 1, constant_values=True), metric="chessboard"
@@ -64,6 +70,7 @@ def skin_patch(pixels: Pixels, outline: Outline) -> Pixels | None:
     reach = int(free.max()) - 1
     if 2 * reach + 1 < PATCH * side:
         return None
+    reach -= max(1, round(RIM * reach))
     row, column = np.unravel_index(int(free.argmax()), free.shape)
     return pixels[row - reach : row + reach + 1, column - reach : column + reach + 1]
 

@@ -186,7 +186,10 @@ def choose_thresholds(
         limits = [_limit(column, overall)]
         limits += [_limit(column[labels == label], each) for label in np.unique(labels)]
         chosen.append(max(floor, *limits))
-    return np.array(chosen, dtype=np.float32)
+    wanted = np.array(chosen)
+    kept = wanted.astype(np.float32)
+    # rounded down, a threshold would stop the very photograph that it was drawn at
+    return np.where(kept < wanted, np.nextafter(kept, np.float32(np.inf)), kept)
 
 
 def _limit(values: FloatArray, share: float) -> float:

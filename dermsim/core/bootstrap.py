@@ -151,8 +151,8 @@ class Bootstrap:
         whole = values.astype(np.float64).mean(axis=0).tolist()
         bounds = map(percentile_bounds, samples.T)
         return [
-            Interval(*found, len(self))
-            for found in zip(whole, *zip(*bounds, strict=True), strict=True)
+            Interval(value, low, high, len(self))
+            for value, (low, high) in zip(whole, bounds, strict=True)
         ]
 
     def _draws(self) -> Iterator[IntArray]:

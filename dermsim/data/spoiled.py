@@ -146,7 +146,7 @@ def scrambled(pixels: Pixels, outline: Outline, rng: np.random.Generator) -> Pix
     for _ in range(rng.integers(1, 9)):
         high, wide = rng.integers(side // 8, side, 2)
         top, left = rng.integers(0, side - high + 1), rng.integers(0, side - wide + 1)
-        turned = np.rot90(pixels, rng.integers(4))[..., rng.permutation(3)]
+        turned = np.rot90(pixels, int(rng.integers(4)))[..., rng.permutation(3)]
         if rng.random() < 0.5:
             turned = 1 - turned
         gain, lift = rng.uniform(0.3, 1.6, 3), rng.uniform(-0.3, 0.3, 3)

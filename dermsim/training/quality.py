@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -91,7 +91,7 @@ def fit_quality(
         **_network(np.clip((rows - mean) / scale, -CLIP, CLIP), truth, seed),
         "thresholds": np.full(len(REASONS), 0.5),
     }
-    plain = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+    plain: dict[str, Any] = {k: np.asarray(array, np.float32) for k, array in arrays.items()}
     open_gate = QualityGate(**plain, side=side)
     unseen = open_gate.probabilities(_described(validation, side, "validation"))
     plain["thresholds"] = choose_thresholds(
@@ -123,7 +123,7 @@ def _faulty(
     generator = np.random.default_rng(seed)
     for reason, spoil in SPOILERS.items():
         wanted = each * MORE if reason == "no_lesion" else each
-        found = []
+        found: list[npt.NDArray[np.float64]] = []
         order = generator.permutation(len(rows)).tolist()
         bar = tqdm(order, desc=reason, unit="picture", disable=None)
         for row in bar:

@@ -142,8 +142,8 @@ def _row(
     reason: str | None = None,
 ) -> TableRow:
     statistics = np.concatenate([describe(picture[None]) for picture in pictures])
-    beyond = gate.probabilities(statistics) > gate.thresholds
-    figures = {"stopped": bootstrap.mean(beyond.any(axis=1))}
+    beyond = gate.beyond(statistics)
+    figures = {"stopped": bootstrap.mean(np.asarray(beyond.any(axis=1)))}
     if reason is not None:
         figures["named"] = bootstrap.mean(beyond[:, REASONS.index(reason)])
     return TableRow({"pictures": name}, figures)
@@ -151,7 +151,7 @@ def _row(
 
 def _stopped(gate: QualityGate, pictures: Iterable[Picture]) -> npt.NDArray[np.bool_]:
     statistics = np.concatenate([describe(picture[None]) for picture in pictures])
-    return (gate.probabilities(statistics) > gate.thresholds).any(axis=1)
+    return np.asarray(gate.beyond(statistics).any(axis=1), np.bool_)
 
 
 def _square(image: Image.Image, side: int) -> Picture:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -148,8 +148,8 @@ class ThresholdFigures:
             self.origin,
             self.dataset,
             self.thresholds[place],
-            Interval(*self.sensitivity[place], self.malignant),
-            Interval(*self.specificity[place], self.benign),
+            _interval(self.sensitivity[place], self.malignant),
+            _interval(self.specificity[place], self.benign),
         )
 
     def to_dict(self) -> dict[str, object]:
@@ -168,17 +168,21 @@ class ThresholdFigures:
             ValueError: If it is something else.
         """
         names = {part.name for part in fields(cls)}
-        given = dict(check_keys(values, names, name="figures of thresholds"))
+        given: dict[str, Any] = dict(check_keys(values, names, name="figures of thresholds"))
         for name in ("thresholds", *_COLUMNS):
             if not isinstance(given[name], list):
                 raise ValueError(f"the {name} of figures of thresholds must be a list.")
-        given["thresholds"] = tuple(given["thresholds"])  # type: ignore[arg-type]
+        given["thresholds"] = tuple(given["thresholds"])
         for name in _COLUMNS:
-            rows = given[name]
-            if not all(isinstance(row, list) for row in rows):  # type: ignore[attr-defined]
+            if not all(isinstance(row, list) for row in given[name]):
                 raise ValueError(f"the {name} of figures of thresholds must be lists of three.")
-            given[name] = tuple(map(tuple, rows))  # type: ignore[arg-type]
-        return cls(**given)  # type: ignore[arg-type]
+            given[name] = tuple(map(tuple, given[name]))
+        return cls(**given)
+
+
+def _interval(row: tuple[float, ...], count: int) -> Interval:
+    value, low, high = row
+    return Interval(value, low, high, count)
 
 
 def read_figures(

@@ -111,6 +111,10 @@ class QualityGate:
         hidden = np.maximum(standard @ self.hidden_weight + self.hidden_bias, 0)
         return 1 / (1 + np.exp(-np.clip(hidden @ self.reason_weight + self.reason_bias, -60, 60)))
 
+    def beyond(self, statistics: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+        """Return ``(N, R)``, which reasons count."""
+        return np.asarray(self.probabilities(statistics) > self.thresholds)
+
     def reasons(self, statistics: npt.NDArray[np.floating]) -> list[tuple[str, ...]]:
         """Return per picture why it is not one to judge, most likely first; empty when it is."""
         found = []

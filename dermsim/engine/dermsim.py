@@ -11,14 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dermsim.core.checkpoint import QUALITY, local_folder
+from dermsim.core.atomic import atomic_path
+from dermsim.core.checkpoint import local_folder
 from dermsim.core.labels import CODES
-from dermsim.core.storage import atomic_path, save_json
+from dermsim.core.storage import save_json
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, as_list, read_image
+from dermsim.engine.describe import Describing
 from dermsim.engine.explain import Explaining
 from dermsim.engine.fit import fit_parts
-from dermsim.engine.load import FACTS_CALIBRATION, load_parts, save_extra
+from dermsim.engine.load import load_parts, save_extra, save_optional
 from dermsim.engine.predictions import read_predictions
 from dermsim.engine.results import Analysis, Prediction
 from dermsim.engine.searching import LeftOut, Searching, are_drawn, left_out_of
@@ -27,6 +29,7 @@ from dermsim.models.encode import Encoding, fingerprint, pixels_needed
 from dermsim.models.encoder import Encoder, Processor, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import POINTS, Calibration, Reached, ThresholdFigures
+from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.detect import OutlierDetector, QualityGate
 from dermsim.tasks.enroll import SPACES, ClassBank
 from dermsim.tasks.retrieve import Gallery
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class DermSim(Explaining, Searching):
+class DermSim(Explaining, Searching, Describing):
     """An encoder and all that was learned around it; safe to share between threads.
 
     Threads that ask at the same time share forward passes (`dermsim.engine.shared_runs`). How many
@@ -50,12 +53,12 @@ class DermSim(Explaining, Searching):
         model: The encoder, in eval mode, float32.
         processor: Makes the encoder's input from photographs.
         calibration: Reads the logits of images alone.
-        calibration_facts: Reads the logits of images that came with facts about the patient; None
-            when the encoder takes none.
+        calibration_facts: Reads the logits of images with facts; None when it takes none.
         detector: Says how unlike the training data an image is.
         gallery: The past cases. Another may be put in its place.
         classes: The seven known diagnoses as prototypes, to enrol new ones beside.
         atlas: The map of the gallery.
+        concept_part: What was fitted about concepts; None where nothing was.
         fingerprint: Names this encoder: embeddings of another fingerprint cannot be compared.
         quality: Says which pictures are not to be judged; None in a checkpoint without such a gate.
         reached: What malignancy thresholds reached on photographs that none was fitted to; empty
@@ -78,11 +81,10 @@ class DermSim(Explaining, Searching):
         calibration_facts: Calibration | None = None,
         quality: QualityGate | None = None,
         reached: tuple[ThresholdFigures, ...] = (),
+        concepts: Concepts | None = None,
     ) -> None:
         if (model.config.facts_dim > 0) != (calibration_facts is not None):
-            raise ValueError(
-                "An encoder that takes facts needs calibration_facts, and no other has any."
-            )
+            raise ValueError("An encoder that takes facts needs calibration_facts, no other any.")
         self.model = model
         self.processor = processor
         self.calibration = calibration
@@ -91,11 +93,12 @@ class DermSim(Explaining, Searching):
         self.gallery = gallery
         self.classes = classes
         self.atlas = atlas
+        self.concept_part = concepts
         self.fingerprint = fingerprint(model, processor)
         self.pixels_needed = pixels_needed(processor)
         self.quality = quality
         self.reached = reached
-        self._encode = SharedEncoder(model, processor)
+        self._encode = SharedEncoder(model, processor, depths=concepts is not None)
         self._learned = gallery
         self.drawn = are_drawn(gallery.records)
 
@@ -193,14 +196,11 @@ class DermSim(Explaining, Searching):
                 temperature_facts=None if facts is None else facts.temperature,
             )
             self.calibration.save(fresh / "calibration.json")
-            if self.calibration_facts is not None:
-                self.calibration_facts.save(fresh / FACTS_CALIBRATION)
+            save_optional(fresh, self.calibration_facts, self.concept_part, self.quality)
             self.classes.save(fresh / "classes.safetensors")
             self.detector.save(fresh / "detector.safetensors")
             self.gallery.save(fresh / "gallery")
             self.atlas.save(fresh / "atlas.parquet")
-            if self.quality is not None:
-                self.quality.save(fresh / QUALITY)
             if training is not None:
                 save_json(fresh / "training.json", training)
             save_extra(fresh, extra or {})
@@ -242,7 +242,7 @@ class DermSim(Explaining, Searching):
         left_out = left_out_of([prediction.recognised], [exclude_lesion_ids])
         goal = target or prediction.label_name
         heatmap = self.explain(photograph, method=explain, target=goal) if explain else None
-        (cases,) = self._placed(self.gallery.search(encoding.embeddings, k, **left_out))
+        (cases,) = self._with_percentiles(self.gallery.search(encoding.embeddings, k, **left_out))
         x, y = self.atlas.transform(encoding.embeddings)[0].tolist()
         return Analysis(
             prediction=prediction,
@@ -251,6 +251,7 @@ class DermSim(Explaining, Searching):
             position=(x, y),
             enrolled=bank.predict(getattr(encoding, bank.space.name))[0] if bank else None,
             vote=self.gallery.vote(encoding.embeddings, **left_out)[0],
+            concepts=self._readings(part, encoding)[0] if (part := self.concept_part) else None,
         )
 
     def predict(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dermsim.core.atomic import read_steadily
 from dermsim.core.checkpoint import QUALITY
 from dermsim.core.labels import CODES
 from dermsim.core.lfs import refuse_lfs_pointer
@@ -17,6 +18,7 @@ from dermsim.models.encode import fingerprint
 from dermsim.models.encoder import Encoder, load_encoder, seen_side
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import Calibration, ThresholdFigures, read_figures
+from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.detect import OutlierDetector, QualityGate
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery
@@ -32,7 +34,7 @@ SAME_CASE = 0.99
 
 
 def load_parts(folder: Path) -> dict[str, Any]:
-    """Read a folder that has every part.
+    """Read a folder that has every part, and again if it is replaced meanwhile.
 
     Args:
         folder: What `local_folder` returned.
@@ -44,6 +46,10 @@ def load_parts(folder: Path) -> dict[str, Any]:
         FileNotFoundError: If a file is missing.
         ValueError: If a part is damaged, or was made by another encoder than the folder's.
     """
+    return read_steadily(folder, lambda: _load_parts(folder))
+
+
+def _load_parts(folder: Path) -> dict[str, Any]:
     model, processor = load_encoder(folder)
     try:
         _check_labels(model)
@@ -61,6 +67,7 @@ def load_parts(folder: Path) -> dict[str, Any]:
             "atlas": EmbeddingMap.load(folder / "atlas.parquet"),
             "quality": _read_quality(folder / QUALITY, seen_side(processor)),
             "reached": _read_reached(folder / FIGURES, mark),
+            "concepts": Concepts.load(folder, fingerprint=mark),
         }
         _check_temperatures(model, parts)
         _check_detector(parts["detector"], model, parts["gallery"])
@@ -87,6 +94,21 @@ def _read_reached(path: Path, mark: str) -> tuple[ThresholdFigures, ...]:
     if not isinstance(document, dict):
         raise ValueError(f"{path.name} must be an object, got {type(document).__name__}.")
     return read_figures(document, fingerprint=mark)
+
+
+def save_optional(
+    folder: Path,
+    calibration_facts: Calibration | None,
+    concepts: Concepts | None,
+    quality: QualityGate | None,
+) -> None:
+    """Write the parts that only some checkpoints have."""
+    if calibration_facts is not None:
+        calibration_facts.save(folder / FACTS_CALIBRATION)
+    if concepts is not None:
+        concepts.save(folder)
+    if quality is not None:
+        quality.save(folder / QUALITY)
 
 
 def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:

@@ -9,6 +9,7 @@ from dermsim.core.labels import MALIGNANT
 from dermsim.core.metrics import entropy
 
 if TYPE_CHECKING:
+    from dermsim.tasks.concepts import ConceptReading
     from dermsim.tasks.explain import Heatmap
     from dermsim.tasks.retrieve import Neighbor
 
@@ -236,6 +237,8 @@ class Analysis:
         enrolled: Probability of each old and enrolled class, or None without a bank.
         vote: Probability of each diagnosis by the vote of the nearest past cases, a second opinion
             that rests on likeness alone.
+        concepts: Which dermoscopic concepts the picture shows, and what they say of melanoma; None
+            of a checkpoint without concept heads.
     """
 
     prediction: Prediction
@@ -244,6 +247,21 @@ class Analysis:
     position: tuple[float, float] | None
     enrolled: dict[str, float] | None
     vote: dict[str, float] = field(default_factory=dict)
+    concepts: ConceptReading | None = None
+
+    def with_concept(self, name: str, *, absent: bool = False) -> float:
+        """Return the melanoma score from concepts if one were there, or were not.
+
+        Args:
+            name: Of a concept in `concepts`.
+            absent: Set it to absent; else to present.
+
+        Raises:
+            ValueError: If there are no concepts, no such concept, or no score that reads it.
+        """
+        if self.concepts is None:
+            raise ValueError("This analysis has no concepts: its checkpoint has no concept heads.")
+        return self.concepts.with_concept(name, absent=absent)
 
     @property
     def disagreement(self) -> float | None:
@@ -255,6 +273,7 @@ class Analysis:
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields as plain Python values, arrays as nested lists."""
+        concepts = {} if self.concepts is None else {"concepts": self.concepts.to_dict()}
         return {
             "prediction": self.prediction.to_dict(),
             "heatmap": self.heatmap.to_dict() if self.heatmap else None,
@@ -263,4 +282,5 @@ class Analysis:
             "position": self.position,
             "enrolled": self.enrolled,
             "vote": self.vote,
+            **concepts,
         }

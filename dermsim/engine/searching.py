@@ -16,12 +16,14 @@ import numpy.typing as npt
 
 from dermsim.data.images import ImageSource, as_list
 from dermsim.data.synthetic import is_drawn
+from dermsim.engine.concept_answers import with_concepts
 from dermsim.engine.results import Recognised, SimilarCases
 from dermsim.tasks.retrieve import Gallery, Neighbor, PairScale, recognise
 
 if TYPE_CHECKING:
     from dermsim.engine.shared_encoder import SharedEncoder
     from dermsim.models.encode import Encoding
+    from dermsim.tasks.concepts import Concepts
     from dermsim.tasks.retrieve import CaseTable
 
 Queries: TypeAlias = "ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating]"
@@ -38,9 +40,11 @@ class Searching:
 
     Attributes:
         gallery: The past cases.
+        concept_part: What was fitted about concepts; None where nothing was.
     """
 
     gallery: Gallery
+    concept_part: Concepts | None
     _encode: SharedEncoder
     _learned: Gallery
 
@@ -59,7 +63,7 @@ class Searching:
             images_or_embeddings: Images as for `DermSim.embed`, or ``(N, D)`` embeddings. An image
                 that is one of the past cases is left out with its lesion; an embedding cannot tell.
             k: How many cases per query.
-            where: Facts the cases must have, as for `Gallery.search`.
+            where: As for `Gallery.search`; also states of concepts, ``"concept.streaks"``.
             exclude_lesion_ids: Per query, the lesion or lesions to leave out.
             one_per_lesion: Of several photographs of one lesion, return the most similar only.
 
@@ -73,11 +77,11 @@ class Searching:
         found = self.gallery.search(
             embeddings,
             k,
-            where=where,
+            where=with_concepts(self.concept_part, where),
             one_per_lesion=one_per_lesion,
             **left_out_of(seen, exclude_lesion_ids),
         )
-        return self._placed(found)
+        return self._with_percentiles(found)
 
     def vote(
         self,
@@ -100,6 +104,7 @@ class Searching:
             ValueError: As for `search`.
         """
         embeddings, seen = self._queries(images_or_embeddings)
+        where = with_concepts(self.concept_part, where)
         return self.gallery.vote(embeddings, where=where, **left_out_of(seen, exclude_lesion_ids))
 
     def similar_cases(
@@ -125,7 +130,8 @@ class Searching:
         """
         embeddings, seen = self._queries(images)
         left_out = left_out_of(seen, exclude_lesion_ids)
-        found = self._placed(
+        where = with_concepts(self.concept_part, where)
+        found = self._with_percentiles(
             self.gallery.search(
                 embeddings, k, where=where, one_per_lesion=one_per_lesion, **left_out
             )
@@ -188,7 +194,7 @@ class Searching:
         encoding = self._encode(as_list(queries), looks=True)
         return encoding.embeddings, self._recognised(encoding)
 
-    def _placed(self, found: list[list[Neighbor]]) -> list[list[Neighbor]]:
+    def _with_percentiles(self, found: list[list[Neighbor]]) -> list[list[Neighbor]]:
         """Say of each neighbour how its likeness compares with those of past cases."""
         scale = self.pair_scale if any(found) else None
         if scale is None:

@@ -32,17 +32,18 @@ class SharedEncoder:
         passes: The forward pass, and who waits for it.
     """
 
-    def __init__(self, model: Encoder, processor: Processor) -> None:
+    def __init__(self, model: Encoder, processor: Processor, *, depths: bool = False) -> None:
         """Share an encoder.
 
         Args:
             model: The encoder, in eval mode.
             processor: Makes its input.
+            depths: Whether to sum up what is seen at several depths, as concept heads need.
         """
         self._model = model
         self._processor = processor
         self.passes: SharedRun[torch.Tensor, Encoding] = SharedRun(
-            functools.partial(forward, model), most=BATCH, waiting=WAITING
+            functools.partial(forward, model, depths=depths), most=BATCH, waiting=WAITING
         )
 
     def __call__(

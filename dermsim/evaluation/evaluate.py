@@ -230,6 +230,14 @@ def evaluate(
         gallery_labels=[LABEL2ID[str(record["dx"])] for record in gallery.records],
         gallery_lesions=[record["lesion_id"] for record in gallery.records],  # type: ignore[misc]
     )
+    reached = threshold_figures(
+        probabilities,
+        true,
+        bootstrap,
+        calibration=calibration,
+        origin="elsewhere" if split == "all" else "held_out",
+        dataset=dataset,
+    )
     return Report(
         dataset=dataset,
         split=split,
@@ -243,6 +251,7 @@ def evaluate(
         seed=bootstrap.seed,
         fingerprint=gallery.fingerprint,
         versions=_versions(),
+        thresholds=reached,
     )
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 from dermsim.core.explain_methods import parse_layer
 from dermsim.core.labels import LABELS, parse_dx
 from dermsim.engine import answers
+from dermsim.serve.concept_schemas import DescribeAnswer
 from dermsim.serve.limits import NEIGHBORS, Limits
 from dermsim.serve.schemas import (
     BankClass,
@@ -218,6 +219,12 @@ def _png(image: Image.Image) -> str:
     stream = BytesIO()
     image.save(stream, "PNG", compress_level=1)  # they are decoded once, on arrival
     return base64.b64encode(stream.getvalue()).decode()
+
+
+def describe(engine: DermSim, picture: Image.Image, *, language: str = "en") -> DescribeAnswer:
+    """Describe a picture in words; see `DermSim.describe`."""
+    found: dict[str, Any] = engine.describe(picture, language=language).to_dict()
+    return DescribeAnswer(fingerprint=engine.fingerprint, **found)
 
 
 def model_info(engine: DermSim, *, limits: Limits) -> ModelInfo:

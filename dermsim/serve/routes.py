@@ -15,6 +15,7 @@ from pydantic import Field
 
 from dermsim.core.explain_methods import MethodName
 from dermsim.serve import documents
+from dermsim.serve.concept_schemas import DescribeAnswer
 from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
 from dermsim.serve.limits import NEIGHBORS, FormRequest, Limits, Workers, read_pictures
 from dermsim.serve.schemas import (
@@ -147,6 +148,7 @@ def build_router(desk: Desk) -> APIRouter:
     _about(router, desk)
     _asking(router, desk)
     _explaining(router, desk)
+    _describing(router, desk)
     return router
 
 
@@ -291,6 +293,28 @@ def _asking(router: APIRouter, desk: Desk) -> None:
             return documents.enroll(engine, pictures, name=name, head=head, bank=known)
 
         return await desk.work(task)
+
+
+def _describing(router: APIRouter, desk: Desk) -> None:
+    """Add the route that puts one picture into words."""
+
+    @router.post("/v1/describe", tags=["pictures"], responses=_COMMON)
+    async def describe(
+        image: Annotated[UploadFile, File(description="The picture.")],
+        language: Annotated[Literal["en", "es"], Form(description="Of the sentences.")] = "en",
+    ) -> DescribeAnswer:
+        """Describe a picture in words: which dermoscopic structures it shows, and where.
+
+        Every sentence comes with the fact it says and with what that rests on. A checkpoint without
+        concept heads refuses.
+        """
+        engine, files = desk.engine(), await desk.pictures([image])
+
+        def task() -> DescribeAnswer:
+            (picture,) = desk.read(engine, files)
+            return documents.describe(engine, picture, language=language)
+
+        return await desk.work(task, maps=True)
 
 
 def _explaining(router: APIRouter, desk: Desk) -> None:

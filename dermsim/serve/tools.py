@@ -190,7 +190,24 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
 
         return await ask(task)
 
-    return predict, embed, explain, similar, enroll
+    async def describe(
+        image: Picture,
+        language: Annotated[Literal["en", "es"], Field(description="Of the sentences.")] = "en",
+    ) -> Answer:
+        """Describe a dermatoscopic photograph in words, by the structures a dermatologist names.
+
+        Answers with verified sentences, each with the fact it says and its evidence, and with the
+        melanoma score from concepts alone, as it would be with each concept there or not. Repeat
+        the sentences as they are; say nothing more certain. Not a medical device; say that too.
+        """
+
+        def task(engine: DermSim) -> Answer:
+            (picture,) = read(image)
+            return documents.describe(engine, picture, language=language).model_dump()
+
+        return await ask(task, maps=True)
+
+    return predict, embed, explain, similar, enroll, describe
 
 
 def picture_bytes(text: str, *, uploads: Path) -> bytes:

@@ -1,0 +1,427 @@
+"""What a loaded checkpoint says of concepts: which are there, where, and in words.
+
+Here photographs meet `dermsim.tasks.concepts` and `dermsim.tasks.caption`, which know arrays only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dermsim.data.concepts import load_schema
+from dermsim.data.images import ImageSource, as_list, read_image
+from dermsim.engine.framing import Frame, place_region
+from dermsim.models.encode import Encoding
+from dermsim.models.looks import look_at
+from dermsim.models.stages import encode_depths, sum_up
+from dermsim.tasks.caption import (
+    ASYMMETRY,
+    BORDER,
+    COLOURS,
+    Evidence,
+    Fact,
+    Grammar,
+    with_disagreement,
+)
+from dermsim.tasks.concepts.colours import LEAST, colour_shares
+from dermsim.tasks.concepts.dense import on_grid
+from dermsim.tasks.concepts.evidence import blot_out
+from dermsim.tasks.concepts.heads import ConceptHead
+from dermsim.tasks.concepts.lesion import equal_regions, lesion_of, place_of, region_of
+from dermsim.tasks.concepts.reading import ConceptReading, read_concepts
+from dermsim.tasks.concepts.shape import abrupt_segments, asymmetric_axes, is_whole
+
+if TYPE_CHECKING:
+    from dermsim.engine.results import Prediction
+    from dermsim.engine.shared_encoder import SharedEncoder
+    from dermsim.models.encoder import Encoder, Processor
+    from dermsim.tasks.concepts import Concepts
+
+FINE = 80
+"""Cells along each side at which colours and shape are measured."""
+
+ELSEWHERE = 8
+"""Regions of the same size that a sentence's own is compared with."""
+
+NO_CONCEPTS = (
+    "This checkpoint has no concept heads: fit some with dermsim concepts fit, or use one that has."
+)
+
+NO_OUTLINE = (
+    "This checkpoint cannot outline lesions: fit that with dermsim concepts outline, or give an "
+    "outline."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Sentence:
+    """One sentence of a description, with what it rests on.
+
+    Attributes:
+        text: In the language asked for.
+        fact: What it says.
+        evidence: Why it may be said.
+        region: ``(H, W)`` bool over the photograph, where the fact names a place; else None.
+    """
+
+    text: str
+    fact: Fact
+    evidence: Evidence
+    region: npt.NDArray[np.bool_] | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain Python values; of the region the box around it, in shares of the sides."""
+        fact, evidence = vars(self.fact), vars(self.evidence)
+        names = list(self.fact.names)
+        return {
+            "text": self.text,
+            "fact": {**fact, "names": names},
+            "evidence": dict(evidence),
+            "region": None if self.region is None else box_of(self.region),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """A picture in words.
+
+    Attributes:
+        notice: Why no verdict is given; then there are no sentences. None when one is.
+        sentences: Each verified.
+        language: Of the sentences.
+        reading: What the concept heads say; None of an unfamiliar picture.
+        outline: ``(H, W)`` bool over the photograph, where the lesion is; None where none is found.
+        withheld: Names of places that were not said, because blotting them out changed no more
+            than blotting out other places did.
+    """
+
+    notice: str | None
+    sentences: tuple[Sentence, ...]
+    language: str
+    reading: ConceptReading | None = None
+    outline: npt.NDArray[np.bool_] | None = None
+    withheld: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All sentences; empty for an unfamiliar picture."""
+        return " ".join(sentence.text for sentence in self.sentences)
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """What the sentences say."""
+        return tuple(sentence.fact for sentence in self.sentences)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain Python values."""
+        return {
+            "notice": self.notice,
+            "language": self.language,
+            "text": self.text,
+            "sentences": [sentence.to_dict() for sentence in self.sentences],
+            "withheld_places": list(self.withheld),
+            "outline": None if self.outline is None else box_of(self.outline),
+            **({} if self.reading is None else self.reading.to_dict()),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the encoder and the dense heads give of one picture.
+
+    Attributes:
+        encoding: Of the one picture, with `Encoding.depths`.
+        maps: ``(C, h, w)`` of each stage.
+        last: ``(F, h, w)``, what was pooled; empty where there is no single map.
+        lesion: ``(g, g)`` bool at the grid of the outline; empty where no lesion is found.
+        lesion_log_odds: ``(g, g)``.
+        structures: By data set ``(K, g, g)`` log-odds.
+        pixels: ``(FINE, FINE, 3)`` sRGB in [0, 1], of the square that the encoder sees.
+    """
+
+    encoding: Encoding
+    maps: tuple[npt.NDArray[np.float32], ...]
+    last: npt.NDArray[np.float32]
+    lesion: npt.NDArray[np.bool_]
+    lesion_log_odds: npt.NDArray[np.float32]
+    structures: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    pixels: npt.NDArray[np.float32] | None = None
+
+
+class Describing:
+    """The part of `DermSim` that speaks of concepts.
+
+    Attributes:
+        model: The encoder, in eval mode.
+        processor: Makes its input.
+        concept_part: What was fitted about concepts; None where nothing was.
+    """
+
+    model: Encoder
+    processor: Processor
+    concept_part: Concepts | None
+
+    if TYPE_CHECKING:
+        _encode: SharedEncoder
+
+        def _predictions(
+            self, encoding: Encoding, facts: Any, operating_point: str | float
+        ) -> list[Prediction]: ...
+
+    def concepts(self, images: ImageSource | Sequence[ImageSource]) -> list[ConceptReading]:
+        """Say which concepts each picture shows.
+
+        Args:
+            images: One image or a sequence of them: whatever `read_image` takes.
+
+        Returns:
+            One reading per image: a finding for each usable head, and what follows from them.
+
+        Raises:
+            ValueError: If an image cannot be read, or the checkpoint has no concept heads.
+        """
+        part = self.concepts_part()
+        return self._readings(part, self._encode(as_list(images)))
+
+    def predict_with_concepts(
+        self,
+        images: ImageSource | Sequence[ImageSource],
+        *,
+        operating_point: str | float = "balanced",
+    ) -> list[tuple[Prediction, ConceptReading]]:
+        """Classify images and read their concepts, in one forward pass.
+
+        Args:
+            images: As for `concepts`.
+            operating_point: As for `DermSim.predict`.
+
+        Raises:
+            ValueError: As for `concepts`, and if the operating point is unknown.
+        """
+        part = self.concepts_part()
+        encoding = self._encode(as_list(images), looks=True)
+        predictions = self._predictions(encoding, None, operating_point)
+        return list(zip(predictions, self._readings(part, encoding), strict=True))
+
+    def outline(self, image: ImageSource) -> npt.NDArray[np.bool_] | None:
+        """Return where the lesion is.
+
+        Args:
+            image: Whatever `read_image` takes.
+
+        Returns:
+            ``(H, W)`` bool over the whole photograph, nothing beyond what the encoder sees of it;
+            None where no lesion is found.
+
+        Raises:
+            ValueError: If the image cannot be read, or the checkpoint cannot outline lesions.
+        """
+        part = self.concepts_part()
+        if part.outline is None:
+            raise ValueError(NO_OUTLINE)
+        photograph = read_image(image)
+        look = self._look(photograph, part)
+        if not look.lesion.any():
+            return None
+        return self._placed(look.lesion_log_odds, look.lesion, photograph.size)
+
+    def describe(
+        self, image: ImageSource, *, language: str = "en", regions: bool = True
+    ) -> Description:
+        """Describe a picture in words, each sentence with its evidence.
+
+        Args:
+            image: Whatever `read_image` takes.
+            language: ``"en"`` or ``"es"``.
+            regions: Whether to say where a structure is, and to measure colours and shape.
+
+        Raises:
+            ValueError: If the image cannot be read, the language is unknown, or the checkpoint has
+                no concept heads.
+        """
+        part, schema = self.concepts_part(), load_schema()
+        grammar = Grammar.of(schema, language)
+        photograph = read_image(image)
+        look = self._look(photograph, part, regions=regions)
+        (prediction,) = self._predictions(look.encoding, None, "balanced")
+        if prediction.withheld:
+            return Description(prediction.notice, (), language)
+        (reading,) = self._readings(part, look.encoding)
+        drafts, withheld = self._drafts(part, look, reading)
+        facts = with_disagreement([draft[0] for draft in drafts], prediction.label_name, schema)
+        proofs = [draft[1:] for draft in drafts]
+        proofs += [(Evidence("classifier"), None)] * (len(facts) - len(proofs))
+        sentences = tuple(
+            Sentence(
+                grammar.write(fact),
+                fact,
+                evidence,
+                None if own is None else self._placed(own[0], own[1], photograph.size),
+            )
+            for fact, (evidence, own) in zip(facts, proofs, strict=True)
+        )
+        outline = None
+        if look.lesion.any():
+            outline = self._placed(look.lesion_log_odds, look.lesion, photograph.size)
+        return Description(None, sentences, language, reading, outline, tuple(withheld))
+
+    def concepts_part(self) -> Concepts:
+        """Return what was fitted about concepts.
+
+        Raises:
+            ValueError: If nothing was.
+        """
+        if self.concept_part is None:
+            raise ValueError(NO_CONCEPTS)
+        return self.concept_part
+
+    def _readings(self, part: Concepts, encoding: Encoding) -> list[ConceptReading]:
+        assert encoding.depths is not None  # an engine with this part sums them up
+        return read_concepts(part, encoding.depths, load_schema())
+
+    def _look(self, photograph: Any, part: Concepts, *, regions: bool = True) -> Look:
+        """Run the encoder once, keeping its maps."""
+        values = self.processor([photograph], return_tensors="pt").pixel_values
+        with torch.inference_mode():
+            output, stages = encode_depths(self.model, values.to(self.model.device))
+            fields = (output.embeddings, output.logits, output.pooled_features)
+            embeddings, logits, pooled = [own.float().cpu().numpy() for own in fields]
+            depths = sum_up(output.pooled_features, stages).cpu().numpy()
+            maps = [stage.float().cpu().numpy() for stage in stages]
+            single = not isinstance(output.features, tuple)
+            last = output.features[0].float().cpu().numpy() if single else np.zeros((0, 1, 1))
+        looks = look_at(values, self.processor)
+        encoding = Encoding(embeddings, logits, pooled, depths=depths, looks=looks)
+        nothing = np.zeros((1, 1))
+        log_odds = part.outline.head(maps)[0, 0] if regions and part.outline else nothing - 1
+        return Look(
+            encoding,
+            tuple(own[0] for own in maps),
+            last.astype(np.float32),
+            lesion_of(log_odds),
+            log_odds.astype(np.float32),
+            {name: own.head(maps)[0] for name, own in part.structures.items()} if regions else {},
+            self._seen_pixels(values[0].numpy()),
+        )
+
+    def _seen_pixels(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Undo the processor's scaling, and average down to `FINE` cells: ``(FINE, FINE, 3)``."""
+        mean, std = (np.array(own, dtype=np.float32) for own in self._scaling())
+        pixels = np.clip(values * std[:, None, None] + mean[:, None, None], 0, 1)
+        side = pixels.shape[-1]
+        if side % FINE == 0:
+            step = side // FINE
+            pixels = pixels.reshape(3, FINE, step, FINE, step).mean(axis=(2, 4))
+        else:
+            pixels = on_grid(pixels, FINE)
+        return np.moveaxis(pixels, 0, -1)
+
+    def _scaling(self) -> tuple[Sequence[float], Sequence[float]]:
+        return self.processor.image_mean, self.processor.image_std
+
+    def _placed(
+        self, log_odds: npt.NDArray[np.floating], kept: npt.NDArray[np.bool_], size: tuple[int, int]
+    ) -> npt.NDArray[np.bool_]:
+        """Lay a region of the square over the photograph, its rim as smooth as its log-odds."""
+        smooth = np.where(kept, np.maximum(log_odds, 1e-3), np.minimum(log_odds, -1e-3))
+        return place_region(smooth, size, Frame.of(self.processor))
+
+    def _drafts(
+        self, part: Concepts, look: Look, reading: ConceptReading
+    ) -> tuple[list[tuple[Fact, Evidence, Any]], list[str]]:
+        """Return what may be said: facts with their evidence and region, and places withheld."""
+        drafts: list[tuple[Fact, Evidence, Any]] = []
+        withheld: list[str] = []
+        heads = {part.name_of(head): head for head in part.usable.heads}
+        for name, finding in reading.findings.items():
+            if finding.state is None or finding.threshold is None:
+                continue
+            head = heads[name]
+            limit = head.present if finding.state == "present" else head.absent
+            assert limit is not None
+            region, place, fall, elsewhere = None, None, None, None
+            if finding.state == "present" and finding.may_point and look.lesion.any():
+                region, place, fall, elsewhere = self._region(part, look, head)
+                if not fall > elsewhere:
+                    region, place = None, None
+                    withheld.append(name)
+            fact = Fact(
+                finding.concept,
+                finding.state,
+                round(100 * finding.probability),
+                round(100 * finding.threshold),
+                place,
+            )
+            evidence = Evidence(
+                finding.source, finding.auc, finding.n, limit.precision, fall, elsewhere
+            )
+            drafts.append((fact, evidence, region))
+        return [*drafts, *_measured(look)], withheld
+
+    def _region(
+        self, part: Concepts, look: Look, head: ConceptHead
+    ) -> tuple[Any, str, float, float]:
+        """Find where a concept is, and by how much more its score falls without it."""
+        own = part.structures[head.source]
+        log_odds = look.structures[head.source][own.concepts.index(head.concept)]
+        lesion = _resized(look.lesion, len(log_odds))
+        found = region_of(log_odds, lesion, threshold=own.figures[head.concept].threshold)
+        rows = [other.key for other in part.heads.heads].index(head.key)
+        alone = part.heads.take([rows])
+        assert look.encoding.depths is not None
+        features = look.encoding.depths[0]
+
+        def score(region: npt.NDArray[np.bool_] | None) -> float:
+            seen = features
+            if region is not None:
+                seen = blot_out(features, look.maps, look.last, region, lesion)
+            return float(alone.calibrated(alone.scores(seen[None]))[0, 0])
+
+        start = score(None)
+        others = equal_regions(
+            found, lesion, count=ELSEWHERE, rng=np.random.default_rng(int(found.sum()))
+        )
+        elsewhere = float(np.mean([start - score(region) for region in others]))
+        return (log_odds, found), place_of(found, lesion), start - score(found), elsewhere
+
+
+def _measured(look: Look) -> list[tuple[Fact, Evidence, Any]]:
+    """Return what is measured within the outline; of a lesion that is cut off, its colours only."""
+    if look.pixels is None or not look.lesion.any():
+        return []
+    lesion = on_grid(look.lesion_log_odds, FINE) > 0
+    lesion &= _resized(look.lesion, FINE)
+    if not lesion.any():
+        return []
+    shares = colour_shares(look.pixels, lesion)
+    colours = tuple(name for name, share in shares.items() if share >= LEAST)
+    ordered = tuple(name for name in load_schema() if name in colours)
+    facts = [Fact(COLOURS, str(len(ordered)), names=ordered)]
+    if is_whole(lesion):
+        facts.append(Fact(ASYMMETRY, str(asymmetric_axes(lesion))))
+        facts.append(Fact(BORDER, str(abrupt_segments(look.pixels, lesion))))
+    return [(fact, Evidence("outline"), None) for fact in facts]
+
+
+def _resized(region: npt.NDArray[np.bool_], grid: int) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = on_grid(region.astype(np.float32), grid) >= 0.5
+    return found
+
+
+def box_of(region: npt.NDArray[np.bool_]) -> dict[str, float] | None:
+    """Return the box around a region ``(H, W)`` in shares of width and height; None without one."""
+    rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    height, width = region.shape
+    return {
+        "left": float(columns[0] / width),
+        "top": float(rows[0] / height),
+        "right": float((columns[-1] + 1) / width),
+        "bottom": float((rows[-1] + 1) / height),
+    }

@@ -61,7 +61,7 @@ def fit_parts(
         fit_bias=fit_bias,
     )
     mark = fingerprint(model, processor)  # after the last change to a weight
-    cases, labels = encode(model, processor, train["image"]), np.array(train["dx"])
+    cases, labels = encode(model, processor, train["image"], looks=True), np.array(train["dx"])
     detector = OutlierDetector.fit(cases, labels, validation=held_out, fingerprint=mark)
     return {
         "model": model,
@@ -69,7 +69,12 @@ def fit_parts(
         "calibration": calibration,
         "calibration_facts": calibration_facts,
         "detector": detector,
-        "gallery": Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
+        "gallery": Gallery.build(
+            cases.embeddings,
+            case_records(train),
+            fingerprint=mark,
+            hashes=None if cases.looks is None else cases.looks.cases,
+        ),
         "classes": ClassBank.fit(
             cases.pooled_features,
             labels,

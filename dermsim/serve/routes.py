@@ -52,6 +52,14 @@ Bank = Annotated[
     UploadFile | None, File(description="File of enrolled classes, as `/v1/enroll` returns it.")
 ]
 Words = Annotated[list[str], Form(max_length=20)]
+Lesions = Annotated[
+    list[str],
+    Form(
+        max_length=20,
+        description="Lesions to leave out of the past cases; may come several times. That of a "
+        "picture which is itself a past case is left out without being named.",
+    ),
+]
 Age = Annotated[float | None, Form(ge=0, le=120, allow_inf_nan=False)]
 Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Word = Annotated[str | None, Form(max_length=80)]
@@ -182,6 +190,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
         sex: Word = None,
         site: Word = None,
         bank: Bank = None,
+        exclude_lesion: Lesions = [],  # noqa: B006 FastAPI copies it
     ) -> PredictAnswer:
         """Classify pictures: probabilities, what cannot be excluded, benign or malignant.
 
@@ -197,7 +206,12 @@ def _asking(router: APIRouter, desk: Desk) -> None:
             facts, known = Facts(age, sex, site), read_bank()
             pictures = desk.read(engine, files)
             return documents.predict(
-                engine, pictures, operating_point=operating_point, facts=facts, bank=known
+                engine,
+                pictures,
+                operating_point=operating_point,
+                facts=facts,
+                bank=known,
+                exclude_lesion_ids=exclude_lesion,
             )
 
         return await desk.work(task)
@@ -227,6 +241,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
         dx_type: Words = [],  # noqa: B006
         age_min: Age = None,
         age_max: Age = None,
+        exclude_lesion: Lesions = [],  # noqa: B006
     ) -> SimilarAnswer:
         """Find the past cases most like each picture.
 
@@ -246,7 +261,12 @@ def _asking(router: APIRouter, desk: Desk) -> None:
             )
             pictures = desk.read(engine, files)
             return documents.similar(
-                engine, pictures, k=k, where=where, one_per_lesion=one_per_lesion
+                engine,
+                pictures,
+                k=k,
+                where=where,
+                one_per_lesion=one_per_lesion,
+                exclude_lesion_ids=exclude_lesion,
             )
 
         return await desk.work(task)

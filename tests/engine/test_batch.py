@@ -159,10 +159,13 @@ def test_the_csv_has_every_figure(engine, pictures):
         assert line["label"] == found.label_name
         assert line["prediction_set"].split() == list(found.prediction_set)
         assert float(line["malignancy"]) == pytest.approx(found.malignancy, abs=1e-6)
-        assert line["verdict"] == ("malignant" if found.is_malignant else "benign")
+        assert line["verdict"] == found.verdict
+        assert line["withheld"].split() == list(found.withheld)
+        assert float(line["ood_limit"]) == pytest.approx(engine.detector.threshold, abs=1e-6)
+        assert line["trained_on"] == "drawings"
         assert line["unfamiliar"] == ("yes" if found.is_outlier else "no")
         assert line["neighbors_label"] == row.neighbor_dx
-        assert line["neighbors_agree"] == ("yes" if row.agrees else "no")
+        assert line["neighbors_agree"] == {True: "yes", False: "no", None: ""}[row.agrees]
         for code in CODES:
             assert float(line[f"p_{code}"]) == pytest.approx(found.probabilities[code], abs=1e-6)
 

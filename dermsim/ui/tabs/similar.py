@@ -51,20 +51,34 @@ def similar_tab(
         )
     with gr.Accordion(say("facts.only_with"), open=False, elem_id="similar-facts"):
         facts = fact_menus("similar")
+        lesion = gr.Textbox(
+            label=say("similar.left_out"),
+            info=say("similar.left_out_why"),
+            elem_id="similar-left-out",
+            max_lines=1,
+        )
     cards = gr.HTML(drawn(callbacks.nothing_similar), elem_id="cases")
 
     def show(path: Any, *asked: Any, language: str = "en") -> str:
-        return of(path, similar(path, *asked, language=language))
+        *others, left_out = asked
+        found = similar(path, *others, exclude_lesion=left_out, language=language)
+        return of(path, found)
+
+    def plain(path: Any, *asked: Any) -> list[dict[str, object]]:
+        *others, left_out = asked
+        return data(path, *others, exclude_lesion=left_out)
 
     wiring: list[Any] = [
         sentences(show),
-        [picture.path, k, one_per_lesion, *facts.inputs],
+        [picture.path, k, one_per_lesion, *facts.inputs, lesion],
         cards,
     ]
     picture.accepted.success(*wiring, **ON_PAGE)
     k.change(*wiring, **ON_PAGE)
     one_per_lesion.input(*wiring, **ON_PAGE)
     facts.on_choice(*wiring, **ON_PAGE)
-    asked = [picture.upload, k, one_per_lesion, *facts.inputs]
-    add_endpoint("similar", data, asked, [gr.JSON(visible=False)])
+    lesion.submit(*wiring, **ON_PAGE)
+    lesion.blur(*wiring, **ON_PAGE)
+    asked = [picture.upload, k, one_per_lesion, *facts.inputs, lesion]
+    add_endpoint("similar", plain, asked, [gr.JSON(visible=False)])
     return facts

@@ -7,7 +7,6 @@ before they are decoded. Uploads are held in memory and never written to disk.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from starlette.datastructures import FormData, Headers
+from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dermsim.data.images import read_image
 from dermsim.serve.errors import RETRY_AFTER, BusyError, Refusal, problem_response
 from dermsim.ui.body_limit import BodyLimit
+from dermsim.ui.logins import Misses, bearer_of, check_token, is_token
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -84,25 +84,41 @@ def _refuse(status: int, sentence: str) -> ASGIApp:
 class Bearer:
     """Middleware: lets in who names the token, and answers anybody else with 401.
 
+    Who sends many wrong ones is slowed down, and told so with 429.
+
     Args:
         app: What is guarded.
         token: The token.
         open_paths: Addresses below the mount that stay open.
+        misses: Counts wrong tokens; None for a count of its own.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str, open_paths: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str,
+        open_paths: Collection[str] = (),
+        misses: Misses | None = None,
+    ) -> None:
         self.app = app
-        self._expected = token.encode()
+        self._token = check_token(token)
         self._open = frozenset(open_paths)
+        self._misses = misses or Misses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        kind, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        # in time that does not depend on how much of it is right
-        right = secrets.compare_digest(given.strip().encode(), self._expected)
-        if path in self._open or (kind.lower() == "bearer" and right):
+        flooded = self._misses.flooded(scope)
+        given = bearer_of(scope)
+        right = not flooded and given is not None and is_token(given, self._token)
+        if path in self._open or right:
             await self.app(scope, receive, send)
+            return
+        if flooded or (given is not None and await self._misses.note(scope)):
+            detail = "Too many wrong tokens came from your address: ask again in a minute."
+            headers = {"Retry-After": f"{self._misses.every:.0f}"}
+            await problem_response(429, detail, headers)(scope, receive, send)
             return
         detail = "This server asks for its token: send it as `Authorization: Bearer <token>`."
         headers = {"WWW-Authenticate": "Bearer"}

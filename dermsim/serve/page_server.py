@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,8 @@ def serve_page(
     token: str | None = None,
     tools: bool = False,
     access_log: bool = False,
+    allow_host: Sequence[str] = (),
+    embed: Sequence[str] = (),
 ) -> None:
     """Serve the page and, beside it, REST and the tools until interrupted.
 
@@ -49,6 +51,8 @@ def serve_page(
             environment, and without that lets everybody in.
         tools: Whether assistants are served.
         access_log: Whether to log sizes and times of requests.
+        allow_host: Names that the server answers to besides this machine's own, as for `Hosts`.
+        embed: Origins whose pages may show this one inside; none by default.
 
     Raises:
         ImportError: If assistants are to be served and the package ``mcp`` is not installed.
@@ -62,11 +66,13 @@ def serve_page(
     opened = open_source(dataset, label_column=label_column, mapping=mapping) if dataset else None
     from dermsim.core.checkpoint import local_folder
     from dermsim.core.discretion import show_access
-    from dermsim.serve.beside import beside_page
-    from dermsim.ui.app import build_app, launch
+    from dermsim.serve.beside import beside_page, entrance
+    from dermsim.ui.app import build_app, launch, serve_until_stopped
     from dermsim.ui.callbacks import dataset_pictures
+    from dermsim.ui.stopping import Work, ended_by_signals
 
     secret = token or os.environ.get(TOKEN) or None
+    door = entrance(secret, hosts=(host, *allow_host), embed=embed, shared=share)
     engine: Future[DermSim] = Future()
     folder = local_folder(model)
     check_port(host, port)
@@ -77,9 +83,10 @@ def serve_page(
     server = beside_page(
         lambda: engine.result() if engine.done() else None, token=secret, tools=tools
     )
-    launch(app, host=host, port=port, share=share, server=server, token=secret)
-    engine.set_result(load_checkpoint(folder))
-    app.block_thread()
+    work = Work()
+    with ended_by_signals():
+        launch(app, host=host, port=port, share=share, server=server, entrance=door, work=work)
+        serve_until_stopped(app, work, lambda: engine.set_result(load_checkpoint(folder)))
 
 
 def load_checkpoint(folder: str | Path) -> DermSim:

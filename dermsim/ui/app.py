@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import json
-import secrets
+import os
+import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from dermsim.core.discretion import be_discreet
 from dermsim.core.labels import CODES
@@ -29,6 +33,9 @@ from dermsim.ui import (
     tabs,
 )
 from dermsim.ui.body_limit import BodyLimit
+from dermsim.ui.connections import BodyPace, limit_connections
+from dermsim.ui.gate import Entrance, Gate, SafeHeaders
+from dermsim.ui.hosts import Hosts
 from dermsim.ui.i18n import LANGUAGES, number, say
 from dermsim.ui.middleware import (
     AccessLog,
@@ -39,9 +46,10 @@ from dermsim.ui.middleware import (
     refusal,
 )
 from dermsim.ui.page_language import PageLanguage
+from dermsim.ui.stopping import GRACE, StopServing, Work
 from dermsim.ui.tabs.housekeeping import housekeeping
 from dermsim.ui.tabs.theme import theme
-from dermsim.ui.uploads import AGE, PERIOD, upload_folder
+from dermsim.ui.uploads import PERIOD, upload_folder
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.engine import DermSim
@@ -74,7 +82,8 @@ def build_app(
     """
     folder = tempfile.TemporaryDirectory(prefix="dermsim-examples-")
     uploads = upload_folder()
-    cache = (int(PERIOD), int(AGE))
+    # our own folder of uploads is tidied up sooner, and by a clock that nobody sets
+    cache = (int(PERIOD), 24 * 3600)
     with folder, tabs.Page(title="dermsim", analytics_enabled=False, delete_cache=cache) as app:
         masthead = gr.HTML(tabs.drawn(lambda language: render.masthead([], language=language)))
         app.load(tabs.sentences(_masthead_of(engine)), outputs=masthead, **tabs.QUIET)
@@ -120,7 +129,8 @@ def launch(
     port: int | None = 7860,
     share: bool = False,
     server: dict[str, Any] | None = None,
-    token: str | None = None,
+    entrance: Entrance | None = None,
+    work: Work | None = None,
 ) -> str:
     """Serve the page in the background; it reaches no other host unless `share` is set.
 
@@ -130,19 +140,22 @@ def launch(
         port: Port to listen on; None takes a free one.
         share: Whether to open a public tunnel through Gradio's servers.
         server: What else is served there, as `dermsim.serve.beside_page` returns it.
-        token: What a visitor must give as the password to see the page; None lets everybody in.
+        entrance: Whom it lets in; None for everybody at this machine's own names.
+        work: Takes note of what is under way, so that `wait_until_stopped` can finish it.
 
     Returns:
         The page's local address.
     """
+    door, underway = entrance or Entrance(hosts=Hosts(shared=share)), work or Work()
     be_discreet()
     gradio_seams.be_discreet()
     beside = {
         **(server or {}),
         "middleware": _middleware(),
-        "lifespan": _together(housekeeping, (server or {}).get("lifespan")),
+        "lifespan": _together(housekeeping, underway.in_loop, (server or {}).get("lifespan")),
     }
-    return gradio_seams.launch(
+    underway.starting = True
+    address = gradio_seams.launch(
         app,
         server_name=host,
         server_port=port,
@@ -156,17 +169,23 @@ def launch(
         max_file_size=_MAX_FILE_SIZE,
         state_session_capacity=_SESSIONS,
         app_kwargs=beside,
-        auth=None if token is None else _visitor_check(token),
-        auth_message=" · ".join(say("serve.login", language) for language in LANGUAGES),
+        outermost=functools.partial(_outermost, entrance=door, work=underway),
+        configure=limit_connections,
     )
+    underway.starting = False
+    return address
+
+
+def _outermost(app: ASGIApp, *, entrance: Entrance, work: Work) -> ASGIApp:
+    """Put around everything, Gradio's own middleware too, what every request passes first."""
+    gate = Gate(BodyPace(app), entrance=entrance, work=work)
+    return AccessLog(SafeHeaders(HeadRequests(gate), embed=entrance.embed))
 
 
 def _middleware() -> list[Middleware]:
-    """Return what every request passes through, the outermost first."""
+    """Return what every request passes through behind the gate, the outermost first."""
     uploads = upload_folder()
     return [
-        Middleware(AccessLog),
-        Middleware(HeadRequests),
         Middleware(PageLanguage, tell=gradio_seams.told_language),
         Middleware(ServedFolder, folder=uploads.path),
         _limit(_MAX_CALL, concerns=is_call),
@@ -267,13 +286,45 @@ def _place_tabs(
     return [*similar.menus, *mapped.menus]
 
 
-def _visitor_check(token: str) -> Callable[[str, str], bool]:
-    """Return what lets in visitors who know the token, whatever name they give."""
+def serve_until_stopped(app: tabs.Page, work: Work, load: Callable[[], None]) -> None:
+    """Wait until the server is asked to end, and end it in order.
 
-    def knows(name: str, password: str) -> bool:
-        return secrets.compare_digest(password.encode(), token.encode())
+    Answers under way are finished within `GRACE` seconds; new work is refused meanwhile.
 
-    return knows
+    Args:
+        app: The launched page.
+        work: What `launch` was given.
+        load: What the page waits for, such as the checkpoint; done first.
+    """
+    try:
+        load()
+        while gradio_seams.is_served(app):
+            time.sleep(0.1)
+    except (StopServing, KeyboardInterrupt):
+        if not _end(app, work):
+            leave_at_once()
+
+
+def _end(app: tabs.Page, work: Work) -> bool:
+    """End the server; return whether all was answered and no thread of it is left."""
+    if work.loop is None or not gradio_seams.is_served(app):
+        return True
+
+    async def finish() -> bool:
+        done = await work.finish(lambda: gradio_seams.pending_calls(app))
+        gradio_seams.stop_streams(app.app)
+        return done
+
+    done = asyncio.run_coroutine_threadsafe(finish(), work.loop).result(timeout=2 * GRACE)
+    return gradio_seams.stop_server(app, seconds=1.0) and done
+
+
+def leave_at_once() -> NoReturn:
+    """End the program although threads of it still work; visitors' files go all the same."""
+    upload_folder().remove()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _together(*lifespans: Callable[[Any], Any] | None) -> Callable[[Any], Any]:

@@ -87,7 +87,8 @@ class Gate:
     ) -> None:
         self.app, self.entrance, self.refuse = app, entrance, refuse
         self.work = work or Work()
-        self.logins, self.misses = logins or Logins(), misses or Misses()
+        self.logins = Logins() if logins is None else logins
+        self.misses = misses or Misses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request as the application does, or refuse it."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +20,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dermsim.data.images import read_image
+from dermsim.data.admission import PATIENCE, PIXELS
+from dermsim.data.images import pixels_to_decode, read_image
 from dermsim.serve.errors import RETRY_AFTER, BusyError, Refusal, problem_response
 from dermsim.ui.body_limit import BodyLimit
 from dermsim.ui.logins import Misses, bearer_of, check_token, is_token
@@ -178,6 +180,28 @@ class Workers:
         return await asyncio.wrap_future(job)
 
 
+@contextmanager
+def reading(
+    files: Sequence[bytes], *, limits: Limits, at_least: tuple[int, int] | None = None
+) -> Iterator[list[Image]]:
+    """Decode the pictures of a request, and hold room for them until they are answered.
+
+    Args:
+        files: The pictures' bytes.
+        limits: Of a request. A picture that is decoded smaller counts as that.
+        at_least: What is needed of each, as for `read_image`; all of it by default.
+
+    Raises:
+        TimeoutError: If there was no room for so many pixels in time.
+        ValueError: If one cannot be read, or they have too many pixels together; one sentence.
+    """
+    asked = sum(map(pixels_to_decode, files))
+    with PIXELS.hold(asked, seconds=PATIENCE) as room:
+        pictures = read_pictures(files, limits=limits, at_least=at_least)
+        room.keep(sum(picture.width * picture.height for picture in pictures))
+        yield pictures
+
+
 def read_pictures(
     files: Iterable[bytes], *, limits: Limits, at_least: tuple[int, int] | None = None
 ) -> list[Image]:
@@ -185,7 +209,7 @@ def read_pictures(
 
     Args:
         files: The pictures' bytes.
-        limits: Of a request. A JPEG that is decoded smaller counts as that.
+        limits: Of a request. A picture that is decoded smaller counts as that.
         at_least: What is needed of each, as for `read_image`; all of it by default.
 
     Raises:

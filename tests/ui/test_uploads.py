@@ -131,9 +131,7 @@ def test_it_goes_with_its_owner_but_not_with_a_forked_process(tmp_path):
 # The clock, and servers that were killed.
 
 
-def test_the_time_of_day_may_be_set_without_a_file_living_longer_or_shorter(
-    tmp_path, monkeypatch
-):
+def test_the_time_of_day_may_be_set_without_a_file_living_longer_or_shorter(tmp_path, monkeypatch):
     now = [1000.0]
     folder = UploadFolder(tmp_path, clock=lambda: now[0])
     path, real = write(folder, "abc/lesion.png"), time.time

@@ -23,6 +23,8 @@ from typing import Any
 import gradio as gr
 
 from dermsim.core.discretion import note_error
+from dermsim.data.admission import PIXELS
+from dermsim.data.images import pixels_to_decode
 from dermsim.engine.shared_runs import Overloaded, patience
 from dermsim.ui.gradio_seams import visitor_request
 from dermsim.ui.i18n import LANGUAGES, refusal, say
@@ -70,20 +72,28 @@ def visitors_language() -> str:
 
 
 def sentences(
-    fn: Callable[..., Any], *, language: Callable[[], str] = visitors_language
+    fn: Callable[..., Any],
+    *,
+    language: Callable[[], str] = visitors_language,
+    holds: bool = True,
 ) -> Callable[..., Any]:
     """Make a function a listener: uploads become paths, refusals become `gr.Error`.
 
     Args:
         fn: Function or generator; a keyword ``language`` is given to it where it has one.
         language: () -> the language of what it says.
+        holds: Whether room is held for the pixels of all its pictures until it has answered, as it
+            must unless it decodes them a few at a time. A generator holds none.
     """
     takes_language = "language" in inspect.signature(fn).parameters
 
     def call(values: tuple[Any, ...], special: dict[str, Any]) -> Any:
         if takes_language:
             special = {**special, "language": language()}
-        return fn(*map(_plain, values), **special)
+        plain = [_plain(value) for value in values]
+        pixels = sum(map(_pixels, plain)) if holds else 0
+        with PIXELS.hold(pixels, seconds=PATIENCE):
+            return fn(*plain, **special)
 
     @functools.wraps(fn)
     def listener(*values: Any, **special: Any) -> Any:
@@ -190,10 +200,25 @@ def picture_input(label: str, **looks: Any) -> gr.Image:
 
 
 def add_endpoint(
-    name: str, fn: Callable[..., Any], inputs: list[Any], outputs: list[Any], **turns: Any
+    name: str,
+    fn: Callable[..., Any],
+    inputs: list[Any],
+    outputs: list[Any],
+    *,
+    holds: bool = True,
+    **turns: Any,
 ) -> None:
-    """Expose a function to `gradio_client` and MCP, apart from what the page shows; in English."""
-    answer = sentences(fn, language=lambda: LANGUAGES[0])
+    """Expose a function to `gradio_client` and MCP, apart from what the page shows; in English.
+
+    Args:
+        name: What programs call it.
+        fn: As for `sentences`, as is `holds`.
+        inputs: Components.
+        outputs: Components.
+        holds: Whether room is held for all its pictures together.
+        turns: How many are answered at a time; as `MODEL` by default.
+    """
+    answer = sentences(fn, language=lambda: LANGUAGES[0], holds=holds)
     gr.on([], answer, inputs, outputs, api_name=name, **(turns or MODEL))
 
 
@@ -215,11 +240,24 @@ def _plain(value: Any) -> Any:
     return _plain(value.get("image") or value.get("video"))  # what a gallery holds
 
 
-def _uploaded(path: str) -> str:
+def _pixels(value: Any) -> int:
+    """Return how many pixels are decoded when a value, or a list of them, is looked at."""
+    if isinstance(value, list):
+        return sum(map(_pixels, value))
+    return pixels_to_decode(value) if isinstance(value, _UploadedPath | Upload) else 0
+
+
+def _uploaded(path: str) -> _UploadedPath:
     """Return the path of an upload; a program may name any file of the server as its own."""
     if not Path(path).resolve().is_relative_to(upload_folder().path):
         raise ValueError(f"{Path(path).name} was not uploaded: add it again.")
-    return path
+    return _UploadedPath(path)
+
+
+class _UploadedPath(str):
+    """The path of an upload, unlike any other text that a listener is given."""
+
+    __slots__ = ()
 
 
 def _refusal(sentence: str) -> gr.Error:

@@ -51,8 +51,8 @@ def serve_page(
             environment, and without that lets everybody in.
         tools: Whether assistants are served.
         access_log: Whether to log sizes and times of requests.
-        allow_host: Names that the server answers to besides this machine's own, as for `Hosts`.
-        embed: Origins whose pages may show this one inside; none by default.
+        allow_host: Names that it answers to besides this machine's own.
+        embed: Origins whose pages may show this one inside.
 
     Raises:
         ImportError: If assistants are to be served and the package ``mcp`` is not installed.
@@ -67,8 +67,9 @@ def serve_page(
     from dermsim.core.checkpoint import local_folder
     from dermsim.core.discretion import show_access
     from dermsim.serve.beside import beside_page, entrance
-    from dermsim.ui.app import build_app, launch, serve_until_stopped
+    from dermsim.ui.app import build_app, launch
     from dermsim.ui.callbacks import dataset_pictures
+    from dermsim.ui.ending import serve_until_stopped
     from dermsim.ui.stopping import Work, ended_by_signals
 
     secret = token or os.environ.get(TOKEN) or None

@@ -100,7 +100,8 @@ def serve(open_: Callable[[], OpenedSpace], *, lend: Lend | None) -> None:
     from dermsim.serve.beside import beside_page, entrance
     from dermsim.serve.memory import release_early
     from dermsim.serve.page_server import TOKEN
-    from dermsim.ui.app import build_app, launch, serve_until_stopped
+    from dermsim.ui.app import build_app, launch
+    from dermsim.ui.ending import serve_until_stopped
     from dermsim.ui.stopping import Work, ended_by_signals
 
     release_early()

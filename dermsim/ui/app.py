@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import json
-import os
-import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -46,7 +42,7 @@ from dermsim.ui.middleware import (
     refusal,
 )
 from dermsim.ui.page_language import PageLanguage
-from dermsim.ui.stopping import GRACE, StopServing, Work
+from dermsim.ui.stopping import Work
 from dermsim.ui.tabs.housekeeping import housekeeping
 from dermsim.ui.tabs.theme import theme
 from dermsim.ui.uploads import PERIOD, upload_folder
@@ -58,7 +54,7 @@ _MAX_FILE_SIZE = "50mb"
 _MAX_UPLOAD = 256_000_000  # bytes of all files sent at a time
 _MAX_CALL = 64_000_000  # bytes of anything else that is sent: values, pictures among them as text
 _MAX_QUEUE = 500  # calls that wait; whoever comes later is told so
-_SESSIONS = 1000  # visitors remembered at once, each with less than half a megabyte
+_SESSIONS = 1000  # visits at once, of 0.3 MB each; what they hold is counted by the shelf
 
 
 def build_app(
@@ -173,6 +169,7 @@ def launch(
         configure=limit_connections,
     )
     underway.starting = False
+    gradio_seams.keep_sessions(app.app, holding=tabs.SHELF.sessions, evicted=tabs.SHELF.lose)
     return address
 
 
@@ -284,47 +281,6 @@ def _place_tabs(
             ),
         )
     return [*similar.menus, *mapped.menus]
-
-
-def serve_until_stopped(app: tabs.Page, work: Work, load: Callable[[], None]) -> None:
-    """Wait until the server is asked to end, and end it in order.
-
-    Answers under way are finished within `GRACE` seconds; new work is refused meanwhile.
-
-    Args:
-        app: The launched page.
-        work: What `launch` was given.
-        load: What the page waits for, such as the checkpoint; done first.
-    """
-    try:
-        load()
-        while gradio_seams.is_served(app):
-            time.sleep(0.1)
-    except (StopServing, KeyboardInterrupt):
-        if not _end(app, work):
-            leave_at_once()
-
-
-def _end(app: tabs.Page, work: Work) -> bool:
-    """End the server; return whether all was answered and no thread of it is left."""
-    if work.loop is None or not gradio_seams.is_served(app):
-        return True
-
-    async def finish() -> bool:
-        done = await work.finish(lambda: gradio_seams.pending_calls(app))
-        gradio_seams.stop_streams(app.app)
-        return done
-
-    done = asyncio.run_coroutine_threadsafe(finish(), work.loop).result(timeout=2 * GRACE)
-    return gradio_seams.stop_server(app, seconds=1.0) and done
-
-
-def leave_at_once() -> NoReturn:
-    """End the program although threads of it still work; visitors' files go all the same."""
-    upload_folder().remove()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 def _together(*lifespans: Callable[[Any], Any] | None) -> Callable[[Any], Any]:

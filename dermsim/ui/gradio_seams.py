@@ -56,6 +56,10 @@ for (const [name, value] of [["language", "LANGUAGE"], ["languages", ["LANGUAGE"
 </script>"""
 
 
+FILES = (gr.Image, gr.File, gr.Gallery, gr.UploadButton, gr.DownloadButton, gr.ImageSlider)
+"""Components that take files."""
+
+
 class HookedBlocks(gr.Blocks):
     """Blocks that a subclass may describe otherwise, to browsers and to programs."""
 
@@ -70,6 +74,14 @@ class HookedBlocks(gr.Blocks):
     def described(self, api: Any) -> Any:
         """Change what programs are told of the endpoints, as plain values."""
         return api
+
+    def check_given(self, value: Any, *, is_file: bool) -> None:
+        """Refuse a value that was sent, before Gradio looks at it: it would fetch what it names.
+
+        Args:
+            value: As it came, of any make.
+            is_file: Whether it is for a component that takes files.
+        """
 
     def get_config_file(self) -> Any:
         """Describe the page for the browser."""
@@ -86,8 +98,13 @@ class HookedBlocks(gr.Blocks):
         """Fill in place what a program left out at the end, as Gradio's own client does.
 
         Raises:
-            gradio.Error: If what is left out has no default.
+            gradio.Error: If what is left out has no default, or a value is refused.
         """
+        self._fill(block_fn, inputs)
+        for block, value in zip(block_fn.inputs, inputs, strict=False):
+            self.check_given(value, is_file=isinstance(block, FILES))
+
+    def _fill(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
         if len(inputs) >= len(block_fn.inputs):
             return
         asked = [block for block in block_fn.inputs if not block.skip_api]
@@ -154,6 +171,37 @@ def _served_as(
 def pending_calls(blocks: gr.Blocks) -> int:
     """Return how many calls of the page are waiting, under way, or answered and not yet fetched."""
     return sum(map(len, list(blocks._queue.pending_event_ids_session.values())))
+
+
+def keep_sessions(
+    app: Any, *, holding: Callable[[], set[str]], evicted: Callable[[str], None]
+) -> None:
+    """Have sessions that hold nothing make room for new ones first, whoever opened them.
+
+    Gradio drops the one that was used longest ago, so a thousand empty ones would push out all.
+
+    Args:
+        app: Gradio's server.
+        holding: Returns the sessions that hold something.
+        evicted: Called with each session that is dropped.
+    """
+    holder = app.state_holder
+
+    def update(session: str) -> None:
+        with holder.lock:
+            known = holder.session_data
+            if session in known:
+                known.move_to_end(session)
+            if len(known) <= holder.capacity:
+                return
+            kept = holding()
+            others = [name for name in known if name != session]
+            victim = next((name for name in others if name not in kept), others[0])
+            del known[victim]
+            holder.time_last_used.pop(victim, None)
+        evicted(victim)
+
+    holder.update = update
 
 
 def stop_streams(app: Any) -> None:

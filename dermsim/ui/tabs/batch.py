@@ -12,7 +12,7 @@ import gradio as gr
 
 from dermsim.ui import batch_callbacks, inline
 from dermsim.ui.i18n import say
-from dermsim.ui.tabs.holding import INLINE
+from dermsim.ui.tabs.holding import INLINE, hold_rows
 from dermsim.ui.tabs.page import drawn as spoken
 from dermsim.ui.tabs.wiring import QUIET, add_endpoint, sentences
 from dermsim.ui.uploads import upload_folder
@@ -107,7 +107,7 @@ def batch_tab(page: BatchPage) -> None:
         upload_folder().spare_no_more(paths or [])
         for found, progress in page.run(paths, language=language):
             drawn = draw(found, asked, language=language)
-            yield found, progress, drawn, gr.DownloadButton(visible=False), ""
+            yield hold_rows(found), progress, drawn, gr.DownloadButton(visible=False), ""
 
     def finish(found: list[Any], asked: str, *, language: str = "en") -> str:
         text = page.summary(found, asked, total=len(found), language=language)

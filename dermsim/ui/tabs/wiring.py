@@ -26,12 +26,13 @@ from dermsim.core.discretion import note_error
 from dermsim.data.admission import PIXELS
 from dermsim.data.images import pixels_to_decode
 from dermsim.engine.shared_runs import Overloaded, patience
+from dermsim.ui import inline
 from dermsim.ui.gradio_seams import visitor_request
 from dermsim.ui.i18n import LANGUAGES, refusal, say
 from dermsim.ui.inline import is_inline
 from dermsim.ui.page_language import chosen_language
-from dermsim.ui.shelf import Held
-from dermsim.ui.tabs.holding import SHELF
+from dermsim.ui.shelf import CLASSES, FILE, ROWS, VISIT, Gone, Held
+from dermsim.ui.tabs.holding import SHELF, held_thing
 from dermsim.ui.uploads import Upload, upload_folder
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 16, "preprocess": False}
@@ -90,6 +91,9 @@ def sentences(
     def call(values: tuple[Any, ...], special: dict[str, Any]) -> Any:
         if takes_language:
             special = {**special, "language": language()}
+        session = getattr(visitor_request(), "session_hash", None)
+        if session is not None and SHELF.was_lost(session):
+            raise Gone(VISIT)
         plain = [_plain(value) for value in values]
         pixels = sum(map(_pixels, plain)) if holds else 0
         with PIXELS.hold(pixels, seconds=PATIENCE):
@@ -102,7 +106,8 @@ def sentences(
 
     @functools.wraps(fn)
     def steps(*values: Any, **special: Any) -> Iterator[Any]:
-        answers = call(values, special)
+        with _refusals(language):
+            answers = call(values, special)
         while True:  # each step may be asked for in another context
             with _refusals(language):
                 try:
@@ -114,12 +119,23 @@ def sentences(
     return steps if inspect.isgeneratorfunction(fn) else listener
 
 
+_GONE = {
+    FILE: "wiring.gone",
+    CLASSES: "wiring.classes_gone",
+    ROWS: "wiring.rows_gone",
+    VISIT: "wiring.visit_gone",
+}
+"""What a visitor is told of what was held for him and is there no more."""
+
+
 @contextmanager
 def _refusals(language: Callable[[], str]) -> Iterator[None]:
     """Tell the visitor in one sentence what the library refused."""
     try:
         with patience(PATIENCE):
             yield
+    except Gone as error:
+        raise _refusal(say(_GONE[error.kind], language())) from error
     except FileNotFoundError as error:
         raise _refusal(say("wiring.gone", language())) from error
     except ValueError as error:
@@ -218,7 +234,12 @@ def add_endpoint(
         holds: Whether room is held for all its pictures together.
         turns: How many are answered at a time; as `MODEL` by default.
     """
-    answer = sentences(fn, language=lambda: LANGUAGES[0], holds=holds)
+
+    @functools.wraps(fn)
+    def from_program(*values: Any, **special: Any) -> Any:
+        return fn(*map(_from_uri, values), **special)
+
+    answer = sentences(from_program, language=lambda: LANGUAGES[0], holds=holds)
     gr.on([], answer, inputs, outputs, api_name=name, **(turns or MODEL))
 
 
@@ -228,7 +249,7 @@ def _plain(value: Any) -> Any:
     What is held for the visitor takes the place of its name.
     """
     if isinstance(value, Held):
-        return SHELF.get(value)
+        return held_thing(value)
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if not isinstance(value, dict):
@@ -245,6 +266,13 @@ def _pixels(value: Any) -> int:
     if isinstance(value, list):
         return sum(map(_pixels, value))
     return pixels_to_decode(value) if isinstance(value, _UploadedPath | Upload) else 0
+
+
+def _from_uri(value: Any) -> Any:
+    """Return the picture that a program sent as a data URI, alone or in a list."""
+    if isinstance(value, list):
+        return [_from_uri(item) for item in value]
+    return inline.content(value) if is_inline(value) else value
 
 
 def _uploaded(path: str) -> _UploadedPath:

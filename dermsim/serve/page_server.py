@@ -7,13 +7,15 @@ import socket
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dermsim.core.discretion import quieten
 from dermsim.serve.memory import release_early
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
+    from dermsim.ui.gate import Entrance
+    from dermsim.ui.render import Pictures
 
 TOKEN = "DERMSIM_TOKEN"
 """Environment variable that the token is taken from, where a process list would show an option."""
@@ -66,27 +68,36 @@ def serve_page(
     opened = open_source(dataset, label_column=label_column, mapping=mapping) if dataset else None
     from dermsim.core.checkpoint import local_folder
     from dermsim.core.discretion import show_access
-    from dermsim.serve.beside import beside_page, entrance
-    from dermsim.ui.app import build_app, launch
+    from dermsim.serve.beside import entrance
     from dermsim.ui.callbacks import dataset_pictures
-    from dermsim.ui.ending import serve_until_stopped
-    from dermsim.ui.stopping import Work, ended_by_signals
 
     secret = token or os.environ.get(TOKEN) or None
     door = entrance(secret, hosts=(host, *allow_host), embed=embed, shared=share)
-    engine: Future[DermSim] = Future()
     folder = local_folder(model)
     check_port(host, port)
     pictures = dataset_pictures(opened.load()) if opened else None
     if access_log:
         show_access()
+    _run(folder, pictures, door, tools=tools, host=host, port=port, share=share)
+
+
+def _run(
+    folder: Path, pictures: Pictures | None, door: Entrance, *, tools: bool, **address: Any
+) -> None:
+    """Launch the page, load the checkpoint behind it, and wait until it is to end."""
+    from dermsim.serve.beside import beside_page
+    from dermsim.ui.app import build_app, launch
+    from dermsim.ui.ending import serve_until_stopped
+    from dermsim.ui.stopping import Work, ended_by_signals
+
+    engine: Future[DermSim] = Future()
     app = build_app(engine.result, pictures=pictures)
     server = beside_page(
-        lambda: engine.result() if engine.done() else None, token=secret, tools=tools
+        lambda: engine.result() if engine.done() else None, token=door.token, tools=tools
     )
     work = Work()
     with ended_by_signals():
-        launch(app, host=host, port=port, share=share, server=server, entrance=door, work=work)
+        launch(app, server=server, entrance=door, work=work, **address)
         serve_until_stopped(app, work, lambda: engine.set_result(load_checkpoint(folder)))
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # it brings torch
 BATCH = 16
 """Photographs per forward pass; between two of them work can be stopped."""
 
-BATCH_PIXELS = 64_000_000
+BATCH_PIXELS = 32_000_000
 """Pixels that the photographs of one forward pass may have decoded, whatever their number."""
 
 CHOSEN = "chosen"

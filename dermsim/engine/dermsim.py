@@ -235,7 +235,7 @@ class DermSim(Explaining, Searching, Describing):
             ValueError: If the image cannot be read, an option is unknown, or there are facts and
                 the encoder takes none.
         """
-        photograph = read_image(image)
+        photograph = read_image(image, at_least=None if explain else self.pixels_needed)
         known = None if facts is None else [facts]
         encoding = self._encode([photograph], facts=known, looks=True)
         prediction = self._predictions(encoding, known, operating_point)[0]

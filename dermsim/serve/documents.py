@@ -152,6 +152,9 @@ def enrollment(bank: ClassBank) -> Enrollment | None:
 LONGEST_SIDE = 1024
 """Of the pictures in an explanation, in pixels."""
 
+ENOUGH = 2 * LONGEST_SIDE
+"""Pixels of a side that a picture keeps to be explained: scaled down once more, it looks alike."""
+
 
 def explain(
     engine: DermSim,

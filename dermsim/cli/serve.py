@@ -36,6 +36,9 @@ class Serve(DataOptions):
     embed: tuple[str, ...] = ()
     """Sites whose pages may show this one inside, such as https://clinic.example.org. A login is
     then sent from there as well."""
+    grace: float = 8.0
+    """Seconds in which answers under way are finished when the server is told to end. Docker kills
+    after ten unless it is told otherwise."""
     token: str | None = None
     """What whoever asks must know: programs and assistants send it as a bearer token, visitors of
     the page log in with it. At least 16 characters. Better given as the variable DERMSIM_TOKEN,
@@ -67,6 +70,7 @@ class Serve(DataOptions):
                     access_log=self.access_log,
                     allow_host=self.allow_host,
                     embed=self.embed,
+                    grace=self.grace,
                 )
             except ImportError as error:
                 print(f"dermsim: {error}", file=sys.stderr)
@@ -88,5 +92,6 @@ class Serve(DataOptions):
             token=self.token,
             access_log=self.access_log,
             allow_host=self.allow_host,
+            grace=self.grace,
         )
         return 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermsim.core.discretion import quieten
 from dermsim.serve.memory import release_early
+from dermsim.ui.stopping import GRACE, Work, ended_by_signals
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
@@ -35,11 +36,11 @@ def serve_page(
     access_log: bool = False,
     allow_host: Sequence[str] = (),
     embed: Sequence[str] = (),
+    grace: float = GRACE,
 ) -> None:
-    """Serve the page and, beside it, REST and the tools until interrupted.
+    """Serve the page and, beside it, REST and the tools until told to end.
 
-    The page is up before torch and the weights are loaded: a visitor's click waits for them, a
-    program is told to come back.
+    The page is up before the weights are loaded: a click waits, a program is told to come back.
 
     Args:
         model: Checkpoint folder or Hub id.
@@ -55,6 +56,7 @@ def serve_page(
         access_log: Whether to log sizes and times of requests.
         allow_host: Names that it answers to besides this machine's own.
         embed: Origins whose pages may show this one inside.
+        grace: Seconds in which answers under way are finished at the end.
 
     Raises:
         ImportError: If assistants are to be served and the package ``mcp`` is not installed.
@@ -72,30 +74,35 @@ def serve_page(
     from dermsim.ui.callbacks import dataset_pictures
 
     secret = token or os.environ.get(TOKEN) or None
+    work = Work(grace=grace)
     door = entrance(secret, hosts=(host, *allow_host), embed=embed, shared=share)
     folder = local_folder(model)
     check_port(host, port)
     pictures = dataset_pictures(opened.load()) if opened else None
     if access_log:
         show_access()
-    _run(folder, pictures, door, tools=tools, host=host, port=port, share=share)
+    _run(folder, pictures, door, tools=tools, work=work, host=host, port=port, share=share)
 
 
 def _run(
-    folder: Path, pictures: Pictures | None, door: Entrance, *, tools: bool, **address: Any
+    folder: Path,
+    pictures: Pictures | None,
+    door: Entrance,
+    *,
+    tools: bool,
+    work: Work,
+    **address: Any,
 ) -> None:
     """Launch the page, load the checkpoint behind it, and wait until it is to end."""
     from dermsim.serve.beside import beside_page
     from dermsim.ui.app import build_app, launch
     from dermsim.ui.ending import serve_until_stopped
-    from dermsim.ui.stopping import Work, ended_by_signals
 
     engine: Future[DermSim] = Future()
     app = build_app(engine.result, pictures=pictures)
     server = beside_page(
         lambda: engine.result() if engine.done() else None, token=door.token, tools=tools
     )
-    work = Work()
     with ended_by_signals():
         launch(app, server=server, entrance=door, work=work, **address)
         serve_until_stopped(app, work, lambda: engine.set_result(load_checkpoint(folder)))

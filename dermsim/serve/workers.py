@@ -6,6 +6,7 @@ be served from several: each loads the checkpoint for itself, and the system dea
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,7 @@ from dermsim.ui.hosts import VARIABLE as HOSTS
 from dermsim.ui.hosts import check_name, is_address
 from dermsim.ui.logins import check_token
 from dermsim.ui.middleware import AccessLog
-from dermsim.ui.stopping import GRACE, ended_quietly
+from dermsim.ui.stopping import GRACE, Work, ended_quietly
 
 MODEL = "DERMSIM_MODEL"
 """Environment variable by which worker processes are told their checkpoint."""
@@ -49,6 +50,7 @@ def serve_rest(
     token: str | None = None,
     access_log: bool = False,
     allow_host: Sequence[str] = (),
+    grace: float = GRACE,
 ) -> None:
     """Serve REST until interrupted.
 
@@ -60,6 +62,7 @@ def serve_rest(
         token: As for `dermsim.serve.page_server.serve_page`, as is `access_log`.
         access_log: Whether to log sizes and times.
         allow_host: Names that are answered to, likewise.
+        grace: Seconds in which answers under way are finished at the end.
 
     Raises:
         OSError: If the checkpoint cannot be found, or the port is taken.
@@ -87,7 +90,7 @@ def serve_rest(
         "log_level": "warning",
         "http": PatientHttp,
         "limit_concurrency": connection_limit(),
-        "timeout_graceful_shutdown": int(GRACE),
+        "timeout_graceful_shutdown": math.ceil(Work(grace=grace).grace),
     }
     if workers == 1:
         with ended_quietly():

@@ -17,7 +17,7 @@ from dermsim.ui.uploads import upload_folder
 def serve_until_stopped(app: tabs.Page, work: Work, load: Callable[[], None]) -> None:
     """Wait until the server is asked to end, and end it in order.
 
-    Answers under way are finished within `GRACE` seconds; new work is refused meanwhile.
+    Answers under way are finished within `Work.grace` seconds; new work is refused meanwhile.
 
     Args:
         app: The launched page.
@@ -43,7 +43,7 @@ def _end(app: tabs.Page, work: Work) -> bool:
         gradio_seams.stop_streams(app.app)
         return done
 
-    done = asyncio.run_coroutine_threadsafe(finish(), work.loop).result(timeout=2 * GRACE)
+    done = asyncio.run_coroutine_threadsafe(finish(), work.loop).result(timeout=work.grace + GRACE)
     return gradio_seams.stop_server(app, seconds=1.0) and done
 
 

@@ -16,7 +16,8 @@ from typing import Any
 from starlette.types import Scope
 
 GRACE = 8.0
-"""Seconds that answers under way are waited for. Docker kills ten seconds after it asked."""
+"""Seconds that answers under way are waited for by default. Docker kills ten seconds after it
+asked."""
 
 _LOOK = 0.05  # seconds between two looks at whether all is done
 
@@ -42,12 +43,21 @@ class Work:
     """What a server is answering, and whether it takes on more; for one event loop.
 
     Attributes:
+        grace: Seconds that answers under way are waited for at the end.
         starting: Whether the server is being launched, when it asks itself to begin.
         stopping: Whether new work is refused.
         loop: The server's event loop, once it runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, grace: float = GRACE) -> None:
+        """Begin with nothing under way.
+
+        Raises:
+            ValueError: If the server could never end.
+        """
+        if not 0 <= grace < 3600:
+            raise ValueError(f"{grace:g} seconds to finish answers in: choose 0 to 3599.")
+        self.grace = grace
         self.starting = self.stopping = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self._requests = 0
@@ -76,19 +86,18 @@ class Work:
         finally:
             self._requests -= counts
 
-    async def finish(self, pending: Callable[[], int], *, grace: float = GRACE) -> bool:
+    async def finish(self, pending: Callable[[], int]) -> bool:
         """Refuse new work, and wait for what is under way.
 
         Args:
             pending: Returns how many calls Gradio's queue still has, and how many of its answers
                 wait to be fetched.
-            grace: Seconds that are waited at most.
 
         Returns:
             Whether all of it was done in time.
         """
         self.stopping = True
-        end = asyncio.get_running_loop().time() + grace
+        end = asyncio.get_running_loop().time() + self.grace
         while self._requests or pending():
             if asyncio.get_running_loop().time() > end:
                 return False

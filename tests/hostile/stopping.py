@@ -5,14 +5,13 @@ from __future__ import annotations
 import signal
 import tempfile
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 
 from hostile import Count
-from hostile._served import PATIENCE, call, command, lesion, upload
+from hostile._served import PATIENCE, command, lesion, upload
 
 CLIENTS = 8
 ROUNDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -29,11 +28,13 @@ def run() -> list[Count]:
 def _ended_by(number: signal.Signals) -> list[Count]:
     with tempfile.TemporaryDirectory() as folder:
         uploads = Path(folder)
-        with command(uploads) as (address, server), ThreadPoolExecutor(CLIENTS) as pool:
+        with (
+            command(uploads, "--grace", "300") as (address, server),
+            ThreadPoolExecutor(CLIENTS) as pool,
+        ):
             begun = threading.Barrier(CLIENTS + 1)
             asked = [pool.submit(_explain, address, seed, begun) for seed in range(CLIENTS)]
-            begun.wait(timeout=PATIENCE)
-            time.sleep(0.3)  # they are sent; some are under way, others wait
+            begun.wait(timeout=PATIENCE)  # all are sent; some are under way, others wait
             server.send_signal(number)
             broken = sum(not _is_answered(each) for each in asked)
             status = server.wait(timeout=PATIENCE)
@@ -48,10 +49,12 @@ def _ended_by(number: signal.Signals) -> list[Count]:
 def _explain(address: str, seed: int, begun: threading.Barrier) -> bool:
     options = ("mel", 0.5, "gradcam", "", False, False)
     with httpx.Client(base_url=address, timeout=PATIENCE) as http:
-        picture = upload(http, lesion(seed))
+        picture, session = upload(http, lesion(seed)), f"visitor-{seed}"
+        body = {"data": [picture, *options], "session_hash": session}
+        sent = http.post("/gradio_api/call/explain", json=body).raise_for_status().json()
         begun.wait(timeout=PATIENCE)
-        event, _ = call(http, "explain", picture, *options, session=f"visitor-{seed}")
-    return event == "complete"
+        said = http.get(f"/gradio_api/call/explain/{sent['event_id']}").raise_for_status().text
+    return said.strip().split("\n\n")[-1].startswith("event: complete")
 
 
 def _is_answered(asked: Future[bool]) -> bool:

@@ -60,6 +60,7 @@ def test_the_command_serves_the_page_with_what_it_was_told(monkeypatch):
         "access_log": True,
         "allow_host": (),
         "embed": (),
+        "grace": 8.0,
     }
 
 
@@ -89,6 +90,7 @@ def test_the_command_serves_rest_alone(monkeypatch):
         "token": None,
         "access_log": False,
         "allow_host": (),
+        "grace": 8.0,
     }
 
 
@@ -103,6 +105,13 @@ def test_the_command_serves_rest_alone(monkeypatch):
         (["--token", ""], "the token is empty"),
         (["--no-page", "--token", "a b"], "printable ASCII"),
         (["--token", "a b"], "printable ASCII"),
+        (["--token", "short"], "16 are the least"),
+        (["--allow-host", "http://x"], "is no name of a host"),
+        (["--no-page", "--allow-host", "http://x"], "is no name of a host"),
+        (["--embed", "clinic.example"], "is no origin"),
+        (["--no-page", "--embed", "https://x"], "belong to the page"),
+        (["--grace", "-1"], "-1 seconds to finish answers in"),
+        (["--no-page", "--grace", "-1"], "-1 seconds to finish answers in"),
         (["--port", "70000"], "there is no port 70000"),
         (["--no-page", "--port", "0"], "there is no port 0"),
         (["--model", "nowhere/at/all"], "nowhere"),

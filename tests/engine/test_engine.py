@@ -467,51 +467,60 @@ from PIL import Image
 from transformers import (
     AutoImageProcessor, AutoModel, AutoModelForImageClassification, pipeline,
 )
-folder, path = sys.argv[1:]
-processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
-model = AutoModel.from_pretrained(folder, trust_remote_code=True)
-classifier = AutoModelForImageClassification.from_pretrained(folder, trust_remote_code=True)
-inputs = processor(Image.open(path), return_tensors="pt")
-answer = {}
-with torch.inference_mode():
-    output = model(**inputs)
-    answer["embedding"] = output.embeddings[0].tolist()
-    if model.config.facts_dim:
-        zeros = torch.zeros(1, len(model.config.facts_columns))
-        assert torch.equal(model(**inputs, facts=zeros).logits, output.logits)
-        assert not torch.equal(model(**inputs, facts=zeros + 1).logits, output.logits)
-        sex = zeros.clone()
-        sex[0, model.config.facts_columns.index("sex:male")] = 1
-        answer["male"] = classifier(**inputs, facts=sex).logits[0].softmax(0).tolist()
-        answer["unknown"] = classifier(**inputs, facts=zeros).logits[0].softmax(0).tolist()
-pipes = (
-    pipeline("image-classification", model=folder, trust_remote_code=True),
-    pipeline("image-classification", model=classifier, image_processor=processor),
-)
-answer["pipelines"] = [
-    {found["label"]: found["score"] for found in pipe(path, top_k=7)} for pipe in pipes
-]
-extract = pipeline("image-feature-extraction", model=folder, trust_remote_code=True)
-answer["extracted"] = extract(path)
-print(json.dumps(answer))
+
+def ask(folder, path):
+    processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
+    model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+    classifier = AutoModelForImageClassification.from_pretrained(folder, trust_remote_code=True)
+    inputs = processor(Image.open(path), return_tensors="pt")
+    answer = {}
+    with torch.inference_mode():
+        output = model(**inputs)
+        answer["embedding"] = output.embeddings[0].tolist()
+        if model.config.facts_dim:
+            zeros = torch.zeros(1, len(model.config.facts_columns))
+            assert torch.equal(model(**inputs, facts=zeros).logits, output.logits)
+            assert not torch.equal(model(**inputs, facts=zeros + 1).logits, output.logits)
+            sex = zeros.clone()
+            sex[0, model.config.facts_columns.index("sex:male")] = 1
+            answer["male"] = classifier(**inputs, facts=sex).logits[0].softmax(0).tolist()
+            answer["unknown"] = classifier(**inputs, facts=zeros).logits[0].softmax(0).tolist()
+    pipes = (
+        pipeline("image-classification", model=folder, trust_remote_code=True),
+        pipeline("image-classification", model=classifier, image_processor=processor),
+    )
+    answer["pipelines"] = [
+        {found["label"]: found["score"] for found in pipe(path, top_k=7)} for pipe in pipes
+    ]
+    extract = pipeline("image-feature-extraction", model=folder, trust_remote_code=True)
+    answer["extracted"] = extract(path)
+    return answer
+
+path, *folders = sys.argv[1:]
+print(json.dumps([ask(folder, path) for folder in folders]))
 """
 
 
-@pytest.mark.parametrize("kind", ["", "informed_"])
-def test_auto_classes_open_the_folder_where_dermsim_is_not(kind, request, lesion, tmp_path):
-    checkpoint = request.getfixturevalue(f"{kind}checkpoint")
-    engine = request.getfixturevalue(f"{kind}engine")
-    lesion.save(tmp_path / "lesion.png")
-    script = tmp_path / "stranger.py"
-    script.write_text(STRANGER)
+@pytest.fixture(scope="module")
+def elsewhere(checkpoint, informed_checkpoint, lesion, tmp_path_factory):
+    """What one process without dermsim says of a picture, asking each folder in turn."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    lesion.save(folder / "lesion.png")
+    (folder / "stranger.py").write_text(STRANGER)
     done = subprocess.run(
-        [sys.executable, script, checkpoint, tmp_path / "lesion.png"],
+        [sys.executable, "stranger.py", "lesion.png", checkpoint, informed_checkpoint],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.strip().splitlines()[-1])
+    plain, informed = json.loads(done.stdout.strip().splitlines()[-1])
+    return {"": plain, "informed_": informed}
+
+
+@pytest.mark.parametrize("kind", ["", "informed_"])
+def test_auto_classes_open_the_folder_where_dermsim_is_not(kind, request, lesion, elsewhere):
+    engine, answer = request.getfixturevalue(f"{kind}engine"), elsewhere[kind]
     assert answer["embedding"] == pytest.approx(engine.embed(lesion)[0], abs=1e-6)
     assert answer["extracted"] == [answer["embedding"]]
     expected = engine.predict(lesion)[0].probabilities

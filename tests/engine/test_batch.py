@@ -71,10 +71,12 @@ def test_a_row_is_what_the_engine_says_of_the_picture_alone(engine, pictures):
         (alone,) = engine.predict(drawing)
         assert row.prediction.label_name == alone.label_name
         assert row.prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
-        (vote,) = engine.gallery.vote(engine.embed(drawing))
+        assert row.prediction.recognised == alone.recognised
+        (vote,) = engine.vote([drawing])
         assert row.vote == pytest.approx(vote, abs=1e-4)
         assert row.neighbor_dx == max(vote, key=vote.get)
-        assert row.agrees == (row.neighbor_dx == alone.label_name)
+        agrees = row.neighbor_dx == alone.label_name
+        assert row.agrees == (None if alone.withheld else agrees)
 
 
 def test_what_cannot_be_read_is_a_row_with_its_reason(engine, pictures):

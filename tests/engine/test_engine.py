@@ -399,7 +399,7 @@ def test_a_calibration_that_does_not_belong_is_refused(engine, informed_engine):
 
     with pytest.raises(ValueError, match="takes facts needs calibration_facts"):
         rebuilt(informed_engine, None)
-    with pytest.raises(ValueError, match="no other has any"):
+    with pytest.raises(ValueError, match="no other any"):
         rebuilt(engine, engine.calibration)
 
 

@@ -43,7 +43,7 @@ class Explain(ModelCommand):
 
     def run(self) -> int:
         """Write the overlay."""
-        from dermsim.core.storage import atomic_path
+        from dermsim.core.atomic import atomic_path
         from dermsim.data.images import read_image
         from dermsim.engine.answers import explain
         from dermsim.ui.heatmaps import paint, side_by_side

@@ -36,7 +36,7 @@ class CaseReportCommand(ModelCommand):
 
     def run(self) -> int:
         """Write the report."""
-        from dermsim.core.storage import atomic_path
+        from dermsim.core.atomic import atomic_path
         from dermsim.data.images import read_image
         from dermsim.ui.case_page import case_html
         from dermsim.ui.case_report import examine

@@ -5,9 +5,7 @@ What `dermsim classify` does with folders and archives, and the tab *Batch* of t
 
 from __future__ import annotations
 
-import csv
 import io
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -16,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from dermsim.core.csv_table import csv_text
+from dermsim.core.csv_table import save_csv as write_csv
 from dermsim.core.labels import CODES
-from dermsim.core.storage import atomic_path
 from dermsim.core.version import __version__
 from dermsim.data.archives import ArchiveLimits, Listed, read_photographs
 from dermsim.data.formats.dicom_facts import read_dicom_facts
@@ -41,10 +40,6 @@ BATCH_PIXELS = 64_000_000
 
 CHOSEN = "chosen"
 """What an operating point goes by that is none of the calibration's own."""
-
-_FORMULA = frozenset("=+-@\t\r\n")
-"""First characters by which a spreadsheet takes text for a formula; see
-https://owasp.org/www-community/attacks/CSV_Injection."""
 
 
 @dataclass(frozen=True)
@@ -200,15 +195,10 @@ def rows_csv(
     Raises:
         ValueError: If there is no such operating point.
     """
-    stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, columns())
-    writer.writeheader()
-    writer.writerows(
-        row_cells(
-            rows, calibration=calibration, fingerprint=fingerprint, point=point, informed=informed
-        )
+    cells = row_cells(
+        rows, calibration=calibration, fingerprint=fingerprint, point=point, informed=informed
     )
-    return stream.getvalue()
+    return csv_text(columns(), cells)
 
 
 def row_cells(
@@ -219,7 +209,7 @@ def row_cells(
     point: str | float = POINTS[0],
     informed: Calibration | None = None,
 ) -> Iterator[dict[str, object]]:
-    """Yield the cells of each row by `columns`, text that no spreadsheet evaluates.
+    """Yield the cells of each row by `columns`, as they are: who writes them makes them inert.
 
     Raises:
         ValueError: As `rows_csv`.
@@ -229,8 +219,8 @@ def row_cells(
     for row in rows:
         threshold = with_facts if row.facts is not None and row.facts.known else plain
         facts = {
-            "file": _inert(row.file),
-            "error": _inert(row.reason),
+            "file": row.file,
+            "error": row.reason,
             "operating_point": point if isinstance(point, str) else CHOSEN,
             "threshold": threshold,
             "voters": VOTERS,
@@ -254,11 +244,10 @@ def save_csv(
     Raises:
         ValueError: As `rows_csv`.
     """
-    text = rows_csv(
+    cells = row_cells(
         rows, calibration=calibration, fingerprint=fingerprint, point=point, informed=informed
     )
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8"))
+    write_csv(path, columns(), cells)
 
 
 def threshold_of(calibration: Calibration, point: str | float) -> float:
@@ -380,11 +369,3 @@ def _answer(row: FileAnswer, threshold: float) -> dict[str, object]:
 
 def _number(value: float) -> float:
     return round(value, 6)
-
-
-def _inert(text: str) -> str:
-    """Return text that no spreadsheet evaluates and that UTF-8 can say."""
-    plain = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    # full-width signs count, too, and so does what follows blanks
-    first = unicodedata.normalize("NFKC", plain.lstrip(" \u00a0\ufeff"))[:1]
-    return f"'{plain}" if first in _FORMULA else plain

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.checkpoint import local_folder
 from dermsim.core.labels import CODES
-from dermsim.core.storage import atomic_path, save_json
+from dermsim.core.storage import save_json
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, as_list, read_image
 from dermsim.engine.concept_answers import with_concepts

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dermsim.core.atomic import read_steadily
 from dermsim.core.labels import CODES
 from dermsim.core.vectors import l2_normalize
 from dermsim.models.encode import fingerprint
@@ -27,7 +28,7 @@ SAME_CASE = 0.99
 
 
 def load_parts(folder: Path) -> dict[str, Any]:
-    """Read a folder that has every part.
+    """Read a folder that has every part, and again if it is replaced meanwhile.
 
     Args:
         folder: What `local_folder` returned.
@@ -39,6 +40,10 @@ def load_parts(folder: Path) -> dict[str, Any]:
         FileNotFoundError: If a file is missing.
         ValueError: If a part is damaged, or was made by another encoder than the folder's.
     """
+    return read_steadily(folder, lambda: _load_parts(folder))
+
+
+def _load_parts(folder: Path) -> dict[str, Any]:
     model, processor = load_encoder(folder)
     try:
         _check_labels(model)

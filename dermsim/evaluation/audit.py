@@ -8,7 +8,6 @@ the same, so that fewer of their errors are found.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +18,11 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.bootstrap import DECIMALS, number_lesions
+from dermsim.core.csv_table import save_csv
 from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.core.metrics import IntArray, entropy
-from dermsim.core.storage import atomic_path
 from dermsim.core.vectors import check_labels
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.label_errors import find_duplicates, find_label_errors
@@ -114,10 +114,7 @@ class AuditReport:
             for (name, columns), rows in zip(
                 _FILES.items(), (self.label_errors, self.duplicates), strict=True
             ):
-                with (fresh / name).open("w", encoding="utf-8", newline="") as file:
-                    writer = csv.DictWriter(file, columns)
-                    writer.writeheader()
-                    writer.writerows(rows)
+                save_csv(fresh / name, columns, rows)
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields as plain Python values."""

@@ -100,6 +100,57 @@ def evaluate_checkpoint(
             gallery or a picture of its lesion; if explanations are to be measured without
             validation, or a photograph has no outline.
     """
+    _check_split(split, explanations)
+    unknown = set(CODES).difference(engine.known)
+    if shift is not None:
+        refuse_learned(engine.gallery, shift, name=shift_name)
+    rows = without(dataset if split == "all" else grouped_splits(dataset)[split], unknown)
+    refuse_learned(engine.gallery, rows)
+    encoding = encode(engine.model, engine.processor, rows["image"])
+    probabilities = engine.calibration.probabilities(encoding.logits)
+    report = _plain(engine, rows, probabilities, encoding.embeddings, dataset=name, split=split)
+    if engine.calibration_facts is not None:
+        report = _with_facts(report, engine, rows, encoding.logits)
+    if corruptions:
+        report = _with_corruptions(report, engine, rows, probabilities)
+    if explanations is not None:
+        from dermsim.evaluation.explanations.measure import with_explanations
+
+        validation = without(grouped_splits(dataset)["validation"], unknown)
+        report = with_explanations(report, engine, rows, validation, explanations)
+    if shift is not None:
+        report = _with_shift(report, engine, without(shift, unknown), shift_name)
+    return report
+
+
+def _plain(
+    engine: DermSim,
+    rows: Dataset,
+    probabilities: FloatArray,
+    embeddings: npt.NDArray[np.float32],
+    *,
+    dataset: str,
+    split: str,
+) -> Report:
+    """Report on rows as they are: on all of them, and on each subgroup."""
+    labels, bootstrap = np.array(rows["dx"]), Bootstrap(list(rows["lesion_id"]))
+    report = evaluate(
+        probabilities,
+        labels,
+        embeddings=embeddings,
+        bootstrap=bootstrap,
+        calibration=engine.calibration,
+        gallery=engine.gallery,
+        dataset=dataset,
+        split=split,
+    )
+    groups = evaluate_subgroups(
+        probabilities, labels, bootstrap, groups=groups_of(rows), calibration=engine.calibration
+    )
+    return replace(report, subgroups=groups)
+
+
+def _check_split(split: str, explanations: Asked | None) -> None:
     if split not in ("validation", "test", "all"):
         raise ValueError(f"Unknown split {split!r}; choose validation, test or all.")
     if explanations is not None and split == "all":
@@ -107,50 +158,6 @@ def evaluate_checkpoint(
             "Explanations are measured on the split test or validation: the layer and threshold "
             "of each method are chosen on validation."
         )
-    unknown = set(CODES).difference(engine.known)
-    if shift is not None:
-        refuse_learned(engine.gallery, shift, name=shift_name)
-        shift = without(shift, unknown)
-    rows = dataset if split == "all" else grouped_splits(dataset)[split]
-    rows = without(rows, unknown)
-    refuse_learned(engine.gallery, rows)
-    encoding = encode(engine.model, engine.processor, rows["image"])
-    probabilities = engine.calibration.probabilities(encoding.logits)
-    labels, bootstrap = np.array(rows["dx"]), Bootstrap(list(rows["lesion_id"]))
-    report = evaluate(
-        probabilities,
-        labels,
-        embeddings=encoding.embeddings,
-        bootstrap=bootstrap,
-        calibration=engine.calibration,
-        gallery=engine.gallery,
-        dataset=name,
-        split=split,
-    )
-    groups = evaluate_subgroups(
-        probabilities,
-        labels,
-        bootstrap,
-        groups=groups_of(rows),
-        calibration=engine.calibration,
-    )
-    report = replace(report, subgroups=groups)
-    if engine.calibration_facts is not None:
-        report = _with_facts(report, engine, rows, encoding.logits)
-    if corruptions:
-        found = evaluate_corruptions(
-            predict_corrupted(engine, rows),
-            labels,
-            bootstrap,
-            clean=probabilities.argmax(axis=1),
-        )
-        report = replace(report, metrics=report.metrics | found)
-    if explanations is not None:
-        from dermsim.evaluation.explanations.measure import with_explanations
-
-        validation = without(grouped_splits(dataset)["validation"], unknown)
-        report = with_explanations(report, engine, rows, validation, explanations)
-    return report if shift is None else _with_shift(report, engine, shift, shift_name)
 
 
 def origin_name(source: str) -> str:
@@ -250,6 +257,18 @@ def evaluate_corruptions(
         return bootstrap.interval(lambda i: macro_mean(values[i], true[i], len(CODES)))
 
     return {name: interval(values) for name, values in measured.items()}
+
+
+def _with_corruptions(
+    report: Report, engine: DermSim, rows: Dataset, probabilities: FloatArray
+) -> Report:
+    found = evaluate_corruptions(
+        predict_corrupted(engine, rows),
+        np.array(rows["dx"]),
+        Bootstrap(list(rows["lesion_id"]), report.resamples, report.seed),
+        clean=probabilities.argmax(axis=1),
+    )
+    return replace(report, metrics=report.metrics | found)
 
 
 # -- photographs of another origin ----------------------------------------------------------------

@@ -7,6 +7,9 @@ from typing import Any
 
 from .configuration_dermsim import DIAGNOSIS_CODES, DermSimConfig, RemoteConfig
 
+MOST_MEMBERS = 64
+"""More are not made: a configuration may be a stranger's, and each takes memory."""
+
 
 class DermSimEnsembleConfig(RemoteConfig):
     """Configuration of a `DermSimEnsembleModel`.
@@ -38,8 +41,11 @@ class DermSimEnsembleConfig(RemoteConfig):
             raise ValueError(
                 f"members is {members!r}, but must be a list of at least 2 configurations."
             )
-        if len(members) < 2:
-            raise ValueError(f"An ensemble has at least 2 members, got {len(members)}.")
+        if not 2 <= len(members) <= MOST_MEMBERS:
+            raise ValueError(
+                f"An ensemble has at least 2 members and at most {MOST_MEMBERS}, got "
+                f"{len(members)}."
+            )
         configs = [self._member(values) for values in members]
         if any(config.id2label != self.id2label for config in configs):
             raise ValueError("The members of an ensemble must tell the same classes apart.")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -131,8 +131,7 @@ def _teacher(enroll: Callable[..., Any]) -> Callable[..., Any]:
 def _show_bank(bank: Any, *, language: str = "en") -> tuple[Any, ...]:
     """Show the visitor's classes and put them in a file to download."""
     own = callbacks.own_classes(bank)
-    with tempfile.TemporaryDirectory() as folder:
-        saved = inline.file(callbacks.save_bank(bank, folder))
+    saved = inline.written(partial(callbacks.save_bank, bank))
     return (
         render.bank_panel(own, language=language),
         gr.update(value=saved, interactive=bool(own)),

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.bootstrap import Bootstrap
+from dermsim.core.concept_schema import Concept
 from dermsim.core.metrics import class_auc
 from dermsim.data.concepts import concept_labels, load_schema, source_of
 from dermsim.data.exam import refuse_exam
@@ -170,17 +171,7 @@ def fit_concepts(
         ValueError: If a row belongs to an exam, the data set labels no concept of the list, or
             regions are asked for and the checkpoint cannot outline lesions.
     """
-    source = source_of(rows)
-    concepts = [c for c in load_schema().labelled_by(source) if not c.measured]
-    if not concepts:
-        raise ValueError(f"{source} labels no concept of the list: choose a data set that does.")
-    part = engine.concept_part or Concepts(engine.fingerprint)
-    if regions and part.outline is None:
-        raise ValueError(
-            "regions are measured within the lesion, which this checkpoint cannot outline: run "
-            "dermsim concepts outline first."
-        )
-    refuse_exam(rows["image_id"], source=source)
+    part, source, concepts = _to_fit(engine, rows, regions=bool(regions))
     rows = dermoscopic(rows)
     seen = look_through(engine, rows, maps=bool(regions), looks=True, purpose=source)
     groups = group_rows(rows, seen)
@@ -213,6 +204,24 @@ def fit_concepts(
         fitted.heads, provenance, source=source, structures=structures, transfers=transfers
     )
     return grown, fitted, seen
+
+
+def _to_fit(
+    engine: DermSim, rows: Dataset, *, regions: bool
+) -> tuple[Concepts, str, list[Concept]]:
+    """Return what there is already, the data set, and the concepts that it labels, or refuse."""
+    source = source_of(rows)
+    concepts = [c for c in load_schema().labelled_by(source) if not c.measured]
+    if not concepts:
+        raise ValueError(f"{source} labels no concept of the list: choose a data set that does.")
+    part = engine.concept_part or Concepts(engine.fingerprint)
+    if regions and part.outline is None:
+        raise ValueError(
+            "regions are measured within the lesion, which this checkpoint cannot outline: run "
+            "dermsim concepts outline first."
+        )
+    refuse_exam(rows["image_id"], source=source)
+    return part, source, concepts
 
 
 def look_through_cases(engine: DermSim, part: Concepts, rows: Dataset) -> Concepts:

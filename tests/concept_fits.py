@@ -60,13 +60,9 @@ def fit_all(engine, splits, outlines):
     from datasets import concatenate_datasets
 
     from dermsim.training.concept_bottleneck import fit_melanoma
-    from dermsim.training.concepts import (
-        OUTLINE_PLAN,
-        STRUCTURE_PLAN,
-        fit_concepts,
-        fit_outline,
-        look_through_cases,
-    )
+    from dermsim.training.concept_regions import STRUCTURE_PLAN
+    from dermsim.training.concepts import fit_concepts, look_through_cases
+    from dermsim.training.lesion_outline import OUTLINE_PLAN, fit_outline
 
     plan = replace(OUTLINE_PLAN, epochs=8, batch=16)
     engine.concept_part = fit_outline(

@@ -240,29 +240,29 @@ def drawn_outlines():
 
 
 @pytest.fixture(scope="session")
-def concept_splits():
+def concept_splits(_drawn_once):
     """Splits of a synthetic HAM10000 with enough lesions of each kind for concept heads."""
+    from dermsim.data import synthetic as drawings
     from dermsim.data.splits import grouped_splits
-    from dermsim.data.synthetic import synthetic_ham10000
 
-    return grouped_splits(synthetic_ham10000(280, seed=0), validation=0.3, test=0.3)
+    return grouped_splits(drawings.synthetic_ham10000(280, seed=0), validation=0.3, test=0.3)
 
 
 @pytest.fixture(scope="session")
-def concept_checkpoint(concept_splits, drawn_outlines, tmp_path_factory) -> Path:
+def concept_checkpoint(concept_splits, drawn_outlines, made_once) -> Path:
     """A tiny checkpoint with concepts; tests must not write to it."""
-    from concept_fits import fit_all
 
-    from dermsim.engine import DermSim
+    def write(folder):
+        from concept_fits import fit_all
 
-    fitted = DermSim.fit(
-        *_untrained(), train=concept_splits["train"], validation=concept_splits["validation"]
-    )
-    part = fit_all(fitted, concept_splits, drawn_outlines)
-    folder = tmp_path_factory.mktemp("checkpoints") / "concepts"
-    fitted.concept_part = part
-    fitted.save_pretrained(folder, training={"note": "random weights, for tests"})
-    return folder
+        from dermsim.engine import DermSim
+
+        parts = {name: concept_splits[name] for name in ("train", "validation")}
+        fitted = DermSim.fit(*_untrained(), **parts)
+        fitted.concept_part = fit_all(fitted, concept_splits, drawn_outlines)
+        fitted.save_pretrained(folder, training={"note": "random weights, for tests"})
+
+    return made_once("concepts", write)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from dermsim.cli.protocols import ProtocolCommand, protocol_app
 from dermsim.cli.terminal import check_output
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from dermsim.engine import DermSim
     from dermsim.evaluation.protocols.concept_rows import ConceptRows
 
@@ -26,7 +28,7 @@ class ConceptProtocol(ProtocolCommand):
     learned: UseAppendAction[tuple[str, ...]] = ()
     """Other data that the encoder was trained on: its pictures do not count; may be repeated."""
 
-    def rows(self) -> tuple[DermSim, ConceptRows]:
+    def rows(self) -> tuple[DermSim, Dataset, ConceptRows]:
         """Ask the checkpoint about the data."""
         if self.output is not None:
             check_output(self.output, ending=".json")
@@ -35,7 +37,8 @@ class ConceptProtocol(ProtocolCommand):
         from dermsim.evaluation.protocols.concept_rows import concept_rows
 
         engine = load_engine(self.model)
-        return engine, concept_rows(engine, opened.load(keep_other=True), learned=known)
+        rows = opened.load(keep_other=True)
+        return engine, rows, concept_rows(engine, rows, learned=known)
 
 
 @protocol_app.command(name="concepts")
@@ -49,17 +52,19 @@ class ConceptsProtocol(ConceptProtocol):
 
     def run(self) -> int:
         """Measure and print."""
+        from dermsim.evaluation.protocols.blur_protocol import measure_blur
         from dermsim.evaluation.protocols.concept_protocol import (
             measure_concepts,
             measure_melanoma,
             measured_regions,
         )
 
-        engine, asked = self.rows()
+        engine, rows, asked = self.rows()
         tables = (
             measure_concepts(engine, asked),
             measure_melanoma(engine, asked),
             measured_regions(engine),
+            measure_blur(engine, rows),
         )
         return self.answer(*(table for table in tables if table is not None))
 
@@ -73,4 +78,5 @@ class CaptionsProtocol(ConceptProtocol):
         """Measure and print."""
         from dermsim.evaluation.protocols.caption_protocol import measure_captions
 
-        return self.answer(measure_captions(*self.rows()))
+        engine, _, asked = self.rows()
+        return self.answer(measure_captions(engine, asked))

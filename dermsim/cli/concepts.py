@@ -51,7 +51,7 @@ class FitOutline(FitCommand):
         opened = open_data(self.data)
         from dermsim.data.outlines import load_masks
         from dermsim.data.splits import grouped_splits
-        from dermsim.training.concepts import fit_outline
+        from dermsim.training.lesion_outline import fit_outline
 
         masks = load_masks(self.outlines)
 
@@ -104,7 +104,8 @@ class FitConcepts(FitCommand):
         opened = open_data(self.source)
         known = names_of(self.learned)
         diagnoses = open_data(self.diagnoses) if self.diagnoses else None
-        from dermsim.training.concepts import fit_concepts, outlines_of
+        from dermsim.training.concept_regions import outlines_of
+        from dermsim.training.concepts import fit_concepts
 
         rows = opened.load(keep_other=True)
         engine = load_engine(str(self.model))

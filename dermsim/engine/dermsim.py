@@ -43,9 +43,8 @@ class DermSim(Explaining, Searching, Describing):
 
     Threads that ask at the same time share forward passes (`dermsim.engine.shared_runs`). How many
     images go through an encoder together rounds what it says: no number of an embedding is off by
-    more than 1e-6 from that of the image alone. When too many images wait,
-    `dermsim.engine.shared_runs.Overloaded` is raised; `dermsim.engine.shared_runs.patience` limits
-    how long a thread waits. Heatmaps are drawn apart.
+    more than 1e-6 from that of the image alone. When too many wait, `Overloaded` of that module is
+    raised; its `patience` limits how long a thread waits. Heatmaps are drawn apart.
 
     Use `DermSim.from_pretrained`, or `DermSim.fit` for an encoder that was just trained.
 

@@ -22,6 +22,9 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 SAMPLE = 500
 """Pictures whose maps set the scale of each channel."""
 
+CHUNK = 64
+"""Pictures that a dense head is asked about at a time."""
+
 PAIRS = 48
 """Cells with and without a structure that are compared in each picture."""
 
@@ -210,3 +213,18 @@ def _ranking(
         for side in (inside, outside)
     )
     return F.softplus(low[:, None, :] - high[:, :, None]).mean()
+
+
+def ask(
+    head: DenseHead, maps: Maps, rows: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.float32]:
+    """Return what a dense head gives of pictures, ``(M, K, g, g)``, a few at a time.
+
+    Args:
+        head: The head.
+        maps: Of N pictures.
+        rows: Which of them, ``(M,)``; None for all.
+    """
+    wanted = np.arange(len(maps[0])) if rows is None else rows
+    chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
+    return np.concatenate([head([stage[chunk] for stage in maps]) for chunk in chunks])

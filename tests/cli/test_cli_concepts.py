@@ -15,6 +15,7 @@ from dermsim.data.synthetic import draw_lesion
 @pytest.fixture
 def run(capsys):
     def command(*arguments):
+        capsys.readouterr()  # what the drawing of data printed
         status = main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return status, captured.out, captured.err

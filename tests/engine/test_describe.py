@@ -12,7 +12,7 @@ from dermsim.data.concepts import load_schema
 from dermsim.data.images import read_image
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
-from dermsim.engine.describe import box_of
+from dermsim.engine.descriptions import box_of
 from dermsim.tasks.caption import ASYMMETRY, BORDER, COLOURS, DISAGREEMENT, Grammar, disagrees
 from dermsim.tasks.concepts.lesion import dice
 

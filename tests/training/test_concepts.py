@@ -8,8 +8,10 @@ import torch
 from concept_fits import SHOWN, outline_of, with_concepts
 
 from dermsim.tasks.concepts.dense import DenseHead
-from dermsim.training.concepts import fit_concepts, fit_outline, outlines_of
+from dermsim.training.concept_regions import outlines_of
+from dermsim.training.concepts import fit_concepts
 from dermsim.training.dense import Schedule, fit_dense, outline_loss, structure_loss
+from dermsim.training.lesion_outline import fit_outline
 
 
 def drawn_maps(n=40, side=8):

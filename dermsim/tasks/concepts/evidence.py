@@ -3,7 +3,7 @@
 The maps' cells under the region get the mean of the lesion's other cells, which blurs away what is
 special about them; the summary that concept heads read is made anew. Nothing runs through the
 encoder again, so that a description costs little more than a prediction.
-`dermsim.evaluation.protocols.concepts` checks the same on blurred pixels.
+`dermsim.evaluation.protocols.blur_protocol` checks the same on blurred pixels.
 """
 
 from __future__ import annotations

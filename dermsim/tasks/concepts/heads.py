@@ -22,6 +22,9 @@ from dermsim.tasks.concepts.thresholds import Threshold, absent_below, present_f
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+Fold = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""The rows that a fit may see, and those that it may not."""
+
 USABLE = 0.6
 """What the lower end of a head's AUC must reach for it to be shown."""
 
@@ -310,7 +313,7 @@ def fit_sigmoid(scores: FloatArray, positive: BoolArray) -> tuple[float, float]:
 
 def deal_groups(
     labels: npt.NDArray[np.int8], groups: Sequence[str], *, folds: int, seed: int
-) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+) -> list[Fold]:
     """Deal groups into folds, near-stratified by the rarest concept each row shows.
 
     Args:
@@ -345,7 +348,7 @@ def _too_few(column: npt.NDArray[np.int8], groups: Sequence[str], counted: BoolA
 def _cross_fit(
     features: npt.NDArray[np.floating],
     seen: npt.NDArray[np.int8],
-    deals: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
+    deals: Sequence[Fold],
 ) -> tuple[FloatArray, npt.NDArray[np.float32], float]:
     """Score each row without its group, and fit to all; rows without a label are scored, too."""
     scores = np.zeros(len(features))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dermsim.core.concept_schema import Schema
 from dermsim.tasks.concepts.bottleneck import Bottleneck, checklist_points
-from dermsim.tasks.concepts.heads import sigmoid
+from dermsim.tasks.concepts.heads import ConceptHead, sigmoid
 from dermsim.tasks.concepts.part import Concepts
 
 FloatArray = npt.NDArray[np.float64]
@@ -141,36 +141,38 @@ def read_concepts(
         if lost := [key for key in bottleneck.inputs if key not in keys]:
             raise ValueError(f"the melanoma score reads {lost[0]}, whose head is not usable.")
         melanoma = bottleneck.score(log_odds[:, [keys.index(key) for key in bottleneck.inputs]])
-    readings = []
-    for row in range(len(log_odds)):
-        findings = {}
-        for place, head in enumerate(usable.heads):
-            own = float(probability[row, place])
-            state, threshold = None, None
-            if head.present is not None and own >= head.present.probability:
-                state, threshold = "present", head.present.probability
-            elif head.absent is not None and own < head.absent.probability:
-                state, threshold = "absent", head.absent.probability
-            entry = schema[head.concept]
-            findings[names[place]] = Finding(
-                concept=head.concept,
-                source=head.source,
-                kind=entry.kind,
-                polarity=entry.polarity,
-                probability=own,
-                state=state,
-                threshold=threshold,
-                auc=head.auc.value,
-                n=head.auc.n,
-                may_point=concepts.may_point(head),
-            )
-        readings.append(
-            ConceptReading(
-                findings,
-                log_odds[row],
-                None if melanoma is None else float(melanoma[row]),
-                None if points is None else float(points[row]),
-                bottleneck,
-            )
+    return [
+        ConceptReading(
+            {
+                name: _finding(concepts, head, schema, float(own))
+                for name, head, own in zip(names, usable.heads, probability[row], strict=True)
+            },
+            log_odds[row],
+            None if melanoma is None else float(melanoma[row]),
+            None if points is None else float(points[row]),
+            bottleneck,
         )
-    return readings
+        for row in range(len(log_odds))
+    ]
+
+
+def _finding(concepts: Concepts, head: ConceptHead, schema: Schema, probability: float) -> Finding:
+    """Say what one head sees, by its own thresholds."""
+    state, threshold = None, None
+    if head.present is not None and probability >= head.present.probability:
+        state, threshold = "present", head.present.probability
+    elif head.absent is not None and probability < head.absent.probability:
+        state, threshold = "absent", head.absent.probability
+    entry = schema[head.concept]
+    return Finding(
+        concept=head.concept,
+        source=head.source,
+        kind=entry.kind,
+        polarity=entry.polarity,
+        probability=probability,
+        state=state,
+        threshold=threshold,
+        auc=head.auc.value,
+        n=head.auc.n,
+        may_point=concepts.may_point(head),
+    )

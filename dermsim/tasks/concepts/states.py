@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.tasks.concepts.heads import ConceptHeads, FloatArray, sigmoid
+from dermsim.tasks.concepts.heads import ConceptHeads, FloatArray, Fold, sigmoid
 from dermsim.tasks.concepts.thresholds import Threshold, absent_below, present_from
 
 UNSAID = -1
 """What stands for a concept of which neither state may be said."""
-
-Fold = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 def states_left_out(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from concept_fits import with_concepts
 
+from dermsim.evaluation.protocols.blur_protocol import measure_blur
 from dermsim.evaluation.protocols.caption_protocol import measure_captions
 from dermsim.evaluation.protocols.concept_protocol import (
     measure_concepts,
@@ -110,3 +111,22 @@ def test_captions_stand_beside_three_writers(concept_engine, fitted_to):
         assert row.figures["contradictions a text"].value == 0
     own = rows["description"].figures
     assert own["fact precision"].value > rows["constant"].figures["fact precision"].value - 0.2
+
+
+def test_regions_are_blurred_in_the_photograph(concept_engine, concept_splits, monkeypatch):
+    rows = with_concepts(concept_splits["test"])
+    part = concept_engine.concepts_part()
+    network = "pigment_network"
+    monkeypatch.setattr(type(part), "may_point", lambda self, head: head.concept == network)
+    table = measure_blur(concept_engine, rows, most=4)
+    (row,) = table.rows
+    assert row.keys == {"concept": network}
+    figures = row.figures
+    more = figures["region"].value - figures["elsewhere"].value
+    assert figures["region more than elsewhere"].value == pytest.approx(more)
+    assert figures["region"].n <= 4
+
+
+def test_where_nothing_may_point_nothing_is_blurred(concept_engine, concept_splits, monkeypatch):
+    monkeypatch.setattr(type(concept_engine.concepts_part()), "may_point", lambda self, head: False)
+    assert measure_blur(concept_engine, with_concepts(concept_splits["test"])) is None

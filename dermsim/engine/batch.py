@@ -6,7 +6,7 @@ What `dermsim classify` does with folders and archives, and the tab *Batch* of t
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -134,26 +134,31 @@ def classify_photographs(
         operating_point=operating_point,
         exclude_lesion_ids=exclude_lesion_ids,
     )
-    ask = partial(_rows, asked, thumbnail=thumbnail)
+    side = max(*engine.pixels_needed, 2 * thumbnail)
+    decode = partial(
+        _decode, facts=facts, dicom_facts=dicom_facts, frame=frame, at_least=(side, side)
+    )
+    read = (decode(item, data) for item, data in read_photographs(photographs, limits=limits))
+    for waiting in _batches(read):
+        yield _rows(asked, waiting, thumbnail=thumbnail)
+
+
+def _batches(read: Iterable[_Waiting]) -> Iterator[list[_Waiting]]:
+    """Gather what was read until a batch is full, of files or of pixels."""
     waiting: list[_Waiting] = []
     pixels = 0
-    side = max(*engine.pixels_needed, 2 * thumbnail)
-    enough = (side, side)
-    for item, data in read_photographs(photographs, limits=limits):
-        found = _decode(
-            item, data, facts=facts, dicom_facts=dicom_facts, frame=frame, at_least=enough
-        )
+    for found in read:
         size = found.image.width * found.image.height if found.image else 0
         if waiting and pixels + size > BATCH_PIXELS:
-            yield ask(waiting)
+            yield waiting
             waiting, pixels = [], 0
         waiting.append(found)
         pixels += size
         if len(waiting) == BATCH:
-            yield ask(waiting)
+            yield waiting
             waiting, pixels = [], 0
     if waiting:
-        yield ask(waiting)
+        yield waiting
 
 
 def columns() -> tuple[str, ...]:

@@ -218,18 +218,8 @@ def evaluate(
         ValueError: If shapes do not match, or the gallery holds another diagnosis than the seven.
     """
     true = check_labels(labels, rows=len(bootstrap), num_classes=len(CODES))
-    strange = {str(record["dx"]) for record in gallery.records} - set(CODES)
-    if strange:
-        raise ValueError(f"the gallery holds {sorted(strange)}, none of the diagnoses {CODES}.")
     metrics = evaluate_classification(probabilities, true, bootstrap, calibration=calibration)
-    metrics |= evaluate_retrieval(
-        embeddings,
-        true,
-        bootstrap,
-        gallery_embeddings=gallery.embeddings,
-        gallery_labels=[LABEL2ID[str(record["dx"])] for record in gallery.records],
-        gallery_lesions=[record["lesion_id"] for record in gallery.records],  # type: ignore[misc]
-    )
+    metrics |= _retrieval(embeddings, true, bootstrap, gallery)
     reached = threshold_figures(
         probabilities,
         true,
@@ -252,6 +242,23 @@ def evaluate(
         fingerprint=gallery.fingerprint,
         versions=_versions(),
         thresholds=reached,
+    )
+
+
+def _retrieval(
+    embeddings: npt.ArrayLike, true: npt.NDArray[np.int64], bootstrap: Bootstrap, gallery: Gallery
+) -> dict[str, Metric]:
+    """Measure retrieval from a gallery of the seven diagnoses."""
+    strange = {str(record["dx"]) for record in gallery.records} - set(CODES)
+    if strange:
+        raise ValueError(f"the gallery holds {sorted(strange)}, none of the diagnoses {CODES}.")
+    return evaluate_retrieval(
+        embeddings,
+        true,
+        bootstrap,
+        gallery_embeddings=gallery.embeddings,
+        gallery_labels=[LABEL2ID[str(record["dx"])] for record in gallery.records],
+        gallery_lesions=[record["lesion_id"] for record in gallery.records],  # type: ignore[misc]
     )
 
 

@@ -31,32 +31,8 @@ def similar_tab(
     Returns:
         The menus of facts, to be filled.
     """
-    with gr.Row(equal_height=True):
-        k = gr.Slider(
-            1,
-            callbacks.MAX_NEIGHBORS,
-            value=6,
-            step=1,
-            label=say("similar.how_many"),
-            elem_id="how-many",
-            min_width=220,
-            scale=2,
-        )
-        one_per_lesion = gr.Checkbox(
-            True,
-            label=say("similar.one_per_lesion"),
-            info=say("similar.one_per_lesion_why"),
-            elem_id="one-per-lesion",
-            min_width=220,
-        )
-    with gr.Accordion(say("facts.only_with"), open=False, elem_id="similar-facts"):
-        facts = fact_menus("similar")
-        lesion = gr.Textbox(
-            label=say("similar.left_out"),
-            info=say("similar.left_out_why"),
-            elem_id="similar-left-out",
-            max_lines=1,
-        )
+    k, one_per_lesion = _place_numbers()
+    facts, lesion = _place_facts()
     cards = gr.HTML(drawn(callbacks.nothing_similar), elem_id="cases")
 
     def show(path: Any, *asked: Any, language: str = "en") -> str:
@@ -82,3 +58,39 @@ def similar_tab(
     asked = [picture.upload, k, one_per_lesion, *facts.inputs, lesion]
     add_endpoint("similar", plain, asked, [gr.JSON(visible=False)])
     return facts
+
+
+def _place_numbers() -> tuple[gr.Slider, gr.Checkbox]:
+    """Place how many cases are shown, and whether one of each lesion."""
+    with gr.Row(equal_height=True):
+        k = gr.Slider(
+            1,
+            callbacks.MAX_NEIGHBORS,
+            value=6,
+            step=1,
+            label=say("similar.how_many"),
+            elem_id="how-many",
+            min_width=220,
+            scale=2,
+        )
+        one_per_lesion = gr.Checkbox(
+            True,
+            label=say("similar.one_per_lesion"),
+            info=say("similar.one_per_lesion_why"),
+            elem_id="one-per-lesion",
+            min_width=220,
+        )
+    return k, one_per_lesion
+
+
+def _place_facts() -> tuple[FactMenus, gr.Textbox]:
+    """Place which cases are looked at, and which lesion is left out."""
+    with gr.Accordion(say("facts.only_with"), open=False, elem_id="similar-facts"):
+        facts = fact_menus("similar")
+        lesion = gr.Textbox(
+            label=say("similar.left_out"),
+            info=say("similar.left_out_why"),
+            elem_id="similar-left-out",
+            max_lines=1,
+        )
+    return facts, lesion

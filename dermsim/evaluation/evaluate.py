@@ -247,7 +247,7 @@ def evaluate(
 
 def _retrieval(
     embeddings: npt.ArrayLike, true: npt.NDArray[np.int64], bootstrap: Bootstrap, gallery: Gallery
-) -> dict[str, Metric]:
+) -> dict[str, Interval]:
     """Measure retrieval from a gallery of the seven diagnoses."""
     strange = {str(record["dx"]) for record in gallery.records} - set(CODES)
     if strange:

@@ -176,17 +176,17 @@ def framed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def changed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Change a good picture in one of five ways that are no fault."""
+    """Change a good picture in a way that is no fault; three in seven get a black frame."""
     side = len(pixels)
-    kind = rng.integers(5)
-    if kind == 0:
+    kind = rng.integers(7)
+    if kind <= 2:
         return framed(pixels, rng)
-    if kind == 1:
+    if kind == 3:
         return np.clip(pixels * rng.uniform(0.55, 1.15), 0, 1)
-    if kind == 2:
+    if kind == 4:
         sigma = rng.uniform(0.002, 0.01) * side
         return ndimage.gaussian_filter(pixels, (sigma, sigma, 0), mode="nearest")
-    if kind == 3:
+    if kind == 5:
         kept = int(side * rng.uniform(0.5, 0.9))
         start = (side - kept) // 2
         return _resized(pixels[start : start + kept, start : start + kept], side)

@@ -167,7 +167,9 @@ def point(
     known = facts is not None and facts.known
     calibration = (engine.calibration_facts if known else None) or engine.calibration
     threshold = calibration.threshold(choice)
-    named = {point.threshold: name for name, point in calibration.operating_points.items()}
+    named: dict[float, str] = {}
+    for name, known_point in calibration.operating_points.items():
+        named.setdefault(known_point.threshold, name)  # of two alike, the first
     fitted = None
     if calibration.malignancy_curve is not None or threshold in named:
         found = calibration.operating_point(choice)

@@ -32,12 +32,12 @@ fault is as hard to tell."""
 
 MORE = 3
 
-CHANGED = 3000
-"""Good photographs that are changed in ways that are no fault, beside all as they are."""
+CHANGED = 6000
+"""Good photographs that are changed in ways that are no fault, beside all as they are; as many of
+each diagnosis, since lesions that are hard to see are of those with few photographs."""
 
-AGAIN = 3
-"""How often the photographs of each diagnosis but the commonest count: they are few, and lesions
-that are hard to see are among them."""
+ENOUGH = 900
+"""Photographs as which a diagnosis counts that has fewer."""
 
 NETS, HIDDEN, DECAY, EPOCHS = 3, 96, 0.7, 60
 """Networks whose log-odds are averaged, units of their hidden layers, weight decay, and passes over
@@ -49,7 +49,7 @@ BUDGETS = {"no_lesion": (0.015, 0.05), "lesion_at_edge": (0.004, 0.015)}
 BUDGET = (0.002, 0.01)
 """The same for all other reasons."""
 
-FLOORS = {"no_lesion": 0.05, "lesion_at_edge": 0.2}
+FLOORS = {"no_lesion": 0.1, "lesion_at_edge": 0.3}
 """Lowest threshold; half for all other reasons."""
 
 FRAMES = 0.1
@@ -140,13 +140,13 @@ def _faulty(
 
 
 def _good(rows: Dataset, side: int, seed: int) -> Iterator[Described]:
-    """Describe good photographs, as they are and changed; those of few count several times."""
+    """Describe good photographs, as they are and changed; diagnoses with few count more."""
     generator = np.random.default_rng(seed)
     labels = np.array(rows["dx"])
-    few = labels != np.bincount(labels).argmax()
+    counts = np.bincount(labels)[labels]  # of its own diagnosis, for each photograph
     plain = _described(rows, side, "good")
-    yield np.concatenate([plain, *[plain[few]] * (AGAIN - 1)]), _flags(None)
-    weight = np.where(few, AGAIN, 1)
+    yield np.repeat(plain, np.maximum(1, ENOUGH // counts), axis=0), _flags(None)
+    weight = 1 / counts
     chosen = generator.choice(len(rows), min(CHANGED, len(rows)), p=weight / weight.sum())
     bar = tqdm(chosen.tolist(), desc="changed", unit="picture", disable=None)
     pictures = [changed(squares(rows[row], None, side)[0], generator) for row in bar]

@@ -378,7 +378,7 @@ class TestSimilar:
         assert (status, err) == (0, "")
         rows = out.split("\n\n")[0].splitlines()[2:]
         assert len(rows) == 2
-        assert rows[0].split()[1:] == ["0.800", "mel", "ISIC_4", "L4", "44", "-", "-"]
+        assert rows[0].split()[1:] == ["0.800", "-", "mel", "ISIC_4", "L4", "44", "-", "-"]
 
     def test_json(self, run, stub, folder):
         _, out, _ = run("similar", folder / "a.png", "-k", 3, "--json")
@@ -472,6 +472,7 @@ class TestExplain:
         document = json.loads(out)
         assert document.pop("disclaimer") == DISCLAIMER
         assert document == {
+            "trained_on": "photographs",
             "picture": str(folder / "a.png"),
             "target": "nv",
             "method": "layercam",

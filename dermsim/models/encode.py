@@ -152,7 +152,7 @@ def forward(
     ends = np.cumsum([len(batch) for batch in batches])[:-1]
     parts = [np.split(array, ends) for array in arrays]
     return [
-        Encoding(*found[:3], None, *found[3:])  # the fourth is of facts
+        Encoding(found[0], found[1], found[2], depths=found[3] if depths else None)
         for found in zip(*parts, strict=True)
     ]
 

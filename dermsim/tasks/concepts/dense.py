@@ -91,7 +91,7 @@ class DenseHead:
             ValueError: If a layer is missing or does not fit.
         """
         try:
-            laterals = []
+            laterals: list[npt.NDArray[np.float32]] = []
             while (key := f"{name}.lateral.{len(laterals)}") in arrays:
                 laterals.append(arrays[key].astype(np.float32))
             bias, output, output_bias = (
@@ -112,8 +112,7 @@ def on_grid(maps: npt.NDArray[np.float32], grid: int) -> npt.NDArray[np.float32]
     if maps.shape[-2:] == (grid, grid):
         return maps
     down, across = (_interpolation(length, grid) for length in maps.shape[-2:])
-    found: npt.NDArray[np.float32] = down @ maps @ across.T
-    return found
+    return (down @ maps @ across.T).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=64)

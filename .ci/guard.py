@@ -17,7 +17,7 @@ LIMIT = 1_000_000
 MODULE, FUNCTION = 400, 60
 """Lines that a module of the package and a function of ours may have, docstrings among them."""
 
-STORIES = {"train_accelerate.py:main"}
+STORIES = {"train_accelerate.py:run"}
 """Functions of any length: the training story is one that is read from top to bottom."""
 
 PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")

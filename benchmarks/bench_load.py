@@ -7,14 +7,16 @@ asks the same verbs one at a time: that is what throughput is compared with.
 
 The page's endpoints are asked, and REST's where the app answers ``GET /api/health``.
 
-    python benchmarks/bench_load.py [--model FOLDER] [--clients 64] [--seconds 60]
+With ``--large``, pictures of 1 to 49 megapixels are mixed in, as JPEG and as PNG with opacity. With
+``--against``, another checkout is asked the same before, for the ratio of the two.
+
+    python benchmarks/bench_load.py [--model FOLDER] [--clients 64] [--seconds 60] [--large]
+        [--against CHECKOUT]
 """
 
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import os
 import socket
 import statistics
@@ -23,63 +25,50 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
 
 import httpx
 import numpy as np
 import torch
+from load_visitors import (
+    CASES,
+    COARSE,
+    MEGAPIXELS,
+    PATIENCE,
+    TOLERANCE,
+    Verb,
+    Visitor,
+    draw_picture,
+    find_verbs,
+)
 
-from dermsim.core.labels import CODES
-from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
-from dermsim.ui import filters
 
 ROOT = Path(__file__).resolve().parent.parent
-TOLERANCE = 2e-5
-"""How far a number may be from its reference: well above rounding, well below another picture's."""
-
-PATIENCE = 300
-"""Seconds after which an app, or an answer, is given up."""
-
-CASES = 3
 MIX = {"predict": 4, "similar": 3, "compare": 2, "embed": 2, "explain": 1}
 """How often each verb is asked, as far as the app has it."""
-
-
-@dataclass(frozen=True)
-class Visitor:
-    """Who asks.
-
-    Attributes:
-        name: Of the visitor's picture and session.
-        picture: The bytes of a PNG.
-        reference: By verb, the numbers that an answer must hold.
-    """
-
-    name: str
-    picture: bytes
-    reference: dict[str, np.ndarray]
 
 
 class WrongAnswerError(Exception):
     """An answer that is not the visitor's own."""
 
 
-Verb = Callable[[httpx.Client, Visitor], np.ndarray]
-"""Asks for a visitor, and returns the numbers of the answer that `Visitor.reference` holds."""
-
-
 # -- visitors -------------------------------------------------------------------------------------
 
 
-def make_visitors(engine: DermSim, count: int) -> list[Visitor]:
+def make_visitors(engine: DermSim, count: int, *, large: bool = False) -> list[Visitor]:
     """Draw a picture for each visitor and compute its answers.
+
+    Args:
+        engine: The checkpoint.
+        count: How many visitors.
+        large: Whether to mix in those of `MEGAPIXELS`.
 
     Raises:
         RuntimeError: If two visitors' embeddings, or the likenesses or probabilities computed from
@@ -87,9 +76,8 @@ def make_visitors(engine: DermSim, count: int) -> list[Visitor]:
     """
     visitors = []
     for number in range(count):
-        lesion = draw_lesion(CODES[number % len(CODES)], seed=number, size=(600, 450))
-        buffer = io.BytesIO()
-        lesion.save(buffer, "PNG")
+        megapixels = MEGAPIXELS[number % len(MEGAPIXELS)] if large else None
+        lesion = draw_picture(number, megapixels)
         prediction = engine.predict(lesion)[0]
         bank = engine.class_bank()
         embedding = engine.embed(lesion)
@@ -102,7 +90,8 @@ def make_visitors(engine: DermSim, count: int) -> list[Visitor]:
             "embed": embedding[0],
             "explain": np.array([engine.explain(lesion, target="mel").score]),
         }
-        visitors.append(Visitor(f"visitor-{number}", buffer.getvalue(), reference))
+        tolerance = TOLERANCE if megapixels is None else COARSE
+        visitors.append(Visitor(f"visitor-{number}", lesion, reference, tolerance))
     pairs = np.triu_indices(count, 1)
     for verb, share in (("embed", 0.0), ("similar", 0.05), ("compare", 0.05)):
         rows = np.stack([visitor.reference[verb] for visitor in visitors])
@@ -119,76 +108,8 @@ def check(visitor: Visitor, verb: str, answer: np.ndarray) -> None:
         WrongAnswerError: If it is another's.
     """
     expected = visitor.reference[verb]
-    if answer.shape != expected.shape or np.abs(answer - expected).max() > TOLERANCE:
+    if answer.shape != expected.shape or np.abs(answer - expected).max() > visitor.tolerance:
         raise WrongAnswerError(f"{visitor.name} got another's answer to {verb}")
-
-
-# -- verbs ----------------------------------------------------------------------------------------
-
-
-def page_verbs() -> dict[str, Verb]:
-    """Return the verbs of the page's endpoints."""
-
-    def call(http: httpx.Client, visitor: Visitor, endpoint: str, *options: Any) -> list[Any]:
-        file = {"files": (f"{visitor.name}.png", visitor.picture)}
-        (path,) = http.post("/gradio_api/upload", files=file).raise_for_status().json()
-        picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        body = {"data": [picture, *options], "session_hash": visitor.name}
-        asked = http.post(f"/gradio_api/call/{endpoint}", json=body).raise_for_status().json()
-        stream = http.get(f"/gradio_api/call/{endpoint}/{asked['event_id']}").raise_for_status()
-        last = stream.text.strip().split("\n\n")[-1]
-        if not last.startswith("event: complete"):
-            raise RuntimeError(f"{endpoint} answered {last!r}")
-        return json.loads(last.partition("data: ")[2])
-
-    def predict(http: httpx.Client, visitor: Visitor) -> np.ndarray:
-        return np.array(
-            list(call(http, visitor, "classify", "balanced")[0]["probabilities"].values())
-        )
-
-    def similar(http: httpx.Client, visitor: Visitor) -> np.ndarray:
-        every = ([] for _ in filters.MENUS)
-        cases = call(http, visitor, "similar", CASES, True, *every, *filters.AGES)[0]
-        return np.array([case["similarity"] for case in cases])
-
-    def compare(http: httpx.Client, visitor: Visitor) -> np.ndarray:
-        return np.array(list(call(http, visitor, "compare")[0].values()))
-
-    def explain(http: httpx.Client, visitor: Visitor) -> np.ndarray:
-        options = ("mel", 0.5, "gradcam", "", False, False)
-        return np.array([call(http, visitor, "explain", *options)[1]["score"]])
-
-    return {"predict": predict, "similar": similar, "compare": compare, "explain": explain}
-
-
-def rest_verbs() -> dict[str, Verb]:
-    """Return the verbs of REST."""
-
-    def post(http: httpx.Client, visitor: Visitor, verb: str, **options: Any) -> dict[str, Any]:
-        files = {"images": (f"{visitor.name}.png", visitor.picture)}
-        answer = http.post(f"/api/v1/{verb}", files=files, data=options)
-        return answer.raise_for_status().json()
-
-    def predict(http: httpx.Client, visitor: Visitor) -> np.ndarray:
-        found = post(http, visitor, "predict")["results"][0]["probabilities"]
-        return np.array([found[code] for code in CODES])
-
-    def similar(http: httpx.Client, visitor: Visitor) -> np.ndarray:
-        found = post(http, visitor, "similar", k=CASES, one_per_lesion=True)["results"][0]
-        return np.array([case["similarity"] for case in found["neighbors"]])
-
-    def embed(http: httpx.Client, visitor: Visitor) -> np.ndarray:
-        return np.array(post(http, visitor, "embed")["embeddings"][0])
-
-    return {"predict": predict, "similar": similar, "embed": embed}
-
-
-def find_verbs(address: str) -> dict[str, Verb]:
-    """Return the verbs that an app answers, each by a name that begins with that of `MIX`."""
-    verbs = {f"{name} (page)": verb for name, verb in page_verbs().items()}
-    if httpx.get(f"{address}/api/health", timeout=PATIENCE).status_code == 200:
-        verbs |= {f"{name} (REST)": verb for name, verb in rest_verbs().items()}
-    return verbs
 
 
 # -- the run --------------------------------------------------------------------------------------
@@ -204,6 +125,7 @@ class Run:
         errors: How often each error came.
         mixed: How many answers were another's.
         memory: Resident bytes of the server, from time to time.
+        idle: The same before the first question.
     """
 
     seconds: float = 0.0
@@ -211,6 +133,7 @@ class Run:
     errors: Counter[str] = field(default_factory=Counter)
     mixed: int = 0
     memory: list[int] = field(default_factory=list)
+    idle: int = 0
 
     @property
     def answers(self) -> int:
@@ -300,8 +223,12 @@ def resident(process: int) -> int:
 
 
 @contextmanager
-def served(model: str | None) -> Iterator[tuple[str, int]]:
+def served(model: str | None, *, root: Path = ROOT) -> Iterator[tuple[str, int]]:
     """Start the app on a free port; give its address and process, and stop it afterwards.
+
+    Args:
+        model: Checkpoint folder or Hub id; None for the app's own.
+        root: The checkout whose app it is.
 
     Raises:
         RuntimeError: If it stops, or does not answer within `PATIENCE`.
@@ -316,9 +243,9 @@ def served(model: str | None) -> Iterator[tuple[str, int]]:
         str(port),
         *(["--model", model] if model else []),
     ]
-    environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
+    environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "PYTHONPATH": str(root)}
     address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE
-    app = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    app = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL)
     try:
         while not answers(address):
             if app.poll() is not None or time.monotonic() > deadline:
@@ -351,22 +278,48 @@ def forward_pass(engine: DermSim, repetitions: int = 30) -> float:
     return statistics.median(times[3:])
 
 
+def ask_all(
+    visitors: Sequence[Visitor], *, model: str, seconds: float, root: Path = ROOT
+) -> tuple[Run, Run]:
+    """Serve a checkout's app, and let one visitor ask alone, and then all.
+
+    Returns:
+        The two runs. What the first memory of the second one is, was so before anybody asked.
+    """
+    with served(model, root=root) as (address, process):
+        load(address, visitors[:1], seconds=0.1)  # until the checkpoint is loaded
+        idle = resident(process)
+        load(address, visitors, seconds=seconds / 6)
+        alone = load(address, visitors[:1], seconds=seconds / 3)
+        crowd = load(address, visitors, seconds=seconds, process=process)
+        crowd.idle = idle
+    return alone, crowd
+
+
 def main() -> None:
     """Print what the run found as a Markdown table; fail if an answer was wrong or missing."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--model", help="checkpoint folder or Hub id, else the app's own")
     parser.add_argument("--clients", type=int, default=64, help="visitors at the same time")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long they ask")
+    parser.add_argument(
+        "--large", action="store_true", help="mix in pictures of 1 to 49 megapixels"
+    )
+    parser.add_argument("--against", type=Path, help="another checkout to be compared with")
     options = parser.parse_args()
-    engine = DermSim.from_pretrained(options.model or ROOT / "hub" / "dermsim-ham10000")
-    visitors = make_visitors(engine, options.clients)
+    model = options.model or str(ROOT / "hub" / "dermsim-ham10000")
+    engine = DermSim.from_pretrained(model)
+    visitors = make_visitors(engine, options.clients, large=options.large)
     bare = forward_pass(engine)
-    with served(options.model) as (address, process):
-        load(address, visitors[:1], seconds=0.1)  # until the checkpoint is loaded
-        load(address, visitors, seconds=options.seconds / 6)
-        alone = load(address, visitors[:1], seconds=options.seconds / 3)
-        crowd = load(address, visitors, seconds=options.seconds, process=process)
+    asked = partial(ask_all, visitors, model=model, seconds=options.seconds)
+    other = asked(root=options.against.resolve())[1] if options.against else None
+    alone, crowd = asked()
     report(alone, crowd, bare=bare, clients=options.clients)
+    if other is not None:
+        print(f"| throughput / the other's | {crowd.throughput / other.throughput:.2f} |")
+        print(f"| memory at the end / the other's | {crowd.memory[-1] / other.memory[-1]:.2f} |")
+        print(f"| most memory / the other's | {max(crowd.memory) / max(other.memory):.2f} |")
+        print(f"| most memory / the other's idle | {max(crowd.memory) / other.idle:.2f} |")
     sys.exit(1 if crowd.errors or crowd.mixed or alone.errors or alone.mixed else 0)
 
 
@@ -382,7 +335,10 @@ def report(alone: Run, crowd: Run, *, bare: float, clients: int) -> None:
     print(f"| p50 / (bare forward pass x visitors) | {crowd.percentile(50) / queue:.2f} |")
     print(f"| p95 / (bare forward pass x visitors) | {crowd.percentile(95) / queue:.2f} |")
     print(f"| memory at the end / after a quarter | {1 + crowd.drift():.3f} |")
+    print(f"| resident memory idle | {crowd.idle / 2**20:.0f} MiB |")
+    print(f"| resident memory at most | {max(crowd.memory) / 2**20:.0f} MiB |")
     print(f"| resident memory at the end | {crowd.memory[-1] / 2**20:.0f} MiB |")
+    print(f"| answers per second | {crowd.throughput:.2f} |")
     for name, found in crowd.latencies.items():
         print(f"| answers to {name} | {len(found):,} |")
     for error, count in crowd.errors.most_common(5):

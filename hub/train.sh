@@ -37,6 +37,8 @@ dermsim ensemble --average --test-image-size 160 "$runs"/{H,B1,B2}/checkpoint --
   --output "$runs/C"
 
 if [ -n "$outlines" ]; then
+  # what tells pictures not to be judged; it asks no encoder and takes minutes
+  dermsim quality fit "$runs/C" --data "$source" --masks "$outlines"
   dermsim concepts outline "$runs/C" --data "$source" --outlines "$outlines"
   dermsim concepts fit "$runs/C" "${attributes:?name ISIC 2018 Task 2: a folder}" \
     --learned "$others" --diagnoses "$source"

@@ -2,11 +2,13 @@
 
 import dataclasses
 import importlib.util
+import io
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytestmark = pytest.mark.slow
 
@@ -57,12 +59,13 @@ def test_figures_of_a_run(bench, capsys):
     bench.report(alone, crowd, bare=0.01, clients=50)
     table = capsys.readouterr().out
     assert "| throughput / one at a time | 4.00 |" in table
+    assert "| answers per second | 2.00 |" in table
     assert "| p50 / (bare forward pass x visitors) | 2.00 |" in table
 
 
 def test_visitors_that_cannot_be_told_apart_are_refused(bench, engine, monkeypatch):
-    lesion = bench.draw_lesion("mel", seed=0, size=(60, 45))
-    monkeypatch.setattr(bench, "draw_lesion", lambda *_, **__: lesion)
+    lesion = bench.draw_picture(0, None)
+    monkeypatch.setattr(bench, "draw_picture", lambda *_: lesion)
     with pytest.raises(RuntimeError, match="too alike to tell them apart"):
         bench.make_visitors(engine, 2)
 
@@ -73,3 +76,11 @@ def test_another_visitors_answer_is_wrong(bench, visitors):
     for answer in (other.reference["embed"], one.reference["embed"][:3], np.zeros(0)):
         with pytest.raises(bench.WrongAnswerError, match="visitor-0 got another's answer to embed"):
             bench.check(one, "embed", answer)
+
+
+@pytest.mark.parametrize(("number", "form"), [(1, "JPEG"), (3, "PNG")])
+def test_large_pictures_are_drawn(bench, number, form):
+    picture = Image.open(io.BytesIO(bench.draw_picture(number, 1)))
+    assert picture.format == form and picture.mode == ("RGB" if form == "JPEG" else "RGBA")
+    assert picture.width * picture.height == pytest.approx(1e6, rel=0.01)
+    assert sorted(filter(None, bench.MEGAPIXELS)) == [1, 3, 12, 24, 49]

@@ -61,7 +61,7 @@ def test_a_long_method_is_refused(guard):
 
 
 def test_the_training_story_may_be_as_long_as_it_is(guard):
-    story = function(200).replace(b"long", b"main")
+    story = function(200).replace(b"long", b"run")
     assert guard({"train_accelerate.py": story}) == (0, "")
     assert guard({"a.py": story})[0] == 1
 

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -465,7 +466,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
 
 
 def torchrun(processes: int, port: int, *arguments: str | Path) -> subprocess.Popen[str]:
-    """Start the script on several processes, which talk through gloo, in a group of their own."""
+    """Start the script on several processes, which talk through gloo."""
     where = (f"--nproc_per_node={processes}", f"--master_port={port}")
     return subprocess.Popen(
         ["torchrun", *where, SCRIPT, *ARGUMENTS, *arguments],
@@ -477,8 +478,17 @@ def torchrun(processes: int, port: int, *arguments: str | Path) -> subprocess.Po
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
     )
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """Kill torchrun and what it started, which is in sessions of its own; the starter first."""
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    for child in started:
+        child.kill()
+    psutil.wait_procs(started)
+    process.communicate()
 
 
 def finished(process: subprocess.Popen[str]) -> str:
@@ -497,8 +507,7 @@ def test_a_killed_run_of_two_processes_goes_on_bit_for_bit(tmp_path, free_port):
     while not states.complete():
         assert killed.poll() is None, killed.stdout.read()
         time.sleep(0.05)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
+    kill_all(killed)
     names = {path.name for path in states.latest().iterdir()}
     assert {"generators-0.json", "generators-1.json"} <= names
     assert states.latest().name < "epoch-0003"

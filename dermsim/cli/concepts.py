@@ -194,10 +194,10 @@ class SortPictures(ModelCommand):
             from dermsim.core.storage import atomic_path
 
             with atomic_path(self.output) as fresh, fresh.open("w", newline="") as stream:
-                writer = csv.DictWriter(stream, ["picture", "probability", "state", "unfamiliar"])
+                writer = csv.DictWriter(stream, ["picture", "probability", "state", "withheld"])
                 writer.writeheader()
                 writer.writerows(rows)
-        header = ["picture", "probability", "state", "unfamiliar"]
+        header = ["picture", "probability", "state", "withheld"]
         text = table(header, [[row[name] for name in header] for row in rows])
         show({"results": rows, "errors": pictures.errors}, text, as_json=self.json)
         return pictures.status

@@ -28,6 +28,7 @@ from dermsim.cli.explain import Explain
 from dermsim.cli.explore import Explore
 from dermsim.cli.gallery import gallery_app
 from dermsim.cli.push import Push, PushDataset
+from dermsim.cli.quality import quality_app
 from dermsim.cli.report import CaseReportCommand
 from dermsim.cli.serve import Serve
 from dermsim.cli.terminal import INTERRUPTED, notes_as_sentences, print_anything, sentence
@@ -82,6 +83,7 @@ app.command(
 )
 app.command(name="audit")(Audit)
 app.command(name="duplicates")(Duplicates)
+app.command(quality_app, name="quality", help="Fit the gate that tells pictures not to be judged.")
 app.command(
     detector_app, name="detector", help="Look at what tells unfamiliar images, or refit it."
 )

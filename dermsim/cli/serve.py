@@ -30,10 +30,19 @@ class Serve(DataOptions):
     """Open a public tunnel to the page through Gradio's servers."""
     access_log: bool = False
     """Log sizes and times of requests; never names, addresses or what was asked."""
+    allow_host: tuple[str, ...] = ()
+    """Names that the server answers to besides this machine's own, such as a proxy's before it:
+    derm.example.org, or .example.org for all below. The variable DERMSIM_HOSTS adds to them."""
+    embed: tuple[str, ...] = ()
+    """Sites whose pages may show this one inside, such as https://clinic.example.org. A login is
+    then sent from there as well."""
+    grace: float = 8.0
+    """Seconds in which answers under way are finished when the server is told to end. Docker kills
+    after ten unless it is told otherwise."""
     token: str | None = None
     """What whoever asks must know: programs and assistants send it as a bearer token, visitors of
-    the page as their password. Better given as the variable DERMSIM_TOKEN, which other users of the
-    machine do not see."""
+    the page log in with it. At least 16 characters. Better given as the variable DERMSIM_TOKEN,
+    which other users of the machine do not see."""
 
     def run(self) -> int:
         """Serve until interrupted."""
@@ -59,16 +68,19 @@ class Serve(DataOptions):
                     token=self.token,
                     tools=self.mcp,
                     access_log=self.access_log,
+                    allow_host=self.allow_host,
+                    embed=self.embed,
+                    grace=self.grace,
                 )
             except ImportError as error:
                 print(f"dermsim: {error}", file=sys.stderr)
                 return 2
             return 0
-        paged = self.mcp or self.share or self.dataset is not None
+        paged = self.mcp or self.share or self.embed or self.dataset is not None
         if paged or self.label_column or self.map:
             raise ValueError(
-                "--mcp, --share, --dataset and how its diagnoses are called belong to the page: "
-                "leave out --no-page"
+                "--mcp, --share, --embed, --dataset and how its diagnoses are called belong to the "
+                "page: leave out --no-page"
             )
         from dermsim.serve.workers import serve_rest
 
@@ -79,5 +91,7 @@ class Serve(DataOptions):
             workers=self.workers,
             token=self.token,
             access_log=self.access_log,
+            allow_host=self.allow_host,
+            grace=self.grace,
         )
         return 0

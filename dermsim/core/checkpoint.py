@@ -21,8 +21,11 @@ PARTS = (
 )
 """What a checkpoint folder must hold for `DermSim.from_pretrained`."""
 
-OPTIONAL_PARTS = ("concepts.json", "concepts.safetensors")
-"""What a checkpoint folder may hold besides: both files, or neither."""
+QUALITY = "quality.safetensors"
+"""What tells pictures not to be judged; a checkpoint may lack it."""
+
+OPTIONAL_PARTS = ("concepts.json", "concepts.safetensors", QUALITY)
+"""What a checkpoint folder may hold besides; of concepts both files, or neither."""
 
 BESIDES = ("calibration_facts.json", "training.json", "evaluation.json", "README.md")
 """What may lie beside the parts and is read by one command or another."""

@@ -6,8 +6,10 @@ picture that would fill the memory never gets the chance.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 import numpy as np
 from PIL import Image
 
+from dermsim.data.admission import PIXELS
 from dermsim.data.arrays_dermsim import array_picture, array_size, is_array
 from dermsim.data.folders import walk_files
 from dermsim.data.formats import FORMATS
@@ -63,8 +66,10 @@ def read_image(
             `dermsim.data.arrays_dermsim.array_picture` takes it.
         max_pixels: Largest width x height accepted, in pixels.
         min_side: Smallest width and height accepted, in pixels.
-        at_least: If given as ``(width, height)``, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its
-            size as long as the result still covers this many pixels. Several times faster.
+        at_least: If given as ``(width, height)``, a picture may be decoded, or made when it is
+            decoded, a whole number of times smaller, as long as the result still covers this many
+            pixels. Several times faster for a JPEG, and less memory for any file. Pictures and
+            arrays that are passed in stay as large as they are.
         frame: Which picture of a file that holds several, counted from 0.
 
     Returns:
@@ -96,6 +101,42 @@ def read_image(
         return to_srgb(source, name)
     check(*array_size(source, name))
     return to_srgb(array_picture(source, name), name)
+
+
+class _MeasuredError(UnreadableError):
+    """Raised in place of decoding, once the size is known."""
+
+
+def pixels_to_decode(source: str | Path | bytes) -> int:
+    """Return how many pixels `read_image` will hold room for while it decodes a file.
+
+    Only the header is read. Pixels of more than 8 bits count several times.
+
+    Args:
+        source: A path, or the bytes of the file.
+
+    Returns:
+        Width x height, weighted; 0 for what is no readable picture.
+    """
+    found = 0
+
+    def measure(width: int, height: int) -> None:
+        nonlocal found
+        found = width * height
+        raise _MeasuredError("")
+
+    name = "the image"
+    try:
+        with BytesIO(source) if isinstance(source, bytes) else _open_file(Path(source)) as stream:
+            kind = _recognise(stream, name)
+            weight = kind.weight(stream.read(PREFIX))
+            stream.seek(0)
+            kind.open(stream, name, frame=0, check=measure)
+    except _MeasuredError:
+        return found * weight
+    except Exception as error:  # `read_image` will say what is wrong with it
+        logging.getLogger(__name__).debug("not measured: %s", type(error).__name__)
+    return 0
 
 
 def as_list(images: ImageSource | Iterable[ImageSource]) -> Iterable[ImageSource]:
@@ -206,17 +247,39 @@ def _decode(
     check: Check,
     at_least: tuple[int, int] | None,
 ) -> Image.Image:
-    """Decode a picture of a known format."""
+    """Decode a picture of a known format, once there is room for so many pixels."""
+    weight = kind.weight(stream.read(PREFIX))
+    stream.seek(0)
+    with ExitStack() as room:
+
+        def admit(width: int, height: int) -> None:
+            check(width, height)
+            room.pop_all().close()  # a format may ask again, of another size
+            room.enter_context(PIXELS.hold(width * height * weight))
+
+        return _decoded(kind, stream, name, frame=frame, check=admit, at_least=at_least)
+
+
+def _decoded(
+    kind: Format,
+    stream: IO[bytes],
+    name: str,
+    *,
+    frame: int,
+    check: Check,
+    at_least: tuple[int, int] | None,
+) -> Image.Image:
     try:
         image = kind.open(stream, name, frame=frame, check=check)
     except UnreadableError:
         raise
     except Exception as error:  # decoders raise anything on hostile bytes; it all means damaged
         raise ValueError(f"{name} is a damaged {kind.name} file: {error}") from error
-    if at_least is not None:
+    enough = None if at_least is None else max(at_least)
+    if enough is not None:
         # Orientation may swap the sides, so both are kept at least as long as the longer one.
-        image.draft(None, (max(at_least), max(at_least)))
-    shown = to_srgb(image, name)
+        image.draft(None, (enough, enough))
+    shown = to_srgb(image, name, at_least=enough)
     if shown is image:  # only a plain image may outlive the stream it was read from
         shown = shown.copy()
         shown.info = {}

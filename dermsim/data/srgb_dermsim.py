@@ -7,11 +7,12 @@ needs Pillow and NumPy and imports nothing of dermsim but its siblings.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from .colour_dermsim import convert, png_cicp, profile_of
+from .colour_dermsim import as_rgb, converter, png_cicp, profile_of
 from .depth_dermsim import deep_png, float_to_8_bits, to_8_bits
 
 _ORIENTATION = 0x0112
@@ -26,8 +27,13 @@ _UPRIGHT = {
 }
 """What turns a picture of each EXIF orientation upright."""
 
+_STRIP = 2**20
+"""Pixels that are converted at a time: copies of a whole picture would come to several times it."""
 
-def to_srgb(image: Image.Image, name: str = "the image") -> Image.Image:
+
+def to_srgb(
+    image: Image.Image, name: str = "the image", *, at_least: int | None = None
+) -> Image.Image:
     """Show a picture as upright sRGB of 8 bits.
 
     In this order: it is decoded, more than 8 bits are scaled to 8, colours become sRGB
@@ -38,6 +44,8 @@ def to_srgb(image: Image.Image, name: str = "the image") -> Image.Image:
     Args:
         image: Of any mode, decoded or just opened; it is not changed, except that it is decoded.
         name: What messages call it.
+        at_least: If given, the mean of squares of 2, 3 or more pixels may be returned in their
+            place, as long as both sides have this many pixels left.
 
     Returns:
         A picture in mode RGB; the given one if it is that already.
@@ -48,10 +56,16 @@ def to_srgb(image: Image.Image, name: str = "the image") -> Image.Image:
     decoded, cicp = _decode(image, name)
     exif = _exif(decoded)
     profile = profile_of(decoded, exif, name, cicp=cicp)
+    factor = 1 if at_least is None else max(1, min(decoded.size) // max(1, at_least))
     if decoded.mode == "RGB" and "transparency" not in decoded.info:
-        shown = decoded if profile is None else convert(decoded, profile, name)
+        show = converter(profile, "RGB", name)
     else:
-        shown = _flatten(_eight_bits(decoded, name), profile, name)
+        decoded = _eight_bits(decoded, name)
+        show = _flattening(decoded, profile, name)
+    if decoded.mode == "RGB" and show is as_rgb:
+        shown = decoded.reduce(factor) if factor > 1 else decoded
+    else:
+        shown = _in_strips(decoded, show, factor)
     if (turn := _UPRIGHT.get(exif.get(_ORIENTATION, 1))) is not None:
         shown = shown.transpose(turn)
     if shown is not image and shown.info:
@@ -93,16 +107,38 @@ def _eight_bits(image: Image.Image, name: str) -> Image.Image:
     return image
 
 
-def _flatten(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:
-    """Convert colours of any mode, and put what is transparent on white."""
+def _in_strips(
+    image: Image.Image, show: Callable[[Image.Image], Image.Image], factor: int
+) -> Image.Image:
+    """Convert a picture a strip at a time, and shrink it by a whole factor on the way."""
+    width, height = image.size
+    rows = max(1, _STRIP // width // factor) * factor
+    found = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    for top in range(0, height, rows):
+        strip = show(image.crop((0, top, width, min(top + rows, height))))
+        found.paste(strip.reduce(factor) if factor > 1 else strip, (0, top // factor))
+    return found
+
+
+def _flattening(
+    image: Image.Image, profile: bytes | None, name: str
+) -> Callable[[Image.Image], Image.Image]:
+    """Return what converts colours of any mode, and puts what is transparent on white."""
     if not image.has_transparency_data:
-        return convert(_plain_mode(image, name), profile, name)
+        plain = _plain_mode(image.crop((0, 0, 1, 1)), name).mode
+        convert = converter(profile, plain, name)
+        return lambda strip: convert(_plain_mode(strip, name))
     grey = image.mode in ("1", "L", "LA", "La")
-    layered = image.convert("LA" if grey else "RGBA")
-    color = convert(layered.getchannel("L") if grey else layered.convert("RGB"), profile, name)
-    flat = Image.new("RGB", image.size, "white")
-    flat.paste(color, mask=layered.getchannel("A"))
-    return flat
+    convert = converter(profile, "L" if grey else "RGB", name)
+
+    def flatten(strip: Image.Image) -> Image.Image:
+        layered = strip.convert("LA" if grey else "RGBA")
+        color = convert(layered.getchannel("L") if grey else layered.convert("RGB"))
+        flat = Image.new("RGB", strip.size, "white")
+        flat.paste(color, mask=layered.getchannel("A"))
+        return flat
+
+    return flatten
 
 
 def _plain_mode(image: Image.Image, name: str) -> Image.Image:

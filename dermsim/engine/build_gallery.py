@@ -216,16 +216,22 @@ def _embedded(
     with tqdm(total=share.total, unit="picture", disable=None if talkative else True) as bar:
         while True:
             embeddings: list[npt.NDArray[np.float32]] = []
+            hashes: list[npt.NDArray[np.uint64]] = []
             records: list[dict[str, object]] = []
             while len(records) < PART and (chunk := list(islice(cases, CHUNK))):
                 pictures = (picture for picture, _ in chunk)
-                encoding = encode(engine.model, engine.processor, pictures, batch_size=batch_size)
+                encoding = encode(
+                    engine.model, engine.processor, pictures, batch_size=batch_size, looks=True
+                )
                 embeddings.append(encoding.embeddings)
+                assert encoding.looks is not None
+                hashes.append(encoding.looks.cases)
                 records.extend(record for _, record in chunk)
                 bar.update(len(chunk))
             if not records:
                 return
-            yield l2_normalize(np.concatenate(embeddings)), CaseTable.build(records, repeats=True)
+            table = CaseTable.build(records, hashes=np.concatenate(hashes), repeats=True)
+            yield l2_normalize(np.concatenate(embeddings)), table
 
 
 def _join(folder: Path, first: int, processes: int, fingerprint: str, kind: Kind | None) -> Gallery:

@@ -37,8 +37,8 @@ def sort_by_concept(
         concept: By its name, title or a synonym.
 
     Returns:
-        Of each picture its name, probability, state and whether it is unfamiliar; those that most
-        probably show it first, unfamiliar ones last, since nothing said of them can be relied on.
+        Of each picture its name, probability, state and why its verdict is withheld; those that
+        most probably show it first, withheld ones last, since nothing said of them holds.
 
     Raises:
         ValueError: If the checkpoint has no concept heads, or none of this concept.
@@ -53,10 +53,10 @@ def sort_by_concept(
                 "picture": picture,
                 "probability": finding.probability,
                 "state": finding.state,
-                "unfamiliar": prediction.is_outlier,
+                "withheld": " ".join(prediction.withheld),
             }
         )
-    return sorted(rows, key=lambda row: (row["unfamiliar"], -row["probability"]))
+    return sorted(rows, key=lambda row: (bool(row["withheld"]), -row["probability"]))
 
 
 def with_concepts(

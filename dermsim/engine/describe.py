@@ -17,8 +17,8 @@ from dermsim.data.concepts import load_schema
 from dermsim.data.images import ImageSource, as_list, read_image
 from dermsim.engine.descriptions import Description, Look, Sentence
 from dermsim.engine.framing import Frame, place_region
-from dermsim.engine.results import UNFAMILIAR
 from dermsim.models.encode import Encoding
+from dermsim.models.looks import look_at
 from dermsim.models.stages import encode_depths, sum_up
 from dermsim.tasks.caption import (
     ASYMMETRY,
@@ -110,7 +110,7 @@ class Describing:
             ValueError: As for `concepts`, and if the operating point is unknown.
         """
         part = self.concepts_part()
-        encoding = self._encode(as_list(images))
+        encoding = self._encode(as_list(images), looks=True)
         predictions = self._predictions(encoding, None, operating_point)
         return list(zip(predictions, self._readings(part, encoding), strict=True))
 
@@ -155,8 +155,8 @@ class Describing:
         photograph = read_image(image)
         look = self.look(photograph, regions=regions)
         (prediction,) = self._predictions(look.encoding, None, "balanced")
-        if prediction.is_outlier:
-            return Description(UNFAMILIAR, (), language)
+        if prediction.withheld:
+            return Description(prediction.notice, (), language)
         (reading,) = self._readings(part, look.encoding)
         drafts, withheld = self._drafts(part, look, reading)
         facts = with_disagreement([draft[0] for draft in drafts], prediction.label_name, schema)
@@ -205,12 +205,17 @@ class Describing:
         with torch.inference_mode():
             output, stages = encode_depths(self.model, values.to(self.model.device))
             fields = (output.embeddings, output.logits, output.pooled_features)
-            arrays = [own.float().cpu().numpy() for own in fields]
+            embeddings, logits, pooled = [own.float().cpu().numpy() for own in fields]
             depths = sum_up(output.pooled_features, stages).cpu().numpy()
             maps = [stage.float().cpu().numpy() for stage in stages]
             single = not isinstance(output.features, tuple)
             last = output.features[0].float().cpu().numpy() if single else np.zeros((0, 1, 1))
+<<<<<<< HEAD
         encoding = Encoding(arrays[0], arrays[1], arrays[2], depths=depths)
+=======
+        looks = look_at(values, self.processor)
+        encoding = Encoding(embeddings, logits, pooled, depths=depths, looks=looks)
+>>>>>>> main
         nothing = np.zeros((1, 1))
         log_odds = part.outline.head(maps)[0, 0] if regions and part.outline else nothing - 1
         return Look(

@@ -318,7 +318,8 @@ images may still miss one disease. Retrieval leaves out cases of the query's own
 
 {concepts}## Limits
 
-- It knows seven diagnoses and gives one of them to any picture. Heed `is_outlier` first.
+- It knows seven diagnoses and gives one of them to any picture. Heed `verdict` first:
+  it is withheld for a picture that is not to be judged, and `withheld` says why.
 - **Skin tone.** The photographs come from clinics in Austria and Australia and show mostly light
   skin; nobody recorded its tone. On darker skin the figures above promise nothing.
 - **Device.** All are dermatoscopic. A telephone's snapshot of skin is another kind of image, and

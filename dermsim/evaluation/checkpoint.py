@@ -36,11 +36,16 @@ from dermsim.core.vectors import check_labels
 from dermsim.data.facts import facts_of
 from dermsim.data.splits import grouped_splits, without
 from dermsim.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from dermsim.evaluation.evaluate import evaluate, evaluate_classification
+from dermsim.evaluation.evaluate import (
+    evaluate,
+    evaluate_classification,
+    threshold_figures,
+)
 from dermsim.evaluation.held_out import refuse_learned
 from dermsim.evaluation.report import Shift
 from dermsim.evaluation.subgroups import evaluate_subgroups, groups_of
 from dermsim.models.encode import encode, weigh_facts
+from dermsim.tasks.classify import POINTS
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -53,7 +58,10 @@ if TYPE_CHECKING:
 CELLS = {f"corrupted_{kind}_{s}": (kind, s) for kind in CORRUPTIONS for s in STRENGTHS}
 """Every corruption at every strength, by the name of its figure."""
 
-SHIFT_FIGURES = ("balanced_accuracy", "melanoma_auc", "malignancy_auc")
+SHIFT_FIGURES = (
+    *("balanced_accuracy", "melanoma_auc", "malignancy_auc"),
+    *(f"{name}_at_{point}" for point in POINTS for name in ("sensitivity", "specificity")),
+)
 """What is asked of data of another origin as it is of the test split."""
 
 FACTS_FIGURES = ("balanced_accuracy", "melanoma_auc", "mean_auc")
@@ -291,8 +299,9 @@ def evaluate_shift(
 
     Returns:
         ``shift_balanced_accuracy`` (the most probable of all seven diagnoses, averaged over those
-        present), ``shift_melanoma_auc``, ``shift_malignancy_auc`` and ``shift_keratosis_auc``
-        (``bkl`` against the rest); an area that lacks one of its two sides is left out.
+        present), ``shift_melanoma_auc``, ``shift_malignancy_auc``, ``shift_keratosis_auc``
+        (``bkl`` against the rest) and the rest of `SHIFT_FIGURES`; a figure that lacks one of its
+        two sides is left out.
 
     Raises:
         ValueError: If shapes do not match, a label is out of range or there are no rows.
@@ -310,16 +319,25 @@ def evaluate_shift(
 
 def _with_shift(report: Report, engine: DermSim, rows: Dataset, name: str) -> Report:
     logits = encode(engine.model, engine.processor, rows["image"]).logits
-    labels = np.array(rows["dx"])
-    found = evaluate_shift(
-        engine.calibration.probabilities(logits),
+    labels, probabilities = np.array(rows["dx"]), engine.calibration.probabilities(logits)
+    bootstrap = Bootstrap(list(rows["lesion_id"]), report.resamples, report.seed)
+    found = evaluate_shift(probabilities, labels, bootstrap, calibration=engine.calibration)
+    reached = threshold_figures(
+        probabilities,
         labels,
-        Bootstrap(list(rows["lesion_id"]), report.resamples, report.seed),
+        bootstrap,
         calibration=engine.calibration,
+        origin="elsewhere",
+        dataset=name,
     )
     counts = np.bincount(labels, minlength=len(CODES)).tolist()
     origin = Shift(dataset=name, class_counts=dict(zip(CODES, counts, strict=True)))
-    return replace(report, metrics=report.metrics | found, shift=origin)
+    return replace(
+        report,
+        metrics=report.metrics | found,
+        shift=origin,
+        thresholds=(*report.thresholds, *reached),
+    )
 
 
 # -- what it is worth to know the patient ---------------------------------------------------------

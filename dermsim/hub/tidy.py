@@ -14,7 +14,7 @@ MADE_AT_THE_END = ("training.json", "evaluation.json", "README.md")
 """What a run writes only when it is through."""
 
 SOMETIMES = ("calibration_facts.json", *OPTIONAL_PARTS)
-"""Parts that only some encoders have."""
+"""Parts that only some checkpoints have."""
 
 GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")
 """What the gallery's own folder holds as a run leaves it; one that was added to holds more."""

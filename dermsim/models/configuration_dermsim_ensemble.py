@@ -41,11 +41,10 @@ class DermSimEnsembleConfig(RemoteConfig):
             raise ValueError(
                 f"members is {members!r}, but must be a list of at least 2 configurations."
             )
-        if not 2 <= len(members) <= MOST_MEMBERS:
-            raise ValueError(
-                f"An ensemble has at least 2 members and at most {MOST_MEMBERS}, got "
-                f"{len(members)}."
-            )
+        if len(members) < 2:
+            raise ValueError(f"An ensemble has at least 2 members, got {len(members)}.")
+        if len(members) > MOST_MEMBERS:
+            raise ValueError(f"An ensemble has at most {MOST_MEMBERS} members, got {len(members)}.")
         configs = [self._member(values) for values in members]
         if any(config.id2label != self.id2label for config in configs):
             raise ValueError("The members of an ensemble must tell the same classes apart.")

@@ -15,6 +15,7 @@ import torch
 
 from dermsim.data.facts import Facts, encode_facts
 from dermsim.data.images import ImageSource, read_image
+from dermsim.models.looks import Looks, look_at
 from dermsim.models.stages import encode_depths, sum_up
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Encoding:
             where nothing was told. Nothing else depends on facts.
         depths: ``(N, G)`` float32, what `dermsim.models.stages.sum_up` makes of several depths;
             None where it was not asked for.
+        looks: What the pictures look like; None where nobody asked.
     """
 
     embeddings: npt.NDArray[np.float32]
@@ -40,6 +42,7 @@ class Encoding:
     pooled_features: npt.NDArray[np.float32]
     facts_logits: npt.NDArray[np.float32] | None = None
     depths: npt.NDArray[np.float32] | None = None
+    looks: Looks | None = None
 
     @property
     def informed_logits(self) -> npt.NDArray[np.float32]:
@@ -72,6 +75,7 @@ def encode(
     batch_size: int = 32,
     facts: Sequence[Facts | None] | None = None,
     depths: bool = False,
+    looks: bool = False,
 ) -> Encoding:
     """Run the encoder over images of any number, a batch at a time.
 
@@ -83,6 +87,7 @@ def encode(
         facts: What is known of each image's patient, for a model that takes it; None when nothing
             is.
         depths: Whether to sum up what is seen at several depths, too.
+        looks: Whether to say what the pictures look like, too.
 
     Raises:
         ValueError: If there are no images, or one cannot be read; if there are facts and the model
@@ -90,7 +95,11 @@ def encode(
     """
     known = None if facts is None else weigh_facts(model, facts)
     batches = prepare(processor, images, batch_size=batch_size, facts=facts)
-    return join([forward(model, [batch], depths=depths)[0] for batch in batches], known)
+    parts = []
+    for batch in batches:
+        (found,) = forward(model, [batch], depths=depths)
+        parts.append(replace(found, looks=look_at(batch, processor)) if looks else found)
+    return join(parts, known)
 
 
 def prepare(
@@ -168,6 +177,7 @@ def join(
     """
     if len(parts) == 1:
         return replace(parts[0], facts_logits=facts_logits)
+    looks = [part.looks for part in parts if part.looks is not None]
     summed = [part.depths for part in parts if part.depths is not None]
     return Encoding(
         np.concatenate([part.embeddings for part in parts]),
@@ -175,6 +185,7 @@ def join(
         np.concatenate([part.pooled_features for part in parts]),
         facts_logits,
         np.concatenate(summed) if len(summed) == len(parts) else None,
+        None if not looks else Looks.join(looks),
     )
 
 

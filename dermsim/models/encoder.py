@@ -382,3 +382,8 @@ def _quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def seen_side(processor: Processor) -> int:
+    """Return S, the pixels along each side of the square that an encoder sees."""
+    return int(dict(processor.crop_size)["height"])

@@ -6,6 +6,7 @@ it is asked for, the tools for assistants at ``/gradio_api/mcp``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.routing import Mount
@@ -13,13 +14,43 @@ from starlette.routing import Mount
 from dermsim.serve.errors import Faults
 from dermsim.serve.limits import Bearer, Limits, body_limit
 from dermsim.serve.mcp_server import tool_server
-from dermsim.serve.rest import PREFIX, build_rest, check_token
+from dermsim.serve.rest import PREFIX, build_rest
 from dermsim.serve.routes import Desk, Engine
 from dermsim.serve.tools import OVERLAY, build_tools
+from dermsim.ui.gate import Entrance
+from dermsim.ui.hosts import Hosts, check_origin, is_address
+from dermsim.ui.logins import check_token
 from dermsim.ui.uploads import upload_folder
 
 TOOLS = "/gradio_api/mcp"
 """Where Gradio has the tools of its pages, and where assistants look for them."""
+
+
+def entrance(
+    token: str | None,
+    *,
+    hosts: Sequence[str] = (),
+    embed: Sequence[str] = (),
+    shared: bool = False,
+) -> Entrance:
+    """Say whom the page, with all that is beside it, lets in.
+
+    Args:
+        token: What must be shown; None lets everybody in.
+        hosts: Addresses and names that are answered to, besides this machine's own names.
+        embed: Origins whose pages may show the page inside.
+        shared: Whether it is reached through Gradio's tunnel as well.
+
+    Raises:
+        ValueError: If one of them cannot be what it is said to be.
+    """
+    named = [host for host in hosts if not is_address(host)]
+    return Entrance(
+        token=token,
+        hosts=Hosts(named, shared=shared),
+        embed=tuple(map(check_origin, embed)),
+        guarded=(PREFIX, TOOLS),
+    )
 
 
 def beside_page(

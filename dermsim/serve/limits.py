@@ -7,22 +7,24 @@ before they are decoded. Uploads are held in memory and never written to disk.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from starlette.datastructures import FormData, Headers
+from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dermsim.data.images import read_image
+from dermsim.data.admission import PATIENCE, PIXELS
+from dermsim.data.images import pixels_to_decode, read_image
 from dermsim.serve.errors import RETRY_AFTER, BusyError, Refusal, problem_response
 from dermsim.ui.body_limit import BodyLimit
+from dermsim.ui.logins import Misses, bearer_of, check_token, is_token
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -84,25 +86,41 @@ def _refuse(status: int, sentence: str) -> ASGIApp:
 class Bearer:
     """Middleware: lets in who names the token, and answers anybody else with 401.
 
+    Who sends many wrong ones is slowed down, and told so with 429.
+
     Args:
         app: What is guarded.
         token: The token.
         open_paths: Addresses below the mount that stay open.
+        misses: Counts wrong tokens; None for a count of its own.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str, open_paths: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str,
+        open_paths: Collection[str] = (),
+        misses: Misses | None = None,
+    ) -> None:
         self.app = app
-        self._expected = token.encode()
+        self._token = check_token(token)
         self._open = frozenset(open_paths)
+        self._misses = misses or Misses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        kind, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        # in time that does not depend on how much of it is right
-        right = secrets.compare_digest(given.strip().encode(), self._expected)
-        if path in self._open or (kind.lower() == "bearer" and right):
+        flooded = self._misses.flooded(scope)
+        given = bearer_of(scope)
+        right = not flooded and given is not None and is_token(given, self._token)
+        if path in self._open or right:
             await self.app(scope, receive, send)
+            return
+        if flooded or (given is not None and await self._misses.note(scope)):
+            detail = "Too many wrong tokens came from your address: ask again in a minute."
+            headers = {"Retry-After": f"{self._misses.every:.0f}"}
+            await problem_response(429, detail, headers)(scope, receive, send)
             return
         detail = "This server asks for its token: send it as `Authorization: Bearer <token>`."
         headers = {"WWW-Authenticate": "Bearer"}
@@ -162,6 +180,28 @@ class Workers:
         return await asyncio.wrap_future(job)
 
 
+@contextmanager
+def reading(
+    files: Sequence[bytes], *, limits: Limits, at_least: tuple[int, int] | None = None
+) -> Iterator[list[Image]]:
+    """Decode the pictures of a request, and hold room for them until they are answered.
+
+    Args:
+        files: The pictures' bytes.
+        limits: Of a request. A picture that is decoded smaller counts as that.
+        at_least: What is needed of each, as for `read_image`; all of it by default.
+
+    Raises:
+        TimeoutError: If there was no room for so many pixels in time.
+        ValueError: If one cannot be read, or they have too many pixels together; one sentence.
+    """
+    asked = sum(map(pixels_to_decode, files))
+    with PIXELS.hold(asked, seconds=PATIENCE) as room:
+        pictures = read_pictures(files, limits=limits, at_least=at_least)
+        room.keep(sum(picture.width * picture.height for picture in pictures))
+        yield pictures
+
+
 def read_pictures(
     files: Iterable[bytes], *, limits: Limits, at_least: tuple[int, int] | None = None
 ) -> list[Image]:
@@ -169,7 +209,7 @@ def read_pictures(
 
     Args:
         files: The pictures' bytes.
-        limits: Of a request. A JPEG that is decoded smaller counts as that.
+        limits: Of a request. A picture that is decoded smaller counts as that.
         at_least: What is needed of each, as for `read_image`; all of it by default.
 
     Raises:

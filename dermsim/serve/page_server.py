@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dermsim.core.discretion import quieten
 from dermsim.serve.memory import release_early
+from dermsim.ui.stopping import GRACE, Work, ended_by_signals
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
+    from dermsim.ui.gate import Entrance
+    from dermsim.ui.render import Pictures
 
 TOKEN = "DERMSIM_TOKEN"
 """Environment variable that the token is taken from, where a process list would show an option."""
@@ -31,11 +34,13 @@ def serve_page(
     token: str | None = None,
     tools: bool = False,
     access_log: bool = False,
+    allow_host: Sequence[str] = (),
+    embed: Sequence[str] = (),
+    grace: float = GRACE,
 ) -> None:
-    """Serve the page and, beside it, REST and the tools until interrupted.
+    """Serve the page and, beside it, REST and the tools until told to end.
 
-    The page is up before torch and the weights are loaded: a visitor's click waits for them, a
-    program is told to come back.
+    The page is up before the weights are loaded: a click waits, a program is told to come back.
 
     Args:
         model: Checkpoint folder or Hub id.
@@ -49,6 +54,9 @@ def serve_page(
             environment, and without that lets everybody in.
         tools: Whether assistants are served.
         access_log: Whether to log sizes and times of requests.
+        allow_host: Names that it answers to besides this machine's own.
+        embed: Origins whose pages may show this one inside.
+        grace: Seconds in which answers under way are finished at the end.
 
     Raises:
         ImportError: If assistants are to be served and the package ``mcp`` is not installed.
@@ -62,24 +70,42 @@ def serve_page(
     opened = open_source(dataset, label_column=label_column, mapping=mapping) if dataset else None
     from dermsim.core.checkpoint import local_folder
     from dermsim.core.discretion import show_access
-    from dermsim.serve.beside import beside_page
-    from dermsim.ui.app import build_app, launch
+    from dermsim.serve.beside import entrance
     from dermsim.ui.callbacks import dataset_pictures
 
     secret = token or os.environ.get(TOKEN) or None
-    engine: Future[DermSim] = Future()
+    work = Work(grace=grace)
+    door = entrance(secret, hosts=(host, *allow_host), embed=embed, shared=share)
     folder = local_folder(model)
     check_port(host, port)
     pictures = dataset_pictures(opened.load()) if opened else None
     if access_log:
         show_access()
+    _run(folder, pictures, door, tools=tools, work=work, host=host, port=port, share=share)
+
+
+def _run(
+    folder: Path,
+    pictures: Pictures | None,
+    door: Entrance,
+    *,
+    tools: bool,
+    work: Work,
+    **address: Any,
+) -> None:
+    """Launch the page, load the checkpoint behind it, and wait until it is to end."""
+    from dermsim.serve.beside import beside_page
+    from dermsim.ui.app import build_app, launch
+    from dermsim.ui.ending import serve_until_stopped
+
+    engine: Future[DermSim] = Future()
     app = build_app(engine.result, pictures=pictures)
     server = beside_page(
-        lambda: engine.result() if engine.done() else None, token=secret, tools=tools
+        lambda: engine.result() if engine.done() else None, token=door.token, tools=tools
     )
-    launch(app, host=host, port=port, share=share, server=server, token=secret)
-    engine.set_result(load_checkpoint(folder))
-    app.block_thread()
+    with ended_by_signals():
+        launch(app, server=server, entrance=door, work=work, **address)
+        serve_until_stopped(app, work, lambda: engine.set_result(load_checkpoint(folder)))
 
 
 def load_checkpoint(folder: str | Path) -> DermSim:

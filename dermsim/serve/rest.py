@@ -15,6 +15,7 @@ from dermsim.core.labels import DISCLAIMER
 from dermsim.serve.errors import Faults, Problem, on_disconnect, on_invalid, on_refusal
 from dermsim.serve.limits import Bearer, body_limit
 from dermsim.serve.routes import Desk, build_router
+from dermsim.ui.logins import check_token
 from dermsim.ui.middleware import HeadRequests
 
 PREFIX = "/api"
@@ -66,17 +67,6 @@ def build_rest(desk: Desk, *, token: str | None = None) -> FastAPI:
     app.add_middleware(HeadRequests)
     app.add_middleware(Faults)  # the last is the outermost
     return app
-
-
-def check_token(token: str) -> str:
-    """Return a token, or refuse one that cannot be sent in a header.
-
-    Raises:
-        ValueError: If it is empty, or holds blanks or characters beyond ASCII.
-    """
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("the token must be of printable ASCII characters without blanks")
-    return token
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -5,7 +5,8 @@ Forms are read by the event loop, in memory; decoding and the encoder run in thr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -17,7 +18,7 @@ from dermsim.core.explain_methods import MethodName
 from dermsim.serve import documents
 from dermsim.serve.concept_schemas import DescribeAnswer
 from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
-from dermsim.serve.limits import NEIGHBORS, FormRequest, Limits, Workers, read_pictures
+from dermsim.serve.limits import NEIGHBORS, FormRequest, Limits, Workers, reading
 from dermsim.serve.schemas import (
     EmbedAnswer,
     EnrollAnswer,
@@ -52,6 +53,14 @@ Bank = Annotated[
     UploadFile | None, File(description="File of enrolled classes, as `/v1/enroll` returns it.")
 ]
 Words = Annotated[list[str], Form(max_length=20)]
+Lesions = Annotated[
+    list[str],
+    Form(
+        max_length=20,
+        description="Lesions to leave out of the past cases; may come several times. That of a "
+        "picture which is itself a past case is left out without being named.",
+    ),
+]
 Age = Annotated[float | None, Form(ge=0, le=120, allow_inf_nan=False)]
 Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Word = Annotated[str | None, Form(max_length=80)]
@@ -108,9 +117,19 @@ class Desk:
             raise Refusal(413, f"{len(files)} pictures came, and {most} are accepted at once.")
         return [await file.read() for file in files]
 
-    def read(self, engine: DermSim, files: list[bytes]) -> list[Image]:
-        """Decode the pictures of a request as far as the encoder needs them."""
-        return read_pictures(files, limits=self.limits, at_least=engine.pixels_needed)
+    def reading(
+        self, engine: DermSim, files: Sequence[bytes], *, side: int = 0
+    ) -> AbstractContextManager[list[Image]]:
+        """Decode the pictures of a request as far as they are needed; see `limits.reading`.
+
+        Args:
+            engine: The checkpoint, whose encoder needs so much of them.
+            files: Their bytes.
+            side: What is shown of them needs so many pixels of the longest side.
+        """
+        width, height = engine.pixels_needed
+        enough = (max(width, side), max(height, side))
+        return reading(files, limits=self.limits, at_least=enough)
 
     async def bank(self, file: UploadFile | None, engine: DermSim) -> Callable[[], Any]:
         """Return what reads the bank of a form, if there is one; to be called in a thread."""
@@ -138,9 +157,8 @@ def build_router(desk: Desk) -> APIRouter:
     """Return the routes."""
     router = APIRouter(route_class=FormRoute)
     _about(router, desk)
-    _asking(router, desk)
-    _explaining(router, desk)
-    _describing(router, desk)
+    for add in (_predicting, _embedding, _searching, _teaching, _explaining, _describing):
+        add(router, desk)
     return router
 
 
@@ -168,8 +186,8 @@ def _about(router: APIRouter, desk: Desk) -> None:
 _COMMON = responses(400, 401, 413, 415, 422, 500, 503)
 
 
-def _asking(router: APIRouter, desk: Desk) -> None:
-    """Add the routes that take one or several pictures."""
+def _predicting(router: APIRouter, desk: Desk) -> None:
+    """Add the route that classifies pictures."""
 
     @router.post("/v1/predict", tags=["pictures"], responses=_COMMON)
     async def predict(
@@ -182,6 +200,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
         sex: Word = None,
         site: Word = None,
         bank: Bank = None,
+        exclude_lesion: Lesions = [],  # noqa: B006 FastAPI copies it
     ) -> PredictAnswer:
         """Classify pictures: probabilities, what cannot be excluded, benign or malignant.
 
@@ -195,12 +214,21 @@ def _asking(router: APIRouter, desk: Desk) -> None:
             from dermsim.data.facts import Facts
 
             facts, known = Facts(age, sex, site), read_bank()
-            pictures = desk.read(engine, files)
-            return documents.predict(
-                engine, pictures, operating_point=operating_point, facts=facts, bank=known
-            )
+            with desk.reading(engine, files) as pictures:
+                return documents.predict(
+                    engine,
+                    pictures,
+                    operating_point=operating_point,
+                    facts=facts,
+                    bank=known,
+                    exclude_lesion_ids=exclude_lesion,
+                )
 
         return await desk.work(task)
+
+
+def _embedding(router: APIRouter, desk: Desk) -> None:
+    """Add the route that makes vectors of pictures."""
 
     @router.post("/v1/embed", tags=["pictures"], responses=_COMMON)
     async def embed(
@@ -212,9 +240,16 @@ def _asking(router: APIRouter, desk: Desk) -> None:
     ) -> EmbedAnswer:
         """Embed pictures: one vector each, to compare with others of the same `fingerprint`."""
         engine, files = desk.engine(), await desk.pictures(images)
-        return await desk.work(
-            lambda: documents.embed(engine, desk.read(engine, files), space=space)
-        )
+
+        def task() -> EmbedAnswer:
+            with desk.reading(engine, files) as pictures:
+                return documents.embed(engine, pictures, space=space)
+
+        return await desk.work(task)
+
+
+def _searching(router: APIRouter, desk: Desk) -> None:
+    """Add the route that finds past cases."""
 
     @router.post("/v1/similar", tags=["pictures"], responses=_COMMON)
     async def similar(
@@ -227,6 +262,7 @@ def _asking(router: APIRouter, desk: Desk) -> None:
         dx_type: Words = [],  # noqa: B006
         age_min: Age = None,
         age_max: Age = None,
+        exclude_lesion: Lesions = [],  # noqa: B006
     ) -> SimilarAnswer:
         """Find the past cases most like each picture.
 
@@ -244,12 +280,21 @@ def _asking(router: APIRouter, desk: Desk) -> None:
                 age_min=age_min,
                 age_max=age_max,
             )
-            pictures = desk.read(engine, files)
-            return documents.similar(
-                engine, pictures, k=k, where=where, one_per_lesion=one_per_lesion
-            )
+            with desk.reading(engine, files) as pictures:
+                return documents.similar(
+                    engine,
+                    pictures,
+                    k=k,
+                    where=where,
+                    one_per_lesion=one_per_lesion,
+                    exclude_lesion_ids=exclude_lesion,
+                )
 
         return await desk.work(task)
+
+
+def _teaching(router: APIRouter, desk: Desk) -> None:
+    """Add the route that enrolls a class."""
 
     @router.post("/v1/enroll", tags=["classes"], responses=_COMMON)
     async def enroll(
@@ -269,8 +314,9 @@ def _asking(router: APIRouter, desk: Desk) -> None:
         files, read_bank = await desk.pictures(images), await desk.bank(bank, engine)
 
         def task() -> EnrollAnswer:
-            known, pictures = read_bank(), desk.read(engine, files)
-            return documents.enroll(engine, pictures, name=name, head=head, bank=known)
+            known = read_bank()
+            with desk.reading(engine, files) as pictures:
+                return documents.enroll(engine, pictures, name=name, head=head, bank=known)
 
         return await desk.work(task)
 
@@ -291,8 +337,8 @@ def _describing(router: APIRouter, desk: Desk) -> None:
         engine, files = desk.engine(), await desk.pictures([image])
 
         def task() -> DescribeAnswer:
-            (picture,) = desk.read(engine, files)
-            return documents.describe(engine, picture, language=language)
+            with desk.reading(engine, files) as (picture,):
+                return documents.describe(engine, picture, language=language)
 
         return await desk.work(task, maps=True)
 
@@ -337,18 +383,18 @@ def _explaining(router: APIRouter, desk: Desk) -> None:
 
         def task() -> ExplainAnswer:
             known = read_bank()
-            first, *others = read_pictures(files, limits=desk.limits)
-            return documents.explain(
-                engine,
-                first,
-                method=method,
-                target=target,
-                like=others[0] if others else None,
-                layer=layer,
-                smooth=smooth,
-                bank=known,
-                opacity=opacity,
-                outline=outline,
-            )
+            with desk.reading(engine, files, side=documents.ENOUGH) as (first, *others):
+                return documents.explain(
+                    engine,
+                    first,
+                    method=method,
+                    target=target,
+                    like=others[0] if others else None,
+                    layer=layer,
+                    smooth=smooth,
+                    bank=known,
+                    opacity=opacity,
+                    outline=outline,
+                )
 
         return await desk.work(task, maps=True)

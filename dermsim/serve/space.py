@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 Lend = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Makes a function run where the graphics card is."""
 
+EMBED = ("https://huggingface.co", "https://*.hf.space")
+"""Whose pages show a Space inside."""
+
 SECONDS = 30
 """What one call may take of the graphics card at most."""
 
@@ -94,10 +97,12 @@ def serve(open_: Callable[[], OpenedSpace], *, lend: Lend | None) -> None:
         lend: As `gpu_lender` returns it. Then the checkpoint is loaded first: ZeroGPU takes over
             the weights when the page is launched, and only those that are there.
     """
-    from dermsim.serve.beside import beside_page
+    from dermsim.serve.beside import beside_page, entrance
     from dermsim.serve.memory import release_early
     from dermsim.serve.page_server import TOKEN
     from dermsim.ui.app import build_app, launch
+    from dermsim.ui.ending import serve_until_stopped
+    from dermsim.ui.stopping import Work, ended_by_signals
 
     release_early()
     opened: Future[OpenedSpace] = Future()
@@ -116,10 +121,15 @@ def serve(open_: Callable[[], OpenedSpace], *, lend: Lend | None) -> None:
     server = None
     if lend is None:  # a card is lent to a visitor of the page, and a program is none
         server = beside_page(lambda: opened.result().engine if opened.done() else None, token=token)
-    launch(app, host=host, port=port, server=server, token=token)
-    if lend is None:
-        opened.set_result(open_())
-    app.block_thread()
+    door, work = entrance(token, hosts=(host,), embed=EMBED), Work()
+
+    def load() -> None:
+        if lend is None:
+            opened.set_result(open_())
+
+    with ended_by_signals():
+        launch(app, host=host, port=port, server=server, entrance=door, work=work)
+        serve_until_stopped(app, work, load)
 
 
 def gpu_lender() -> Lend | None:
@@ -279,6 +289,12 @@ class _Lent:
     def predict_and_vote(self, images: Sequence[ImageSource], **options: Any) -> list[Any]:
         """Classify as `DermSim.predict_and_vote` does."""
         return self._answer("predict_and_vote", _read(images), **options)
+
+    def similar_cases(
+        self, images: ImageSource | Sequence[ImageSource], k: int = 5, **options: Any
+    ) -> list[Any]:
+        """Search and vote as `DermSim.similar_cases` does."""
+        return self._answer("similar_cases", _read(images), k, **options)
 
     def embed(
         self, images: ImageSource | Sequence[ImageSource], **options: Any

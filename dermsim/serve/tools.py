@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -22,7 +23,6 @@ from dermsim.core.labels import DISCLAIMER
 from dermsim.engine import answers
 from dermsim.serve import documents
 from dermsim.serve.errors import FAULT, Refusal, note_fault
-from dermsim.serve.limits import read_pictures
 from dermsim.serve.mcp_server import Tool
 
 if TYPE_CHECKING:
@@ -53,17 +53,35 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
         desk: The checkpoint, the limits and the threads, shared with REST.
         uploads: The folder of uploads to the page; no file elsewhere is read.
     """
+    tools = Tools(desk, uploads=uploads)
+    return tools.predict, tools.embed, tools.explain, tools.similar, tools.enroll, tools.describe
 
-    def read(*texts: str) -> list[Image]:
-        if len(texts) > desk.limits.pictures:
-            raise ValueError(f"{len(texts)} pictures are too many: at most {desk.limits.pictures}.")
-        files = [picture_bytes(text, uploads=uploads) for text in texts]
-        return read_pictures(files, limits=desk.limits)
 
-    async def ask(task: Callable[[DermSim], Answer], *, maps: bool = False) -> Answer:
+class Tools:
+    """What an assistant may call; it is shown the names, the docstrings and the annotations.
+
+    Args:
+        desk: As for `build_tools`.
+        uploads: Likewise.
+    """
+
+    def __init__(self, desk: Desk, *, uploads: Path) -> None:
+        self._desk, self._uploads = desk, uploads
+
+    def _reading(
+        self, engine: DermSim, *texts: str, side: int = 0
+    ) -> AbstractContextManager[list[Image]]:
+        """Decode the pictures of a call; see `Desk.reading`."""
+        most = self._desk.limits.pictures
+        if len(texts) > most:
+            raise ValueError(f"{len(texts)} pictures are too many: at most {most}.")
+        files = [picture_bytes(text, uploads=self._uploads) for text in texts]
+        return self._desk.reading(engine, files, side=side)
+
+    async def _ask(self, task: Callable[[DermSim], Answer], *, maps: bool = False) -> Answer:
         try:
-            engine = desk.engine()
-            return await desk.work(lambda: task(engine), maps=maps)
+            engine = self._desk.engine()
+            return await self._desk.work(lambda: task(engine), maps=maps)
         except Refusal as refusal:
             raise ValueError(refusal.detail) from refusal
         except Exception as error:  # its words may be of the picture, and are not for others
@@ -71,6 +89,7 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
             raise RuntimeError(FAULT) from None
 
     async def predict(
+        self,
         image: Picture,
         operating_point: Annotated[
             Literal["balanced", "sensitivity_95"] | float,
@@ -87,24 +106,27 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
         """
 
         def task(engine: DermSim) -> Answer:
-            found = documents.predict(engine, read(image), operating_point=operating_point)
+            with self._reading(engine, image) as pictures:
+                found = documents.predict(engine, pictures, operating_point=operating_point)
             return {**found.results[0].model_dump(), "disclaimer": found.disclaimer}
 
-        return await ask(task)
+        return await self._ask(task)
 
-    async def embed(image: Picture) -> Answer:
+    async def embed(self, image: Picture) -> Answer:
         """Turn a dermatoscopic photograph into a vector of length 1.
 
         The inner product of two vectors with the same fingerprint is the likeness of the pictures.
         """
 
         def task(engine: DermSim) -> Answer:
-            found = documents.embed(engine, read(image))
+            with self._reading(engine, image) as pictures:
+                found = documents.embed(engine, pictures)
             return {"fingerprint": found.fingerprint, "embedding": found.embeddings[0]}
 
-        return await ask(task)
+        return await self._ask(task)
 
     async def explain(
+        self,
         image: Picture,
         target: Annotated[
             str,
@@ -129,21 +151,23 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
         """
 
         def task(engine: DermSim) -> Answer:
-            first, *others = read(image, like) if like else read(image)
-            found = documents.explain(
-                engine,
-                first,
-                method=method,
-                target=target or None,
-                like=others[0] if others else None,
-            )
+            texts, side = [image, like] if like else [image], documents.ENOUGH
+            with self._reading(engine, *texts, side=side) as (first, *others):
+                found = documents.explain(
+                    engine,
+                    first,
+                    method=method,
+                    target=target or None,
+                    like=others[0] if others else None,
+                )
             shown = found.maps[0].model_dump(include={"strength", "strongest_part", OVERLAY})
             told = found.model_dump(include={"target", "method", "score", "disclaimer"})
             return {**told, **shown}
 
-        return await ask(task, maps=True)
+        return await self._ask(task, maps=True)
 
     async def similar(
+        self,
         image: Picture,
         k: Annotated[int, Field(description="How many cases, 1 to 100.")] = 5,
         dx: Annotated[
@@ -157,12 +181,14 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
 
         def task(engine: DermSim) -> Answer:
             where = documents.case_filter(dx=[dx] if dx else [])
-            found = documents.similar(engine, read(image), k=k, where=where)
+            with self._reading(engine, image) as pictures:
+                found = documents.similar(engine, pictures, k=k, where=where)
             return {**found.results[0].model_dump(), "disclaimer": found.disclaimer}
 
-        return await ask(task)
+        return await self._ask(task)
 
     async def enroll(
+        self,
         name: Annotated[str, Field(description="What the new class is called.")],
         examples: Annotated[
             list[str],
@@ -179,18 +205,19 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
         def task(engine: DermSim) -> Answer:
             if not examples:
                 raise ValueError("A new class needs at least one example.")
-            *shown, asked = read(*examples, image)
-            bank = answers.teach(engine, shown, name=name)
-            report = documents.enrollment(bank)
-            return {
-                "probabilities": answers.compare(engine, [asked], bank=bank)[0],
-                "report": report.model_dump() if report else None,
-                "disclaimer": DISCLAIMER,
-            }
+            with self._reading(engine, *examples, image) as (*shown, asked):
+                bank = answers.teach(engine, shown, name=name)
+                report = documents.enrollment(bank)
+                return {
+                    "probabilities": answers.compare(engine, [asked], bank=bank)[0],
+                    "report": report.model_dump() if report else None,
+                    "disclaimer": DISCLAIMER,
+                }
 
-        return await ask(task)
+        return await self._ask(task)
 
     async def describe(
+        self,
         image: Picture,
         language: Annotated[Literal["en", "es"], Field(description="Of the sentences.")] = "en",
     ) -> Answer:
@@ -202,12 +229,10 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
         """
 
         def task(engine: DermSim) -> Answer:
-            (picture,) = read(image)
-            return documents.describe(engine, picture, language=language).model_dump()
+            with self._reading(engine, image) as (picture,):
+                return documents.describe(engine, picture, language=language).model_dump()
 
-        return await ask(task, maps=True)
-
-    return predict, embed, explain, similar, enroll, describe
+        return await self._ask(task, maps=True)
 
 
 def picture_bytes(text: str, *, uploads: Path) -> bytes:

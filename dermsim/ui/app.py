@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from dermsim.core.discretion import be_discreet
 from dermsim.core.labels import CODES
@@ -29,6 +29,9 @@ from dermsim.ui import (
     tabs,
 )
 from dermsim.ui.body_limit import BodyLimit
+from dermsim.ui.connections import BodyPace, limit_connections
+from dermsim.ui.gate import Entrance, Gate, SafeHeaders
+from dermsim.ui.hosts import Hosts
 from dermsim.ui.i18n import LANGUAGES, number, say
 from dermsim.ui.middleware import (
     AccessLog,
@@ -39,9 +42,10 @@ from dermsim.ui.middleware import (
     refusal,
 )
 from dermsim.ui.page_language import PageLanguage
+from dermsim.ui.stopping import Work
 from dermsim.ui.tabs.housekeeping import housekeeping
 from dermsim.ui.tabs.theme import theme
-from dermsim.ui.uploads import AGE, PERIOD, upload_folder
+from dermsim.ui.uploads import PERIOD, upload_folder
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.engine import DermSim
@@ -50,7 +54,7 @@ _MAX_FILE_SIZE = "50mb"
 _MAX_UPLOAD = 256_000_000  # bytes of all files sent at a time
 _MAX_CALL = 64_000_000  # bytes of anything else that is sent: values, pictures among them as text
 _MAX_QUEUE = 500  # calls that wait; whoever comes later is told so
-_SESSIONS = 1000  # visitors remembered at once, each with less than half a megabyte
+_SESSIONS = 1000  # visits at once, of 0.3 MB each; what they hold is counted by the shelf
 
 
 def build_app(
@@ -74,7 +78,8 @@ def build_app(
     """
     folder = tempfile.TemporaryDirectory(prefix="dermsim-examples-")
     uploads = upload_folder()
-    cache = (int(PERIOD), int(AGE))
+    # our own folder of uploads is tidied up sooner, and by a clock that nobody sets
+    cache = (int(PERIOD), 24 * 3600)
     with folder, tabs.Page(title="dermsim", analytics_enabled=False, delete_cache=cache) as app:
         masthead = gr.HTML(tabs.drawn(lambda language: render.masthead([], language=language)))
         app.load(tabs.sentences(_masthead_of(engine)), outputs=masthead, **tabs.QUIET)
@@ -120,7 +125,8 @@ def launch(
     port: int | None = 7860,
     share: bool = False,
     server: dict[str, Any] | None = None,
-    token: str | None = None,
+    entrance: Entrance | None = None,
+    work: Work | None = None,
 ) -> str:
     """Serve the page in the background; it reaches no other host unless `share` is set.
 
@@ -130,19 +136,22 @@ def launch(
         port: Port to listen on; None takes a free one.
         share: Whether to open a public tunnel through Gradio's servers.
         server: What else is served there, as `dermsim.serve.beside_page` returns it.
-        token: What a visitor must give as the password to see the page; None lets everybody in.
+        entrance: Whom it lets in; None for everybody at this machine's own names.
+        work: Takes note of what is under way, so that `wait_until_stopped` can finish it.
 
     Returns:
         The page's local address.
     """
+    door, underway = entrance or Entrance(hosts=Hosts(shared=share)), work or Work()
     be_discreet()
     gradio_seams.be_discreet()
     beside = {
         **(server or {}),
         "middleware": _middleware(),
-        "lifespan": _together(housekeeping, (server or {}).get("lifespan")),
+        "lifespan": _together(housekeeping, underway.in_loop, (server or {}).get("lifespan")),
     }
-    return gradio_seams.launch(
+    underway.starting = True
+    address = gradio_seams.launch(
         app,
         server_name=host,
         server_port=port,
@@ -156,17 +165,24 @@ def launch(
         max_file_size=_MAX_FILE_SIZE,
         state_session_capacity=_SESSIONS,
         app_kwargs=beside,
-        auth=None if token is None else _visitor_check(token),
-        auth_message=" · ".join(say("serve.login", language) for language in LANGUAGES),
+        outermost=functools.partial(_outermost, entrance=door, work=underway),
+        configure=limit_connections,
     )
+    underway.starting = False
+    gradio_seams.keep_sessions(app.app, holding=tabs.SHELF.sessions, evicted=tabs.SHELF.lose)
+    return address
+
+
+def _outermost(app: ASGIApp, *, entrance: Entrance, work: Work) -> ASGIApp:
+    """Put around everything, Gradio's own middleware too, what every request passes first."""
+    gate = Gate(BodyPace(app), entrance=entrance, work=work)
+    return AccessLog(SafeHeaders(HeadRequests(gate), embed=entrance.embed))
 
 
 def _middleware() -> list[Middleware]:
-    """Return what every request passes through, the outermost first."""
+    """Return what every request passes through behind the gate, the outermost first."""
     uploads = upload_folder()
     return [
-        Middleware(AccessLog),
-        Middleware(HeadRequests),
         Middleware(PageLanguage, tell=gradio_seams.told_language),
         Middleware(ServedFolder, folder=uploads.path),
         _limit(_MAX_CALL, concerns=is_call),
@@ -273,15 +289,6 @@ def _batch_page(bind: Callable[..., Callable[..., Any]]) -> tabs.BatchPage:
         save=bind(batch_callbacks.save),
         data=bind(batch_callbacks.data),
     )
-
-
-def _visitor_check(token: str) -> Callable[[str, str], bool]:
-    """Return what lets in visitors who know the token, whatever name they give."""
-
-    def knows(name: str, password: str) -> bool:
-        return secrets.compare_digest(password.encode(), token.encode())
-
-    return knows
 
 
 def _together(*lifespans: Callable[[Any], Any] | None) -> Callable[[Any], Any]:

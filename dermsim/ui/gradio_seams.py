@@ -18,9 +18,13 @@ way around them:
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+import gradio.http_server
 import gradio.processing_utils
 import gradio.queueing
 import gradio.route_utils
@@ -32,6 +36,10 @@ from gradio.context import LocalContext
 from gradio.i18n import I18nData
 
 from dermsim.core.discretion import Discretion
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+    from uvicorn import Config
 
 PRINTING = (gradio.queueing, gradio.routes, gradio.route_utils, gradio.utils)
 """Modules that print tracebacks."""
@@ -46,6 +54,10 @@ _SCRIPT = """<script>
 for (const [name, value] of [["language", "LANGUAGE"], ["languages", ["LANGUAGE"]]])
   Object.defineProperty(navigator, name, { get: () => value, configurable: true });
 </script>"""
+
+
+FILES = (gr.Image, gr.File, gr.Gallery, gr.UploadButton, gr.DownloadButton, gr.ImageSlider)
+"""Components that take files."""
 
 
 class HookedBlocks(gr.Blocks):
@@ -63,6 +75,14 @@ class HookedBlocks(gr.Blocks):
         """Change what programs are told of the endpoints, as plain values."""
         return api
 
+    def check_given(self, value: Any, *, is_file: bool) -> None:
+        """Refuse a value that was sent, before Gradio looks at it: it would fetch what it names.
+
+        Args:
+            value: As it came, of any make.
+            is_file: Whether it is for a component that takes files.
+        """
+
     def get_config_file(self) -> Any:
         """Describe the page for the browser."""
         config = super().get_config_file()
@@ -78,8 +98,13 @@ class HookedBlocks(gr.Blocks):
         """Fill in place what a program left out at the end, as Gradio's own client does.
 
         Raises:
-            gradio.Error: If what is left out has no default.
+            gradio.Error: If what is left out has no default, or a value is refused.
         """
+        self._fill(block_fn, inputs)
+        for block, value in zip(block_fn.inputs, inputs, strict=False):
+            self.check_given(value, is_file=isinstance(block, FILES))
+
+    def _fill(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
         if len(inputs) >= len(block_fn.inputs):
             return
         asked = [block for block in block_fn.inputs if not block.skip_api]
@@ -93,18 +118,122 @@ class HookedBlocks(gr.Blocks):
         inputs[:] = [None if block.skip_api else next(given) for block in block_fn.inputs]
 
 
-def launch(blocks: gr.Blocks, **options: Any) -> str:
+def launch(
+    blocks: gr.Blocks,
+    *,
+    outermost: Callable[[ASGIApp], ASGIApp] | None = None,
+    configure: Callable[[Config], None] | None = None,
+    **options: Any,
+) -> str:
     """Launch without Gradio's look at its own page, which gives up after 3 s on a busy machine.
 
     Args:
         blocks: The page.
+        outermost: Application -> what is served in its place. Gradio puts middleware of its own
+            around that of `app_kwargs`, which lets other sites in.
+        configure: Changes the settings of the server before it starts.
         options: As for `gradio.Blocks.launch`.
 
     Returns:
         The page's local address.
     """
-    _, url, _ = blocks.launch(prevent_thread_lock=True, _frontend=False, **options)
+    with _served_as(outermost, configure):
+        _, url, _ = blocks.launch(prevent_thread_lock=True, _frontend=False, **options)
     return url
+
+
+_LAUNCHING = threading.Lock()
+
+
+@contextmanager
+def _served_as(
+    outermost: Callable[[ASGIApp], ASGIApp] | None, configure: Callable[[Config], None] | None
+) -> Iterator[None]:
+    """Have the server that Gradio starts serve more than Gradio, with settings of our own."""
+    own = gradio.http_server.Server
+
+    class Server(own):  # type: ignore[misc, valid-type]  # Gradio looks it up when it starts one
+        def __init__(self, config: Config, *values: Any, **named: Any) -> None:
+            if outermost is not None:
+                config.app = outermost(config.app)  # type: ignore[arg-type]  # it is no text
+            if configure is not None:
+                configure(config)
+            super().__init__(config, *values, **named)
+
+    with _LAUNCHING:
+        gradio.http_server.Server = Server  # type: ignore[misc]
+        try:
+            yield
+        finally:
+            gradio.http_server.Server = own  # type: ignore[misc]
+
+
+def pending_calls(blocks: gr.Blocks) -> int:
+    """Return how many calls of the page are waiting, under way, or answered and not yet fetched."""
+    return sum(map(len, list(blocks._queue.pending_event_ids_session.values())))
+
+
+def keep_sessions(
+    app: Any, *, holding: Callable[[], set[str]], evicted: Callable[[str], None]
+) -> None:
+    """Have sessions that hold nothing make room for new ones first, whoever opened them.
+
+    Gradio drops the one that was used longest ago, so a thousand empty ones would push out all.
+
+    Args:
+        app: Gradio's server.
+        holding: Returns the sessions that hold something.
+        evicted: Called with each session that is dropped.
+    """
+    holder = app.state_holder
+
+    def update(session: str) -> None:
+        with holder.lock:
+            known = holder.session_data
+            if session in known:
+                known.move_to_end(session)
+            if len(known) <= holder.capacity:
+                return
+            kept = holding()
+            others = [name for name in known if name != session]
+            victim = next((name for name in others if name not in kept), others[0])
+            del known[victim]
+            holder.time_last_used.pop(victim, None)
+        evicted(victim)
+
+    holder.update = update
+
+
+def stop_streams(app: Any) -> None:
+    """End the streams that otherwise never end. To be called in the server's event loop.
+
+    Args:
+        app: Gradio's server.
+    """
+    app.stop_event.set()
+
+
+def stop_server(blocks: gr.Blocks, *, seconds: float) -> bool:
+    """Have the server end, and wait for its thread.
+
+    Args:
+        blocks: The launched page.
+        seconds: How long connections that are still open are waited for, and then the thread.
+
+    Returns:
+        Whether it ended.
+    """
+    server: Any = blocks.server
+    server.config.timeout_graceful_shutdown = seconds
+    server.should_exit = True
+    server.thread.join(timeout=2 * seconds)
+    return not server.thread.is_alive()
+
+
+def is_served(blocks: gr.Blocks) -> bool:
+    """Say whether the page has been launched and its server is up."""
+    server: Any = getattr(blocks, "server", None)
+    return blocks.is_running and server is not None and server.thread.is_alive()
 
 
 def visitor_request() -> gr.Request | None:

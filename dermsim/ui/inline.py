@@ -17,6 +17,8 @@ from typing import Any
 
 from PIL import Image
 
+from dermsim.ui.uploads import Upload
+
 Inline = dict[str, Any]
 """What Gradio's components take for a file, with its content."""
 
@@ -70,6 +72,23 @@ def is_inline(value: object) -> bool:
         and not value.get("path")
         and str(value.get("url") or "").startswith("data:")
     )
+
+
+def content(value: Inline) -> Upload:
+    """Return the bytes of one of these that a program made.
+
+    Raises:
+        ValueError: If it is not in base64.
+    """
+    head, _, data = str(value["url"]).partition(",")
+    try:
+        found = Upload(base64.b64decode(data, validate=True))
+    except ValueError as error:
+        raise ValueError("The data URI of a picture is not in base64.") from error
+    if not head.endswith(";base64"):
+        raise ValueError("The data URI of a picture is not in base64.")
+    found.name, found.mark = str(value.get("orig_name") or "picture"), ""
+    return found
 
 
 def _inline(content: bytes, kind: str, name: str) -> Inline:

@@ -14,17 +14,38 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-GONE = "what was held for a visitor is no longer there"
-"""Why a `FileNotFoundError` is raised; the page has its own sentence for it."""
+FILE, CLASSES, ROWS, VISIT = "file", "classes", "rows", "visit"
+"""Kinds of things, and all that a visit holds together."""
+
+LOST = 10_000
+"""Visits that are remembered as lost, until their visitors are told."""
+
+
+class Gone(FileNotFoundError):  # noqa: N818  (says how things stand, as `KeyboardInterrupt`)
+    """What was held for a visitor is no longer there; the page has a sentence for each kind.
+
+    Attributes:
+        kind: Of the thing.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"what was held for a visitor is no longer there ({kind})")
+        self.kind = kind
 
 
 class Held:
-    """The name of a thing on a shelf; the shelf forgets the thing when its name is forgotten."""
+    """The name of a thing on a shelf; the shelf forgets the thing when its name is forgotten.
 
-    __slots__ = ("__weakref__", "number")
+    Attributes:
+        number: Which thing.
+        kind: What kind of thing it is.
+        told: Whether its visitor was told that it is gone.
+    """
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    __slots__ = ("__weakref__", "kind", "number", "told")
+
+    def __init__(self, number: int, kind: str = FILE) -> None:
+        self.number, self.kind, self.told = number, kind, False
 
     def __deepcopy__(self, memo: Mapping[int, object]) -> Held:
         return self  # two copies would each forget the thing
@@ -39,19 +60,24 @@ class _Place:
         size: Its bytes.
         session: Whose it is; None for nobody's in particular.
         until: When it is dropped, by the shelf's clock.
+        grace: Seconds for which it is held on when the page is closed.
+        used: When it was last used, as a count of uses.
     """
 
     value: Any
     size: int
     session: str | None
     until: float
+    grace: float
+    used: int
 
 
 class Shelf:
     """Things held for visitors; safe to share between threads.
 
     Attributes:
-        most: Bytes of all things together; the least recently used make room for a new one.
+        most: Bytes of all things together; those of the visitor who was idle longest make room for
+            a new one.
         grace: Seconds that things are held on after their visitor's page was closed. Whoever comes
             back in that time keeps them.
         longest: Seconds that a thing nobody uses is held at most, whether or not its page is open.
@@ -69,11 +95,13 @@ class Shelf:
     ) -> None:
         self.most, self.grace, self.longest, self.returned = most, grace, longest, returned
         self._clock = clock
-        self._numbers = count()
-        # in the order of use; a name may be forgotten by the very thread that holds the lock
+        self._numbers, self._uses = count(), count()
+        # a name may be forgotten by the very thread that holds the lock
         self._places: dict[int, _Place] = {}
         self._lock = threading.RLock()
         self._closed: set[str] = set()
+        self._last: dict[str, int] = {}  # session -> when it last used anything
+        self._lost: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._places)
@@ -84,13 +112,23 @@ class Shelf:
         with self._lock:
             return sum(place.size for place in list(self._places.values()))
 
-    def put(self, value: Any, *, size: int, session: str | None = None) -> Held:
+    def put(
+        self,
+        value: Any,
+        *,
+        size: int,
+        session: str | None = None,
+        kind: str = FILE,
+        grace: float | None = None,
+    ) -> Held:
         """Hold a thing.
 
         Args:
             value: The thing; it must not be changed afterwards.
             size: Its bytes.
             session: Whose it is.
+            kind: What kind of thing it is.
+            grace: Seconds for which it is held on when the page is closed; None for the usual.
 
         Returns:
             Its name.
@@ -104,12 +142,19 @@ class Shelf:
                 "held: take fewer or smaller files."
             )
         with self._lock:
-            for number in list(self._places):
-                if self.size + size <= self.most:
-                    break
-                self._places.pop(number, None)
-            held = Held(next(self._numbers))
-            self._places[held.number] = _Place(value, size, session, self._clock() + self.longest)
+            if session is not None:
+                self._last[session] = next(self._uses)
+            while self.size + size > self.most:
+                self._places.pop(self._idlest(), None)
+            held = Held(next(self._numbers), kind)
+            self._places[held.number] = _Place(
+                value,
+                size,
+                session,
+                until=self._clock() + self.longest,
+                grace=self.grace if grace is None else grace,
+                used=next(self._uses),
+            )
             weakref.finalize(held, self._places.pop, held.number, None).atexit = False
         return held
 
@@ -117,13 +162,16 @@ class Shelf:
         """Return a thing by its name.
 
         Raises:
-            FileNotFoundError: If it was dropped.
+            Gone: If it was dropped.
         """
         with self._lock:
-            place = self._places.pop(held.number, None)
+            place = self._places.get(held.number)
             if place is None or place.until <= self._clock():
-                raise FileNotFoundError(GONE)
-            self._places[held.number] = place
+                self._places.pop(held.number, None)
+                raise Gone(held.kind)
+            place.used = next(self._uses)
+            if place.session is not None:
+                self._last[place.session] = place.used
             came_back = place.session in self._closed
             place.until = self._clock() + (self.returned if came_back else self.longest)
             return place.value
@@ -135,7 +183,7 @@ class Shelf:
             if own:
                 self._closed.add(session)
             for place in own:
-                place.until = min(place.until, self._clock() + self.grace)
+                place.until = min(place.until, self._clock() + place.grace)
 
     def sweep(self) -> None:
         """Drop what has been held long enough."""
@@ -144,4 +192,37 @@ class Shelf:
             for number, place in list(self._places.items()):
                 if place.until <= now:
                     self._places.pop(number, None)
-            self._closed &= {place.session for place in list(self._places.values())}
+            left = self.sessions()
+            self._closed &= left
+            self._last = {name: used for name, used in self._last.items() if name in left}
+
+    def sessions(self) -> set[str]:
+        """Return whose things are held."""
+        with self._lock:
+            places = list(self._places.values())
+            return {place.session for place in places if place.session is not None}
+
+    def lose(self, session: str) -> None:
+        """Drop all that a visitor holds, who is to be told of it when he comes back."""
+        with self._lock:
+            own = [n for n, place in list(self._places.items()) if place.session == session]
+            for number in own:
+                self._places.pop(number, None)
+            if own:
+                self._lost[session] = None
+                if len(self._lost) > LOST:
+                    del self._lost[next(iter(self._lost))]
+
+    def was_lost(self, session: str) -> bool:
+        """Say, once, whether what a visitor held was dropped with the rest of the visit."""
+        with self._lock:
+            return session in self._lost and self._lost.pop(session) is None
+
+    def _idlest(self) -> int:
+        """Return the thing that makes room: the one used longest ago, of the idlest visitor."""
+
+        def idle(item: tuple[int, _Place]) -> tuple[int, int]:
+            place = item[1]
+            return self._last.get(place.session or "", place.used), place.used
+
+        return min(list(self._places.items()), key=idle)[0]

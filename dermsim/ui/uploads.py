@@ -13,9 +13,11 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 AGE = 48.0
 """Seconds after which a file that came with a request, or was made for one, is deleted."""
@@ -30,6 +32,11 @@ ROOM = 2**31
 """Bytes of all uploads on disk at the same time."""
 
 _VARIABLE = "GRADIO_TEMP_DIR"
+
+_PREFIX = "dermsim-uploads-"
+_LOCK = ".lock"
+_YOUNG = 60.0
+"""Seconds for which a folder may be without its lock, because it is just being made."""
 
 
 class Upload(bytes):
@@ -60,24 +67,41 @@ class UploadFolder:
         room: Bytes of all other files at the same time.
     """
 
-    def __init__(self, parent: str | Path | None = None, *, room: int = ROOM) -> None:
+    def __init__(
+        self,
+        parent: str | Path | None = None,
+        *,
+        room: int = ROOM,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Make a folder, which is deleted with this object or when the program ends.
+
+        Folders of programs that were killed are deleted: nobody holds their locks any more.
 
         Args:
             parent: Where to; None for the system's temporary directory.
             room: As the attribute.
+            clock: Returns seconds, never fewer than before; the time of day may be set.
         """
-        self.room = room
+        self.room, self._clock = room, clock
         if parent is not None:
             Path(parent).mkdir(parents=True, exist_ok=True)
-        self.path = Path(tempfile.mkdtemp(prefix="dermsim-uploads-", dir=parent)).resolve()
-        self.kept: set[Path] = set()
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).resolve()
+        lock = FileLock(self.path / _LOCK, thread_local=False)
+        lock.acquire(blocking=False)
+        self.kept: set[Path] = {self.path / _LOCK}
         self._occupied = 0
         self._underway: dict[object, float] = {}
         self._awaited: dict[Path, float] = {}
+        self._arrivals: dict[Path, tuple[int, float]] = {}
         self._lock = threading.Lock()
         self._owner = os.getpid()
-        weakref.finalize(self, _remove, self.path, self._owner)
+        self._finalize = weakref.finalize(self, _remove, self.path, self._owner, lock)
+        sweep_dead(self.path.parent)
+
+    def remove(self) -> None:
+        """Delete the folder with all that is in it."""
+        self._finalize()
 
     def keep_all(self) -> None:
         """Keep the files that are there now."""
@@ -93,33 +117,50 @@ class UploadFolder:
         Returns:
             How many bytes are left, without what is kept.
         """
-        now, left = time.time(), 0
+        now, left = self._clock(), 0
         with self._lock:
-            begun = min(self._underway.values(), default=now)
+            begun = min(self._underway.values(), default=float("inf"))
             self._awaited = {path: end for path, end in self._awaited.items() if end > now}
             for path in self._awaited:
                 with suppress(FileNotFoundError):
-                    os.utime(path)  # Gradio deletes by age as well
+                    os.utime(path)  # it is as if it came now
+        found: dict[Path, tuple[int, float]] = {}
         for file in self._files() - self.kept:
             try:
-                found = file.lstat()
+                size, arrived = self._arrival(file, now, found)
                 # Gradio keeps the parts of an upload in the folder itself until the last has come
-                awaited = file.parent == self.path and found.st_ctime >= begun
-                if now - found.st_ctime > age and not awaited:
+                awaited = file.parent == self.path and arrived > begun
+                if now - arrived >= age and not awaited:
                     file.unlink()
                 else:
-                    left += found.st_size
+                    left += size
             except FileNotFoundError:
                 continue  # someone else was quicker
-        for folder, _, _ in os.walk(self.path, topdown=False):
+        for root, _, _ in os.walk(self.path, topdown=False):
+            folder = Path(root)
             try:
-                if Path(folder) != self.path and now - os.lstat(folder).st_ctime > age:
+                if folder != self.path and now - self._arrival(folder, now, found)[1] >= age:
                     os.rmdir(folder)
             except OSError:
                 continue  # it is not empty, or gone already
         with self._lock:
-            self._occupied = left
+            self._occupied, self._arrivals = left, found
         return left
+
+    def _arrival(
+        self, path: Path, now: float, found: dict[Path, tuple[int, float]]
+    ) -> tuple[int, float]:
+        """Return the size of what lies at a path, and when it came, as it is now.
+
+        What was not seen before has come since the last look, so the time of day, which may have
+        been set meanwhile, has little to say.
+        """
+        status = path.lstat()
+        changed, arrived = self._arrivals.get(path, (None, now))
+        if changed != status.st_ctime_ns:
+            arrived = now - min(max(time.time() - status.st_ctime, 0.0), PERIOD)
+        found[path] = (status.st_ctime_ns, arrived)
+        return status.st_size, arrived
 
     def admit(self, size: int) -> bool:
         """Say whether there is room for an upload, and count it from now on."""
@@ -132,9 +173,12 @@ class UploadFolder:
     @contextmanager
     def receiving(self) -> Iterator[None]:
         """Keep the parts of an upload for as long as further ones are coming."""
-        upload = object()
-        with self._lock:
-            self._underway[upload] = time.time()
+        upload, now = object(), self._clock()
+        with self._lock:  # what is here already is no part of it
+            for file in self.path.iterdir():
+                with suppress(FileNotFoundError):
+                    self._arrival(file, now, self._arrivals)
+            self._underway[upload] = self._clock()
         try:
             yield
         finally:
@@ -151,7 +195,7 @@ class UploadFolder:
         files = [Path(path).resolve() for path in paths]
         own = [file for file in files if file.is_relative_to(self.path) and file.is_file()]
         with self._lock:
-            self._awaited.update(dict.fromkeys(own, time.time() + seconds))
+            self._awaited.update(dict.fromkeys(own, self._clock() + seconds))
 
     def spare_no_more(self, paths: Iterable[str | Path]) -> None:
         """Let files age: their turn has come."""
@@ -163,9 +207,37 @@ class UploadFolder:
         return {Path(root, name) for root, _, names in os.walk(self.path) for name in names}
 
 
-def _remove(path: Path, owner: int) -> None:
+def _remove(path: Path, owner: int, lock: FileLock) -> None:
     if os.getpid() == owner:  # a forked process must not take it from its parent
         shutil.rmtree(path, ignore_errors=True)
+        lock.release()
+
+
+def sweep_dead(parent: Path) -> int:
+    """Delete what servers that were killed have left.
+
+    Args:
+        parent: Where folders of uploads lie.
+
+    Returns:
+        How many folders were deleted.
+    """
+    deleted = 0
+    for folder in parent.glob(f"{_PREFIX}*"):
+        try:
+            status = folder.lstat()
+            mine = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+            if folder.is_symlink() or not folder.is_dir() or not mine:
+                continue
+            known = (folder / _LOCK).exists()
+            if not known and abs(time.time() - status.st_mtime) < _YOUNG:
+                continue
+            with FileLock(folder / _LOCK, blocking=False, thread_local=False):
+                shutil.rmtree(folder, ignore_errors=True)
+                deleted += 1
+        except (Timeout, OSError):
+            continue  # it is in use, or somebody else was quicker
+    return deleted
 
 
 @functools.cache

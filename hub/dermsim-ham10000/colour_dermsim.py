@@ -16,8 +16,8 @@ import io
 import logging
 import struct
 import warnings
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import IO, Any
 
 import numpy as np
@@ -96,18 +96,18 @@ def profile_of(
     return rgb_profile(ADOBE_RGB, D65, ADOBE_RGB_GAMMA) if _is_adobe_rgb(exif) else None
 
 
-def convert(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:
-    """Show a picture's colours as sRGB.
+def converter(profile: bytes | None, mode: str, name: str) -> Callable[[Image.Image], Image.Image]:
+    """Return what shows colours as sRGB.
 
     Args:
-        image: In mode RGB, L, CMYK or LAB.
         profile: What `profile_of` says.
-        name: What messages call it.
+        mode: RGB, L, CMYK or LAB, of the pictures that are to be shown.
+        name: What messages call them.
 
     Returns:
-        The picture in mode RGB; the same object if it is that already and nothing changes.
+        A picture of that mode -> the picture in mode RGB; the same object if it is that already
+        and nothing changes.
     """
-    mode = image.mode
     if profile is not None:
         try:
             transform = _transform(profile, mode)
@@ -119,12 +119,15 @@ def convert(image: Image.Image, profile: bytes | None, name: str) -> Image.Image
                 stacklevel=3,
             )
         else:
-            if transform is None:
-                return image if mode == "RGB" else image.convert("RGB")
-            return _apply(image, transform)
+            return as_rgb if transform is None else partial(_apply, transform=transform)
     if mode == "LAB":
-        return _apply(image, _lab_transform())
-    return image if mode == "RGB" else image.convert("RGB")
+        return partial(_apply, transform=_lab_transform())
+    return as_rgb
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Show a picture that says nothing of its colours, or nothing new; RGB is returned itself."""
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def png_cicp(stream: IO[bytes]) -> tuple[int, ...] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -34,16 +36,25 @@ def to_8_bits(values: np.ndarray, name: str, *, alpha: np.ndarray | None = None)
     """
     if values.size and (values.min() < 0 or values.max() > 65535):
         raise ValueError(f"{name} has more than 16 bits per grey value: save it with 8 or 16 bits")
+    return _table(_depth(_largest(values, alpha), name))[values]
+
+
+def _largest(values: np.ndarray, alpha: np.ndarray | None) -> int:
+    """Return the largest number that is seen."""
     seen = values if alpha is None else values[alpha > 0]
-    largest = int(seen.max()) if seen.size else 0
+    return int(seen.max()) if seen.size else 0
+
+
+def _depth(largest: int, name: str) -> int:
+    """Return the depth by the largest number, and warn where it is not the whole 16 bits."""
     depth = next(bits for bits in _DEPTHS if largest < 2**bits)
     if depth < 16 and largest:
         warnings.warn(
             f"{name} uses {depth} of its 16 bits (its largest value is {largest:,}): it is read as "
             f"a picture of {depth} bits",
-            stacklevel=3,
+            stacklevel=4,
         )
-    return _table(depth)[values]
+    return depth
 
 
 def float_to_8_bits(values: np.ndarray, name: str) -> np.ndarray:
@@ -97,21 +108,45 @@ def deep_png(image: Image.Image, name: str) -> Image.Image | None:
     data = stream.read()
     stream.seek(before)
     decoded = [_decode(data, *plane) for plane in _PLANES[rawmode]]
-    values = _put_together([np.asarray(plane) for plane in decoded])
     info = dict(decoded[0].info)
     transparency = info.pop("transparency", None)
-    color, alpha = values, None
-    if values.shape[-1] in (2, 4):
-        color, alpha = values[..., :-1], values[..., -1]
-    elif transparency is not None:
-        opaque = (values != np.asarray(transparency)).any(axis=-1)
-        alpha = np.where(opaque, np.uint16(65535), np.uint16(0))
-    shown = to_8_bits(color, name, alpha=alpha)
-    if alpha is not None:
-        shown = np.concatenate([shown, _table(16)[alpha][..., None]], axis=-1)
+    strips = partial(_strips, decoded, transparency)
+    depth = _depth(max(_largest(color, alpha) for _, color, alpha in strips()), name)
+    shown: np.ndarray | None = None
+    for rows, color, alpha in strips():
+        part = _table(depth)[color]
+        if alpha is not None:
+            part = np.concatenate([part, _table(16)[alpha][..., None]], axis=-1)
+        if shown is None:
+            shown = np.empty((image.height, *part.shape[1:]), dtype=np.uint8)
+        shown[rows] = part
+    assert shown is not None  # a PNG has a row
+    del strips, decoded  # which are twice as large
     found = Image.fromarray(shown[..., 0] if shown.shape[-1] == 1 else shown)
     found.info = info
     return found
+
+
+_STRIP = 2**20
+"""Pixels whose numbers are put together at a time."""
+
+
+def _strips(
+    planes: list[Image.Image], transparency: Any
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None]]:
+    """Yield the rows, the colours and how opaque they are, uint16, of one strip after the other."""
+    height = planes[0].height
+    count = max(1, _STRIP // planes[0].width)
+    for top in range(0, height, count):
+        box = (0, top, planes[0].width, min(top + count, height))
+        values = _put_together([np.asarray(plane.crop(box)) for plane in planes])
+        color, alpha = values, None
+        if values.shape[-1] in (2, 4):
+            color, alpha = values[..., :-1], values[..., -1]
+        elif transparency is not None:
+            opaque = (values != np.asarray(transparency)).any(axis=-1)
+            alpha = np.where(opaque, np.uint16(65535), np.uint16(0))
+        yield slice(top, box[3]), color, alpha
 
 
 _PLANES: dict[str, list[tuple[str, str]]] = {
@@ -138,6 +173,7 @@ def _put_together(planes: list[np.ndarray]) -> np.ndarray:
     return np.ascontiguousarray(planes[0]).view(">u2").astype(np.uint16)
 
 
+@lru_cache(maxsize=8)
 def _table(bits: int) -> np.ndarray:
     """Return what each 16-bit number is in 8 bits, of a picture of so many bits."""
     numbers = np.arange(65536, dtype=np.float32) * (255 / (2**bits - 1)) + 0.5

@@ -56,7 +56,7 @@ def test_pictures_are_sorted_by_a_concept(run, concept_checkpoint, pictures, tmp
     status, out, err = run(*command, "--model", concept_checkpoint, "--json", "-o", output)
     assert (status, err) == (0, "")
     rows = json.loads(out)["results"]
-    order = [(row["unfamiliar"], -row["probability"]) for row in rows]
+    order = [(bool(row["withheld"]), -row["probability"]) for row in rows]
     assert order == sorted(order) and len(rows) == 3
     with output.open() as stream:
         assert [row["picture"] for row in csv.DictReader(stream)] == [r["picture"] for r in rows]

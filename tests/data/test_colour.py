@@ -20,7 +20,7 @@ from icc_builder import (
 )
 from PIL import Image, ImageCms
 
-from dermsim.data.colour_dermsim import convert
+from dermsim.data.colour_dermsim import converter
 from dermsim.data.images import read_image
 
 SIZE = (48, 32)
@@ -278,5 +278,5 @@ def test_damaged_exif_does_not_hide_a_picture():
 
 def test_convert_gives_the_same_picture_where_there_is_nothing_to_do():
     image = Image.fromarray(skin())
-    assert convert(image, None, "it") is image
-    assert convert(image, rgb_profile("sRGB"), "it") is image
+    assert converter(None, image.mode, "it")(image) is image
+    assert converter(rgb_profile("sRGB"), image.mode, "it")(image) is image

@@ -289,7 +289,7 @@ def test_a_configuration_without_end_is_refused(folder):
 
 
 def test_an_ensemble_without_end_is_refused():
-    with pytest.raises(ValueError, match="at most 64, got 65"):
+    with pytest.raises(ValueError, match="at most 64 members, got 65"):
         DermSimEnsembleConfig(members=[{"backbone": "test_resnet"}] * 65)
 
 

@@ -110,7 +110,11 @@ def test_what_is_there_is_not_trained_again(run):
 def test_with_outlines_and_attributes_it_learns_concepts(run):
     done, calls = run("ham", "isic", "runs", "masks", "task2")
     assert done.returncode == 0, done.stderr
-    outline, fit = calls[-2:]
+    gate, outline, fit = calls[-3:]
+    assert gate == [
+        *("dermsim", "quality", "fit", "runs/C"),
+        *("--data", "ham", "--masks", "masks"),
+    ]
     start = ["dermsim", "concepts"]
     assert outline == [*start, "outline", "runs/C", "--data", "ham", "--outlines", "masks"]
     assert fit == [

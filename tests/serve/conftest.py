@@ -59,15 +59,16 @@ def without_mcp(monkeypatch):
 def serve(engine):
     """Serve the page with all that is beside it; return its address."""
     from dermsim.serve import beside_page
+    from dermsim.serve.beside import entrance
     from dermsim.ui.app import build_app, launch
 
     apps = []
 
-    def start(*, token=None, tools=False) -> str:
+    def start(*, token=None, tools=False, **door) -> str:
         app = build_app(lambda: engine)
         apps.append(app)
         server = beside_page(lambda: engine, token=token, tools=tools)
-        return launch(app, port=None, server=server, token=token).rstrip("/")
+        return launch(app, port=None, server=server, entrance=entrance(token, **door)).rstrip("/")
 
     yield start
     for app in apps:

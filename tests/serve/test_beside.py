@@ -9,7 +9,7 @@ from gradio_client import Client, handle_file
 
 from dermsim.core.labels import CODES
 
-TOKEN = "s3cret"
+TOKEN = "s3cret-of-the-clinic"
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,11 @@ def test_a_chunked_body_is_read_and_bounded(page, lesion):
 def test_the_token_closes_the_page_and_rest(guarded, lesion):
     for path in ("config", "gradio_api/info"):
         assert httpx.get(f"{guarded}/{path}").status_code == 401, path
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    file = f"{guarded}/gradio_api/file=/etc/passwd"
+    assert httpx.get(file).status_code == 401
     # nobody gets that, whatever they know
-    assert httpx.get(f"{guarded}/gradio_api/file=/etc/passwd").status_code == 403
+    assert httpx.get(file, headers=bearer).status_code == 403
     call = httpx.post(f"{guarded}/gradio_api/call/classify", json={"data": [None]})
     assert call.status_code == 401
     assert httpx.post(f"{guarded}/gradio_api/upload", files={"files": lesion}).status_code == 401
@@ -72,7 +75,7 @@ def test_the_token_closes_the_page_and_rest(guarded, lesion):
 
 def test_a_visitor_gives_the_token_as_the_password(guarded, path):
     login = {"username": "anybody", "password": "wrong"}
-    assert httpx.post(f"{guarded}/login", data=login).status_code == 400
+    assert httpx.post(f"{guarded}/login", data=login).status_code == 401
     login = {"username": "anybody", "password": TOKEN}
     with httpx.Client() as visitor:
         assert visitor.post(f"{guarded}/login", data=login).status_code == 200
@@ -81,9 +84,20 @@ def test_a_visitor_gives_the_token_as_the_password(guarded, path):
     assert session.predict(handle_file(path), api_name="/classify")["label_name"] in CODES
 
 
+def test_a_program_may_name_the_token_at_the_page_too(guarded, path, lesion):
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    sent = httpx.post(f"{guarded}/gradio_api/upload", files={"files": lesion}, headers=bearer)
+    assert sent.status_code == 200
+    session = Client(guarded, headers=bearer, verbose=False)
+    assert session.predict(handle_file(path), api_name="/classify")["label_name"] in CODES
+
+
 def test_a_visitor_is_told_what_to_give_in_both_languages(guarded):
-    told = httpx.get(f"{guarded}/config").json()["detail"]["auth_message"]
-    assert "the token as the password" in told and "el token como contraseña" in told
+    told = httpx.get(guarded, follow_redirects=True)
+    assert (told.status_code, told.url.path) == (200, "/login")
+    assert "those who have its token" in told.text
+    told = httpx.get(f"{guarded}/?lang=es", follow_redirects=True).text
+    assert "quienes tienen su token" in told
 
 
 def test_nothing_heavy_is_loaded_at_start():

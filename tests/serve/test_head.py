@@ -36,7 +36,7 @@ def test_head_of_what_does_not_answer_get(path, status):
 
 
 def test_head_asks_for_the_token_too():
-    guarded = client(object(), token="s3cret")
+    guarded = client(object(), token="s3cret-of-the-clinic")
     assert guarded.head("/api/model_info").status_code == 401
     assert guarded.head("/api/health").status_code == 200
 

@@ -151,8 +151,8 @@ def test_another_method_is_a_problem_that_names_the_right_one(client, method, pa
         {"Authorization": ""},
         {"Authorization": "Bearer"},
         {"Authorization": "Bearer wrong"},
-        {"Authorization": "Basic s3cret"},
-        {"Authorization": "s3cret"},
+        {"Authorization": "Basic s3cret-of-the-clinic"},
+        {"Authorization": "s3cret-of-the-clinic"},
         {"Authorization": "Bearer s3cre"},
         {"Authorization": "Bearer \xff"},
     ],
@@ -162,7 +162,7 @@ def test_another_method_is_a_problem_that_names_the_right_one(client, method, pa
     [("GET", "model_info"), ("POST", "v1/predict"), ("GET", "nowhere"), ("GET", "v1/health")],
 )
 def test_a_token_is_asked_for(open_client, engine, headers, method, path):
-    client = open_client(engine, token="s3cret")
+    client = open_client(engine, token="s3cret-of-the-clinic")
     raw = {name: value.encode("latin-1") for name, value in headers.items()}
     answer = client.request(method, f"/api/{path}", headers=raw)
     problem(answer, 401, "asks for its token")
@@ -170,8 +170,8 @@ def test_a_token_is_asked_for(open_client, engine, headers, method, path):
 
 
 def test_who_knows_the_token_is_let_in(open_client, engine, lesion):
-    client = open_client(engine, token="s3cret")
-    headers = {"Authorization": "bearer s3cret"}
+    client = open_client(engine, token="s3cret-of-the-clinic")
+    headers = {"Authorization": "bearer s3cret-of-the-clinic"}
     answer = client.post("/api/v1/predict", files={"images": lesion}, headers=headers)
     assert answer.status_code == 200
     assert client.get("/api/health").status_code == 200

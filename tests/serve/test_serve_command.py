@@ -17,6 +17,8 @@ from dermsim.serve import workers
 from dermsim.serve.page_server import TOKEN, check_port
 from dermsim.serve.workers import MODEL, serve_rest, worker
 
+SECRET = "s3cret-of-the-clinic"
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch):
@@ -44,7 +46,7 @@ def test_the_command_serves_the_page_with_what_it_was_told(monkeypatch):
         "--access-log",
         "--share",
     ]
-    assert main([*argv, "--token", "s3cret"]) == 0
+    assert main([*argv, "--token", SECRET]) == 0
     assert served == {
         "model": "here",
         "dataset": None,
@@ -53,9 +55,12 @@ def test_the_command_serves_the_page_with_what_it_was_told(monkeypatch):
         "host": "0.0.0.0",
         "port": 80,
         "share": True,
-        "token": "s3cret",
+        "token": SECRET,
         "tools": True,
         "access_log": True,
+        "allow_host": (),
+        "embed": (),
+        "grace": 8.0,
     }
 
 
@@ -65,11 +70,11 @@ def test_the_script_is_the_command(monkeypatch):
         "dermsim.serve.page_server.serve_page", lambda model, **options: served.update(options)
     )
     script = Path(__file__).parents[2] / "app.py"
-    monkeypatch.setattr("sys.argv", [str(script), "--port", "81", "--token", "s3cret"])
+    monkeypatch.setattr("sys.argv", [str(script), "--port", "81", "--token", SECRET])
     with pytest.raises(SystemExit) as left:
         runpy.run_path(str(script), run_name="__main__")
     assert left.value.code == 0
-    assert (served["port"], served["token"]) == (81, "s3cret")
+    assert (served["port"], served["token"]) == (81, SECRET)
 
 
 def test_the_command_serves_rest_alone(monkeypatch):
@@ -84,6 +89,8 @@ def test_the_command_serves_rest_alone(monkeypatch):
         "workers": 3,
         "token": None,
         "access_log": False,
+        "allow_host": (),
+        "grace": 8.0,
     }
 
 
@@ -98,6 +105,13 @@ def test_the_command_serves_rest_alone(monkeypatch):
         (["--token", ""], "the token is empty"),
         (["--no-page", "--token", "a b"], "printable ASCII"),
         (["--token", "a b"], "printable ASCII"),
+        (["--token", "short"], "16 are the least"),
+        (["--allow-host", "http://x"], "is no name of a host"),
+        (["--no-page", "--allow-host", "http://x"], "is no name of a host"),
+        (["--embed", "clinic.example"], "is no origin"),
+        (["--no-page", "--embed", "https://x"], "belong to the page"),
+        (["--grace", "-1"], "-1 seconds to finish answers in"),
+        (["--no-page", "--grace", "-1"], "-1 seconds to finish answers in"),
         (["--port", "70000"], "there is no port 70000"),
         (["--no-page", "--port", "0"], "there is no port 0"),
         (["--model", "nowhere/at/all"], "nowhere"),
@@ -135,6 +149,7 @@ def test_a_damaged_checkpoint_is_told_before_any_worker_is_born(
     import shutil
 
     monkeypatch.setattr(workers.uvicorn, "run", lambda *v, **o: pytest.fail("it was served"))
+    monkeypatch.setattr(workers, "supervise", lambda *v: pytest.fail("it was served"))
     damaged = shutil.copytree(checkpoint, tmp_path / "damaged")
     (damaged / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(ValueError, match="cannot be read"):
@@ -145,6 +160,7 @@ def test_a_bad_token_of_the_environment_is_told_before_any_worker_is_born(
     checkpoint, monkeypatch, free_port
 ):
     monkeypatch.setattr(workers.uvicorn, "run", lambda *v, **o: pytest.fail("it was served"))
+    monkeypatch.setattr(workers, "supervise", lambda *v: pytest.fail("it was served"))
     monkeypatch.setenv("DERMSIM_TOKEN", "two words")
     with pytest.raises(ValueError, match="token"):
         serve_rest(str(checkpoint), host="127.0.0.1", port=free_port, workers=2)
@@ -153,22 +169,21 @@ def test_a_bad_token_of_the_environment_is_told_before_any_worker_is_born(
 def test_one_process_serves_what_it_has_loaded(checkpoint, monkeypatch, free_port):
     served = []
     monkeypatch.setattr(workers.uvicorn, "run", lambda app, **options: served.append(app))
-    serve_rest(str(checkpoint), host="127.0.0.1", port=free_port, token="s3cret")
-    client = TestClient(served[0])
+    serve_rest(str(checkpoint), host="127.0.0.1", port=free_port, token=SECRET)
+    client = TestClient(served[0], "http://127.0.0.1")
     assert client.get("/api/health").json()["status"] == "ok"
     assert client.get("/api/model_info").status_code == 401
     assert client.get("/").status_code == 404
 
 
 def test_several_processes_are_told_model_and_token(checkpoint, monkeypatch, free_port, lesion):
-    served = {}
-    monkeypatch.setattr(
-        workers.uvicorn, "run", lambda app, **options: served.update(options, app=app)
-    )
-    serve_rest(str(checkpoint), host="127.0.0.1", port=free_port, workers=2, token="s3cret")
-    assert served["app"] == "dermsim.serve.workers:worker"
-    assert (served["factory"], served["workers"]) == (True, 2)
-    client = TestClient(worker(), headers={"Authorization": "Bearer s3cret"})
+    served = []
+    monkeypatch.setattr(workers, "supervise", served.append)
+    serve_rest(str(checkpoint), host="127.0.0.1", port=free_port, workers=2, token=SECRET)
+    (config,) = served
+    assert config.app == "dermsim.serve.workers:worker"
+    assert (config.factory, config.workers) == (True, 2)
+    client = TestClient(worker(), "http://127.0.0.1", headers={"Authorization": f"Bearer {SECRET}"})
     deadline = time.monotonic() + 120
     while (answer := client.get("/api/health")).status_code == 503:
         assert time.monotonic() < deadline

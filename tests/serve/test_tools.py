@@ -231,8 +231,8 @@ def test_a_client_is_refused_with_a_sentence(mcp, page, name, values, words):
 
 
 def test_the_token_guards_the_tools(mcp, serve, lesion):
-    guarded = serve(token="s3cret", tools=True)
+    guarded = serve(token="s3cret-of-the-clinic", tools=True)
     for path in ("", "schema", "sse"):
         assert httpx.get(f"{guarded}/gradio_api/mcp/{path}").status_code == 401
-    found = ask(mcp, guarded, lambda session: session.list_tools(), token="s3cret")
+    found = ask(mcp, guarded, lambda session: session.list_tools(), token="s3cret-of-the-clinic")
     assert len(found.tools) == 5

@@ -191,14 +191,13 @@ def command():
 
 
 def test_the_command_serves_a_checkpoint(command, checkpoint, monkeypatch, free_port):
-    served, blocked = {}, []
+    served = {}
     monkeypatch.setattr("dermsim.ui.app.launch", lambda app, **options: served.update(options))
-    monkeypatch.setattr("gradio.Blocks.block_thread", lambda app: blocked.append(app))
     assert command.main(["--model", str(checkpoint), "--port", str(free_port)]) == 0
     rest = served.pop("server")["routes"][0]
-    assert (rest.path, served.pop("token")) == ("/api", None)
+    assert (rest.path, served.pop("entrance").token) == ("/api", None)
+    assert not served.pop("work").stopping
     assert served == {"host": "127.0.0.1", "port": free_port, "share": False}
-    assert blocked
 
 
 def test_the_command_stops_when_the_weights_turn_out_damaged(

@@ -1,18 +1,23 @@
 """Uploads on their way into memory, and what listeners are told when they cannot be answered."""
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
 import pytest
 from dicom_files import jpeg_file
 
+from dermsim.data.admission import PixelBudget
 from dermsim.data.images import read_image
 from dermsim.data.synthetic import draw_lesion
+from dermsim.engine.batch import FileAnswer
 from dermsim.engine.shared_runs import Overloaded
 from dermsim.ui import inline
 from dermsim.ui.explain_callbacks import Explanation
+from dermsim.ui.shelf import CLASSES, ROWS
 from dermsim.ui.tabs import holding, wiring
 from dermsim.ui.uploads import upload_folder
 
@@ -202,3 +207,76 @@ def uploaded_dicom(tmp_path) -> str:
     path.parent.mkdir()
     path.write_bytes(jpeg_file(draw_lesion("nv", seed=1, size=(64, 48))))
     return str(path)
+
+
+# What was taught and what was classified.
+
+
+@pytest.fixture
+def visitor(monkeypatch):
+    request = SimpleNamespace(session_hash="me", query_params={}, headers={})
+    monkeypatch.setattr(holding, "visitor_request", lambda: request)
+    monkeypatch.setattr(wiring, "visitor_request", lambda: request)
+    return request
+
+
+classes = wiring.sentences(lambda bank: bank)
+rows = wiring.sentences(lambda found: found)
+
+
+def test_classes_and_rows_are_counted(visitor, engine):
+    before = holding.SHELF.size
+    bank = engine.class_bank()
+    held = holding.hold_classes(bank)
+    assert classes(held) is bank
+    assert holding.SHELF.size - before == len(bank.to_bytes()) > 1000
+    before = holding.SHELF.size
+    found = [FileAnswer("a.png", reason="It is no picture.", thumbnail=b"x" * 900)] * 300
+    assert rows(holding.hold_rows(found)) is found
+    del held, found
+    gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("hold", "words", "rest"),
+    [
+        (
+            lambda: holding.hold(SimpleNamespace(), size=1, kind=CLASSES),
+            "classes that you taught",
+            None,
+        ),
+        (lambda: holding.hold([1], size=1, kind=ROWS), "rows of your batch", []),
+    ],
+)
+def test_a_visitor_is_told_once_what_was_dropped(visitor, hold, words, rest):
+    held = hold()
+    holding.SHELF._places.pop(held.number)
+    with pytest.raises(gr.Error, match=words):
+        classes(held)
+    assert classes(held) == rest
+
+
+def test_a_visitor_whose_visit_was_dropped_is_told_before_an_answer_without_it(visitor):
+    held = holding.hold("classes", size=1, kind=CLASSES)
+    holding.SHELF.lose("me")
+    with pytest.raises(gr.Error, match="because many others came"):
+        classes(None)  # which is what the state of a new session holds
+    assert classes(None) is None
+    del held
+
+
+def test_room_is_held_for_the_pixels_of_a_listeners_pictures(upload, monkeypatch):
+    budget = PixelBudget(10_000)
+    monkeypatch.setattr(wiring, "PIXELS", budget)
+    seen = wiring.sentences(lambda *values: budget.held)
+    raw = upload()
+    assert seen(raw, "text") == 80 * 60
+    assert seen([raw, raw]) == 2 * 80 * 60
+    assert seen(take(raw)[0]) == 80 * 60
+    assert wiring.sentences(lambda value: budget.held, holds=False)(raw) == 0
+    assert budget.held == 0
+    with budget.hold(10_000):
+        monkeypatch.setattr(wiring, "PATIENCE", 0.05)
+        told = ThreadPoolExecutor(1).submit(seen, raw)
+        with pytest.raises(gr.Error, match="at the same time"):
+            told.result()

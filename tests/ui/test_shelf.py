@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from dermsim.ui.shelf import Shelf
+from dermsim.ui.shelf import CLASSES, FILE, Gone, Shelf
 
 
 class Clock:
@@ -120,3 +120,45 @@ def test_threads_put_and_get_at_the_same_time(shelf):
     gc.collect()
     assert wrong == []
     assert len(shelf) == 0
+
+
+def test_the_visitor_who_was_idle_longest_makes_room(shelf):
+    mine = [shelf.put(n, size=20, session="me", kind=CLASSES) for n in range(2)]
+    yours = [shelf.put(n, size=20, session="you") for n in range(2)]
+    shelf.get(mine[1])  # so the whole of my visit is fresh
+    shelf.put("new", size=50, session="other")
+    assert [shelf.get(held) for held in mine] == [0, 1]
+    for held in yours:
+        with pytest.raises(Gone) as gone:
+            shelf.get(held)
+        assert gone.value.kind == FILE
+
+
+def test_what_was_taught_stays_for_whoever_returns(shelf, clock):
+    picture = shelf.put("a", size=1, session="me")
+    classes = shelf.put("b", size=1, session="me", kind=CLASSES, grace=500)
+    shelf.close("me")
+    clock.now = 31
+    shelf.sweep()
+    with pytest.raises(Gone):
+        shelf.get(picture)
+    assert shelf.get(classes) == "b"
+
+
+def test_a_lost_visit_is_told_of_once(shelf):
+    held = shelf.put("a", size=1, session="me")
+    assert shelf.sessions() == {"me"}
+    shelf.lose("me")
+    shelf.lose("nobody")
+    with pytest.raises(Gone):
+        shelf.get(held)
+    assert shelf.was_lost("me") and not shelf.was_lost("me") and not shelf.was_lost("nobody")
+
+
+def test_not_every_lost_visit_is_remembered_for_ever(shelf, monkeypatch):
+    monkeypatch.setattr("dermsim.ui.shelf.LOST", 2)
+    held = [shelf.put(name, size=1, session=name) for name in "abc"]
+    for name in "abc":
+        shelf.lose(name)
+    assert [shelf.was_lost(name) for name in "abc"] == [False, True, True]
+    assert len(held) == 3

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dermsim.ui.uploads import AGE, PERIOD, UploadFolder
+from dermsim.ui.uploads import AGE, PERIOD, UploadFolder, sweep_dead
 
 
 @pytest.fixture
@@ -126,3 +126,60 @@ def test_it_goes_with_its_owner_but_not_with_a_forked_process(tmp_path):
     command = [sys.executable, "-c", FORKED, tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.stdout.split() == ["True", "False"], done.stderr
+
+
+# The clock, and servers that were killed.
+
+
+def test_the_time_of_day_may_be_set_without_a_file_living_longer_or_shorter(tmp_path, monkeypatch):
+    now = [1000.0]
+    folder = UploadFolder(tmp_path, clock=lambda: now[0])
+    path, real = write(folder, "abc/lesion.png"), time.time
+    for shift in (-3600, 3600, 0, -86400):
+        monkeypatch.setattr(time, "time", lambda shift=shift: real() + shift)
+        folder.sweep()
+        now[0] += 10
+    assert path.exists()
+    now[0] += AGE - 40 + 0.1
+    folder.sweep()
+    assert not path.exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from dermsim.ui.uploads import UploadFolder
+
+folder = UploadFolder(Path(sys.argv[1]))
+(folder.path / "lesion.png").write_bytes(b"12345")
+os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+"""
+
+
+def test_what_a_killed_server_left_is_deleted_by_the_next_one(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path, "SIGKILL"], timeout=300)
+    (left,) = tmp_path.iterdir()
+    assert (left / "lesion.png").exists()
+    folder = UploadFolder(tmp_path)
+    assert [*tmp_path.iterdir()] == [folder.path]
+
+
+def test_the_folder_of_a_running_server_is_left_alone(tmp_path):
+    first = UploadFolder(tmp_path)
+    path = write(first, "abc/lesion.png")
+    other = UploadFolder(tmp_path)
+    assert path.exists()
+    other.remove()
+    assert [*tmp_path.iterdir()] == [first.path]
+    assert sweep_dead(tmp_path) == 0
+
+
+def test_a_folder_without_a_lock_may_be_just_being_made(tmp_path):
+    young, old = tmp_path / "dermsim-uploads-young", tmp_path / "dermsim-uploads-old"
+    strange = tmp_path / "dermsim-uploads-link"
+    for path in (young, old, tmp_path / "mine"):
+        path.mkdir()
+    strange.symlink_to(tmp_path / "mine")
+    os.utime(old, (1, 1))
+    assert sweep_dead(tmp_path) == 1
+    assert young.is_dir() and not old.exists() and strange.is_symlink()

@@ -108,4 +108,4 @@ def _profile(elements: Dataset) -> bytes | None:
     return None
 
 
-FORMAT = Format("DICOM", accepts, open_dicom)
+FORMAT = Format("DICOM", accepts, open_dicom, weight=lambda prefix: 4)

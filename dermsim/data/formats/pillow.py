@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import IO
 
 from PIL import (  # noqa: F401  (the plugin modules register their format when imported)
@@ -41,8 +42,13 @@ def pillow_format(plugin: str, name: str) -> Format:
     return Format(name, accepts, open_picture)
 
 
+def _png_weight(prefix: bytes) -> int:
+    """Count a PNG of 16 bits twice: its numbers are put together of two pictures."""
+    return 2 if prefix[24:25] == b"\x10" else 1
+
+
 FORMATS = (
-    pillow_format("PNG", "PNG"),
+    replace(pillow_format("PNG", "PNG"), weight=_png_weight),
     pillow_format("WEBP", "WebP"),
     pillow_format("GIF", "GIF"),
     pillow_format("BMP", "BMP"),

@@ -71,12 +71,15 @@ class Format:
         mend: Is given a whole file that cannot be decoded; returns one that can be, if every pixel
             is there, and a sentence without the name that says what was amiss. None where there is
             no such way.
+        weight: Says from the first bytes how much memory a pixel takes while it is decoded, in
+            that of 8-bit colours with opacity.
     """
 
     name: str
     accepts: Callable[[bytes], bool]
     open: Opener
     mend: Callable[[bytes], tuple[bytes, str] | None] | None = None
+    weight: Callable[[bytes], int] = lambda prefix: 1
 
 
 def recognise(prefix: bytes, formats: Sequence[Format]) -> Format | None:

@@ -313,4 +313,4 @@ def _assemble(
     return image
 
 
-FORMAT = Format("TIFF", accepts, open_tiff)
+FORMAT = Format("TIFF", accepts, open_tiff, weight=lambda prefix: 4)

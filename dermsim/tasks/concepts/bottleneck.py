@@ -173,5 +173,5 @@ def checklist_points(
             return None
         places.append(list(concepts).index(concept.name))
     points = np.array([concept.points for concept in schema.checklist], dtype=np.float64)
-    own = log_odds[:, places]
+    own = np.asarray(log_odds[:, places], dtype=np.float64)
     return (hard_states(own) if hard else sigmoid(own)) @ points

@@ -112,7 +112,7 @@ def on_grid(maps: npt.NDArray[np.float32], grid: int) -> npt.NDArray[np.float32]
     if maps.shape[-2:] == (grid, grid):
         return maps
     down, across = (_interpolation(length, grid) for length in maps.shape[-2:])
-    return (down @ maps @ across.T).astype(np.float32)
+    return np.asarray(down @ maps @ across.T, dtype=np.float32)
 
 
 @functools.lru_cache(maxsize=64)

@@ -34,7 +34,7 @@ from dermsim.core.storage import (
 )
 from dermsim.core.vectors import check_embeddings
 from dermsim.tasks.retrieve.approximate import ApproximateIndex
-from dermsim.tasks.retrieve.case_table import COLUMNS, CaseTable
+from dermsim.tasks.retrieve.case_table import COLUMNS, HASH, CaseTable
 from dermsim.tasks.retrieve.parts import IntArray, Part, Vectors
 
 if TYPE_CHECKING:
@@ -316,7 +316,9 @@ def read_part(folder: Path, name: str, *, mapped: bool) -> tuple[Part, CaseTable
     lengths = np.linalg.norm(check_embeddings(looked_at), axis=1)
     if np.abs(lengths - 1).max(initial=0) > 1e-3:
         raise ValueError(f"{path.name} holds rows that are not of length 1.")
-    table = load_table(folder / RECORDS.format(name), columns=COLUMNS, rows=len(vectors))
+    table = load_table(
+        folder / RECORDS.format(name), columns=COLUMNS, optional=[HASH], rows=len(vectors)
+    )
     told = (table.schema.metadata or {}).get(MARK.encode())
     if facts.get(MARK) != (None if told is None else told.decode("utf-8", "replace")):
         raise ValueError(

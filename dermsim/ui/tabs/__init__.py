@@ -8,7 +8,7 @@ from dermsim.ui.tabs.classify import classify_tab
 from dermsim.ui.tabs.compare import compare_tab
 from dermsim.ui.tabs.enroll import enroll_tab
 from dermsim.ui.tabs.explain import ExplainPage, explain_tab
-from dermsim.ui.tabs.holding import forget
+from dermsim.ui.tabs.holding import SHELF, forget
 from dermsim.ui.tabs.page import Page, drawn
 from dermsim.ui.tabs.report import report_button
 from dermsim.ui.tabs.similar import similar_tab
@@ -16,6 +16,7 @@ from dermsim.ui.tabs.wiring import QUIET, Above, picture_input, sentences
 
 __all__ = [
     "QUIET",
+    "SHELF",
     "Above",
     "AtlasPage",
     "BatchPage",

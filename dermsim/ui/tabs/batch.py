@@ -12,7 +12,7 @@ import gradio as gr
 
 from dermsim.ui import batch_callbacks, inline
 from dermsim.ui.i18n import say
-from dermsim.ui.tabs.holding import INLINE
+from dermsim.ui.tabs.holding import INLINE, hold_rows
 from dermsim.ui.tabs.page import drawn as spoken
 from dermsim.ui.tabs.wiring import QUIET, add_endpoint, sentences
 from dermsim.ui.uploads import upload_folder
@@ -103,7 +103,14 @@ def batch_tab(page: BatchPage) -> None:
     _wire_table(page, form, results)
     several = gr.File(file_count="multiple", visible=False)
     turns = {name: RUNS[name] for name in ("concurrency_id", "concurrency_limit", "preprocess")}
-    add_endpoint("batch", page.data, [several, form.point], [gr.JSON(visible=False)], **turns)
+    add_endpoint(
+        "batch",
+        page.data,
+        [several, form.point],
+        [gr.JSON(visible=False)],
+        holds=False,
+        **turns,
+    )
 
 
 def _place_form() -> _Form:
@@ -156,7 +163,7 @@ def _wire_runs(page: BatchPage, form: _Form, results: _Results) -> None:
         upload_folder().spare_no_more(paths or [])
         for found, progress in page.run(paths, language=language):
             drawn = _drawn(page, found, asked, language)
-            yield found, progress, drawn, gr.DownloadButton(visible=False), ""
+            yield hold_rows(found), progress, drawn, gr.DownloadButton(visible=False), ""
 
     def halt(found: list[Any], asked: str, *, language: str = "en") -> str:
         text = page.summary(found, asked, language=language)

@@ -11,7 +11,7 @@ import gradio as gr
 from dermsim.data.images import IMAGE_SUFFIXES
 from dermsim.ui import callbacks, inline, render
 from dermsim.ui.i18n import say
-from dermsim.ui.tabs.holding import AT_ONCE, INLINE, chosen, take_several
+from dermsim.ui.tabs.holding import AT_ONCE, INLINE, chosen, hold_classes, take_several
 from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, ONCE, Picture, add_endpoint, of, sentences
 
@@ -29,7 +29,7 @@ def enroll_tab(
 
     Args:
         picture: The shared picture.
-        bank: What this visitor's session knows; replaced, never changed.
+        bank: What the classes are held by that this visitor taught; replaced, never changed.
         compare: Bank, path or None, `language` -> HTML.
         enroll: Bank, name, paths, `report`, `language` -> bank.
         load: Path of a saved bank -> bank.
@@ -45,14 +45,20 @@ def enroll_tab(
     def show(own: Any, path: Any, *, language: str = "en") -> str:
         return of(path, compare(own, path, language=language))
 
+    def load_classes(path: str) -> Any:
+        return hold_classes(load(path))
+
+    def remove(own: Any, name: str | None) -> Any:
+        return hold_classes(callbacks.remove(own, name))
+
     taught = gr.State(None)
     held = [pictures, taught]
     pictures.upload(sentences(take_several), held, held, **AT_ONCE, **INLINE)
     form, button = [bank, name, pictures], {**ON_PAGE, **ONCE}
     changes = [
         submit.click(sentences(_teacher(enroll)), [*form, taught], [*form, taught], **button),
-        load_button.upload(sentences(load), load_button, bank, **ON_PAGE),
-        remove_button.click(sentences(callbacks.remove), [bank, doomed], bank, **button),
+        load_button.upload(sentences(load_classes), load_button, bank, **ON_PAGE),
+        remove_button.click(sentences(remove), [bank, doomed], bank, **button),
     ]
     for change in changes:
         change.success(sentences(_show_bank), bank, shown, api_visibility="private", **INLINE)
@@ -61,7 +67,11 @@ def enroll_tab(
 
     def endpoint(bank: Any, name: str, pictures: list[str]) -> tuple[Any, dict[str, object]]:
         known = enroll(bank, name, pictures)
-        return known, {"names": list(known.names), "enrolled": callbacks.own_classes(known)}
+        own: dict[str, object] = {
+            "names": list(known.names),
+            "enrolled": callbacks.own_classes(known),
+        }
+        return hold_classes(known), own
 
     files = gr.File(file_count="multiple", visible=False)
     add_endpoint("enroll", endpoint, [bank, name, files], [bank, gr.JSON(visible=False)])
@@ -123,7 +133,8 @@ def _teacher(enroll: Callable[..., Any]) -> Callable[..., Any]:
             progress(share, desc=text)
 
         files = chosen(pictures, taken)
-        return enroll(bank, name, files, report=report, language=language), "", None, None
+        known = enroll(bank, name, files, report=report, language=language)
+        return hold_classes(known), "", None, None
 
     return teach
 
@@ -131,6 +142,8 @@ def _teacher(enroll: Callable[..., Any]) -> Callable[..., Any]:
 def _show_bank(bank: Any, *, language: str = "en") -> tuple[Any, ...]:
     """Show the visitor's classes and put them in a file to download."""
     own = callbacks.own_classes(bank)
+    if bank is None:
+        return render.bank_panel({}, language=language), gr.skip(), gr.skip(), gr.skip()
     saved = inline.written(partial(callbacks.save_bank, bank))
     return (
         render.bank_panel(own, language=language),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -19,8 +19,11 @@ from dermsim.data.images import read_image
 from dermsim.ui import inline
 from dermsim.ui.explain_callbacks import Explanation
 from dermsim.ui.gradio_seams import visitor_request
-from dermsim.ui.shelf import Held, Shelf
+from dermsim.ui.shelf import CLASSES, FILE, ROWS, Gone, Held, Shelf
 from dermsim.ui.uploads import Upload
+
+if TYPE_CHECKING:
+    from dermsim.engine.batch import FileAnswer
 
 SHELF = Shelf()
 """What the visitors of all pages of this program hold."""
@@ -39,14 +42,54 @@ INLINE: dict[str, Any] = {"postprocess": False}
 """For listeners that return values of `dermsim.ui.inline`."""
 
 
-def hold(value: Any, *, size: int) -> Held:
+RETURNS = 3600.0
+"""Seconds for which classes and rows are held when the page is closed: their visitor may return."""
+
+_ROW = 4_000  # bytes of a row of a batch, without its picture
+
+
+def hold(value: Any, *, size: int, kind: str = FILE, grace: float | None = None) -> Held:
     """Hold a thing for the visitor whose call is being answered.
+
+    Args:
+        value: The thing.
+        size: Its bytes.
+        kind: What kind of thing it is.
+        grace: Seconds for which it is held when the page is closed; None for the usual.
 
     Raises:
         ValueError: If it is too large.
     """
     session = getattr(visitor_request(), "session_hash", None)
-    return SHELF.put(value, size=size, session=session)
+    return SHELF.put(value, size=size, session=session, kind=kind, grace=grace)
+
+
+def hold_classes(bank: Any) -> Held:
+    """Hold the classes that a visitor has taught, a `ClassBank`."""
+    return hold(bank, size=len(bank.to_bytes()), kind=CLASSES, grace=RETURNS)
+
+
+def hold_rows(rows: Sequence[FileAnswer]) -> Held:
+    """Hold the rows of a visitor's batch."""
+    size = sum(_ROW + len(row.thumbnail) for row in rows)
+    return hold(rows, size=size, kind=ROWS, grace=RETURNS)
+
+
+def held_thing(held: Held) -> Any:
+    """Return what a name stands for.
+
+    Classes and rows that were dropped are told of once; from then on there are none.
+
+    Raises:
+        Gone: If it was dropped, and its visitor does not know yet.
+    """
+    try:
+        return SHELF.get(held)
+    except Gone:
+        if held.kind == FILE or not held.told:
+            held.told = True
+            raise
+        return [] if held.kind == ROWS else None
 
 
 def take(source: str | inline.Inline | None) -> tuple[Any, Any]:

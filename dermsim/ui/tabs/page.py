@@ -15,8 +15,10 @@ from typing import Any
 
 import gradio as gr
 
+from dermsim.ui.given_files import foreign_files
 from dermsim.ui.gradio_seams import HookedBlocks, browser_text
-from dermsim.ui.i18n import LANGUAGES, phrases, translations
+from dermsim.ui.i18n import LANGUAGES, phrases, say, translations
+from dermsim.ui.uploads import upload_folder
 
 READ = ("label", "info", "placeholder")
 """What a visitor reads of any component."""
@@ -62,6 +64,15 @@ class Page(HookedBlocks):
             key = _key_of(text) if isinstance(text, str) else None
             if key is not None:
                 props[name] = browser_text(key)
+
+    def check_given(self, value: Any, *, is_file: bool) -> None:
+        """Refuse files that are not uploads: addresses, and paths of the server.
+
+        Raises:
+            gradio.Error: In one sentence.
+        """
+        for key in foreign_files(value, folder=upload_folder().path, is_file=is_file):
+            raise gr.Error(say(key), print_exception=False)
 
     def described(self, api: Any) -> Any:
         """Say the endpoints in English."""

@@ -23,13 +23,16 @@ from typing import Any
 import gradio as gr
 
 from dermsim.core.discretion import note_error
+from dermsim.data.admission import PIXELS
+from dermsim.data.images import pixels_to_decode
 from dermsim.engine.shared_runs import Overloaded, patience
+from dermsim.ui import inline
 from dermsim.ui.gradio_seams import visitor_request
 from dermsim.ui.i18n import LANGUAGES, refusal, say
 from dermsim.ui.inline import is_inline
 from dermsim.ui.page_language import chosen_language
-from dermsim.ui.shelf import Held
-from dermsim.ui.tabs.holding import SHELF
+from dermsim.ui.shelf import CLASSES, FILE, ROWS, VISIT, Gone, Held
+from dermsim.ui.tabs.holding import SHELF, held_thing
 from dermsim.ui.uploads import Upload, upload_folder
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 16, "preprocess": False}
@@ -70,20 +73,31 @@ def visitors_language() -> str:
 
 
 def sentences(
-    fn: Callable[..., Any], *, language: Callable[[], str] = visitors_language
+    fn: Callable[..., Any],
+    *,
+    language: Callable[[], str] = visitors_language,
+    holds: bool = True,
 ) -> Callable[..., Any]:
     """Make a function a listener: uploads become paths, refusals become `gr.Error`.
 
     Args:
         fn: Function or generator; a keyword ``language`` is given to it where it has one.
         language: () -> the language of what it says.
+        holds: Whether room is held for the pixels of all its pictures until it has answered, as it
+            must unless it decodes them a few at a time. A generator holds none.
     """
     takes_language = "language" in inspect.signature(fn).parameters
 
     def call(values: tuple[Any, ...], special: dict[str, Any]) -> Any:
         if takes_language:
             special = {**special, "language": language()}
-        return fn(*map(_plain, values), **special)
+        session = getattr(visitor_request(), "session_hash", None)
+        if session is not None and SHELF.was_lost(session):
+            raise Gone(VISIT)
+        plain = [_plain(value) for value in values]
+        pixels = sum(map(_pixels, plain)) if holds else 0
+        with PIXELS.hold(pixels, seconds=PATIENCE):
+            return fn(*plain, **special)
 
     @functools.wraps(fn)
     def listener(*values: Any, **special: Any) -> Any:
@@ -92,7 +106,8 @@ def sentences(
 
     @functools.wraps(fn)
     def steps(*values: Any, **special: Any) -> Iterator[Any]:
-        answers = call(values, special)
+        with _refusals(language):
+            answers = call(values, special)
         while True:  # each step may be asked for in another context
             with _refusals(language):
                 try:
@@ -104,12 +119,23 @@ def sentences(
     return steps if inspect.isgeneratorfunction(fn) else listener
 
 
+_GONE = {
+    FILE: "wiring.gone",
+    CLASSES: "wiring.classes_gone",
+    ROWS: "wiring.rows_gone",
+    VISIT: "wiring.visit_gone",
+}
+"""What a visitor is told of what was held for him and is there no more."""
+
+
 @contextmanager
 def _refusals(language: Callable[[], str]) -> Iterator[None]:
     """Tell the visitor in one sentence what the library refused."""
     try:
         with patience(PATIENCE):
             yield
+    except Gone as error:
+        raise _refusal(say(_GONE[error.kind], language())) from error
     except FileNotFoundError as error:
         raise _refusal(say("wiring.gone", language())) from error
     except ValueError as error:
@@ -190,10 +216,30 @@ def picture_input(label: str, **looks: Any) -> gr.Image:
 
 
 def add_endpoint(
-    name: str, fn: Callable[..., Any], inputs: list[Any], outputs: list[Any], **turns: Any
+    name: str,
+    fn: Callable[..., Any],
+    inputs: list[Any],
+    outputs: list[Any],
+    *,
+    holds: bool = True,
+    **turns: Any,
 ) -> None:
-    """Expose a function to `gradio_client` and MCP, apart from what the page shows; in English."""
-    answer = sentences(fn, language=lambda: LANGUAGES[0])
+    """Expose a function to `gradio_client` and MCP, apart from what the page shows; in English.
+
+    Args:
+        name: What programs call it.
+        fn: As for `sentences`, as is `holds`.
+        inputs: Components.
+        outputs: Components.
+        holds: Whether room is held for all its pictures together.
+        turns: How many are answered at a time; as `MODEL` by default.
+    """
+
+    @functools.wraps(fn)
+    def from_program(*values: Any, **special: Any) -> Any:
+        return fn(*map(_from_uri, values), **special)
+
+    answer = sentences(from_program, language=lambda: LANGUAGES[0], holds=holds)
     gr.on([], answer, inputs, outputs, api_name=name, **(turns or MODEL))
 
 
@@ -203,7 +249,7 @@ def _plain(value: Any) -> Any:
     What is held for the visitor takes the place of its name.
     """
     if isinstance(value, Held):
-        return SHELF.get(value)
+        return held_thing(value)
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if not isinstance(value, dict):
@@ -215,11 +261,31 @@ def _plain(value: Any) -> Any:
     return _plain(value.get("image") or value.get("video"))  # what a gallery holds
 
 
-def _uploaded(path: str) -> str:
+def _pixels(value: Any) -> int:
+    """Return how many pixels are decoded when a value, or a list of them, is looked at."""
+    if isinstance(value, list):
+        return sum(map(_pixels, value))
+    return pixels_to_decode(value) if isinstance(value, _UploadedPath | Upload) else 0
+
+
+def _from_uri(value: Any) -> Any:
+    """Return the picture that a program sent as a data URI, alone or in a list."""
+    if isinstance(value, list):
+        return [_from_uri(item) for item in value]
+    return inline.content(value) if is_inline(value) else value
+
+
+def _uploaded(path: str) -> _UploadedPath:
     """Return the path of an upload; a program may name any file of the server as its own."""
     if not Path(path).resolve().is_relative_to(upload_folder().path):
         raise ValueError(f"{Path(path).name} was not uploaded: add it again.")
-    return path
+    return _UploadedPath(path)
+
+
+class _UploadedPath(str):
+    """The path of an upload, unlike any other text that a listener is given."""
+
+    __slots__ = ()
 
 
 def _refusal(sentence: str) -> gr.Error:

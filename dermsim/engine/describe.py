@@ -210,12 +210,8 @@ class Describing:
             maps = [stage.float().cpu().numpy() for stage in stages]
             single = not isinstance(output.features, tuple)
             last = output.features[0].float().cpu().numpy() if single else np.zeros((0, 1, 1))
-<<<<<<< HEAD
-        encoding = Encoding(arrays[0], arrays[1], arrays[2], depths=depths)
-=======
         looks = look_at(values, self.processor)
         encoding = Encoding(embeddings, logits, pooled, depths=depths, looks=looks)
->>>>>>> main
         nothing = np.zeros((1, 1))
         log_odds = part.outline.head(maps)[0, 0] if regions and part.outline else nothing - 1
         return Look(

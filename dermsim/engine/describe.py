@@ -29,7 +29,7 @@ from dermsim.tasks.caption import (
     Grammar,
     with_disagreement,
 )
-from dermsim.tasks.concepts.colours import LEAST, colour_shares
+from dermsim.tasks.concepts.colours import LEAST, colour_shares, smooth
 from dermsim.tasks.concepts.dense import on_grid
 from dermsim.tasks.concepts.evidence import blot_out
 from dermsim.tasks.concepts.heads import ConceptHead
@@ -291,18 +291,13 @@ class Describing:
         assert look.encoding.depths is not None
         features = look.encoding.depths[0]
 
-        def score(region: npt.NDArray[np.bool_] | None) -> float:
-            seen = features
-            if region is not None:
-                seen = blot_out(features, look.maps, look.last, region, lesion)
-            return float(alone.calibrated(alone.scores(seen[None]))[0, 0])
-
-        start = score(None)
         others = equal_regions(
             found, lesion, count=ELSEWHERE, rng=np.random.default_rng(int(found.sum()))
         )
-        elsewhere = float(np.mean([start - score(region) for region in others]))
-        return (log_odds, found), place_of(found, lesion), start - score(found), elsewhere
+        blotted = blot_out(features, look.maps, look.last, [found, *others], lesion)
+        scores = alone.calibrated(alone.scores(np.concatenate([features[None], blotted])))[:, 0]
+        fall, *elsewhere = (scores[0] - scores[1:]).tolist()
+        return (log_odds, found), place_of(found, lesion), fall, float(np.mean(elsewhere))
 
 
 def _measured(look: Look) -> list[tuple[Fact, Evidence, Any]]:
@@ -313,13 +308,14 @@ def _measured(look: Look) -> list[tuple[Fact, Evidence, Any]]:
     lesion &= _resized(look.lesion, FINE)
     if not lesion.any():
         return []
-    shares = colour_shares(look.pixels, lesion)
+    pixels = smooth(look.pixels)
+    shares = colour_shares(pixels, lesion)
     colours = tuple(name for name, share in shares.items() if share >= LEAST)
     ordered = tuple(name for name in load_schema() if name in colours)
     facts = [Fact(COLOURS, str(len(ordered)), names=ordered)]
     if is_whole(lesion):
         facts.append(Fact(ASYMMETRY, str(asymmetric_axes(lesion))))
-        facts.append(Fact(BORDER, str(abrupt_segments(look.pixels, lesion))))
+        facts.append(Fact(BORDER, str(abrupt_segments(pixels, lesion))))
     return [(fact, Evidence("outline"), None) for fact in facts]
 
 

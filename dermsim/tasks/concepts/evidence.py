@@ -24,51 +24,61 @@ def blot_out(
     features: npt.NDArray[np.floating],
     maps: Maps,
     last: npt.NDArray[np.floating],
-    region: BoolArray,
+    regions: Sequence[BoolArray],
     lesion: BoolArray,
 ) -> npt.NDArray[np.float64]:
-    """Return the features of a picture whose region looks like the rest of its lesion.
+    """Return the features of a picture as they are when a region looks like the rest of its lesion.
 
     Args:
         features: ``(G,)`` as `dermsim.models.stages.sum_up` made them.
         maps: Of the same picture.
         last: ``(F, h, w)``, the features that were pooled; an encoder that does not take their
             mean keeps its pooled features as they are.
-        region: ``(g, g)`` bool.
-        lesion: ``(g, g)`` bool, larger than the region.
+        regions: R regions, each ``(g, g)`` bool, blotted out one at a time.
+        lesion: ``(g, g)`` bool.
 
     Returns:
-        ``(G,)``.
+        ``(R, G)``, a row for each region.
     """
-    edited = [_filled(stage, region, lesion) for stage in maps]
-    pooled = np.asarray(features[: len(features) - 2 * sum(len(m) for m in maps)], np.float64)
-    means = last.mean(axis=(1, 2))
-    if means.shape == pooled.shape and np.allclose(means, pooled, atol=1e-3):
-        pooled = _filled(last, region, lesion).mean(axis=(1, 2))
+    channels = 2 * sum(len(stage) for stage in maps)
+    pooled = np.asarray(features[: len(features) - channels], dtype=np.float64)
+    pooled = np.broadcast_to(pooled, (len(regions), len(pooled)))
+    plain = last.mean(axis=(1, 2))
+    if plain.shape == pooled.shape[1:] and np.allclose(plain, pooled[0], atol=1e-3):
+        pooled = _moments(last, regions, lesion)[0]
+    moments = [_moments(stage, regions, lesion) for stage in maps]
     return np.concatenate(
-        [
-            pooled,
-            *(stage.mean(axis=(1, 2)) for stage in edited),
-            *(stage.std(axis=(1, 2)) for stage in edited),
-        ]
+        [pooled, *(mean for mean, _ in moments), *(spread for _, spread in moments)], axis=1
     )
 
 
-def _filled(
-    stage: npt.NDArray[np.floating], region: BoolArray, lesion: BoolArray
-) -> npt.NDArray[np.float64]:
-    """Fill the cells of ``(C, h, w)`` under a region with the mean of the lesion's others."""
-    covered = _shares(region, stage.shape[1:])
-    others = _shares(lesion & ~region, stage.shape[1:])
-    values = np.asarray(stage, dtype=np.float64)
-    if others.sum() <= 0:
-        others = 1 - covered
-    total = others.sum()
-    if total <= 0:
-        return values
-    rest = (values * others).sum(axis=(1, 2)) / total
-    filled: npt.NDArray[np.float64] = values * (1 - covered) + rest[:, None, None] * covered
-    return filled
+def _moments(
+    stage: npt.NDArray[np.floating], regions: Sequence[BoolArray], lesion: BoolArray
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return mean and spread of each channel, ``(R, C)``, with each region filled.
+
+    The cells of ``(C, h, w)`` under a region get the mean of the lesion's others: with r the share
+    of a cell that is covered, v becomes v (1 - r) + rest r. Both moments follow from products of
+    the map, and of its square, with the regions; no filled map is made.
+    """
+    grid = stage.shape[1:]
+    values = np.asarray(stage, dtype=np.float64).reshape(len(stage), -1)
+    covered = np.stack([_shares(region, grid).ravel() for region in regions])
+    others = np.stack([_shares(lesion & ~region, grid).ravel() for region in regions])
+    nothing = others.sum(axis=1) <= 0
+    others[nothing] = 1 - covered[nothing]
+    total = others.sum(axis=1)
+    # a region that is the whole picture leaves nothing to fill it from, and stays
+    covered[total <= 0] = 0
+    rest = (others @ values.T) / np.maximum(total, 1e-12)[:, None]
+    cells, seen = values.shape[1], 1 - covered
+    mean = (seen @ values.T + rest * covered.sum(axis=1)[:, None]) / cells
+    square = (
+        seen**2 @ (values**2).T
+        + 2 * rest * ((seen * covered) @ values.T)
+        + rest**2 * (covered**2).sum(axis=1)[:, None]
+    ) / cells
+    return mean, np.sqrt(np.maximum(square - mean**2, 0))
 
 
 def _shares(region: BoolArray, cells: tuple[int, ...]) -> npt.NDArray[np.float64]:

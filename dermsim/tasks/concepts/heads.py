@@ -331,7 +331,7 @@ def deal_groups(
     return deal_lesions(rarest.astype(np.int64), list(groups), folds=folds, seed=seed)
 
 
-def sigmoid(values: FloatArray) -> FloatArray:
+def sigmoid(values: npt.NDArray[np.floating]) -> FloatArray:
     """Return 1 / (1 + exp(-values)) without overflow."""
     return 0.5 + 0.5 * np.tanh(np.asarray(values, dtype=np.float64) / 2)
 

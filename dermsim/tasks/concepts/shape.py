@@ -96,25 +96,29 @@ def abrupt_segments(pixels: npt.NDArray[np.floating], lesion: BoolArray) -> int:
     middle_row, middle_column = (places.mean() for places in np.nonzero(lesion))
     angle = np.arctan2(rows - middle_row, columns - middle_column) + np.pi
     segment = np.minimum((angle / (2 * np.pi) * SEGMENTS).astype(np.int64), SEGMENTS - 1)
-    return sum(
-        _is_abrupt(lightness[segment == part], signed[segment == part], diameter)
-        for part in range(SEGMENTS)
-    )
+    reach = int(np.ceil(WIDE * diameter / 2))
+    step = np.rint(signed).astype(np.int64) + reach
+    near = (step >= 0) & (step <= 2 * reach)
+    place = segment[near] * (2 * reach + 1) + step[near]
+    cells = SEGMENTS * (2 * reach + 1)
+    total = np.bincount(place, weights=lightness[near], minlength=cells)
+    count = np.bincount(place, minlength=cells)
+    levels = np.divide(total, count, out=np.full(cells, np.nan), where=count >= 3)
+    narrow = max(NARROW * diameter, 2.0)
+    return sum(_is_abrupt(own, narrow) for own in levels.reshape(SEGMENTS, -1))
 
 
-def _is_abrupt(lightness: FloatArray, signed: FloatArray, diameter: float) -> bool:
+def _is_abrupt(profile: FloatArray, narrow: float) -> bool:
     """Say whether most of the change across a border lies within a narrow band.
 
     The band may lie a little off the outline, which is drawn no finer than the maps it comes from.
+
+    Args:
+        profile: ``(2 R + 1,)`` mean lightness from R pixels within the outline to R outside it; NaN
+            where there are too few.
+        narrow: Width of the band, in pixels.
     """
-    half, narrow = WIDE * diameter / 2, max(NARROW * diameter, 2.0)
-    steps = np.arange(-np.ceil(half), np.ceil(half) + 1)
-    levels = []
-    for step in steps:
-        band = np.abs(signed - step) <= 0.75
-        levels.append(float(np.median(lightness[band])) if band.sum() >= 3 else np.nan)
-    profile = np.array(levels)
-    known = np.isfinite(profile)
+    steps, known = np.arange(len(profile)), np.isfinite(profile)
     if known.sum() < 4:
         return False
     profile = np.interp(steps, steps[known], profile[known])

@@ -11,12 +11,16 @@ from dermsim.data.images import IMAGE_SUFFIXES
 from dermsim.tasks.atlas.map import COLUMNS as MAP_COLUMNS
 from dermsim.tasks.atlas.map import OPTIONAL as MAP_OPTIONAL
 from dermsim.tasks.retrieve import COLUMNS as CASE_COLUMNS
+from dermsim.tasks.retrieve.case_table import HASH, HASH_WORDS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TABLE_COLUMNS = frozenset((*CASE_COLUMNS, *MAP_COLUMNS, *MAP_OPTIONAL, "embedding"))
+TABLE_COLUMNS = frozenset((*CASE_COLUMNS, HASH, *MAP_COLUMNS, *MAP_OPTIONAL, "embedding"))
 """Columns of the tables that a release has; a picture is none of them, and no name of a person."""
+
+LONGEST_HASH = 8 * HASH_WORDS
+"""Bytes in a cell that are a hash and no picture."""
 
 TEXTS = (".css", ".js", ".md", ".py", ".toml", ".txt", ".typed")
 """How the names of texts end."""
@@ -111,5 +115,7 @@ def _kinds(kind: pa.DataType) -> Iterator[pa.DataType]:
 def _is_binary(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
-    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    if pa.types.is_fixed_size_binary(kind):
+        return bool(kind.byte_width > LONGEST_HASH)
+    tests = (pa.types.is_binary, pa.types.is_large_binary)
     return any(test(kind) for test in tests) or str(kind) == "binary_view"

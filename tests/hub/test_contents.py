@@ -55,6 +55,8 @@ BYTES = pa.array([PICTURES["PNG"]] * 2, pa.binary())
         {"dx": BYTES.dictionary_encode()},
         {"sex": pa.array([[PICTURES["PNG"]]] * 2, pa.list_(pa.binary()))},
         {"patient_name": ["A", "B"]},
+        {"perceptual_hash": pa.array([bytes(33)] * 2, pa.binary(33))},
+        {"hash": pa.array([bytes(32)] * 2, pa.binary(32))},
         {"photo": [base64.b64encode(PICTURES["PNG"]).decode()] * 2},
     ],
 )

@@ -153,9 +153,8 @@ def batch_tab(page: BatchPage) -> None:
 
     several = gr.File(file_count="multiple", visible=False)
     turns = {name: RUNS[name] for name in ("concurrency_id", "concurrency_limit", "preprocess")}
-    add_endpoint(
-        "batch", page.data, [several, point], [gr.JSON(visible=False)], holds=False, **turns
-    )
+    answer = [gr.JSON(visible=False)]
+    add_endpoint("batch", page.data, [several, point], answer, holds=False, **turns)
 
 
 def point_choices(language: str = "en") -> list[tuple[str, str]]:

@@ -188,16 +188,11 @@ class SortPictures(ModelCommand):
             check_output(self.output, ending=".csv")
         pictures = Pictures(find_pictures(self.pictures, every=True), frame=self.frame)
         rows = sort_by_concept(self.engine(), pictures, concept=self.by)
-        if self.output is not None:
-            import csv
-
-            from dermsim.core.storage import atomic_path
-
-            with atomic_path(self.output) as fresh, fresh.open("w", newline="") as stream:
-                writer = csv.DictWriter(stream, ["picture", "probability", "state", "withheld"])
-                writer.writeheader()
-                writer.writerows(rows)
         header = ["picture", "probability", "state", "withheld"]
+        if self.output is not None:
+            from dermsim.core.csv_table import save_csv
+
+            save_csv(self.output, header, rows)
         text = table(header, [[row[name] for name in header] for row in rows])
         show({"results": rows, "errors": pictures.errors}, text, as_json=self.json)
         return pictures.status

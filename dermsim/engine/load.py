@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from dermsim.core.atomic import read_steadily
 from dermsim.core.checkpoint import QUALITY
 from dermsim.core.labels import CODES
-from dermsim.core.lfs import refuse_lfs_pointer
+from dermsim.core.storage import read_json
 from dermsim.core.vectors import l2_normalize
 from dermsim.models.encode import fingerprint
 from dermsim.models.encoder import Encoder, load_encoder, seen_side
@@ -86,11 +85,7 @@ def _read_reached(path: Path, mark: str) -> tuple[ThresholdFigures, ...]:
     """Read what malignancy thresholds reached where that was measured; else there is nothing."""
     if not path.is_file():
         return ()
-    refuse_lfs_pointer(path)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
-        raise ValueError(f"{path.name} is not valid JSON: {error}.") from error
+    document = read_json(path)
     if not isinstance(document, dict):
         raise ValueError(f"{path.name} must be an object, got {type(document).__name__}.")
     return read_figures(document, fingerprint=mark)

@@ -33,6 +33,11 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         "Ambiguity",
         "dermsim protocol ambiguity hub/dermsim-ham10000 --data <source>",
     ),
+    "quality": (
+        "Pictures not to be judged",
+        "dermsim protocol quality hub/dermsim-ham10000 --data <source> --masks <outlines> \\\n"
+        "    --shift <ISIC 2017> --far <everyday pictures> --far <PAD-UFES-20>",
+    ),
     "unfamiliar": (
         "Unfamiliar images",
         "dermsim protocol unfamiliar hub/dermsim-ham10000 --data <source> \\\n"

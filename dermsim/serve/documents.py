@@ -227,7 +227,7 @@ def _png(image: Image.Image) -> str:
 def describe(engine: DermSim, picture: Image.Image, *, language: str = "en") -> DescribeAnswer:
     """Describe a picture in words; see `DermSim.describe`."""
     found: dict[str, Any] = engine.describe(picture, language=language).to_dict()
-    return DescribeAnswer(fingerprint=engine.fingerprint, **found)
+    return DescribeAnswer(**_common(engine), **found)
 
 
 def model_info(engine: DermSim, *, limits: Limits) -> ModelInfo:

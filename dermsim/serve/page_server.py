@@ -103,9 +103,13 @@ def _run(
     server = beside_page(
         lambda: engine.result() if engine.done() else None, token=door.token, tools=tools
     )
-    with ended_by_signals():
+
+    def load() -> None:
+        engine.set_result(load_checkpoint(folder))
+
+    with ended_by_signals() as asked:
         launch(app, server=server, entrance=door, work=work, **address)
-        serve_until_stopped(app, work, lambda: engine.set_result(load_checkpoint(folder)))
+        serve_until_stopped(app, work, load, asked=asked)
 
 
 def load_checkpoint(folder: str | Path) -> DermSim:

@@ -127,9 +127,9 @@ def serve(open_: Callable[[], OpenedSpace], *, lend: Lend | None) -> None:
         if lend is None:
             opened.set_result(open_())
 
-    with ended_by_signals():
+    with ended_by_signals() as asked:
         launch(app, host=host, port=port, server=server, entrance=door, work=work)
-        serve_until_stopped(app, work, load)
+        serve_until_stopped(app, work, load, asked=asked)
 
 
 def gpu_lender() -> Lend | None:

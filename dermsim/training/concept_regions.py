@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from dermsim.engine import DermSim
 
-STRUCTURE_PLAN = Schedule(hidden=16, epochs=4, weight_decay=1e-2)
+STRUCTURE_PLAN = Schedule(hidden=16, epochs=4, weight_decay=1e-2, networks=3)
 """How regions are fitted."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ class Schedule:
         batch: Pictures in a step.
         learning_rate: At the start; it falls to nothing along a cosine.
         weight_decay: Of AdamW.
+        networks: How many are fitted from different beginnings and averaged, as one wider head.
         seed: Of the initial weights and of the order of the pictures.
     """
 
@@ -47,6 +48,7 @@ class Schedule:
     batch: int = 32
     learning_rate: float = 1e-2
     weight_decay: float = 1e-3
+    networks: int = 1
     seed: int = 0
 
 
@@ -127,6 +129,33 @@ def fit_dense(
         grid: Cells along each side.
         plan: How.
     """
+    each = (replace(plan, networks=1, seed=plan.seed + more) for more in range(plan.networks))
+    return average([_fit_one(maps, rows, loss, outputs, grid, own) for own in each])
+
+
+def average(heads: Sequence[DenseHead]) -> DenseHead:
+    """Return one head that gives the mean of several: their hidden units side by side.
+
+    Args:
+        heads: At least one, of the same maps, outputs and grid.
+    """
+    return DenseHead(
+        tuple(np.concatenate(parts) for parts in zip(*(h.laterals for h in heads), strict=True)),
+        np.concatenate([head.hidden_bias for head in heads]),
+        np.concatenate([head.output for head in heads], axis=1) / np.float32(len(heads)),
+        np.mean([head.output_bias for head in heads], axis=0, dtype=np.float32),
+        heads[0].grid,
+    )
+
+
+def _fit_one(
+    maps: Maps,
+    rows: npt.NDArray[np.int64],
+    loss: Loss,
+    outputs: int,
+    grid: int,
+    plan: Schedule,
+) -> DenseHead:
     network = _Hypercolumns(maps, rows, outputs, grid, plan)
     optimizer = torch.optim.AdamW(
         network.parameters(), plan.learning_rate, weight_decay=plan.weight_decay

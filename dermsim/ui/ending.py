@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import time
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import NoReturn
 
 from dermsim.ui import gradio_seams, tabs
-from dermsim.ui.stopping import GRACE, StopServing, Work
+from dermsim.ui.stopping import GRACE, Work
 from dermsim.ui.uploads import upload_folder
 
+LOOK = 0.1
+"""Seconds between two looks at whether the server is still there."""
 
-def serve_until_stopped(app: tabs.Page, work: Work, load: Callable[[], None]) -> None:
+
+def serve_until_stopped(
+    app: tabs.Page, work: Work, load: Callable[[], None], *, asked: threading.Event
+) -> None:
     """Wait until the server is asked to end, and end it in order.
 
     Answers under way are finished within `Work.grace` seconds; new work is refused meanwhile.
@@ -22,15 +28,32 @@ def serve_until_stopped(app: tabs.Page, work: Work, load: Callable[[], None]) ->
     Args:
         app: The launched page.
         work: What `launch` was given.
-        load: What the page waits for, such as the checkpoint; done first.
+        load: What the page waits for, such as the checkpoint; done in a thread.
+        asked: Set when the server is to end.
+
+    Raises:
+        Exception: What `load` raises.
     """
+    loaded: Future[None] = Future()
+    threading.Thread(target=_run, args=(load, loaded), daemon=True).start()
+    while not loaded.done() and not asked.wait(LOOK):
+        pass
+    if loaded.done():
+        loaded.result()
+    while gradio_seams.is_served(app) and not asked.wait(LOOK):
+        pass
+    done = _end(app, work)
+    if not (done and loaded.done()):
+        leave_at_once()
+
+
+def _run(load: Callable[[], None], loaded: Future[None]) -> None:
     try:
         load()
-        while gradio_seams.is_served(app):
-            time.sleep(0.1)
-    except (StopServing, KeyboardInterrupt):
-        if not _end(app, work):
-            leave_at_once()
+    except BaseException as error:  # it is raised again where it is waited for
+        loaded.set_exception(error)
+    else:
+        loaded.set_result(None)
 
 
 def _end(app: tabs.Page, work: Work) -> bool:

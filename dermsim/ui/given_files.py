@@ -17,19 +17,22 @@ ELSEWHERE, NOT_UPLOADED = "wiring.elsewhere", "wiring.not_uploaded"
 """Keys of the sentences about what is refused."""
 
 
-def foreign_files(value: Any, *, folder: Path, is_file: bool) -> Iterator[str]:
+def foreign_files(value: Any, *, folder: Path, is_file: bool, uris: bool = True) -> Iterator[str]:
     """Yield why each file in a value is refused, as the key of a sentence.
 
     Args:
         value: What a program, or the page, sent for one component.
         folder: Where uploads lie.
         is_file: Whether the component takes files, so that a mere text is meant to be one.
+        uris: Whether it takes a picture as a data URI, too.
     """
     if isinstance(value, list):
         for item in value:
-            yield from foreign_files(item, folder=folder, is_file=is_file)
+            yield from foreign_files(item, folder=folder, is_file=is_file, uris=uris)
     elif isinstance(value, dict):
         if is_inline(value):
+            if not uris:
+                yield NOT_UPLOADED
             return
         path, url = value.get("path"), value.get("url")
         if isinstance(path, str):
@@ -38,7 +41,7 @@ def foreign_files(value: Any, *, folder: Path, is_file: bool) -> Iterator[str]:
             yield _why(url)
         for item in value.values():
             if isinstance(item, dict | list):
-                yield from foreign_files(item, folder=folder, is_file=is_file)
+                yield from foreign_files(item, folder=folder, is_file=is_file, uris=uris)
     elif is_file and isinstance(value, str):
         yield from _named(value, folder)
 

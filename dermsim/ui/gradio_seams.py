@@ -59,6 +59,9 @@ for (const [name, value] of [["language", "LANGUAGE"], ["languages", ["LANGUAGE"
 FILES = (gr.Image, gr.File, gr.Gallery, gr.UploadButton, gr.DownloadButton, gr.ImageSlider)
 """Components that take files."""
 
+UPLOADED = (gr.File, gr.UploadButton)
+"""Those of them that take nothing but an upload."""
+
 
 class HookedBlocks(gr.Blocks):
     """Blocks that a subclass may describe otherwise, to browsers and to programs."""
@@ -75,12 +78,13 @@ class HookedBlocks(gr.Blocks):
         """Change what programs are told of the endpoints, as plain values."""
         return api
 
-    def check_given(self, value: Any, *, is_file: bool) -> None:
+    def check_given(self, value: Any, *, is_file: bool, uris: bool) -> None:
         """Refuse a value that was sent, before Gradio looks at it: it would fetch what it names.
 
         Args:
             value: As it came, of any make.
             is_file: Whether it is for a component that takes files.
+            uris: Whether that takes a data URI, too.
         """
 
     def get_config_file(self) -> Any:
@@ -102,7 +106,8 @@ class HookedBlocks(gr.Blocks):
         """
         self._fill(block_fn, inputs)
         for block, value in zip(block_fn.inputs, inputs, strict=False):
-            self.check_given(value, is_file=isinstance(block, FILES))
+            whole = isinstance(block, FILES)
+            self.check_given(value, is_file=whole, uris=not isinstance(block, UPLOADED))
 
     def _fill(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
         if len(inputs) >= len(block_fn.inputs):

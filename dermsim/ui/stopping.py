@@ -35,10 +35,6 @@ ENDINGS = tuple(
 """Signals that ask a server to end, besides that of Ctrl-C."""
 
 
-class StopServing(BaseException):
-    """Raised in the main thread when the server is asked to end."""
-
-
 class Work:
     """What a server is answering, and whether it takes on more; for one event loop.
 
@@ -106,28 +102,30 @@ class Work:
 
 
 @contextlib.contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Have signals raise `StopServing` in the main thread; from the first on, no further one does.
+def ended_by_signals() -> Iterator[threading.Event]:
+    """Have the first signal set what this gives, and further ones nothing.
 
-    A signal that is ignored, as SIGHUP is under ``nohup``, stays ignored.
+    Nothing is raised, as that may come where it is caught or cannot be raised. A second Ctrl-C
+    does what it does otherwise. A signal that is ignored, as SIGHUP is under ``nohup``, stays so.
     """
+    asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield asked
         return
 
     def end(number: int, frame: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        raise StopServing
+        asked.set()
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before: dict[Any, Any] = {}
-    for each in ENDINGS:
+    before = {}
+    for each in (signal.SIGINT, *ENDINGS):
         handler = signal.getsignal(each)
         if handler is not signal.SIG_IGN:
             before[each] = handler
             signal.signal(each, end)
     try:
-        yield
+        yield asked
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

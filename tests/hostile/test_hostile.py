@@ -48,3 +48,10 @@ def test_too_few_attempts_are_a_fault():
 
 def test_the_package_has_its_modules():
     assert all(callable(module.run) for module in runner.modules().values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["fetch", "paths", "sessions", "slow", "stopping"])
+def test_nothing_gets_through(kind):
+    module = runner.modules()[kind]
+    assert runner.faults(module, module.run()) == []

@@ -28,7 +28,7 @@ def tool(engine, uploads):
 def test_the_route_answers_as_the_engine(describing, concept_engine, lesion, language):
     sent = {"image": ("a.png", lesion)}
     answer = describing.post("/api/v1/describe", files=sent, data={"language": language})
-    assert answer.status_code == 200
+    assert answer.status_code == 200, answer.text
     told = answer.json()
     assert told["fingerprint"] == concept_engine.fingerprint
     own = expected(concept_engine, lesion, language)

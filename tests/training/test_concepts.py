@@ -50,6 +50,24 @@ def test_the_same_seed_gives_the_same_head():
         np.testing.assert_array_equal(own, heads[1].arrays("x")[name])
 
 
+def test_several_networks_give_their_mean():
+    maps, discs = drawn_maps()
+    options = {"outputs": 1, "grid": 8}
+    plans = [dataclasses.replace(PLAN, epochs=2, seed=seed) for seed in (0, 1)]
+    alone = [
+        fit_dense(maps, np.arange(30), outline_loss(discs), plan=plan, **options)(maps)
+        for plan in plans
+    ]
+    both = fit_dense(
+        maps,
+        np.arange(30),
+        outline_loss(discs),
+        plan=dataclasses.replace(plans[0], networks=2),
+        **options,
+    )
+    np.testing.assert_allclose(both(maps), np.mean(alone, axis=0), atol=1e-4)
+
+
 def test_only_the_rows_named_are_looked_at():
     maps, discs = drawn_maps()
     spoilt = [stage.copy() for stage in maps]

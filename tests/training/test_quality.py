@@ -95,7 +95,7 @@ def test_the_protocol_measures_every_fault_and_what_is_stopped_of_good_ones(
     rows = {row.keys["pictures"]: row for row in table.rows}
     assert set(REASONS) <= set(rows) and "drawn skin of all tones" in rows
     assert rows["too_dark"].figures["stopped"].value > 0.9
-    assert rows["greyscale"].figures["named"].value > 0.9
+    assert rows["greyscale"].figures["named"].value > 0.8
     assert rows["good, all"].figures["stopped"].n == len(synthetic["test"])
     assert rows["good, nv"].figures["stopped"].n < len(synthetic["test"])
     assert rows["noise"].figures["stopped"].n == 3

@@ -72,6 +72,12 @@ def test_uploads_and_complete_pictures_are(folder):
     assert why({"path": "http://a/picture"}, folder, is_file=False) == [ELSEWHERE]
 
 
+def test_where_a_file_is_taken_a_data_uri_is_not(folder):
+    uri = {"url": "data:image/png;base64,AAAA"}
+    found = foreign_files([uri], folder=folder, is_file=True, uris=False)
+    assert list(found) == [NOT_UPLOADED]
+
+
 def test_a_link_among_the_uploads_leads_nowhere(folder, tmp_path):
     (tmp_path / "mine.png").touch()
     (folder / "link.png").symlink_to(tmp_path / "mine.png")

@@ -5,11 +5,14 @@ import importlib
 import inspect
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
+import gradio.http_server
 import httpx
 import pytest
 from gradio.data_classes import ImageData
+from gradio.state_holder import StateHolder
 from packaging.requirements import Requirement
 from PIL import Image
 
@@ -214,3 +217,61 @@ def test_the_routes_that_are_guarded_are_gradio_s(served):
     starts = (middleware.UPLOADS, *guarded["paths"].default, *guarded["closed"].default)
     for start in starts:
         assert any(path.startswith(start) for path in paths), start
+
+
+# --- sessions and the server ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def holder():
+    with gr.Blocks() as blocks:
+        gr.State(None)
+    found = StateHolder()
+    found.set_blocks(blocks)
+    found.capacity = 3
+    return found
+
+
+def test_gradio_drops_sessions_where_they_are_asked_for(holder):
+    assert "self.update(session_id)" in inspect.getsource(StateHolder.__getitem__)
+    for name in "abcd":
+        holder[name]
+    assert [*holder.session_data] == ["b", "c", "d"]
+
+
+def test_sessions_that_hold_nothing_make_room_first(holder):
+    dropped = []
+    app = SimpleNamespace(state_holder=holder)
+    gradio_seams.keep_sessions(app, holding=lambda: {"a", "b"}, evicted=dropped.append)
+    for name in "abcde":
+        holder[name]
+    assert [*holder.session_data] == ["a", "b", "e"] and dropped == ["c", "d"]
+    assert set(holder.time_last_used) == {"a", "b", "e"}
+    holder["a"]
+    gradio_seams.keep_sessions(app, holding=lambda: {*"abe"}, evicted=dropped.append)
+    holder["f"]
+    assert dropped == ["c", "d", "b"]  # all hold something, and that one was used longest ago
+
+
+def test_what_is_put_outermost_is_asked_before_gradio(close):
+    asked, configured = [], []
+
+    def outermost(app):
+        async def first(scope, receive, send):
+            asked.append(scope["type"])
+            await app(scope, receive, send)
+
+        return first
+
+    with Page() as page:
+        gr.Textbox()
+    own = gradio.http_server.Server
+    address = gradio_seams.launch(
+        page, server_name="127.0.0.1", quiet=True, outermost=outermost, configure=configured.append
+    )
+    assert gradio.http_server.Server is own
+    assert httpx.get(address).status_code == 200
+    assert {"lifespan", "http"} <= set(asked) and configured[0].app
+    assert gradio_seams.is_served(page) and gradio_seams.pending_calls(page) == 0
+    assert gradio_seams.stop_server(page, seconds=5)
+    assert not gradio_seams.is_served(page)

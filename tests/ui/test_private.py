@@ -1,5 +1,6 @@
 """What a served page keeps, shows to others and says of its visitors."""
 
+import base64
 import hashlib
 import http.client
 import io
@@ -47,6 +48,9 @@ def lesion():
         return name, buffer.getvalue()
 
     return draw
+
+
+META = {"meta": {"_type": "gradio.FileData"}}
 
 
 def upload(address, *files):
@@ -339,3 +343,32 @@ def test_pictures_of_too_many_pixels_and_too_many_pictures_are_refused(address, 
     client = Client(address, verbose=False)
     with pytest.raises(AppError, match="51 pictures are too many: choose up to 50"):
         client.predict("clover", [handle_file(path)] * 51, api_name="/enroll")
+
+
+def test_an_address_is_refused_with_a_sentence_at_every_endpoint(address):
+    asked = {
+        "classify": ("balanced",),
+        "explain": ("mel", 0.5, "gradcam", "", False, False),
+        "compare": (),
+        "report": ("en",),
+    }
+    for endpoint, rest in asked.items():
+        for value in (sent("https://example.org/x.png"), "http://127.0.0.1:9/x.png"):
+            _, said = call(address, endpoint, value, *rest)
+            assert "event: error" in said and "fetches no pictures from elsewhere" in said
+        _, said = call(address, endpoint, sent("/etc/passwd"), *rest)
+        assert "event: error" in said and "was not uploaded" in said
+    _, said = call(address, "batch", [sent("https://example.org/x.zip")], "balanced")
+    assert "fetches no pictures from elsewhere" in said
+
+
+def test_a_data_uri_is_taken_as_the_description_says(address, lesion):
+    (path,) = upload(address, lesion(seed=3))
+    _, expected = call(address, "classify", sent(path), "balanced")
+    uri = f"data:image/png;base64,{base64.b64encode(lesion(seed=3)[1]).decode()}"
+    _, said = call(address, "classify", {"path": None, "url": uri, **META}, "balanced")
+    assert "event: complete" in said and said == expected
+    # where files are taken, which may be anything, they are uploaded
+    for endpoint, values in (("enroll", ("clover", [{"url": uri, **META}])), ("batch", ([uri],))):
+        _, said = call(address, endpoint, *values)
+        assert "event: error" in said and "/gradio_api/upload" in said

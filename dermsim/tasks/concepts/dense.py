@@ -62,14 +62,16 @@ class DenseHead:
                 f"a dense head takes maps of {widths} channels, got "
                 f"{[stage.shape[1] for stage in maps]}: it was fitted to another encoder."
             )
-        hidden = np.zeros((len(maps[0]), len(self.hidden_bias), self.grid, self.grid), np.float32)
-        hidden += self.hidden_bias[:, None, None]
+        count, width = len(maps[0]), len(self.hidden_bias)
+        hidden = np.empty((count, width, self.grid, self.grid), dtype=np.float32)
+        hidden[:] = self.hidden_bias[:, None, None]
         for weight, stage in zip(self.laterals, maps, strict=True):
-            mixed = np.einsum("hc,ncij->nhij", weight, stage.astype(np.float32), optimize=True)
-            hidden += on_grid(mixed, self.grid)
+            cells = stage.shape[2:]
+            flat = np.asarray(stage, dtype=np.float32).reshape(count, stage.shape[1], -1)
+            hidden += on_grid((weight @ flat).reshape(count, width, *cells), self.grid)
         np.maximum(hidden, 0, out=hidden)
-        found = np.einsum("kh,nhij->nkij", self.output, hidden, optimize=True)
-        return (found + self.output_bias[:, None, None]).astype(np.float32)
+        found = self.output @ hidden.reshape(count, width, -1) + self.output_bias[:, None]
+        return found.reshape(count, -1, self.grid, self.grid).astype(np.float32)
 
     def arrays(self, name: str) -> dict[str, npt.NDArray[np.float32]]:
         """Return the weights by name, as `from_arrays` takes them."""

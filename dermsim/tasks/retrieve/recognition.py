@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SAME = 24
 """Bits of 255 in which hashes of the same photograph differ at most. Of 400 training photographs,
 smaller, turned, mirrored, brightened, blurred or compressed, all copies were within it; of 1,252
-held-out ones only a photograph that HAM10000 holds twice (docs/measured.md)."""
+held-out ones only a photograph that HAM10000 holds twice was."""
 
 COMPARED = 100_000
 """Cases compared at a time."""

@@ -65,13 +65,14 @@ class Page(HookedBlocks):
             if key is not None:
                 props[name] = browser_text(key)
 
-    def check_given(self, value: Any, *, is_file: bool) -> None:
+    def check_given(self, value: Any, *, is_file: bool, uris: bool) -> None:
         """Refuse files that are not uploads: addresses, and paths of the server.
 
         Raises:
             gradio.Error: In one sentence.
         """
-        for key in foreign_files(value, folder=upload_folder().path, is_file=is_file):
+        folder = upload_folder().path
+        for key in foreign_files(value, folder=folder, is_file=is_file, uris=uris):
             raise gr.Error(say(key), print_exception=False)
 
     def described(self, api: Any) -> Any:

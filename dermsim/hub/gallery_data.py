@@ -21,6 +21,7 @@ from dermsim.core.vectors import check_embeddings
 from dermsim.hub.data_card import data_card
 from dermsim.hub.parquet import write_parquet
 from dermsim.tasks.retrieve import COLUMNS, HEADER, CaseTable, Gallery
+from dermsim.tasks.retrieve.case_table import HASH
 from dermsim.tasks.retrieve.parts import Part
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ def write_gallery(
     facts = Features({column: known[column] for column in COLUMNS})
     values = {column: [record[column] for record in gallery.records] for column in COLUMNS}
     values["dx"] = [LABEL2ID[str(dx)] for dx in values["dx"]]
+    hashes = gallery.records.plain.column(HASH).to_pylist()
+    facts[HASH] = Value("string")
+    values[HASH] = [None if packed is None else packed.hex() for packed in hashes]
     width = gallery.embeddings.shape[1]
     kept = Features({"embedding": List(Value("float32"), length=width)})
     parts = [
@@ -118,10 +122,12 @@ def load_gallery(folder: Path, *, fingerprint: str) -> Gallery:
         )
     embeddings = []
     records: list[dict[str, Any]] = []
+    hashes: list[str | None] = []
     for table in _tables(folder, header["rows"]):
         values = table.column("embedding").combine_chunks().flatten()
         embeddings.append(values.to_numpy(zero_copy_only=False).reshape(len(table), -1))
         records += table.select(COLUMNS).to_pylist()
+        hashes += table.column(HASH).to_pylist()
     for record in records:
         if record["dx"] not in range(len(CODES)):
             raise ValueError(f"the gallery holds a case of diagnosis {record['dx']!r}.")
@@ -135,7 +141,25 @@ def load_gallery(folder: Path, *, fingerprint: str) -> Gallery:
     if np.abs(np.linalg.norm(check_embeddings(stacked), axis=1) - 1).max(initial=0) > UNIT:
         raise ValueError("the gallery holds embeddings that are not of length 1.")
     # the rows as they are: making them of length 1 again could change their last bits
-    return Gallery((Part(stacked),), CaseTable.build(records), fingerprint)
+    return Gallery((Part(stacked),), _with_hashes(records, hashes), fingerprint)
+
+
+def _with_hashes(records: list[dict[str, Any]], hashes: list[str | None]) -> CaseTable:
+    """Make the facts of cases, with what their photographs look like where that is known.
+
+    Raises:
+        ValueError: If they are no facts of a gallery, or no hashes.
+    """
+    import pyarrow as pa
+
+    plain = CaseTable.build(records).plain
+    place = plain.column_names.index(HASH)
+    try:
+        packed = [None if text is None else bytes.fromhex(text) for text in hashes]
+        column = pa.array(packed, plain.schema.types[place])
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise ValueError(f"the gallery holds a {HASH} that is none: {error}.") from error
+    return CaseTable.check(plain.set_column(place, HASH, column))
 
 
 class GalleryPictures:
@@ -191,7 +215,7 @@ def _tables(folder: Path, rows: object) -> Iterator[pa.Table]:
     if (found := sum(_opened(path).metadata.num_rows for path in files)) != rows:
         raise ValueError(f"the gallery holds {found} cases, and {HEADER} says {rows}.")
     for path in files:
-        yield read_bounded(path, needed=[*COLUMNS, "embedding"])
+        yield read_bounded(path, needed=[*COLUMNS, HASH, "embedding"])
 
 
 def _opened(path: Path) -> pq.ParquetFile:
@@ -218,7 +242,8 @@ row for each photograph of its training split.
 `embedding` has {dim} numbers and length 1, so that the likeness of two cases is their inner
 product; it was made by the encoder `{fingerprint}` and fits no other. `dx` is the diagnosis,
 `dx_type` how it was confirmed (never feed that to a model: it gives the diagnosis away), `age` is
-in years, `localization` where on the body; what is not known is null.
+in years, `localization` where on the body, `perceptual_hash` what the photograph looks like, in 256
+bits, by which it is recognised when it is asked about; what is not known is null.
 
 ```python
 from datasets import load_dataset

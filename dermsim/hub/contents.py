@@ -11,11 +11,12 @@ from dermsim.data.images import IMAGE_SUFFIXES
 from dermsim.tasks.atlas.map import COLUMNS as MAP_COLUMNS
 from dermsim.tasks.atlas.map import OPTIONAL as MAP_OPTIONAL
 from dermsim.tasks.retrieve import COLUMNS as CASE_COLUMNS
+from dermsim.tasks.retrieve.case_table import HASH
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TABLE_COLUMNS = frozenset((*CASE_COLUMNS, *MAP_COLUMNS, *MAP_OPTIONAL, "embedding"))
+TABLE_COLUMNS = frozenset((*CASE_COLUMNS, *MAP_COLUMNS, *MAP_OPTIONAL, "embedding", HASH))
 """Columns of the tables that a release has; a picture is none of them, and no name of a person."""
 
 TEXTS = (".css", ".js", ".md", ".py", ".toml", ".txt", ".typed")
@@ -90,6 +91,8 @@ def _table(path: Path) -> str | None:
     except (pa.ArrowException, OSError):
         return "is not Parquet"
     for field in schema:
+        if field.name == HASH and pa.types.is_fixed_size_binary(field.type):
+            continue  # 256 bits of what a photograph looks like, which it cannot be drawn from
         if any(_is_binary(kind) for kind in _kinds(field.type)):
             return f"holds pictures or other files in its column {field.name}"
     if strange := [name for name in schema.names if name not in TABLE_COLUMNS]:

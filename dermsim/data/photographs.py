@@ -39,8 +39,7 @@ def is_outline(image: Image.Image) -> bool:
     A picture that is all black or all white is one, too: outlines of what is not there, or of a
     lesion that fills the frame. One that is blank in another colour is not.
     """
-    colours = image.getcolors(_COLOURS)
-    if colours is not None and len(colours) > 1:
+    if _few_colours(image):
         return True
     levels = image.convert("L").histogram()
     if sum(levels[:_EDGE]) + sum(levels[-_EDGE:]) < _SHARE * sum(levels):
@@ -50,6 +49,21 @@ def is_outline(image: Image.Image) -> bool:
     spread = pixels.max(axis=2) - pixels.min(axis=2)
     grey = bool((spread <= _GREY).mean() >= _SHARE)
     return grey and (_two_levels(levels) or is_blank(image))
+
+
+def _few_colours(image: Image.Image) -> bool:
+    """Say whether it is drawn in a handful of colours, its edges smoothed where it was reduced."""
+    colours = image.getcolors(image.width * image.height) or []
+    most = sorted(colours, reverse=True)[:_COLOURS]
+    if len(colours) > _COLOURS:
+        pixels = image.width * image.height
+        if sum(count for count, _ in most) < _SHARE * pixels:
+            return False
+        most = [(count, colour) for count, colour in most if count > 0.001 * pixels]
+        apart = np.ptp(np.array([colour for _, colour in most]), axis=0)
+        if apart.max() <= _GREY:  # what JPEG makes of a plain surface
+            return False
+    return len(most) > 1
 
 
 def _two_levels(levels: list[int]) -> bool:

@@ -66,8 +66,8 @@ class SentenceAnswer(_Answer):
 class Intervention(_Answer):
     """The melanoma score if a concept were there, and if it were not."""
 
-    present: float
-    absent: float
+    present: float = Field(description="The score if the concept were there.")
+    absent: float = Field(description="The score if it were not.")
 
 
 class DescribeAnswer(Answer):

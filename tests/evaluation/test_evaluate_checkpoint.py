@@ -30,7 +30,7 @@ from dermsim.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from dermsim.evaluation.explanations.explanation_report import BASELINES
 from dermsim.evaluation.explanations.settings import Asked, Sizes
 from dermsim.evaluation.report import Report
-from dermsim.tasks.classify import Calibration
+from dermsim.tasks.classify import POINTS, Calibration
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +101,16 @@ def test_further_examinations_only_add(engine, rows, report):
         "shift_melanoma_auc",
         "shift_keratosis_auc",
         "shift_malignancy_auc",
+        *(
+            f"shift_{name}_at_{point}"
+            for point in POINTS
+            for name in ("sensitivity", "specificity")
+        ),
     }
     assert len(CELLS) == len(CORRUPTIONS) * len(STRENGTHS) == 33
     assert full.pop("shift")["dataset"] == "Elsewhere"
     full["metrics"] = {name: full["metrics"][name] for name in plain["metrics"]}
+    full["thresholds"] = full["thresholds"][: len(plain["thresholds"])]
     assert full == plain
 
 
@@ -225,6 +231,10 @@ def calibration():
     return Calibration.fit(rng.normal(size=(300, 7)) + 2 * np.eye(7)[labels], labels)
 
 
+BENIGN = {f"shift_specificity_at_{point}" for point in POINTS}
+MALIGNANT = {f"shift_sensitivity_at_{point}" for point in POINTS}
+
+
 def shifted(codes, *, n=200):
     rng = np.random.default_rng(6)
     labels = rng.choice([LABEL2ID[code] for code in codes], size=n)
@@ -247,19 +257,25 @@ def test_shifted_figures_agree_with_sklearn(calibration):
             labels == LABEL2ID["mel"], values[:, bad].sum(axis=1)
         ),
     }
+    ill = labels == LABEL2ID["mel"]
+    for point in POINTS:
+        alarmed = values[:, bad].sum(axis=1) >= calibration.operating_points[point].threshold
+        expected[f"shift_sensitivity_at_{point}"] = alarmed[ill].mean()
+        expected[f"shift_specificity_at_{point}"] = (~alarmed[~ill]).mean()
     assert {name: figure.value for name, figure in found.items()} == pytest.approx(expected)
-    for figure in found.values():
+    sides = {"sensitivity": int(ill.sum()), "specificity": int((~ill).sum())}
+    for name, figure in found.items():
         assert figure.low < figure.value < figure.high
-        assert figure.n == 200
+        assert figure.n == sides.get(name.split("_")[1], 200)
 
 
 @pytest.mark.parametrize(
     ("codes", "areas"),
     [
-        (["nv"], set()),
-        (["bkl"], set()),
-        (["bkl", "nv"], {"shift_keratosis_auc"}),
-        (["mel", "bcc"], {"shift_melanoma_auc"}),
+        (["nv"], BENIGN),
+        (["bkl"], BENIGN),
+        (["bkl", "nv"], {"shift_keratosis_auc", *BENIGN}),
+        (["mel", "bcc"], {"shift_melanoma_auc", *MALIGNANT}),
     ],
 )
 def test_areas_without_two_sides_are_left_out(calibration, codes, areas):

@@ -235,4 +235,4 @@ def test_the_token_guards_the_tools(mcp, serve, lesion):
     for path in ("", "schema", "sse"):
         assert httpx.get(f"{guarded}/gradio_api/mcp/{path}").status_code == 401
     found = ask(mcp, guarded, lambda session: session.list_tools(), token="s3cret-of-the-clinic")
-    assert len(found.tools) == 5
+    assert len(found.tools) == 6

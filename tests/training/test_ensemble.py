@@ -97,7 +97,7 @@ def test_likeness_is_the_mean_of_the_members(ensemble, members):
 
 def test_the_gallery_is_searched_with_the_ensembles_own_embeddings(ensemble, synthetic):
     row = synthetic["train"][3]
-    nearest = ensemble.search(row["image"], 3)[0]
+    nearest = ensemble.search(ensemble.embed(row["image"]), 3)[0]
     assert nearest[0].image_id == row["image_id"]
     assert nearest[0].similarity == pytest.approx(1, abs=1e-5)
 

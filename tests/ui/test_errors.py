@@ -168,6 +168,7 @@ ON_THE_MAP = {
     "no_list": lambda engine: atlas_callbacks.listed(engine, "age", []),
     "no_case": lambda engine: atlas_callbacks.case_panel(engine, 10**6),
     "no_stop": lambda engine: operating_slider.point_at(engine.calibration, 10**6),
+    "no_lesion_to_leave_out": lambda engine: engine.check_lesions(["HAM_9"]),
     "no_past_case": lambda engine: explain_callbacks.compare(engine, "a.png", "SYN_x"),
 }
 

@@ -88,6 +88,7 @@ def _place_facts() -> tuple[FactMenus, gr.Textbox]:
     with gr.Accordion(say("facts.only_with"), open=False, elem_id="similar-facts"):
         facts = fact_menus("similar")
         lesion = gr.Textbox(
+            "",
             label=say("similar.left_out"),
             info=say("similar.left_out_why"),
             elem_id="similar-left-out",

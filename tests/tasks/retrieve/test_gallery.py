@@ -77,6 +77,7 @@ def test_a_neighbor_carries_the_facts(gallery):
         "lesion_id": "HAM_1",
         "dx": "mel",
         "similarity": pytest.approx(1.0, abs=1e-6),
+        "percentile": None,
         "facts": {"dx_type": "follow_up", "age": 4.0, "sex": "female", "localization": "back"},
     }
 

@@ -15,7 +15,7 @@ format:  ## Rewrite the sources in the project's style
 	ruff format
 
 .PHONY: lint
-lint:  ## Check style, formatting, file sizes and stray keys
+lint:  ## Check style, formatting, lengths, file sizes and stray keys
 	ruff check
 	ruff format --check
 	git ls-files -z | xargs -0 python .ci/guard.py
@@ -55,6 +55,14 @@ app:  ## Serve the app with the released checkpoint
 .PHONY: bench
 bench:  ## Print the speed tables
 	for script in benchmarks/bench_*.py; do python $$script || exit 1; done
+
+.PHONY: sbom
+sbom:  ## List what is installed, with licences, as CycloneDX: sbom.json
+	cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file sbom.json
+
+.PHONY: audit
+audit:  ## Ask PyPI for known vulnerabilities of what is installed
+	pip-audit --skip-editable
 
 MODEL ?= hub/dermsim-ham10000
 OUT ?= runs/protocols

@@ -50,8 +50,9 @@ from dermsim.training.objective import Truth, class_weights, log_prior, training
 from dermsim.training.precision import usable_precision
 from dermsim.training.presets import PRESETS, flatten, run_record
 from dermsim.training.probe import fit_classifier
-from dermsim.training.run_state import Progress, StateFolder, run_choices
+from dermsim.training.run_state import StateFolder, run_choices
 from dermsim.training.sampler import BalancedSampler
+from dermsim.training.state_files import Learning, Progress
 from dermsim.training.teachers import Teachers
 from dermsim.training.training_set import TrainingSet, check_diagnoses, draw_shown_facts
 from dermsim.training.transfer import new_encoder, normalisation_of
@@ -75,8 +76,15 @@ def main(config: TrainConfig) -> Path:
             other choices than it was begun with.
         ImportError: If a tracker is not installed.
         FloatingPointError: If the loss stops being a number.
-        OSError: If the output cannot be written, or the disk is too full for the run.
+        OSError: If the output cannot be written, another run is writing it, or the disk is too full
+            for the run.
     """
+    with StateFolder(config.output / "state") as states:
+        return run(config, states)
+
+
+def run(config: TrainConfig, states: StateFolder) -> Path:
+    """Do what `main` says, with the states of the run in a folder that no other run writes."""
     started = time.monotonic()
     encoder, optim, augment, loss = config.encoder, config.optim, config.augment, config.loss
 
@@ -103,7 +111,6 @@ def main(config: TrainConfig) -> Path:
     if precision != optim.mixed_precision:
         accelerator.print("this CPU has no bfloat16 of its own: training in float32")
     device, world, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
-    states = StateFolder(config.output / "state")
     if accelerator.is_main_process:
         states.prepare(resume=config.resume, choices=run_choices(config, opened))
     accelerator.wait_for_everyone()
@@ -186,7 +193,15 @@ def main(config: TrainConfig) -> Path:
     scheduler = get_cosine_schedule_with_warmup(optimizer, int(optim.warmup * updates), updates)
     average = ModelEmaV3(accelerator.unwrap_model(model), optim.ema_decay, use_warmup=True)
     progress = Progress()
-    accelerator.register_for_checkpointing(scheduler, average, progress)
+    learning = Learning(
+        model=accelerator.unwrap_model(model),
+        average=average.module,
+        optimizer=optimizer.optimizer,
+        scheduler=scheduler,
+        progress=progress,
+        device=device,
+        scaler=accelerator.scaler,
+    )
     classes = len(CODES) + len(train.own_outputs)
     drawn = sampler.class_counts(classes)
     class_weight = class_weights(drawn, loss.class_weighting).to(device)
@@ -200,7 +215,7 @@ def main(config: TrainConfig) -> Path:
         teacher = Teachers.load(config.teacher, views_like, log_prior=unearned).to(device)
 
     if config.resume:
-        accelerator.load_state(str(states.latest()))
+        states.load(accelerator, learning)
     accelerator.init_trackers("dermsim", config=flatten(config))
     parameters = sum(p.numel() for p in average.parameters())
     words = f"{parameters / 1e6:.1f} M parameters; {len(train)} training and {len(validation)}"
@@ -298,7 +313,7 @@ def main(config: TrainConfig) -> Path:
         accelerator.log(figures, step=progress.step)
         line = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
         accelerator.print(f"epoch {epoch + 1:3d}  {progress.seconds:6.0f} s  {line}")
-        states.save(accelerator, epoch=progress.epoch)
+        states.save(accelerator, learning)
 
     # --- what was learned becomes a folder ----------------------------------------------------
     folder = config.output / "checkpoint"

@@ -36,6 +36,8 @@ from dermsim.training.sampler import BalancedSampler
 IMAGES = 1024
 VIEWS = 2
 AIM = 0.9
+CHANNELS_LAST = {"memory_format": torch.channels_last}
+MEAN, STD = (0.76, 0.55, 0.57), (0.14, 0.15, 0.17)
 
 
 def main() -> None:
@@ -82,14 +84,13 @@ def measure(
     accelerator = Accelerator(mixed_precision=config.optim.mixed_precision)
     device = accelerator.device
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(
-        0, 256, (IMAGES, 3, 150, 200), dtype=torch.uint8, generator=generator
-    ).to(device)
+    shape = (IMAGES, 3, 150, 200)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(device)
     labels = torch.randint(0, 7, (IMAGES,), generator=generator).to(device)
     loader = DataLoader(
         range(IMAGES), batch_size, sampler=BalancedSampler(labels.tolist()), drop_last=True
     )
-    model = DermSimModel(DermSimConfig(backbone=backbone)).to(memory_format=torch.channels_last)
+    model = DermSimModel(DermSimConfig(backbone=backbone)).to(**CHANNELS_LAST)
     optimizer = torch.optim.AdamW(model.parameters())
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     model.train()
@@ -104,30 +105,16 @@ def measure(
         optimizer.zero_grad()
 
     instances = torch.arange(batch_size, device=device).repeat_interleave(VIEWS)
-    ready = torch.randn(VIEWS * batch_size, 3, size, size, device=device)
-    ready = ready.contiguous(memory_format=torch.channels_last)
+    ready = torch.randn(VIEWS * batch_size, 3, size, size, device=device).to(**CHANNELS_LAST)
     ready_labels = labels[:batch_size].repeat_interleave(VIEWS)
-    timms = create_loader(
-        ImageDataset(str(photographs)),
-        input_size=(3, size, size),
-        batch_size=VIEWS * batch_size,
-        is_training=True,
-        use_prefetcher=device.type == "cuda",
-        device=device,
-        num_workers=os.cpu_count() or 1,
-        scale=(config.augment.min_scale, 1.0),
-        color_jitter=config.augment.contrast,
-        interpolation="bilinear",
-    )
+    timms = timms_loader(config, photographs, device)
 
     def real() -> int:
         for images in loader:
             chosen = images.repeat_interleave(VIEWS)
             views = draw_views(len(chosen), config.augment, generator=generator)
-            batch = render_views(
-                pixels[chosen], views, size=size, mean=(0.76, 0.55, 0.57), std=(0.14, 0.15, 0.17)
-            ).contiguous(memory_format=torch.channels_last)
-            learn(batch, labels[chosen], instances)
+            batch = render_views(pixels[chosen], views, size=size, mean=MEAN, std=STD)
+            learn(batch.contiguous(**CHANNELS_LAST), labels[chosen], instances)
         return len(loader)
 
     def bare() -> int:
@@ -137,18 +124,41 @@ def measure(
 
     def by_timm() -> int:
         for batch, _ in timms:
-            learn(batch.contiguous(memory_format=torch.channels_last), ready_labels, instances)
+            learn(batch.contiguous(**CHANNELS_LAST), ready_labels, instances)
         return len(timms)
 
     # Whole epochs: between two of them timm's workers have nothing to prefetch, so that none of
     # their work is done while the others are timed.
     works = {"real": real, "random tensors": bare, "timm's loader": by_timm}
+    return in_turns(works, repetitions, device), device.type
+
+
+def in_turns(
+    works: dict[str, Callable[[], int]], repetitions: int, device: torch.device
+) -> dict[str, list[float]]:
+    """Time each work once in every repetition, after one that is not timed."""
     for work in works.values():
         work()
     turns = [
         {name: seconds(work, device) for name, work in works.items()} for _ in range(repetitions)
     ]
-    return {name: [turn[name] for turn in turns] for name in works}, device.type
+    return {name: [turn[name] for turn in turns] for name in works}
+
+
+def timms_loader(config: TrainConfig, photographs: Path, device: torch.device) -> DataLoader:
+    """Return timm's own training loader of the photographs, a worker per core."""
+    return create_loader(
+        ImageDataset(str(photographs)),
+        input_size=(3, config.encoder.image_size, config.encoder.image_size),
+        batch_size=VIEWS * config.optim.batch_size,
+        is_training=True,
+        use_prefetcher=device.type == "cuda",
+        device=device,
+        num_workers=os.cpu_count() or 1,
+        scale=(config.augment.min_scale, 1.0),
+        color_jitter=config.augment.contrast,
+        interpolation="bilinear",
+    )
 
 
 def seconds(work: Callable[[], int], device: torch.device) -> float:

@@ -1,5 +1,6 @@
 """What all tests share: no network, and one tiny checkpoint that was really trained and fitted."""
 
+import inspect
 import os
 
 # Before any library is imported: they read these once.
@@ -8,9 +9,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import socket
+import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from filelock import FileLock
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by marker
@@ -43,12 +49,90 @@ def shared_data():
 
 
 @pytest.fixture(scope="session")
-def synthetic():
-    """Splits of a small synthetic HAM10000."""
-    from dermsim.data.splits import grouped_splits
-    from dermsim.data.synthetic import synthetic_ham10000
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Write a folder by its name, once in a run: its other processes wait and find it there."""
+    runs = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        runs = runs.parent  # what lies beside the workers' own folders is the run's
 
-    return grouped_splits(synthetic_ham10000(140, seed=0))
+    def make(name, write) -> Path:
+        folder = runs / "made-once" / name
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                half_done = Path(tempfile.mkdtemp(dir=folder.parent)) / name
+                write(half_done)
+                half_done.rename(folder)
+        return folder
+
+    return make
+
+
+class QuickMap:
+    """What the tests draw maps by in place of UMAP: principal components.
+
+    UMAP compiles itself in every process that uses it, for ten seconds and more.
+    """
+
+    def __init__(self, **options):
+        pass
+
+    def fit_transform(self, rows):
+        import numpy as np
+
+        directions = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2]
+        return rows @ directions[:2].T
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_maps():
+    """Let nothing of this process draw a map by UMAP, unless it asks for `umap`."""
+    with pytest.MonkeyPatch.context() as patch:
+        quick = ModuleType("umap")
+        quick.UMAP = QuickMap
+        patch.setitem(sys.modules, "umap", quick)
+        yield
+
+
+@pytest.fixture
+def umap(_quick_maps, monkeypatch):
+    """UMAP itself, for a test of what it draws."""
+    monkeypatch.delitem(sys.modules, "umap")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _drawn_once(made_once):
+    """Draw each synthetic HAM10000 once in a run: it takes seconds, and many tests read one."""
+    from dermsim.data import synthetic as drawings
+
+    draw = drawings.synthetic_ham10000
+
+    def drawn(*args, **options):
+        import pyarrow.parquet as pq
+        from datasets import Dataset
+
+        from dermsim.data.tables import schema
+
+        called = inspect.signature(draw).bind(*args, **options)
+        called.apply_defaults()
+        path = made_once(
+            f"synthetic {'-'.join(map(str, called.arguments.values()))}.parquet",
+            lambda path: pq.write_table(draw(*args, **options).data.table, path),
+        )
+        return Dataset.from_dict(pq.read_table(path).to_pydict(), features=schema())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawings, "synthetic_ham10000", drawn)
+        yield
+
+
+@pytest.fixture(scope="session")
+def synthetic(_drawn_once):
+    """Splits of a small synthetic HAM10000."""
+    from dermsim.data import synthetic as drawings
+    from dermsim.data.splits import grouped_splits
+
+    return grouped_splits(drawings.synthetic_ham10000(140, seed=0))
 
 
 def _untrained(*, backbone="test_resnet", seed=0, **options):
@@ -65,25 +149,26 @@ def _untrained(*, backbone="test_resnet", seed=0, **options):
     return model, DermSimImageProcessor(size={"shortest_edge": 64}, crop_size=side)
 
 
-@pytest.fixture(scope="session")
-def _engine(synthetic):
+def _fit(model, processor, splits):
     from dermsim.engine import DermSim
 
-    return DermSim.fit(*_untrained(), train=synthetic["train"], validation=synthetic["validation"])
+    return DermSim.fit(model, processor, train=splits["train"], validation=splits["validation"])
 
 
 @pytest.fixture(scope="session")
-def checkpoint(_engine, synthetic, tmp_path_factory) -> Path:
+def checkpoint(synthetic, made_once) -> Path:
     """A tiny checkpoint folder; tests must not write to it."""
     from dermsim.evaluation.card import measured_files
     from dermsim.evaluation.checkpoint import evaluate_checkpoint
 
-    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    report = evaluate_checkpoint(_engine, synthetic["test"], split="all")
-    record = {"note": "random weights, for tests"}
-    files = measured_files(report, training=record, calibration=_engine.calibration)
-    _engine.save_pretrained(folder, training=record, extra=files)
-    return folder
+    def make(folder):
+        fitted = _fit(*_untrained(), synthetic)
+        report = evaluate_checkpoint(fitted, synthetic["test"], split="all")
+        record = {"note": "random weights, for tests"}
+        files = measured_files(report, training=record, calibration=fitted.calibration)
+        fitted.save_pretrained(folder, training=record, extra=files)
+
+    return made_once("tiny", make)
 
 
 @pytest.fixture(scope="session")
@@ -95,53 +180,47 @@ def engine(checkpoint):
 
 
 @pytest.fixture(scope="session")
-def sibling_checkpoint(synthetic, tmp_path_factory) -> Path:
+def sibling_checkpoint(synthetic, made_once) -> Path:
     """Like `checkpoint`, with other weights of the same layers; tests must not write to it."""
-    from dermsim.engine import DermSim
 
-    folder = tmp_path_factory.mktemp("checkpoints") / "sibling"
-    encoder = _untrained(seed=1)
-    fitted = DermSim.fit(*encoder, train=synthetic["train"], validation=synthetic["validation"])
-    fitted.save_pretrained(folder, training={"command": "accelerate launch train.py --seed 1"})
-    return folder
+    def make(folder):
+        record = {"command": "accelerate launch train.py --seed 1"}
+        _fit(*_untrained(seed=1), synthetic).save_pretrained(folder, training=record)
+
+    return made_once("sibling", make)
 
 
 @pytest.fixture(scope="session")
-def second_checkpoint(synthetic, tmp_path_factory) -> Path:
+def second_checkpoint(synthetic, made_once) -> Path:
     """Like `checkpoint`, with another backbone; tests must not write to it."""
-    from dermsim.engine import DermSim
 
-    folder = tmp_path_factory.mktemp("checkpoints") / "second"
-    fitted = DermSim.fit(
-        *_untrained(backbone="test_efficientnet"),
-        train=synthetic["train"],
-        validation=synthetic["validation"],
-    )
-    record = {"command": "accelerate launch train.py", "minutes": 3, "hardware": "1 x cpu"}
-    fitted.save_pretrained(folder, training=record)
-    return folder
+    def make(folder):
+        fitted = _fit(*_untrained(backbone="test_efficientnet"), synthetic)
+        record = {"command": "accelerate launch train.py", "minutes": 3, "hardware": "1 x cpu"}
+        fitted.save_pretrained(folder, training=record)
+
+    return made_once("second", make)
 
 
 @pytest.fixture(scope="session")
-def informed_checkpoint(synthetic, tmp_path_factory) -> Path:
+def informed_checkpoint(synthetic, made_once) -> Path:
     """The folder of an encoder that has learned to heed facts; tests must not write to it."""
     import torch
 
     from dermsim.data.facts import FACTS_DIM, encode_facts, facts_of
-    from dermsim.engine import DermSim
 
-    model, processor = _untrained(facts_dim=FACTS_DIM)
-    train = synthetic["train"]
-    facts, labels = torch.from_numpy(encode_facts(facts_of(train))), torch.tensor(train["dx"])
-    optimizer = torch.optim.Adam(model.facts_head.parameters(), lr=0.02)
-    for _ in range(60):
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model.weigh_facts(facts), labels).backward()
-        optimizer.step()
-    folder = tmp_path_factory.mktemp("checkpoints") / "informed"
-    fitted = DermSim.fit(model, processor, train=train, validation=synthetic["validation"])
-    fitted.save_pretrained(folder)
-    return folder
+    def make(folder):
+        model, processor = _untrained(facts_dim=FACTS_DIM)
+        train = synthetic["train"]
+        facts, labels = torch.from_numpy(encode_facts(facts_of(train))), torch.tensor(train["dx"])
+        optimizer = torch.optim.Adam(model.facts_head.parameters(), lr=0.02)
+        for _ in range(60):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model.weigh_facts(facts), labels).backward()
+            optimizer.step()
+        _fit(model, processor, synthetic).save_pretrained(folder)
+
+    return made_once("informed", make)
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +229,48 @@ def informed_engine(informed_checkpoint):
     from dermsim.engine import DermSim
 
     return DermSim.from_pretrained(informed_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def drawn_outlines():
+    """Where the lesions of `concept_splits` are."""
+    from dermsim.data.synthetic import synthetic_outlines
+
+    return synthetic_outlines(280, seed=0)
+
+
+@pytest.fixture(scope="session")
+def concept_splits(_drawn_once):
+    """Splits of a synthetic HAM10000 with enough lesions of each kind for concept heads."""
+    from dermsim.data import synthetic as drawings
+    from dermsim.data.splits import grouped_splits
+
+    return grouped_splits(drawings.synthetic_ham10000(280, seed=0), validation=0.3, test=0.3)
+
+
+@pytest.fixture(scope="session")
+def concept_checkpoint(concept_splits, drawn_outlines, made_once) -> Path:
+    """A tiny checkpoint with concepts; tests must not write to it."""
+
+    def write(folder):
+        from concept_fits import fit_all
+
+        from dermsim.engine import DermSim
+
+        parts = {name: concept_splits[name] for name in ("train", "validation")}
+        fitted = DermSim.fit(*_untrained(), **parts)
+        fitted.concept_part = fit_all(fitted, concept_splits, drawn_outlines)
+        fitted.save_pretrained(folder, training={"note": "random weights, for tests"})
+
+    return made_once("concepts", write)
+
+
+@pytest.fixture(scope="session")
+def concept_engine(concept_checkpoint):
+    """That checkpoint, loaded as a user would."""
+    from dermsim.engine import DermSim
+
+    return DermSim.from_pretrained(concept_checkpoint)
 
 
 # --- a Hub on this machine; see tests/loopback_hub -----------------------------------------------

@@ -7,6 +7,6 @@ def opens(rows_of):
     """Return an `open_source` whose sources load what `rows_of` makes of their names."""
 
     def open_source(source, **_):
-        return SimpleNamespace(source=source, load=lambda **_: rows_of(source))
+        return SimpleNamespace(source=source, name="drawn", load=lambda **_: rows_of(source))
 
     return open_source

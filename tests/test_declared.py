@@ -1,6 +1,7 @@
 """What the package imports, its pyproject.toml names; and its types are there for others to use."""
 
 import ast
+import re
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -50,3 +51,25 @@ def test_what_is_imported_is_declared():
 def test_the_types_are_shipped():
     assert (ROOT / "dermsim" / "py.typed").is_file()
     assert "py.typed" in PYPROJECT["tool"]["setuptools"]["package-data"]["dermsim"]
+
+
+def test_it_is_said_what_each_dependency_is_for():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    told = set(re.findall(r"`([^`]+)`", " ".join(rows)))
+    project = PYPROJECT["project"]
+    named = {Requirement(line).name for line in project["dependencies"]}
+    assert told == named | set(project["optional-dependencies"])
+
+
+def test_ci_asks_for_known_vulnerabilities_and_lists_what_is_there():
+    workflow = (ROOT / ".github/workflows/dependencies.yml").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target, command in (("audit", "pip-audit"), ("sbom", "cyclonedx-py environment")):
+        assert f"make {target}" in workflow
+        rule = re.search(rf"^{target}:.*\n\t(.*)$", makefile, re.MULTILINE)
+        assert rule and rule[1].startswith(command)
+    tools = {
+        Requirement(line).name for line in PYPROJECT["project"]["optional-dependencies"]["dev"]
+    }
+    assert {"pip-audit", "cyclonedx-bom"} <= tools

@@ -40,3 +40,34 @@ def test_a_private_key_is_refused(guard, kind):
     status, err = guard({"notes.txt": f"hello\n-----BEGIN {kind}PRIVATE KEY-----\n".encode()})
     assert status == 1
     assert "notes.txt holds a private key" in err
+
+
+def function(lines):
+    return ("def long():\n" + "    pass\n" * (lines - 1)).encode()
+
+
+def test_a_long_function_is_refused(guard):
+    assert guard({"a.py": function(60)}) == (0, "")
+    status, err = guard({"tests/a.py": b"x = 1\n" + function(61)})
+    assert status == 1
+    assert err == ("tests/a.py:2: long has 61 lines, more than 60: split it by subject\n")
+
+
+def test_a_long_method_is_refused(guard):
+    method = "class A:\n    async def long(self):\n" + "        pass\n" * 60
+    status, err = guard({"a.py": method.encode()})
+    assert status == 1
+    assert "a.py:2: long has 61 lines" in err
+
+
+def test_the_training_story_may_be_as_long_as_it_is(guard):
+    story = function(200).replace(b"long", b"run")
+    assert guard({"train_accelerate.py": story}) == (0, "")
+    assert guard({"a.py": story})[0] == 1
+
+
+def test_a_long_module_of_the_package_is_refused(guard):
+    assert guard({"dermsim/a.py": b"x = 1\n" * 400, "tests/a.py": b"x = 1\n" * 401}) == (0, "")
+    status, err = guard({"dermsim/a.py": b"x = 1\n" * 401})
+    assert status == 1
+    assert err == "dermsim/a.py has 401 lines, more than 400: split it by subject\n"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -87,13 +89,7 @@ def test_the_checkpoint_records_its_making(run):
 
 def test_the_drawn_shares_are_taken_off_the_classifier(run):
     state = StateFolder(run / "state").latest()
-    (averaged,) = (
-        values["module.classifier.bias"]
-        for values in (
-            torch.load(path, weights_only=True) for path in state.glob("custom_checkpoint_*.pkl")
-        )
-        if "module.classifier.bias" in values
-    )
+    averaged = load_file(state / "average.safetensors")["classifier.bias"]
     labels = torch.tensor(grouped_splits(load_ham10000("synthetic"))["train"]["dx"])
     drawn = torch.bincount(labels).double().sqrt()
     expected = averaged - (drawn / drawn.sum()).log().float()
@@ -126,6 +122,59 @@ def test_only_the_last_state_is_kept(run):
 def test_a_run_is_not_overwritten(run):
     with pytest.raises(FileExistsError, match="holds another run"):
         train_accelerate.main(replace(SMALL, output=run))
+
+
+def test_a_state_holds_nothing_that_a_reader_would_run(run):
+    names = {path.name for path in StateFolder(run / "state").latest().iterdir()}
+    assert names == {
+        *("average.safetensors", "model.safetensors", "optimizer.safetensors"),
+        *("course.json", "generators-0.json"),
+    }
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(run, tmp_path, monkeypatch):
+    """In one process, with dropout and the momentum of batch norm, bit for bit."""
+    save, kept = StateFolder.save, []
+
+    def interrupt(states, accelerator, learning):
+        save(states, accelerator, learning)
+        kept.append(learning.progress.epoch)
+        if len(kept) == 1:
+            raise InterruptedError("the power is gone")
+
+    monkeypatch.setattr(StateFolder, "save", interrupt)
+    with pytest.raises(InterruptedError):
+        train_accelerate.main(replace(SMALL, output=tmp_path))
+    torch.rand(7)  # another process would be elsewhere, too
+    train_accelerate.main(replace(SMALL, output=tmp_path, resume=True))
+    assert kept == [1, 2]
+    first, second = weights(run), weights(tmp_path)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_planted_file_is_refused_and_not_run(run, tmp_path):
+    """What Accelerate would read without restriction, were it given the chance."""
+    shutil.copytree(run / "state", tmp_path / "state")
+    ran = tmp_path / "it was run"
+    planted = StateFolder(tmp_path / "state").latest() / "custom_checkpoint_0.pkl"
+    # the opcodes of "call builtins.open with this name and 'w'": harmless, and seen if done
+    planted.write_bytes(b"cbuiltins\nopen\n(V" + os.fsencode(ran) + b"\nVw\ntR.")
+    with pytest.raises(ValueError, match=r"custom_checkpoint_0\.pkl, which no run of dermsim"):
+        train_accelerate.main(replace(SMALL, output=tmp_path, resume=True))
+    assert not ran.exists()
+
+
+def test_two_runs_do_not_write_one_output(tmp_path):
+    with StateFolder(tmp_path / "state") as states:
+        states.prepare(resume=False, choices={})
+        done = subprocess.run(
+            [sys.executable, SCRIPT, *ARGUMENTS, "--output", tmp_path],
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert "state is being written by another process: wait until it has ended" in done.stderr
 
 
 def test_nothing_to_resume_is_an_error(tmp_path):
@@ -414,6 +463,86 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
     first, second = weights(tmp_path / "whole"), weights(tmp_path / "killed")
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def torchrun(processes: int, port: int, *arguments: str | Path) -> subprocess.Popen[str]:
+    """Start the script on several processes, which talk through gloo."""
+    where = (f"--nproc_per_node={processes}", f"--master_port={port}")
+    return subprocess.Popen(
+        ["torchrun", *where, SCRIPT, *ARGUMENTS, *arguments],
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """Kill torchrun and what it started, which is in sessions of its own; the starter first."""
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    for child in started:
+        child.kill()
+    psutil.wait_procs(started)
+    process.communicate()
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    return said
+
+
+@pytest.mark.slow
+def test_a_killed_run_of_two_processes_goes_on_bit_for_bit(tmp_path, free_port):
+    """Each process has generators of its own, which dropout shows."""
+    options = ("--optim.epochs", "3", "--encoder.drop-rate", "0.3", "--output")
+    finished(torchrun(2, free_port, *options, tmp_path / "whole"))
+    killed = torchrun(2, free_port, *options, tmp_path / "killed")
+    states = StateFolder(tmp_path / "killed" / "state")
+    while not states.complete():
+        assert killed.poll() is None, killed.stdout.read()
+        time.sleep(0.05)
+    kill_all(killed)
+    names = {path.name for path in states.latest().iterdir()}
+    assert {"generators-0.json", "generators-1.json"} <= names
+    assert states.latest().name < "epoch-0003"
+    finished(torchrun(2, free_port, *options, tmp_path / "killed", "--resume"))
+    first, second = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
+def test_two_processes_evaluate_each_picture_once(tmp_path, free_port):
+    """The last batch is uneven: what Accelerate adds to it must not be counted."""
+    batch = 7  # validation takes four times as many
+    held_out = grouped_splits(load_ham10000("synthetic"))["validation"]
+    assert len(held_out) % (2 * 4 * batch) not in (0, 4 * batch)  # one of the two runs dry
+    # `ARGUMENTS` end in --trackers
+    options = ("tensorboard", "--optim.epochs", "1", "--optim.batch-size", str(batch), "--output")
+
+    def first_figures(processes: int) -> dict[str, float]:
+        """What is measured before the first update, when both have the same weights."""
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        output = tmp_path / str(processes)
+        finished(torchrun(processes, free_port, *options, output))
+        curves = EventAccumulator(str(output / "dermsim"))
+        curves.Reload()
+        return {
+            tag: curves.Scalars(tag)[0].value
+            for tag in curves.Tags()["scalars"]
+            if curves.Scalars(tag)[0].step == 0
+        }
+
+    alone, together = first_figures(1), first_figures(2)
+    assert alone and alone.keys() == together.keys()
+    assert together == pytest.approx(alone, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.slow

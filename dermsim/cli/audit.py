@@ -35,12 +35,12 @@ detector_app = tyro.extras.SubcommandApp()
 
 @dataclass(frozen=True, kw_only=True)
 class Audit(ModelCommand):
-    """List likely label errors, and near-duplicates that are said to be of different lesions."""
+    """List where model and data disagree, and near-duplicates said to be of different lesions."""
 
     data: str
     """The photographs: a Hub id, a folder in any known layout, or "synthetic"."""
     output: Annotated[Path, arg(aliases=["-o"])]
-    """Folder of its own to write label_errors.csv and near_duplicates.csv to."""
+    """Folder of its own to write disagreements.csv and near_duplicates.csv to."""
     split: Literal["all", "train", "validation", "test"] = "all"
     """Every photograph, or those of one part of the training source."""
 
@@ -63,13 +63,15 @@ def _summary(found: AuditReport, output: Path) -> str:
     passed = f", {found.unknown:,} of unknown diagnoses passed over" if found.unknown else ""
     if found.unjudged:
         passed += (
-            f"; {found.unjudged:,} learned ones not judged for label errors, since their diagnosis "
+            f"; {found.unjudged:,} learned ones not judged, since their diagnosis "
             "has too few other lesions"
         )
-    errors, pairs = found.label_errors, found.duplicates
+    errors, pairs = found.disagreements, found.duplicates
     lines = [
-        f"{found.images:,} photographs looked at{passed}. {len(errors):,} likely label errors and "
-        f"{len(pairs):,} near-duplicates of different lesions are in {output}."
+        f"{found.images:,} photographs looked at{passed}. On {len(errors):,} the model disagrees "
+        f"with the data, and either may be wrong; {len(pairs):,} near-duplicates are of "
+        f"different lesions. Both lists are in {output}; disagreements without histopathology come "
+        "first."
     ]
     lines += _first(errors, "image_id lesion_id dx suggested quality dx_type learned")
     lines += _first(

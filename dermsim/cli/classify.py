@@ -19,6 +19,7 @@ from dermsim.cli.terminal import (
     classify_table,
     collect,
     find_pictures,
+    point_lines,
     reported,
     show,
     similar_table,
@@ -35,7 +36,8 @@ class Classify(ModelCommand):
     bank: Path | None = None
     """File of enrolled classes to choose from as well, made by `dermsim enroll`."""
     operating_point: str = "balanced"
-    """Where malignant begins: balanced, sensitivity_95, or a threshold on malignancy, as 0.3."""
+    """Where malignant begins: balanced, sensitivity_95 (more sensitive, more false alarms), or a
+    malignancy threshold, as 0.3."""
     age: float | None = None
     """Of the patient in all pictures, in years, for a checkpoint that takes facts."""
     sex: str | None = None
@@ -45,6 +47,9 @@ class Classify(ModelCommand):
     "lower extremity", neck, scalp, trunk or "upper extremity"."""
     facts_from_dicom: FlagCreatePairsOff[bool] = False
     """Take age, sex and site from each DICOM file; nothing else about the patient is ever read."""
+    exclude_lesion: UseAppendAction[tuple[str, ...]] = ()
+    """Lesion whose past cases do not vote; may be repeated. That of a picture which is itself a
+    past case never does."""
     frame: int = 0
     """Which picture of files that hold several, such as DICOM and TIFF, counted from 0."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
@@ -55,6 +60,7 @@ class Classify(ModelCommand):
         """Classify each readable picture, several at a time."""
         from dermsim.data.archives import OWN_FILES, list_photographs
         from dermsim.data.facts import Facts
+        from dermsim.engine import answers
         from dermsim.engine.batch import FileAnswer, classify_photographs
         from dermsim.engine.batch_files import check_rows_file, save_rows
         from dermsim.tasks.classify import parse_point
@@ -81,6 +87,7 @@ class Classify(ModelCommand):
             frame=self.frame,
             bank=load_bank(self.bank, engine),
             operating_point=point,
+            exclude_lesion_ids=self.exclude_lesion,
         )
         rows: list[FileAnswer] = []
         stopped = not collect(reported(batches, len(photographs)), rows)
@@ -96,10 +103,12 @@ class Classify(ModelCommand):
             )
         results: list[dict[str, Any]] = [row.to_dict() for row in rows if row.prediction]
         errors = [{"picture": row.file, "error": row.reason} for row in rows if row.reason]
-        answer: dict[str, Any] = {"results": results, "errors": errors}
+        chosen = answers.point(engine, point, facts=facts)
+        answer: dict[str, Any] = {"operating_point": chosen, "results": results, "errors": errors}
         if stopped:
             answer["interrupted"] = {"done": len(rows), "of": len(photographs)}
-        show(answer, classify_table(results), as_json=self.json)
+        readable = "\n\n".join([classify_table(results), point_lines(chosen)])
+        show(answer, readable, as_json=self.json, drawn=engine.drawn)
         if stopped:
             where = "" if self.output is None else f" and are in {self.output}"
             done = f"{len(rows):,} of {len(photographs):,} pictures were done{where}"
@@ -120,6 +129,9 @@ class Similar(ModelCommand):
     """Only cases with this fact, such as dx=mel or age=40-60; may be repeated."""
     one_per_lesion: bool = False
     """Of several photographs of one lesion, show the most similar only."""
+    exclude_lesion: UseAppendAction[tuple[str, ...]] = ()
+    """Lesion to leave out; may be repeated. That of a picture which is itself a past case always
+    is."""
     frame: int = 0
     """Which picture of files that hold several, such as DICOM and TIFF, counted from 0."""
     gallery: Path | None = None
@@ -140,11 +152,16 @@ class Similar(ModelCommand):
         results = []
         for name, image in pictures:
             (found,) = similar(
-                engine, [image], k=self.k, where=where, one_per_lesion=self.one_per_lesion
+                engine,
+                [image],
+                k=self.k,
+                where=where,
+                one_per_lesion=self.one_per_lesion,
+                exclude_lesion_ids=self.exclude_lesion,
             )
             results.append({"picture": name, **found.to_dict()})
         answer = {"results": results, "errors": pictures.errors}
-        show(answer, similar_table(results), as_json=self.json)
+        show(answer, similar_table(results), as_json=self.json, drawn=engine.drawn)
         return pictures.status
 
 

@@ -43,7 +43,7 @@ class Explain(ModelCommand):
 
     def run(self) -> int:
         """Write the overlay."""
-        from dermsim.core.storage import atomic_path
+        from dermsim.core.atomic import atomic_path
         from dermsim.data.images import read_image
         from dermsim.engine.answers import explain
         from dermsim.ui.heatmaps import paint, side_by_side
@@ -74,5 +74,6 @@ class Explain(ModelCommand):
         facts = found.to_dict() if other is None else {"like": str(self.like), **found.to_dict()}
         answer = {"picture": str(self.picture), **facts, "output": str(self.output)}
         note = "" if found.strengths[0] > 0 else "\nNothing in the picture speaks for the target."
-        show(answer, table([*answer], [[*answer.values()]]) + note, as_json=self.json)
+        readable = table([*answer], [[*answer.values()]]) + note
+        show(answer, readable, as_json=self.json, drawn=engine.drawn)
         return 0

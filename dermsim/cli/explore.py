@@ -59,7 +59,7 @@ class Explore(Command, DataOptions):
         return 0
 
     def _write(self, found: Exploration, path: Path) -> None:
-        from dermsim.core.storage import atomic_path
+        from dermsim.core.atomic import atomic_path
         from dermsim.ui.explore_page import explore_html
 
         text = explore_html(found, language=self.language)

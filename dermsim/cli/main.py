@@ -17,6 +17,9 @@ from dermsim.cli.audit import Audit, detector_app
 from dermsim.cli.calibrate import Calibrate
 from dermsim.cli.classify import Classify, Similar
 from dermsim.cli.command import Command
+from dermsim.cli.concept_protocols import protocol_app
+from dermsim.cli.concepts import concepts_app
+from dermsim.cli.describe import Describe
 from dermsim.cli.duplicates import Duplicates
 from dermsim.cli.enroll import Enroll, bank_app
 from dermsim.cli.ensemble import Ensemble
@@ -24,8 +27,8 @@ from dermsim.cli.evaluate import Evaluate
 from dermsim.cli.explain import Explain
 from dermsim.cli.explore import Explore
 from dermsim.cli.gallery import gallery_app
-from dermsim.cli.protocols import protocol_app
 from dermsim.cli.push import Push, PushDataset
+from dermsim.cli.quality import quality_app
 from dermsim.cli.report import CaseReportCommand
 from dermsim.cli.serve import Serve
 from dermsim.cli.terminal import INTERRUPTED, notes_as_sentences, print_anything, sentence
@@ -63,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 app.command(name="classify")(Classify)
 app.command(name="similar")(Similar)
 app.command(name="explain")(Explain)
+app.command(name="describe")(Describe)
 app.command(name="report")(CaseReportCommand)
 app.command(name="explore")(Explore)
 app.command(name="evaluate")(Evaluate)
@@ -79,8 +83,12 @@ app.command(
 )
 app.command(name="audit")(Audit)
 app.command(name="duplicates")(Duplicates)
+app.command(quality_app, name="quality", help="Fit the gate that tells pictures not to be judged.")
 app.command(
     detector_app, name="detector", help="Look at what tells unfamiliar images, or refit it."
+)
+app.command(
+    concepts_app, name="concepts", help="Dermoscopic concepts: list and fit heads, sort, audit."
 )
 app.command(name="calibrate")(Calibrate)
 app.command(protocol_app, name="protocol", help="Measure a checkpoint by one of the protocols.")

@@ -254,3 +254,39 @@ class Ambiguity(ProtocolCommand):
             load_engine(self.model), data.load(more=False), split=self.split
         )
         return self.answer(*tables)
+
+
+@protocol_app.command(name="quality")
+@dataclass(frozen=True, kw_only=True)
+class Quality(ProtocolCommand):
+    """Measure which faulty pictures the quality gate catches, and which good ones it stops."""
+
+    masks: str
+    """Dermatologists' outlines: a folder of Parquet files or PNGs, or "synthetic"."""
+    shift: str | None = None
+    """Photographs of other clinics, such as ISIC 2017, given as the data."""
+    far: UseAppendAction[tuple[Path, ...]] = ()
+    """Folder of pictures of anything else; may be repeated."""
+    split: Literal["test", "validation"] = "test"
+    """Whose lesions: test, or validation while anything is still being chosen."""
+
+    def run(self) -> int:
+        """Measure and print."""
+        if self.output is not None:
+            check_output(self.output, ending=".json")
+        data = open_data(self.data)
+        shift = open_data(self.shift) if self.shift else None
+        from dermsim.data.outlines import load_masks
+        from dermsim.evaluation.protocols.quality import evaluate_quality
+        from dermsim.evaluation.protocols.unfamiliar import load_pictures
+
+        table = evaluate_quality(
+            load_engine(self.model),
+            data.load(more=False),
+            load_masks(self.masks),
+            split=self.split,
+            shift=shift.load(more=False) if shift else None,
+            shift_name=Path(self.shift).name if self.shift else "",
+            far={folder.name: load_pictures(folder) for folder in self.far},
+        )
+        return self.answer(table)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from dermsim.cli.command import ModelCommand
 from dermsim.cli.terminal import check_frame, check_output, show, table
@@ -28,7 +28,10 @@ class CaseReportCommand(ModelCommand):
     k: Annotated[int, arg(aliases=["-k"])] = 6
     """How many similar past cases, 1 to 24."""
     operating_point: Literal["balanced", "sensitivity_95"] = "balanced"
-    """Where malignant begins, as chosen on validation."""
+    """Where malignant begins: balanced, or sensitivity_95, which is more sensitive."""
+    exclude_lesion: UseAppendAction[tuple[str, ...]] = ()
+    """Lesion to leave out of the past cases; may be repeated. That of a picture which is itself a
+    past case always is."""
     method: MethodName = "gradcam"
     """How evidence is measured; the last two are for transformers."""
     layer: str | None = None
@@ -36,7 +39,7 @@ class CaseReportCommand(ModelCommand):
 
     def run(self) -> int:
         """Write the report."""
-        from dermsim.core.storage import atomic_path
+        from dermsim.core.atomic import atomic_path
         from dermsim.data.images import read_image
         from dermsim.ui.case_page import case_html
         from dermsim.ui.case_report import examine
@@ -46,8 +49,9 @@ class CaseReportCommand(ModelCommand):
             raise ValueError(f"the report is HTML, so {self.output} must end in .html")
         check_frame(self.frame)
         picture = read_image(self.picture, frame=self.frame)
+        engine = self.engine()
         report = examine(
-            self.engine(),
+            engine,
             picture,
             name=self.picture.name,
             model=_called(self.model),
@@ -55,6 +59,7 @@ class CaseReportCommand(ModelCommand):
             method=self.method,
             layer=parse_layer(self.layer),
             point=self.operating_point,
+            exclude_lesion_ids=self.exclude_lesion,
         )
         text = case_html(report, language=self.language)
         with atomic_path(self.output) as temporary:
@@ -63,12 +68,13 @@ class CaseReportCommand(ModelCommand):
         answer = {
             "picture": str(self.picture),
             "warning": found.notice,
+            "verdict": report.verdict,
             "diagnosis": found.label_name,
             "probability": found.probabilities[found.label_name],
             "malignancy": found.malignancy,
             "output": str(self.output),
         }
-        show(answer, table([*answer], [[*answer.values()]]), as_json=self.json)
+        show(answer, table([*answer], [[*answer.values()]]), as_json=self.json, drawn=engine.drawn)
         return 0
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dermsim.core.labels import DISCLAIMER
+from dermsim.core.labels import DISCLAIMER, DRAWN_DATA
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,17 +76,24 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def show(document: dict[str, Any], readable: str, *, as_json: bool) -> None:
+def show(
+    document: dict[str, Any], readable: str, *, as_json: bool, drawn: bool | None = None
+) -> None:
     """Print an answer with the disclaimer.
 
     Args:
         document: The answer as plain Python values.
         readable: The same for people.
         as_json: Print `document` as one JSON document instead of `readable`.
+        drawn: Whether the model that answers was trained on drawings; None for no such answer.
 
     Raises:
         ValueError: If a number in `document` is not finite, which JSON cannot say.
     """
+    if drawn is not None:
+        document = {**document, "trained_on": "drawings" if drawn else "photographs"}
+    if drawn:
+        readable += f"\n\n{DRAWN_DATA}"
     if as_json:
         document = {**document, "disclaimer": DISCLAIMER}
         text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
@@ -246,29 +253,63 @@ def collect(found: Iterable[T], kept: list[T]) -> bool:
 
 def classify_table(results: Sequence[dict[str, Any]]) -> str:
     """Lay out what `dermsim classify` found, a row for each picture."""
-    header = ["picture", "warning", "diagnosis", "probability", "malignancy", "cannot exclude"]
+    header = [
+        "picture",
+        "warning",
+        "diagnosis",
+        "probability",
+        "malignancy",
+        "verdict",
+        "90 % list",
+    ]
     rows = [
         [
             result["picture"],
             result["notice"] or "",
-            result["label_name"],
+            # what must not be read as an answer is said to be only what the picture resembles
+            f"({result['label_name']})" if result["withheld"] else result["label_name"],
             result["probabilities"][result["label_name"]],
-            f"{result['malignancy']:.3f} {'malignant' if result['is_malignant'] else 'benign'}",
+            f"{result['malignancy']:.3f} {_beside(result)}",
+            result["verdict"],
             " ".join(result["prediction_set"]),
         ]
         for result in results
     ]
     if any("enrolled" in result for result in results):
-        header.append("old and new classes")
+        header.append("read this: old and new classes")
         for row, result in zip(rows, results, strict=True):
             best = Counter(result["enrolled"]).most_common(3)
             row.append(", ".join(f"{name} {probability:.3f}" for name, probability in best))
     return table(header, rows)
 
 
+def _beside(result: dict[str, Any]) -> str:
+    """Say on which side of the malignancy threshold a picture lies."""
+    sign = "<" if result["malignancy"] < result["threshold"] else ">="
+    return f"{sign} {result['threshold']:.3f}"
+
+
+def point_lines(point: dict[str, Any]) -> str:
+    """Say where malignant begins, and what that reached on photographs it was not fitted to."""
+    name = point["name"] or "of your own"
+    lines = [f"Malignancy threshold {point['threshold']:.3f} ({name})"]
+    places = {"held_out": "held-out lesions of {}", "elsewhere": "other clinics, {}"}
+    for reached in point["reached"]:
+        caught, passed = (
+            f"{100 * share['value']:.0f} % ({100 * share['low']:.0f} to {100 * share['high']:.0f}, "
+            f"n {share['n']:,})"
+            for share in (reached["sensitivity"], reached["specificity"])
+        )
+        where = places[reached["origin"]].format(reached["dataset"])
+        lines.append(f"  {where}: {caught} of the malignant caught, {passed} of the benign passed")
+    if not point["reached"]:
+        lines.append("  what it reaches on held-out lesions was not measured of this checkpoint")
+    return "\n".join(lines)
+
+
 def similar_table(results: Sequence[dict[str, Any]]) -> str:
     """Lay out what `dermsim similar` found: a row for each case, a line for each vote."""
-    found = ("similarity", "dx", "image_id", "lesion_id")
+    found = ("similarity", "percentile", "dx", "image_id", "lesion_id")
     facts = ("age", "sex", "localization")
     rows = [
         [result["picture"], *map(neighbor.get, found), *map(neighbor["facts"].get, facts)]
@@ -282,4 +323,11 @@ def similar_table(results: Sequence[dict[str, Any]]) -> str:
         best = Counter(result["vote"]).most_common(3)
         words = ", ".join(f"{name} {share:.3f}" for name, share in best)
         votes.append(f"{result['picture']}: the nearest cases vote {words}")
-    return "\n".join([table(["picture", *found, *facts], rows), "", *votes])
+        if (known := result["recognised"]) is not None:
+            kind = "a training photograph" if known["learned"] else "one of the past cases"
+            name = f"{result['picture']} is {kind}, {known['image_id']}"
+            votes.append(f"{name}: it and its lesion are left out")
+    lines = [table(["picture", *found, *facts], rows), "", *votes]
+    if any(neighbor["percentile"] is not None for r in results for neighbor in r["neighbors"]):
+        lines += ["", "percentile: share of pairs of past cases with one diagnosis less alike"]
+    return "\n".join(lines)

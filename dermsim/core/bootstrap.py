@@ -130,6 +130,31 @@ class Bootstrap:
         """
         return self.interval(lambda rows: float(values[rows].mean()), among=among)
 
+    def means(
+        self, values: npt.NDArray[np.generic], *, among: IntArray | BoolArray | None = None
+    ) -> list[Interval]:
+        """Measure the means of several values per row on the same resamples, as `mean` would.
+
+        Args:
+            values: ``(N, K)``.
+            among: As for `interval`.
+
+        Raises:
+            ValueError: If there are no rows.
+        """
+        if among is not None:
+            return self.take(among).means(values[among])
+        if len(self) == 0:
+            raise ValueError("cannot bootstrap an empty set of rows.")
+        counts = np.stack([np.bincount(rows, minlength=len(self)) for rows in self._draws()])
+        samples = counts @ values.astype(np.float64) / counts.sum(axis=1, keepdims=True)
+        whole = values.astype(np.float64).mean(axis=0).tolist()
+        bounds = map(percentile_bounds, samples.T)
+        return [
+            Interval(value, low, high, len(self))
+            for value, (low, high) in zip(whole, bounds, strict=True)
+        ]
+
     def _draws(self) -> Iterator[IntArray]:
         """Yield the rows of each resample: as many lesions as there are, with replacement."""
         groups = number_lesions(self.lesion_ids)

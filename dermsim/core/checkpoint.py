@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from dermsim.core.atomic import recover
 from dermsim.core.downloads import download
 from dermsim.core.lfs import refuse_lfs_pointer
+from dermsim.core.storage import LARGEST_CONFIG, read_json
 
 PARTS = (
     "config.json",
@@ -19,6 +20,26 @@ PARTS = (
     "atlas.parquet",
 )
 """What a checkpoint folder must hold for `DermSim.from_pretrained`."""
+
+QUALITY = "quality.safetensors"
+"""What tells pictures not to be judged; a checkpoint may lack it."""
+
+OPTIONAL_PARTS = ("concepts.json", "concepts.safetensors", QUALITY)
+"""What a checkpoint folder may hold besides; of concepts both files, or neither."""
+
+BESIDES = ("calibration_facts.json", "training.json", "evaluation.json", "README.md")
+"""What may lie beside the parts and is read by one command or another."""
+
+FETCHED = (
+    *(part for part in PARTS if part != "gallery"),
+    *OPTIONAL_PARTS,
+    *BESIDES,
+    *("gallery/gallery.json", "gallery/*.safetensors", "gallery/*.parquet"),
+)
+"""What is fetched of a model on the Hub; whatever else its repository holds stays there."""
+
+LARGEST = 16 * 2**30
+"""Bytes that are fetched at most."""
 
 FORMAT = 1
 """The layout of the folder, kept as ``checkpoint_format`` in its ``config.json``. It is raised when
@@ -49,13 +70,22 @@ def local_folder(
         PermissionError: If the Hub refuses the token, or the model is open to few.
         ConnectionError: If the Hub cannot be reached and the model is not in the cache, or what it
             sends is damaged.
-        ValueError: If the folder is of a later dermsim, or its parts are pointers of Git LFS.
+        ValueError: If the folder is of a later dermsim, its parts are pointers of Git LFS, or on
+            the Hub they are larger than `LARGEST`.
         OSError: If the cache cannot be written.
     """
     folder = Path(name_or_path)
+    recover(folder)
     if not folder.exists():
-        folder = download(str(name_or_path), revision=revision, cache_dir=cache_dir, token=token)
-    refuse_lfs_pointer(*(folder / part for part in PARTS))
+        folder = download(
+            str(name_or_path),
+            revision=revision,
+            largest=LARGEST,
+            cache_dir=cache_dir,
+            token=token,
+            allow_patterns=list(FETCHED),
+        )
+    refuse_lfs_pointer(*(folder / part for part in (*PARTS, *OPTIONAL_PARTS)))
     written = _check_format(folder, name=str(name_or_path))
     if missing := [part for part in PARTS if not (folder / part).exists()]:
         raise FileNotFoundError(
@@ -76,12 +106,12 @@ def _check_format(folder: Path, *, name: str) -> int | None:
         The format, None where config.json is missing or names none.
     """
     path = folder / "config.json"
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
-        raise ValueError(f"The config.json of {name} is not valid JSON: {error}.") from error
+        config = read_json(path, limit=LARGEST_CONFIG)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a dermsim checkpoint: {error}") from error
     if not isinstance(config, dict) or "checkpoint_format" not in config:
         return None
     written = config["checkpoint_format"]

@@ -36,12 +36,15 @@ class DamagedError(OSError):
     """A file came with another content than the Hub says it has."""
 
 
-def download(name: str, *, revision: str | None = None, **options: Any) -> Path:
+def download(
+    name: str, *, revision: str | None = None, largest: int | None = None, **options: Any
+) -> Path:
     """Fetch a snapshot into the cache, taking it up again where it broke off, and check it.
 
     Args:
         name: A repository on the Hub.
         revision: Branch, tag or commit.
+        largest: Bytes to fetch at most; None for no limit.
         options: As for `huggingface_hub.snapshot_download`; ``repo_type="dataset"`` for a data set.
 
     Returns:
@@ -52,12 +55,16 @@ def download(name: str, *, revision: str | None = None, **options: Any) -> Path:
         PermissionError: If the Hub refuses the token, or the repository is open to few.
         ConnectionError: If the Hub cannot be reached and the cache does not hold everything, or
             what the Hub sends is damaged.
+        ValueError: If there is more to fetch than `largest`; nothing is.
         OSError: If the cache cannot be written.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HTTPError
 
     removed: list[str] = []
+
+    if largest is not None:
+        refuse_large(name, largest, revision=revision, **options)
 
     def fetch() -> Path:
         folder = Path(snapshot_download(name, revision=revision, **options))
@@ -79,6 +86,51 @@ def download(name: str, *, revision: str | None = None, **options: Any) -> Path:
             or _refusal(error, name, kind, revision)
             or _failure(error, name, kind)
         ) from error
+
+
+def refuse_large(
+    name: str,
+    largest: int,
+    *,
+    revision: str | None = None,
+    repo_type: str | None = None,
+    allow_patterns: list[str] | None = None,
+    token: str | bool | None = None,
+    **_: Any,
+) -> None:
+    """Refuse a repository of which there is too much to fetch, by what the Hub says of it.
+
+    Where the Hub cannot be asked nothing is fetched, and the cache was compared when it was filled;
+    why it refuses, `download` explains.
+
+    Args:
+        name: A repository on the Hub.
+        largest: Bytes to fetch at most.
+        revision: Branch, tag or commit.
+        repo_type: As for `huggingface_hub.snapshot_download`, as are the rest.
+        allow_patterns: Of the files that would be fetched.
+        token: For the Hub.
+
+    Raises:
+        ValueError: If there is more.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError
+    from huggingface_hub.utils import filter_repo_objects
+
+    try:
+        found: Any = HfApi().repo_info(
+            name, revision=revision, repo_type=repo_type, files_metadata=True, token=token
+        )
+    except (HTTPError, OSError, ValueError):
+        return
+    sizes = {file.rfilename: file.size or 0 for file in found.siblings or ()}
+    size = sum(sizes[file] for file in filter_repo_objects(sizes, allow_patterns=allow_patterns))
+    if size > largest:
+        raise ValueError(
+            f"{name} has {size:,} bytes to fetch, and at most {largest:,} are: fetch it yourself, "
+            "and give the folder."
+        )
 
 
 def persist(action: Callable[[], T]) -> T:

@@ -154,6 +154,12 @@ DISCLAIMER = (
 )
 """The sentence every surface shows."""
 
+DRAWN_DATA = (
+    "This model was trained on drawings: it knows nothing of skin, and no figure of it says "
+    "anything about photographs."
+)
+"""What every surface shows beside it of a model that learned from `dermsim.data.synthetic`."""
+
 _ALIASES: dict[str, tuple[str, ...]] = {
     # Long names of the Hub copies, names of the ISIC challenges and archive, common synonyms, in
     # English, Spanish, German, French, Italian and Portuguese.

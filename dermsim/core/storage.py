@@ -7,59 +7,25 @@ that has others.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.atomic import atomic_path
+from dermsim.core.bounded_parquet import read_bounded
 from dermsim.core.lfs import refuse_lfs_pointer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LARGEST_JSON = 64 * 2**20
+"""Bytes that a JSON file may have; the largest of our own, a report, has a few hundred thousand."""
 
-@contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary sibling to write to, and move it over `path` only if the block succeeds.
-
-    A failed write leaves what was there as it was.
-
-    Args:
-        path: The file or folder to write. Its parent is made when missing; an old folder of that
-            name is replaced as a whole.
-
-    Yields:
-        The temporary path, with the name of `path`; nothing exists there yet.
-
-    Raises:
-        IsADirectoryError: If a file was written and `path` is a folder.
-        NotADirectoryError: If a folder was written and `path` is a file.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # on the same file system as the target, so that the move is a rename
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-        fresh = Path(scratch) / target.name
-        yield fresh
-        if target.is_dir() and not fresh.is_dir():
-            raise IsADirectoryError(f"{target} is a folder, and a file is not written over it.")
-        if target.is_file() and fresh.is_dir():
-            raise NotADirectoryError(f"{target} is a file, and a folder is not written over it.")
-        if not target.is_dir():
-            os.replace(fresh, target)
-            return
-        aside = Path(scratch) / "old"  # a rename does not replace a folder that holds files
-        os.replace(target, aside)
-        try:
-            os.replace(fresh, target)
-        except OSError:
-            os.replace(aside, target)
-            raise
+LARGEST_CONFIG = 2**20
+"""Bytes that ``config.json`` and its like may have."""
 
 
 def pack_json(values: Mapping[str, object]) -> bytes:
@@ -73,6 +39,26 @@ def save_json(path: str | Path, values: Mapping[str, object]) -> None:
     data = pack_json(values)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def read_json(path: str | Path, *, limit: int = LARGEST_JSON) -> object:
+    """Read a JSON file of any content.
+
+    Args:
+        path: The file.
+        limit: Bytes it may have at most.
+
+    Raises:
+        FileNotFoundError: If there is no such file, or it is a folder, pipe or device.
+        ValueError: If the file is not JSON, or has more bytes.
+    """
+    source = existing(path)
+    if (size := source.stat().st_size) > limit:
+        raise ValueError(f"{source.name} has {size:,} bytes, and {limit:,} are read at most.")
+    try:
+        return json.loads(source.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
+        raise ValueError(f"{source.name} is not valid JSON: {error}.") from error
 
 
 def load_json(
@@ -89,11 +75,8 @@ def load_json(
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not JSON, or a key is unknown or missing.
     """
-    source = _existing(path)
-    try:
-        values = json.loads(source.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
-        raise ValueError(f"{source.name} is not valid JSON: {error}.") from error
+    source = Path(path)
+    values = read_json(source)
     besides = optional & values.keys() if isinstance(values, Mapping) else set()
     return check_keys(values, keys | besides, name=source.name)
 
@@ -120,11 +103,18 @@ def save_arrays(
         path: File to write.
         arrays: Arrays by name.
         facts: JSON-able values kept in the file's header.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     with atomic_path(path) as temporary:
-        save_file(_contiguous(arrays), temporary, _as_metadata(facts))
+        try:
+            save_file(_contiguous(arrays), temporary, _as_metadata(facts))
+        except SafetensorError as error:  # what the disk answered, in a library's own words
+            raise OSError(f"{Path(path)} cannot be written: {error}.") from error
 
 
 def pack_arrays(
@@ -163,7 +153,7 @@ def read_arrays(
     """
     from safetensors import SafetensorError, safe_open
 
-    source = _existing(path)
+    source = existing(path)
     try:
         with safe_open(source, framework="numpy") as file:
             header = file.metadata() or {}
@@ -200,7 +190,7 @@ def unpack_arrays(
 
 
 def load_arrays(
-    path: str | Path, *, arrays: set[str], facts: set[str]
+    path: str | Path, *, arrays: set[str], facts: set[str], optional: Set[str] = frozenset()
 ) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
     """Read what `save_arrays` wrote, with exactly the names that are expected.
 
@@ -208,6 +198,7 @@ def load_arrays(
         path: File to read.
         arrays: Names of the arrays the file must hold.
         facts: Names of the facts the file must hold.
+        optional: Names of the facts it may hold besides.
 
     Returns:
         The arrays and the facts, by name.
@@ -218,13 +209,13 @@ def load_arrays(
     """
     values, parsed = read_arrays(path)
     name = Path(path).name
-    check_keys(parsed, facts, name=f"the header of {name}")
+    check_keys(parsed, facts | (optional & parsed.keys()), name=f"the header of {name}")
     check_keys(values, arrays, name=name)
     return values, parsed
 
 
 def map_arrays(
-    path: str | Path, *, arrays: set[str], facts: set[str]
+    path: str | Path, *, arrays: set[str], facts: set[str], optional: Set[str] = frozenset()
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, object]]:
     """Open what `save_arrays` wrote without reading it: each array stays on disk until it is used.
 
@@ -233,6 +224,7 @@ def map_arrays(
             harmless.
         arrays: Names of the arrays the file must hold.
         facts: Names of the facts the file must hold.
+        optional: Names of the facts it may hold besides.
 
     Returns:
         The arrays, read-only and memory-mapped, and the facts, by name.
@@ -243,7 +235,7 @@ def map_arrays(
     """
     from safetensors import SafetensorError, safe_open
 
-    source = _existing(path)
+    source = existing(path)
     try:
         with safe_open(source, framework="numpy") as file:  # checks header and size
             header = file.metadata() or {}
@@ -251,7 +243,7 @@ def map_arrays(
         parsed = {key: json.loads(value) for key, value in header.items()}
     except (SafetensorError, json.JSONDecodeError, OSError, TypeError) as error:
         raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
-    check_keys(parsed, facts, name=f"the header of {source.name}")
+    check_keys(parsed, facts | (optional & parsed.keys()), name=f"the header of {source.name}")
     check_keys(dict.fromkeys(names), arrays, name=source.name)
     with source.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
@@ -277,7 +269,11 @@ _DTYPES = {"F32": np.float32, "F16": np.float16, "I64": np.int64, "U8": np.uint8
 
 
 def load_table(
-    path: str | Path, *, columns: Sequence[str], optional: Sequence[str] = ()
+    path: str | Path,
+    *,
+    columns: Sequence[str],
+    optional: Sequence[str] = (),
+    rows: int | None = None,
 ) -> pa.Table:
     """Read a Parquet file that has exactly these columns, in this order.
 
@@ -285,28 +281,23 @@ def load_table(
         path: The file.
         columns: Columns it must have.
         optional: Further columns it may have after them, in this order.
+        rows: How many rows it must have, or None for any number.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, or has other columns.
+        ValueError: If the file is damaged, has other columns or rows, or unpacks to more than a
+            file of its size has reason to (`dermsim.core.bounded_parquet`).
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    source = _existing(path)
-    try:
-        table = pq.read_table(source)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{source.name} is damaged or not Parquet: {error}.") from error
-    besides = [name for name in optional if name in table.column_names]
-    if table.column_names != [*columns, *besides]:
-        raise ValueError(
-            f"{source.name} has the columns {table.column_names}, expected {list(columns)}."
-        )
-    return table
+    return read_bounded(existing(path), columns=columns, optional=optional, rows=rows)
 
 
-def _existing(path: str | Path) -> Path:
+def existing(path: str | Path) -> Path:
+    """Return the path of a file that can be read to its end.
+
+    Raises:
+        FileNotFoundError: If there is none, or it is a folder, pipe or device.
+        ValueError: If it is a pointer of Git LFS.
+    """
     source = Path(path)
     if not source.is_file():
         raise FileNotFoundError(f"there is no file {source}.")

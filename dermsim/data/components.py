@@ -10,6 +10,7 @@ import csv
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from dermsim.core.csv_table import plain
 from dermsim.data.grouping import UnionFind
 from dermsim.data.rows import Facts
 
@@ -40,7 +41,7 @@ def load_components(path: str | Path, *, source: Path | None = None) -> list[lis
             if not {"component", "image_id"} <= row.keys():
                 raise ValueError(f"{file} has no columns component and image_id")
             found.setdefault(row["component"], []).append(
-                (row.get("source") or "", row["image_id"])
+                (plain(row.get("source") or ""), plain(row["image_id"]))
             )
     named = {name for members in found.values() for name, _ in members}
     own = {name for name in named if source and Path(name).resolve().name == source.resolve().name}

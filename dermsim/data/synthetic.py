@@ -19,6 +19,9 @@ from dermsim.data.tables import COLUMNS, schema
 if TYPE_CHECKING:
     from datasets import Dataset
 
+PREFIX = "SYN_"
+"""How the image_ids of drawings begin."""
+
 _MEAN_AGE = {"akiec": 66, "bcc": 67, "bkl": 64, "df": 49, "mel": 61, "nv": 47, "vasc": 51}
 _SITES = {
     "akiec": ("face", "scalp", "upper extremity"),
@@ -30,6 +33,11 @@ _SITES = {
     "vasc": ("trunk", "abdomen", "back", "chest"),
 }
 _BENIGN_DX_TYPES = ("histo", "follow_up", "consensus")
+
+
+def is_drawn(image_id: object) -> bool:
+    """Say whether an image_id is that of a drawing."""
+    return str(image_id).startswith(PREFIX)
 
 
 def draw_lesion(
@@ -89,7 +97,7 @@ def synthetic_outlines(
         dx, lesion_seed = CODES[lesion % len(CODES)], seed * 1_000_003 + lesion
         painted = _paint(dx, lesion_seed, size).outline()
         for view in range(images_per_lesion):
-            image_id = f"SYN_{lesion * images_per_lesion + view:07d}"
+            image_id = f"{PREFIX}{lesion * images_per_lesion + view:07d}"
             outlines[image_id] = _outline(painted, (lesion_seed, LABEL2ID[dx], view), size)
     return outlines
 
@@ -128,7 +136,7 @@ def synthetic_ham10000(
         painting = _paint(dx, lesion_seed, size).to_image()
         facts = {"lesion_id": f"SYNL_{lesion:07d}", "dx": dx, **_facts(dx, lesion_seed)}
         for view in range(images_per_lesion):
-            image_id = f"SYN_{lesion * images_per_lesion + view:07d}"
+            image_id = f"{PREFIX}{lesion * images_per_lesion + view:07d}"
             picture = _photograph(painting, (lesion_seed, LABEL2ID[dx], view), size)
             image = {"bytes": _to_jpeg(picture), "path": f"{image_id}.jpg"}
             rows.append({"image": image, "image_id": image_id, **facts})

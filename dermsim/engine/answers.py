@@ -22,10 +22,9 @@ if TYPE_CHECKING:  # they bring torch, and a page is served while that loads
     from dermsim.data.images import ImageSource
     from dermsim.engine.dermsim import DermSim
     from dermsim.engine.explain import Like
-    from dermsim.engine.results import Prediction
+    from dermsim.engine.results import Prediction, SimilarCases
     from dermsim.tasks.enroll import ClassBank, EnrollmentReport
     from dermsim.tasks.explain import Heatmap
-    from dermsim.tasks.retrieve import Neighbor
 
 FAINTEST = 1e-6
 """Peak of a likeness below which there is rounding alone. A picture cannot be made more like its
@@ -46,27 +45,39 @@ class Classified:
     vote: dict[str, float]
     enrolled: dict[str, float] | None = None
 
+    @property
+    def answer(self) -> dict[str, object]:
+        """The label to read, its probability and which of the probabilities say so.
+
+        With a bank that is the likeliest of all its classes, old and new. There is none where the
+        verdict is withheld.
+        """
+        said, source = self.prediction.probabilities, "probabilities"
+        if self.enrolled is not None:
+            said, source = self.enrolled, "enrolled"
+        label = max(said, key=lambda name: said[name])
+        given = not self.prediction.withheld
+        return {
+            "label": label if given else None,
+            "probability": said[label] if given else None,
+            "of": source,
+        }
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether the past cases vote for the classifier's label; None where nothing may be said.
+
+        That is so without a vote, and where the verdict is withheld.
+        """
+        if not self.vote or self.prediction.withheld:
+            return None
+        return max(self.vote, key=lambda code: self.vote[code]) == self.prediction.label_name
+
     def to_dict(self) -> dict[str, object]:
         """Return the answer as plain Python values; without a bank it says nothing of classes."""
-        found = {**self.prediction.to_dict(), "vote": self.vote}
+        found = {"answer": self.answer, **self.prediction.to_dict(), "vote": self.vote}
+        found["agrees"] = self.agrees
         return found if self.enrolled is None else {**found, "enrolled": self.enrolled}
-
-
-@dataclass(frozen=True)
-class SimilarCases:
-    """The past cases most like a photograph.
-
-    Attributes:
-        neighbors: Most similar first.
-        vote: Probability of each diagnosis by the vote of the nearest; empty when there are none.
-    """
-
-    neighbors: tuple[Neighbor, ...]
-    vote: dict[str, float]
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the cases and their vote as plain Python values."""
-        return {"neighbors": [case.to_dict() for case in self.neighbors], "vote": self.vote}
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +117,7 @@ def classify(
     facts: Facts | Sequence[Facts | None] | None = None,
     bank: ClassBank | None = None,
     operating_point: str | float = POINTS[0],
+    exclude_lesion_ids: Sequence[str] = (),
 ) -> list[Classified]:
     """Say what each photograph may show.
 
@@ -115,18 +127,59 @@ def classify(
         facts: What is known of the patient in all of them, or in each; None for nothing.
         bank: Enrolled classes to choose from as well.
         operating_point: Where malignant begins, as for `DermSim.predict`.
+        exclude_lesion_ids: Lesions that do not vote on any of them.
 
     Raises:
-        ValueError: If a photograph cannot be read, there is no such operating point, or there are
-            facts and the encoder takes none.
+        ValueError: If a photograph cannot be read, there is no such operating point or lesion, or
+            there are facts and the encoder takes none.
     """
+    left_out = [engine.check_lesions(exclude_lesion_ids)] * len(pictures)
     each = [facts] * len(pictures) if isinstance(facts, Facts) else facts or []
     known = each if any(one is not None and one.known for one in each) else None
-    found = engine.predict_and_vote(pictures, facts=known, operating_point=operating_point)
+    found = engine.predict_and_vote(
+        pictures, facts=known, operating_point=operating_point, exclude_lesion_ids=left_out
+    )
     if bank is None:
         return [Classified(*answer) for answer in found]
     classes = compare(engine, pictures, bank=bank)
     return [Classified(*answer, own) for answer, own in zip(found, classes, strict=True)]
+
+
+def point(
+    engine: DermSim, choice: str | float = POINTS[0], *, facts: Facts | None = None
+) -> dict[str, Any]:
+    """Say where malignant begins, and what that reached.
+
+    Args:
+        engine: The loaded checkpoint.
+        choice: Name of an operating point, or a malignancy threshold.
+        facts: What is known of the patient; with facts another calibration is asked.
+
+    Returns:
+        ``name`` (None for a threshold of one's own), ``threshold``, and under ``reached`` its
+        sensitivity and specificity with intervals on held-out lesions and in other clinics, as far
+        as that was measured. Under ``validation`` is what it did to the photographs it was fitted
+        on, which flatters; None where the checkpoint cannot say.
+
+    Raises:
+        ValueError: If there is no such operating point.
+    """
+    known = facts is not None and facts.known
+    calibration = (engine.calibration_facts if known else None) or engine.calibration
+    threshold = calibration.threshold(choice)
+    named: dict[float, str] = {}
+    for name, known_point in calibration.operating_points.items():
+        named.setdefault(known_point.threshold, name)  # of two alike, the first
+    fitted = None
+    if calibration.malignancy_curve is not None or threshold in named:
+        found = calibration.operating_point(choice)
+        fitted = {"sensitivity": found.sensitivity, "specificity": found.specificity}
+    return {
+        "name": choice if isinstance(choice, str) else named.get(threshold),
+        "threshold": threshold,
+        "reached": [figures.to_dict() for figures in engine.reached_at(threshold)],
+        "validation": fitted,
+    }
 
 
 def compare(
@@ -153,6 +206,7 @@ def similar(
     k: int = 5,
     where: Mapping[str, Any] | None = None,
     one_per_lesion: bool = False,
+    exclude_lesion_ids: Sequence[str] = (),
     most: int | None = None,
 ) -> list[SimilarCases]:
     """Find the past cases most like each photograph, and let the nearest vote.
@@ -163,17 +217,22 @@ def similar(
         k: How many cases of each.
         where: Facts the cases must have, as for `Gallery.search`.
         one_per_lesion: Whether to leave out further photographs of a lesion.
+        exclude_lesion_ids: Lesions to leave out for all of them.
         most: How many may be asked for; None for any number.
 
     Raises:
-        ValueError: If a photograph cannot be read, a filter is unknown or `k` is out of range.
+        ValueError: If a photograph cannot be read, a filter or lesion is unknown or `k` is out of
+            range.
     """
     if most is not None and k not in range(1, most + 1):
         raise ValueError(f"Asked for {k} similar cases: choose 1 to {most}.")
-    queries = engine.embed(pictures)
-    found = engine.search(queries, int(k), where=where, one_per_lesion=one_per_lesion)
-    votes = engine.vote(queries, where=where) if any(found) else [{} for _ in found]
-    return [SimilarCases(tuple(cases), vote) for cases, vote in zip(found, votes, strict=True)]
+    return engine.similar_cases(
+        pictures,
+        int(k),
+        where=where,
+        exclude_lesion_ids=[engine.check_lesions(exclude_lesion_ids)] * len(pictures),
+        one_per_lesion=one_per_lesion,
+    )
 
 
 def explain(

@@ -5,10 +5,8 @@ What `dermsim classify` does with folders and archives, and the tab *Batch* of t
 
 from __future__ import annotations
 
-import csv
 import io
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from dermsim.core.csv_table import csv_text
+from dermsim.core.csv_table import save_csv as write_csv
 from dermsim.core.labels import CODES
-from dermsim.core.storage import atomic_path
 from dermsim.core.version import __version__
 from dermsim.data.archives import ArchiveLimits, Listed, read_photographs
 from dermsim.data.formats.dicom_facts import read_dicom_facts
@@ -41,10 +40,6 @@ BATCH_PIXELS = 32_000_000
 
 CHOSEN = "chosen"
 """What an operating point goes by that is none of the calibration's own."""
-
-_FORMULA = frozenset("=+-@\t\r\n")
-"""First characters by which a spreadsheet takes text for a formula; see
-https://owasp.org/www-community/attacks/CSV_Injection."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +76,8 @@ class FileAnswer:
 
     @property
     def agrees(self) -> bool | None:
-        """Whether that is the classifier's answer, too; None when there is none."""
-        if self.prediction is None or self.neighbor_dx is None:
-            return None
-        return self.neighbor_dx == self.prediction.label_name
+        """Whether that is the classifier's answer, too; None where nothing may be said."""
+        return None if self.prediction is None else Classified(self.prediction, self.vote).agrees
 
     def to_dict(self) -> dict[str, object]:
         """Return what was found as plain Python values, without the thumbnail."""
@@ -106,6 +99,7 @@ def classify_photographs(
     bank: ClassBank | None = None,
     thumbnail: int = 0,
     operating_point: str | float = POINTS[0],
+    exclude_lesion_ids: Sequence[str] = (),
 ) -> Iterator[list[FileAnswer]]:
     """Classify photographs, a batch at a time; whoever stops asking keeps what was found.
 
@@ -121,6 +115,7 @@ def classify_photographs(
         bank: Enrolled classes to compare with as well, or None.
         thumbnail: Longest side in pixels of the small pictures that are kept; 0 keeps none.
         operating_point: Where malignant begins, as for `DermSim.predict`.
+        exclude_lesion_ids: Lesions that do not vote on any of them.
 
     Yields:
         The rows of the next files, in their order; all lists together have one for each.
@@ -131,26 +126,39 @@ def classify_photographs(
     """
     if dicom_facts and engine.calibration_facts is None:
         raise ValueError("Facts of DICOM files were asked for, but this model takes none.")
-    ask = partial(_rows, engine, bank=bank, thumbnail=thumbnail, operating_point=operating_point)
+    engine.check_lesions(exclude_lesion_ids)  # now, and not after the first pictures were read
+    asked = partial(
+        classify,
+        engine,
+        bank=bank,
+        operating_point=operating_point,
+        exclude_lesion_ids=exclude_lesion_ids,
+    )
+    side = max(*engine.pixels_needed, 2 * thumbnail)
+    decode = partial(
+        _decode, facts=facts, dicom_facts=dicom_facts, frame=frame, at_least=(side, side)
+    )
+    read = (decode(item, data) for item, data in read_photographs(photographs, limits=limits))
+    for waiting in _batches(read):
+        yield _rows(asked, waiting, thumbnail=thumbnail)
+
+
+def _batches(read: Iterable[_Waiting]) -> Iterator[list[_Waiting]]:
+    """Gather what was read until a batch is full, of files or of pixels."""
     waiting: list[_Waiting] = []
     pixels = 0
-    side = max(*engine.pixels_needed, 2 * thumbnail)
-    enough = (side, side)
-    for item, data in read_photographs(photographs, limits=limits):
-        found = _decode(
-            item, data, facts=facts, dicom_facts=dicom_facts, frame=frame, at_least=enough
-        )
+    for found in read:
         size = found.image.width * found.image.height if found.image else 0
         if waiting and pixels + size > BATCH_PIXELS:
-            yield ask(waiting)
+            yield waiting
             waiting, pixels = [], 0
         waiting.append(found)
         pixels += size
         if len(waiting) == BATCH:
-            yield ask(waiting)
+            yield waiting
             waiting, pixels = [], 0
     if waiting:
-        yield ask(waiting)
+        yield waiting
 
 
 def columns() -> tuple[str, ...]:
@@ -161,9 +169,12 @@ def columns() -> tuple[str, ...]:
         "probability",
         "malignancy",
         "verdict",
+        "withheld",
         "prediction_set",
         "unfamiliar",
         "ood_score",
+        "ood_limit",
+        "past_case",
         "neighbors_label",
         "neighbors_share",
         "neighbors_agree",
@@ -173,6 +184,7 @@ def columns() -> tuple[str, ...]:
         "threshold",
         "voters",
         "encoder",
+        "trained_on",
         "dermsim",
     )
 
@@ -200,15 +212,10 @@ def rows_csv(
     Raises:
         ValueError: If there is no such operating point.
     """
-    stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, columns())
-    writer.writeheader()
-    writer.writerows(
-        row_cells(
-            rows, calibration=calibration, fingerprint=fingerprint, point=point, informed=informed
-        )
+    cells = row_cells(
+        rows, calibration=calibration, fingerprint=fingerprint, point=point, informed=informed
     )
-    return stream.getvalue()
+    return csv_text(columns(), cells)
 
 
 def row_cells(
@@ -219,7 +226,7 @@ def row_cells(
     point: str | float = POINTS[0],
     informed: Calibration | None = None,
 ) -> Iterator[dict[str, object]]:
-    """Yield the cells of each row by `columns`, text that no spreadsheet evaluates.
+    """Yield the cells of each row by `columns`, as they are: who writes them makes them inert.
 
     Raises:
         ValueError: As `rows_csv`.
@@ -229,8 +236,8 @@ def row_cells(
     for row in rows:
         threshold = with_facts if row.facts is not None and row.facts.known else plain
         facts = {
-            "file": _inert(row.file),
-            "error": _inert(row.reason),
+            "file": row.file,
+            "error": row.reason,
             "operating_point": point if isinstance(point, str) else CHOSEN,
             "threshold": threshold,
             "voters": VOTERS,
@@ -254,11 +261,10 @@ def save_csv(
     Raises:
         ValueError: As `rows_csv`.
     """
-    text = rows_csv(
+    cells = row_cells(
         rows, calibration=calibration, fingerprint=fingerprint, point=point, informed=informed
     )
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8"))
+    write_csv(path, columns(), cells)
 
 
 def threshold_of(calibration: Calibration, point: str | float) -> float:
@@ -313,21 +319,14 @@ def _decode(
 
 
 def _rows(
-    engine: DermSim,
-    batch: Sequence[_Waiting],
-    *,
-    bank: ClassBank | None,
-    thumbnail: int,
-    operating_point: str | float,
+    ask: Callable[..., list[Classified]], batch: Sequence[_Waiting], *, thumbnail: int
 ) -> list[FileAnswer]:
     """Ask about all that could be read in one go, and put the answers where they belong."""
     images = [item.image for item in batch if item.image is not None]
     if not images:
         return [FileAnswer(item.name, reason=item.reason) for item in batch]
     facts = [item.facts for item in batch if item.image is not None]
-    answers = iter(
-        classify(engine, images, facts=facts, bank=bank, operating_point=operating_point)
-    )
+    answers = iter(ask(images, facts=facts))
     rows = []
     for item in batch:
         if item.image is None:
@@ -367,10 +366,14 @@ def _answer(row: FileAnswer, threshold: float) -> dict[str, object]:
         "label": found.label_name,
         "probability": _number(found.probabilities[found.label_name]),
         "malignancy": _number(found.malignancy),
-        "verdict": "malignant" if found.malignancy >= threshold else "benign",
+        "verdict": found.verdict_at(threshold),
+        "withheld": " ".join(found.withheld),
         "prediction_set": " ".join(found.prediction_set),
         "unfamiliar": "yes" if found.is_outlier else "no",
         "ood_score": _number(found.ood_score),
+        "ood_limit": "" if found.ood_limit is None else _number(found.ood_limit),
+        "trained_on": "drawings" if found.drawn else "photographs",
+        "past_case": "" if found.recognised is None else found.recognised.image_id,
         "neighbors_label": neighbors or "",
         "neighbors_share": _number(row.vote[neighbors]) if neighbors else "",
         "neighbors_agree": {True: "yes", False: "no", None: ""}[row.agrees],
@@ -380,11 +383,3 @@ def _answer(row: FileAnswer, threshold: float) -> dict[str, object]:
 
 def _number(value: float) -> float:
     return round(value, 6)
-
-
-def _inert(text: str) -> str:
-    """Return text that no spreadsheet evaluates and that UTF-8 can say."""
-    plain = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    # full-width signs count, too, and so does what follows blanks
-    first = unicodedata.normalize("NFKC", plain.lstrip(" \u00a0\ufeff"))[:1]
-    return f"'{plain}" if first in _FORMULA else plain

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermsim.core.atomic import atomic_path
+from dermsim.core.csv_table import inert
 from dermsim.core.optional import require
-from dermsim.core.storage import atomic_path
 from dermsim.engine.batch import FileAnswer, columns, row_cells, save_csv
 from dermsim.tasks.classify import POINTS
 
@@ -77,7 +78,7 @@ def save_rows(
         rows, calibration=calibration, fingerprint=fingerprint, point=point, informed=informed
     )
     for row in cells:
-        values = (row.get(column) for column in columns())
+        values = (inert(row.get(column)) for column in columns())
         sheet.append([unsayable.sub("\ufffd", v) if isinstance(v, str) else v for v in values])
     with atomic_path(path) as temporary:
         book.save(temporary)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from itertools import count, islice
@@ -36,6 +37,7 @@ from dermsim.tasks.retrieve.folder import (
     read_part,
     remove_parts,
     write_part,
+    writing,
 )
 from dermsim.tasks.retrieve.parts import Part
 
@@ -113,22 +115,32 @@ def build_gallery(
         FileExistsError: If `folder` is a file, or holds anything but a gallery.
         FileNotFoundError: If the source does not exist.
         ConnectionError: If it is on the Hub, which cannot be reached.
+        TimeoutError: If another process goes on writing the folder.
         ValueError: If the source cannot be read, gives an image_id twice with different facts, or
             a split of a stream is asked for.
     """
-    if streaming and split != "all":
-        raise ValueError(
-            "a stream cannot be split by lesion before all of it was seen: take every photograph "
-            "(--split all), or read the source without streaming."
-        )
     if folder.exists() and not is_gallery_folder(folder):
         raise FileExistsError(
             f"{folder} holds other things than a gallery; choose a folder of its own."
         )
     state = state or launched_processes()
     share = _share(source, split, streaming, state)
-    folder.mkdir(parents=True, exist_ok=True)
-    state.wait_for_everyone()
+    # one writer: the first process holds the lock for all of them
+    with writing(folder) if state.is_main_process else nullcontext():
+        return _build(engine, share, folder, kind=kind, batch_size=batch_size, state=state)
+
+
+def _build(
+    engine: DermSim,
+    share: Share,
+    folder: Path,
+    *,
+    kind: Kind | None,
+    batch_size: int,
+    state: PartialState,
+) -> Gallery | None:
+    """Write the parts of a share and, on the first process, join those of all."""
+    state.wait_for_everyone()  # by now the first has made the folder
     first = int(free_name(folder).removeprefix("-") or 1)
     state.wait_for_everyone()  # nobody writes before all have looked
     number, written = first + state.process_index, []
@@ -178,6 +190,11 @@ def _share(source: str | Path, split: str, streaming: bool, state: PartialState)
     """Open what this process embeds: shares follow each other in the order of the processes."""
     process, processes = state.process_index, state.num_processes
     if streaming:
+        if split != "all":
+            raise ValueError(
+                "a stream cannot be split by lesion before all of it was seen: take every "
+                "photograph (--split all), or read the source without streaming."
+            )
         return Share(stream_ham10000(source, process=process, processes=processes), None)
     rows = load_ham10000(source)
     if split == "train":
@@ -199,16 +216,22 @@ def _embedded(
     with tqdm(total=share.total, unit="picture", disable=None if talkative else True) as bar:
         while True:
             embeddings: list[npt.NDArray[np.float32]] = []
+            hashes: list[npt.NDArray[np.uint64]] = []
             records: list[dict[str, object]] = []
             while len(records) < PART and (chunk := list(islice(cases, CHUNK))):
                 pictures = (picture for picture, _ in chunk)
-                encoding = encode(engine.model, engine.processor, pictures, batch_size=batch_size)
+                encoding = encode(
+                    engine.model, engine.processor, pictures, batch_size=batch_size, looks=True
+                )
                 embeddings.append(encoding.embeddings)
+                assert encoding.looks is not None
+                hashes.append(encoding.looks.cases)
                 records.extend(record for _, record in chunk)
                 bar.update(len(chunk))
             if not records:
                 return
-            yield l2_normalize(np.concatenate(embeddings)), CaseTable.build(records, repeats=True)
+            table = CaseTable.build(records, hashes=np.concatenate(hashes), repeats=True)
+            yield l2_normalize(np.concatenate(embeddings)), table
 
 
 def _join(folder: Path, first: int, processes: int, fingerprint: str, kind: Kind | None) -> Gallery:

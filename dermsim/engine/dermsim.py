@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.checkpoint import local_folder
 from dermsim.core.labels import CODES
-from dermsim.core.storage import atomic_path, save_json
+from dermsim.core.storage import save_json
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, as_list, read_image
+from dermsim.engine.describe import Describing
 from dermsim.engine.explain import Explaining
 from dermsim.engine.fit import fit_parts
-from dermsim.engine.load import FACTS_CALIBRATION, load_parts, save_extra
+from dermsim.engine.load import load_parts, save_extra, save_optional
 from dermsim.engine.predictions import read_predictions
 from dermsim.engine.results import Analysis, Prediction
+from dermsim.engine.searching import LeftOut, Searching, are_drawn, left_out_of
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
 from dermsim.models.encode import Encoding, fingerprint, pixels_needed
 from dermsim.models.encoder import Encoder, Processor, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
-from dermsim.tasks.classify import POINTS, Calibration
-from dermsim.tasks.detect import OutlierDetector
+from dermsim.tasks.classify import POINTS, Calibration, Reached, ThresholdFigures
+from dermsim.tasks.concepts import Concepts
+from dermsim.tasks.detect import OutlierDetector, QualityGate
 from dermsim.tasks.enroll import SPACES, ClassBank
-from dermsim.tasks.retrieve import Gallery, Neighbor
+from dermsim.tasks.retrieve import Gallery
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Queries: TypeAlias = "ImageSource | Sequence[ImageSource] | npt.NDArray[np.floating]"
-"""Images, or embeddings ``(N, D)`` of some."""
 
-
-class DermSim(Explaining):
+class DermSim(Explaining, Searching, Describing):
     """An encoder and all that was learned around it; safe to share between threads.
 
     Threads that ask at the same time share forward passes (`dermsim.engine.shared_runs`). How many
     images go through an encoder together rounds what it says: no number of an embedding is off by
-    more than 1e-6 from that of the image alone. When too many images wait,
-    `dermsim.engine.shared_runs.Overloaded` is raised; `dermsim.engine.shared_runs.patience` limits
-    how long a thread waits. Heatmaps are drawn apart.
+    more than 1e-6 from that of the image alone. When too many wait, `Overloaded` of that module is
+    raised; its `patience` limits how long a thread waits. Heatmaps are drawn apart.
 
     Use `DermSim.from_pretrained`, or `DermSim.fit` for an encoder that was just trained.
 
@@ -51,13 +52,18 @@ class DermSim(Explaining):
         model: The encoder, in eval mode, float32.
         processor: Makes the encoder's input from photographs.
         calibration: Reads the logits of images alone.
-        calibration_facts: Reads the logits of images that came with facts about the patient; None
-            when the encoder takes none.
+        calibration_facts: Reads the logits of images with facts; None when it takes none.
         detector: Says how unlike the training data an image is.
-        gallery: The past cases.
+        gallery: The past cases. Another may be put in its place.
         classes: The seven known diagnoses as prototypes, to enrol new ones beside.
         atlas: The map of the gallery.
+        concept_part: What was fitted about concepts; None where nothing was.
         fingerprint: Names this encoder: embeddings of another fingerprint cannot be compared.
+        quality: Says which pictures are not to be judged; None in a checkpoint without such a gate.
+        reached: What malignancy thresholds reached on photographs that none was fitted to; empty
+            where that was not measured.
+        drawn: Whether it was trained on the drawings of `dermsim.data.synthetic`, and knows nothing
+            of skin.
         pixels_needed: Width and height that it needs of a picture, as ``at_least`` of `read_image`.
     """
 
@@ -72,11 +78,12 @@ class DermSim(Explaining):
         classes: ClassBank,
         atlas: EmbeddingMap,
         calibration_facts: Calibration | None = None,
+        quality: QualityGate | None = None,
+        reached: tuple[ThresholdFigures, ...] = (),
+        concepts: Concepts | None = None,
     ) -> None:
         if (model.config.facts_dim > 0) != (calibration_facts is not None):
-            raise ValueError(
-                "An encoder that takes facts needs calibration_facts, and no other has any."
-            )
+            raise ValueError("An encoder that takes facts needs calibration_facts, no other any.")
         self.model = model
         self.processor = processor
         self.calibration = calibration
@@ -85,9 +92,14 @@ class DermSim(Explaining):
         self.gallery = gallery
         self.classes = classes
         self.atlas = atlas
+        self.concept_part = concepts
         self.fingerprint = fingerprint(model, processor)
         self.pixels_needed = pixels_needed(processor)
-        self._encode = SharedEncoder(model, processor)
+        self.quality = quality
+        self.reached = reached
+        self._encode = SharedEncoder(model, processor, depths=concepts is not None)
+        self._learned = gallery
+        self.drawn = are_drawn(gallery.records)
 
     @classmethod
     def from_pretrained(
@@ -183,8 +195,7 @@ class DermSim(Explaining):
                 temperature_facts=None if facts is None else facts.temperature,
             )
             self.calibration.save(fresh / "calibration.json")
-            if self.calibration_facts is not None:
-                self.calibration_facts.save(fresh / FACTS_CALIBRATION)
+            save_optional(fresh, self.calibration_facts, self.concept_part, self.quality)
             self.classes.save(fresh / "classes.safetensors")
             self.detector.save(fresh / "detector.safetensors")
             self.gallery.save(fresh / "gallery")
@@ -203,6 +214,7 @@ class DermSim(Explaining):
         bank: ClassBank | None = None,
         facts: Facts | None = None,
         operating_point: str | float = POINTS[0],
+        exclude_lesion_ids: Sequence[str] = (),
     ) -> Analysis:
         """Say everything there is to say of one image.
 
@@ -215,6 +227,8 @@ class DermSim(Explaining):
             facts: What is known of the patient. Only the prediction depends on it, and with it
                 which diagnosis is explained; embeddings are of the picture alone.
             operating_point: As for `predict`.
+            exclude_lesion_ids: Lesions that are no past cases of this image. If it is itself a
+                photograph of a past case, that one's lesion is left out without being named.
 
         Raises:
             ValueError: If the image cannot be read, an option is unknown, or there are facts and
@@ -222,18 +236,21 @@ class DermSim(Explaining):
         """
         photograph = read_image(image, at_least=None if explain else self.pixels_needed)
         known = None if facts is None else [facts]
-        encoding = self._encode([photograph], facts=known)
+        encoding = self._encode([photograph], facts=known, looks=True)
         prediction = self._predictions(encoding, known, operating_point)[0]
+        left_out = left_out_of([prediction.recognised], [exclude_lesion_ids])
         goal = target or prediction.label_name
         heatmap = self.explain(photograph, method=explain, target=goal) if explain else None
+        (cases,) = self._with_percentiles(self.gallery.search(encoding.embeddings, k, **left_out))
         x, y = self.atlas.transform(encoding.embeddings)[0].tolist()
         return Analysis(
             prediction=prediction,
             heatmap=heatmap,
-            neighbors=tuple(self.search(encoding.embeddings, k)[0]),
+            neighbors=tuple(cases),
             position=(x, y),
             enrolled=bank.predict(getattr(encoding, bank.space.name))[0] if bank else None,
-            vote=self.vote(encoding.embeddings)[0],
+            vote=self.gallery.vote(encoding.embeddings, **left_out)[0],
+            concepts=self._readings(part, encoding)[0] if (part := self.concept_part) else None,
         )
 
     def predict(
@@ -260,7 +277,7 @@ class DermSim(Explaining):
                 or they are not as many as the images; if the operating point is unknown.
         """
         known = [facts] if isinstance(facts, Facts) else facts
-        encoding = self._encode(as_list(images), facts=known)
+        encoding = self._encode(as_list(images), facts=known, looks=True)
         return self._predictions(encoding, known, operating_point)
 
     def predict_and_vote(
@@ -269,6 +286,7 @@ class DermSim(Explaining):
         *,
         facts: Sequence[Facts | None] | None = None,
         operating_point: str | float = POINTS[0],
+        exclude_lesion_ids: LeftOut | None = None,
     ) -> list[tuple[Prediction, dict[str, float]]]:
         """Classify images and let the nearest past cases of each vote, in one forward pass.
 
@@ -276,16 +294,20 @@ class DermSim(Explaining):
             images: PIL images, paths or bytes.
             facts: As for `predict`, one for each.
             operating_point: As for `predict`.
+            exclude_lesion_ids: Per image, the lesion or lesions that do not vote.
 
         Returns:
-            Per image what `predict` says and what `Gallery.vote` says of its embedding.
+            Per image what `predict` says and what `Gallery.vote` says of its embedding; an image
+            that is itself one of the past cases has no vote, and neither has its lesion.
 
         Raises:
             ValueError: As for `predict`.
         """
-        encoding = self._encode(images, facts=facts)
-        votes = self.vote(encoding.embeddings)
+        encoding = self._encode(images, facts=facts, looks=True)
         predictions = self._predictions(encoding, facts, operating_point)
+        seen = [prediction.recognised for prediction in predictions]
+        left_out = left_out_of(seen, exclude_lesion_ids)
+        votes = self.gallery.vote(encoding.embeddings, **left_out)
         return list(zip(predictions, votes, strict=True))
 
     def embed(
@@ -313,68 +335,20 @@ class DermSim(Explaining):
             raise ValueError(f"Unknown space {space!r}; choose one of {', '.join(SPACES)}.")
         return getattr(self._encode(as_list(images), batch_size=batch_size), space)
 
-    def search(
-        self,
-        images_or_embeddings: Queries,
-        k: int = 5,
-        *,
-        where: Mapping[str, Any] | None = None,
-        exclude_lesion_ids: Sequence[Any] | None = None,
-        one_per_lesion: bool = False,
-    ) -> list[list[Neighbor]]:
-        """Find the most similar past cases.
-
-        Args:
-            images_or_embeddings: Images as for `embed`, or ``(N, D)`` embeddings.
-            k: How many cases per query.
-            where: Facts the cases must have, as for `Gallery.search`.
-            exclude_lesion_ids: Per query, the lesion or lesions to leave out.
-            one_per_lesion: Of several photographs of one lesion, return the most similar only.
-
-        Returns:
-            Per query up to k neighbors, most similar first.
-
-        Raises:
-            ValueError: If an image cannot be read or a filter is unknown.
-        """
-        return self.gallery.search(
-            self._embeddings(images_or_embeddings),
-            k,
-            where=where,
-            exclude_lesion_ids=exclude_lesion_ids,
-            one_per_lesion=one_per_lesion,
-        )
-
-    def vote(
-        self,
-        images_or_embeddings: Queries,
-        *,
-        where: Mapping[str, Any] | None = None,
-        exclude_lesion_ids: Sequence[Any] | None = None,
-    ) -> list[dict[str, float]]:
-        """Let the nearest past cases vote on the diagnosis: a second opinion.
-
-        Args:
-            images_or_embeddings: As for `search`, as are the others.
-            where: As for `search`.
-            exclude_lesion_ids: As for `search`.
-
-        Returns:
-            Per query the probability of each diagnosis; see `Gallery.vote`.
-
-        Raises:
-            ValueError: As for `search`.
-        """
-        queries = self._embeddings(images_or_embeddings)
-        return self.gallery.vote(queries, where=where, exclude_lesion_ids=exclude_lesion_ids)
-
     @property
     def known(self) -> tuple[str, ...]:
         """Codes of the diagnoses that the encoder was trained with, in the order of `CODES`."""
         return tuple(code for code in CODES if code in self.classes.names)
 
-    def _embeddings(self, queries: Queries) -> npt.NDArray[np.floating]:
-        return queries if isinstance(queries, np.ndarray) else self.embed(queries)
+    def _faults(self, encoding: Encoding) -> list[tuple[str, ...]] | None:
+        """Say why pictures are not to be judged; None where there is nothing to tell by."""
+        if self.quality is None or encoding.looks is None:
+            return None
+        return self.quality.reasons(encoding.looks.statistics)
+
+    def reached_at(self, threshold: float) -> tuple[Reached, ...]:
+        """Say what a malignancy threshold reached on held-out lesions, and in other clinics."""
+        return tuple(figures.at(threshold) for figures in self.reached)
 
     def class_bank(self) -> ClassBank:
         """The seven known diagnoses as a `ClassBank` to enrol new classes in."""
@@ -386,11 +360,17 @@ class DermSim(Explaining):
         facts: Sequence[Facts | None] | None,
         operating_point: str | float,
     ) -> list[Prediction]:
-        return read_predictions(
+        found = read_predictions(
             encoding,
             detector=self.detector,
             calibration=self.calibration,
             calibration_facts=self.calibration_facts,
             facts=facts,
             operating_point=operating_point,
+            quality=self._faults(encoding),
         )
+        seen = self._recognised(encoding)
+        return [
+            replace(one, recognised=case, drawn=self.drawn)
+            for one, case in zip(found, seen, strict=True)
+        ]

@@ -60,6 +60,11 @@ class Explaining:
     processor: Processor
     calibration: Calibration
 
+    if TYPE_CHECKING:
+
+        def outline(self, image: ImageSource) -> npt.NDArray[np.bool_] | None:
+            """See `dermsim.engine.describe.Describing`."""
+
     def explain(
         self,
         image: ImageSource,
@@ -195,7 +200,7 @@ class Explaining:
     def embed_regions(
         self,
         images: Sequence[ImageSource],
-        regions: Sequence[npt.NDArray[np.generic]],
+        regions: Sequence[npt.NDArray[np.generic]] | None = None,
         *,
         batch_size: int = 32,
     ) -> npt.NDArray[np.float32]:
@@ -204,7 +209,8 @@ class Explaining:
         Args:
             images: PIL images, paths or bytes.
             regions: For each image an array ``(H, W)`` of its own size, bool or weights in [0, 1]:
-                an outline of the lesion, or the `top_region` of a heatmap.
+                an outline of the lesion, or the `top_region` of a heatmap. None for the lesion
+                itself, as `DermSim.outline` finds it.
             batch_size: Images per forward pass.
 
         Returns:
@@ -212,8 +218,11 @@ class Explaining:
 
         Raises:
             ValueError: If an image cannot be read, or a region has another size, other values, or
-                no pixel within the square that the encoder sees.
+                no pixel within the square that the encoder sees; if none are given and the
+                checkpoint cannot outline lesions, or finds none in an image.
         """
+        if regions is None:
+            regions = [self._lesion(image, number) for number, image in enumerate(images)]
         if len(images) != len(regions):
             raise ValueError(
                 f"{len(images)} images came with {len(regions)} regions; need one each."
@@ -232,6 +241,12 @@ class Explaining:
         if not parts:
             raise ValueError("There is no image to look at.")
         return np.concatenate(parts)
+
+    def _lesion(self, image: ImageSource, number: int) -> npt.NDArray[np.bool_]:
+        found = self.outline(image)
+        if found is None:
+            raise ValueError(f"No lesion is found in image {number}: give its region.")
+        return found
 
     def explanation_methods(self) -> tuple[Method, ...]:
         """Return the methods that this encoder can be asked with."""

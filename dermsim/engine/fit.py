@@ -12,7 +12,7 @@ from dermsim.data.exam import refuse_exam
 from dermsim.data.tables import case_records
 from dermsim.engine.atlas import draw_map
 from dermsim.engine.predictions import calibrate
-from dermsim.models.encode import encode, fingerprint
+from dermsim.models.encode import Encoding, encode, fingerprint
 from dermsim.models.encoder import round_to_half
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import ClassBank
@@ -61,22 +61,33 @@ def fit_parts(
         fit_bias=fit_bias,
     )
     mark = fingerprint(model, processor)  # after the last change to a weight
-    cases, labels = encode(model, processor, train["image"]), np.array(train["dx"])
+    cases, labels = encode(model, processor, train["image"], looks=True), np.array(train["dx"])
     detector = OutlierDetector.fit(cases, labels, validation=held_out, fingerprint=mark)
+    classes = ClassBank.fit(
+        cases.pooled_features,
+        labels,
+        names=CODES,
+        validation=held_out.pooled_features,
+        validation_labels=np.array(validation["dx"]),
+        fingerprint=mark,
+    )
     return {
         "model": model,
         "processor": processor,
         "calibration": calibration,
         "calibration_facts": calibration_facts,
         "detector": detector,
-        "gallery": Gallery.build(cases.embeddings, case_records(train), fingerprint=mark),
-        "classes": ClassBank.fit(
-            cases.pooled_features,
-            labels,
-            names=CODES,
-            validation=held_out.pooled_features,
-            validation_labels=np.array(validation["dx"]),
-            fingerprint=mark,
-        ),
+        "gallery": _gallery(cases, train, mark),
+        "classes": classes,
         "atlas": draw_map(cases, train, calibration=calibration, detector=detector),
     }
+
+
+def _gallery(cases: Encoding, train: Dataset, mark: str) -> Gallery:
+    """Make the gallery of the training cases, with what each looks like."""
+    return Gallery.build(
+        cases.embeddings,
+        case_records(train),
+        fingerprint=mark,
+        hashes=None if cases.looks is None else cases.looks.cases,
+    )

@@ -66,6 +66,33 @@ def place_heatmap(heatmap: Heatmap, size: tuple[int, int], frame: Frame) -> Heat
     return replace(heatmap, values=values)
 
 
+def place_region(
+    log_odds: npt.NDArray[np.floating], size: tuple[int, int], frame: Frame
+) -> npt.NDArray[np.bool_]:
+    """Lay a region of the square that the encoder sees where it belongs on the photograph.
+
+    Args:
+        log_odds: ``(g, g)`` over the square, above 0 within the region.
+        size: Width and height of the photograph, in pixels.
+        frame: Where the square lies.
+
+    Returns:
+        ``(H, W)`` bool; False where the encoder does not look.
+    """
+    width, height = size
+    side = frame.side(size)
+    across, down = min(side, width), min(side, height)
+    part = Image.fromarray(np.asarray(log_odds, dtype=np.float32)).resize(
+        (across, down),
+        Image.Resampling.BILINEAR,
+        _shown_part(len(log_odds), side, across, down),
+    )
+    found = np.zeros((height, width), dtype=bool)
+    above, before = (height - down) // 2, (width - across) // 2
+    found[above : above + down, before : before + across] = np.asarray(part) > 0
+    return found
+
+
 def cut_region(
     region: npt.NDArray[np.generic], size: tuple[int, int], *, side: int, frame: Frame
 ) -> npt.NDArray[np.float32]:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dermsim.core.atomic import read_steadily
+from dermsim.core.checkpoint import QUALITY
 from dermsim.core.labels import CODES
+from dermsim.core.lfs import refuse_lfs_pointer
 from dermsim.core.vectors import l2_normalize
 from dermsim.models.encode import fingerprint
-from dermsim.models.encoder import Encoder, load_encoder
+from dermsim.models.encoder import Encoder, load_encoder, seen_side
 from dermsim.tasks.atlas import EmbeddingMap
-from dermsim.tasks.classify import Calibration
-from dermsim.tasks.detect import OutlierDetector
+from dermsim.tasks.classify import Calibration, ThresholdFigures, read_figures
+from dermsim.tasks.concepts import Concepts
+from dermsim.tasks.detect import OutlierDetector, QualityGate
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery
+
+FIGURES = "evaluation.json"
+"""What was measured of the checkpoint; it is no part, and a checkpoint may lack it."""
 
 FACTS_CALIBRATION = "calibration_facts.json"
 """The part that only the folder of an encoder that takes facts has."""
@@ -26,7 +34,7 @@ SAME_CASE = 0.99
 
 
 def load_parts(folder: Path) -> dict[str, Any]:
-    """Read a folder that has every part.
+    """Read a folder that has every part, and again if it is replaced meanwhile.
 
     Args:
         folder: What `local_folder` returned.
@@ -38,6 +46,10 @@ def load_parts(folder: Path) -> dict[str, Any]:
         FileNotFoundError: If a file is missing.
         ValueError: If a part is damaged, or was made by another encoder than the folder's.
     """
+    return read_steadily(folder, lambda: _load_parts(folder))
+
+
+def _load_parts(folder: Path) -> dict[str, Any]:
     model, processor = load_encoder(folder)
     try:
         _check_labels(model)
@@ -53,6 +65,9 @@ def load_parts(folder: Path) -> dict[str, Any]:
             "gallery": Gallery.load(folder / "gallery", fingerprint=mark),
             "classes": ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
             "atlas": EmbeddingMap.load(folder / "atlas.parquet"),
+            "quality": _read_quality(folder / QUALITY, seen_side(processor)),
+            "reached": _read_reached(folder / FIGURES, mark),
+            "concepts": Concepts.load(folder, fingerprint=mark),
         }
         _check_temperatures(model, parts)
         _check_detector(parts["detector"], model, parts["gallery"])
@@ -60,6 +75,40 @@ def load_parts(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"The checkpoint {folder} cannot be used: {error}") from error
     return parts
+
+
+def _read_quality(path: Path, side: int) -> QualityGate | None:
+    """Read the quality gate where there is one."""
+    return QualityGate.load(path, side=side) if path.is_file() else None
+
+
+def _read_reached(path: Path, mark: str) -> tuple[ThresholdFigures, ...]:
+    """Read what malignancy thresholds reached where that was measured; else there is nothing."""
+    if not path.is_file():
+        return ()
+    refuse_lfs_pointer(path)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
+        raise ValueError(f"{path.name} is not valid JSON: {error}.") from error
+    if not isinstance(document, dict):
+        raise ValueError(f"{path.name} must be an object, got {type(document).__name__}.")
+    return read_figures(document, fingerprint=mark)
+
+
+def save_optional(
+    folder: Path,
+    calibration_facts: Calibration | None,
+    concepts: Concepts | None,
+    quality: QualityGate | None,
+) -> None:
+    """Write the parts that only some checkpoints have."""
+    if calibration_facts is not None:
+        calibration_facts.save(folder / FACTS_CALIBRATION)
+    if concepts is not None:
+        concepts.save(folder)
+    if quality is not None:
+        quality.save(folder / QUALITY)
 
 
 def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:

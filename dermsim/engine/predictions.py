@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,6 +114,7 @@ def read_predictions(
     calibration_facts: Calibration | None = None,
     facts: Sequence[Facts | None] | None = None,
     operating_point: str | float = POINTS[0],
+    quality: Sequence[tuple[str, ...]] | None = None,
 ) -> list[Prediction]:
     """Say what logits mean, each row with the calibration that was fitted to its like.
 
@@ -124,25 +125,47 @@ def read_predictions(
         calibration_facts: For the others; None when the encoder takes no facts.
         facts: What was told of each image's patient; None for nothing.
         operating_point: Name or threshold, as for `Calibration.is_malignant`.
+        quality: Why each picture is not one to judge; None where there is nothing to tell by.
 
     Returns:
         One prediction per image.
     """
     scores = detector.score(encoding)
-    outliers = detector.is_outlier(scores)
-    found = _read(encoding.logits, calibration, scores, outliers, operating_point)
+    strange = _Strangeness(
+        scores,
+        detector.is_outlier(scores),
+        detector.threshold,
+        [()] * len(scores) if quality is None else quality,
+    )
+    found = _read(encoding.logits, calibration, strange, operating_point)
     if facts is None or calibration_facts is None:
         return found
-    informed = _read(encoding.informed_logits, calibration_facts, scores, outliers, operating_point)
+    informed = _read(encoding.informed_logits, calibration_facts, strange, operating_point)
     known = [row is not None and row.known for row in facts]
     return [informed[i] if known[i] else found[i] for i in range(len(found))]
+
+
+@dataclass(frozen=True)
+class _Strangeness:
+    """What is said of N pictures whatever their logits.
+
+    Attributes:
+        scores: ``(N,)``.
+        outliers: ``(N,)`` whether each is beyond the limit.
+        limit: Of the scores.
+        quality: Why each is not one to judge.
+    """
+
+    scores: npt.NDArray[np.float64]
+    outliers: npt.NDArray[np.bool_]
+    limit: float
+    quality: Sequence[tuple[str, ...]]
 
 
 def _read(
     logits: npt.NDArray[np.float32],
     calibration: Calibration,
-    scores: npt.NDArray[np.float64],
-    outliers: npt.NDArray[np.bool_],
+    strange: _Strangeness,
     operating_point: str | float,
 ) -> list[Prediction]:
     probabilities = calibration.probabilities(logits)
@@ -154,6 +177,8 @@ def _read(
     }
     malignancy = calibration.malignancy(probabilities)
     malignant = calibration.is_malignant(probabilities, operating_point=operating_point)
+    threshold = calibration.threshold(operating_point)
+    limits = {code: 1.0 - score for code, score in calibration.set_thresholds.items()}
     return [
         Prediction(
             label=int(labels[i]),
@@ -162,9 +187,13 @@ def _read(
             prediction_set=sets[i],
             malignancy=float(malignancy[i]),
             is_malignant=bool(malignant[i]),
-            ood_score=float(scores[i]),
-            is_outlier=bool(outliers[i]),
+            ood_score=float(strange.scores[i]),
+            is_outlier=bool(strange.outliers[i]),
             prediction_sets={level: found[i] for level, found in levels.items()},
+            quality=strange.quality[i],
+            ood_limit=strange.limit,
+            threshold=threshold,
+            set_limits=limits,
         )
         for i in range(len(probabilities))
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -12,6 +13,7 @@ from dermsim.data.images import ImageSource
 from dermsim.engine.shared_runs import SharedRun
 from dermsim.models.encode import Encoding, forward, join, prepare, weigh_facts
 from dermsim.models.encoder import Encoder, Processor
+from dermsim.models.looks import look_at
 
 BATCH = 32
 """Images in one forward pass, of one thread or of several together."""
@@ -30,17 +32,18 @@ class SharedEncoder:
         passes: The forward pass, and who waits for it.
     """
 
-    def __init__(self, model: Encoder, processor: Processor) -> None:
+    def __init__(self, model: Encoder, processor: Processor, *, depths: bool = False) -> None:
         """Share an encoder.
 
         Args:
             model: The encoder, in eval mode.
             processor: Makes its input.
+            depths: Whether to sum up what is seen at several depths, as concept heads need.
         """
         self._model = model
         self._processor = processor
         self.passes: SharedRun[torch.Tensor, Encoding] = SharedRun(
-            functools.partial(forward, model), most=BATCH, waiting=WAITING
+            functools.partial(forward, model, depths=depths), most=BATCH, waiting=WAITING
         )
 
     def __call__(
@@ -49,6 +52,7 @@ class SharedEncoder:
         *,
         batch_size: int = BATCH,
         facts: Sequence[Facts | None] | None = None,
+        looks: bool = False,
     ) -> Encoding:
         """Encode images.
 
@@ -56,6 +60,7 @@ class SharedEncoder:
             images: PIL images, paths or bytes, of any number.
             batch_size: Images asked for at a time.
             facts: As for `encode`.
+            looks: As for `encode`.
 
         Raises:
             ValueError: As for `encode`.
@@ -66,8 +71,10 @@ class SharedEncoder:
         known = None if facts is None else weigh_facts(self._model, facts)
         batches = prepare(self._processor, images, batch_size=batch_size, facts=facts)
         # Only the first may be refused: the rest of a question that was let in should not be.
-        parts = [
-            self.passes(batch, size=len(batch), refusable=number == 0)
-            for number, batch in enumerate(batches)
-        ]
+        parts = []
+        for number, batch in enumerate(batches):
+            found = self.passes(batch, size=len(batch), refusable=number == 0)
+            if looks:
+                found = replace(found, looks=look_at(batch, self._processor))
+            parts.append(found)
         return join(parts, known)

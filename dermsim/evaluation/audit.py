@@ -1,6 +1,7 @@
 """Goes through a data set with a checkpoint and lists what a person should look at again.
 
-Two lists, each a CSV file: likely label errors, and nearly equal pictures that are said to be of
+Two lists, each a CSV file: photographs on whose diagnosis the model disagrees with the data, and
+nearly equal pictures that are said to be of
 different lesions. The encoder has learned the labels of its own training images by heart, so they
 are judged by a head that was fitted without their lesion; their features have seen the label all
 the same, so that fewer of their errors are found.
@@ -8,7 +9,6 @@ the same, so that fewer of their errors are found.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,10 +19,11 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.bootstrap import DECIMALS, number_lesions
+from dermsim.core.csv_table import save_csv
 from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.core.metrics import IntArray, entropy
-from dermsim.core.storage import atomic_path
 from dermsim.core.vectors import check_labels
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.label_errors import find_duplicates, find_label_errors
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 Finding = dict[str, object]
 """One line of a list, by column."""
 
-LABEL_ERRORS, DUPLICATES = "label_errors.csv", "near_duplicates.csv"
+DISAGREEMENTS, DUPLICATES = "disagreements.csv", "near_duplicates.csv"
 
 LABEL_COLUMNS = (
     "rank",
@@ -54,8 +55,9 @@ LABEL_COLUMNS = (
     "dx_type",
     "learned",
 )
-"""``quality`` ranks; ``disagreement`` is the share of similar cases that are not of this dx;
-``learned`` says whether the encoder was trained on the picture."""
+"""``quality`` ranks, those without histopathology before those with it; ``disagreement`` is the
+share of similar cases that are not of this dx; ``learned`` says whether the encoder was trained on
+the picture."""
 
 DUPLICATE_COLUMNS = (
     "rank",
@@ -75,6 +77,9 @@ DUPLICATE_COLUMNS = (
 NEIGHBORS = 16
 """Similar cases whose diagnoses are compared with a row's."""
 
+HISTOPATHOLOGY = "histo"
+"""HAM10000's word for a diagnosis that a microscope confirmed."""
+
 FOLDS = 5
 """Parts into which the training lesions are dealt, each judged by a head fitted to the others."""
 
@@ -87,22 +92,24 @@ class AuditReport:
     """What was found in a data set.
 
     Attributes:
-        label_errors: Likely label errors with the keys of `LABEL_COLUMNS`, most suspicious first.
+        disagreements: Photographs of which the model says something else than the data, with the
+            keys of `LABEL_COLUMNS`. Those whose diagnosis no histopathology confirmed come first,
+            and of each kind the most suspicious: who disagrees with a microscope is mostly wrong.
         duplicates: Pairs with the keys of `DUPLICATE_COLUMNS`, most alike first.
         images: How many images were looked at.
         unknown: How many were not, since the encoder does not know their diagnosis.
-        unjudged: How many of the learned ones are in no list of label errors, since no head can be
+        unjudged: How many of the learned ones are not in the list, since no head can be
             fitted without their lesion: their diagnosis has no other, or is the only one.
     """
 
-    label_errors: tuple[Finding, ...]
+    disagreements: tuple[Finding, ...]
     duplicates: tuple[Finding, ...]
     images: int
     unknown: int
     unjudged: int = 0
 
     def save(self, folder: str | Path) -> None:
-        """Write ``label_errors.csv`` and ``near_duplicates.csv`` into a new folder, atomically.
+        """Write ``disagreements.csv`` and ``near_duplicates.csv`` into a new folder, atomically.
 
         Raises:
             FileExistsError: If the folder holds anything else.
@@ -112,12 +119,9 @@ class AuditReport:
         with atomic_path(target) as fresh:
             fresh.mkdir()
             for (name, columns), rows in zip(
-                _FILES.items(), (self.label_errors, self.duplicates), strict=True
+                _FILES.items(), (self.disagreements, self.duplicates), strict=True
             ):
-                with (fresh / name).open("w", encoding="utf-8", newline="") as file:
-                    writer = csv.DictWriter(file, columns)
-                    writer.writeheader()
-                    writer.writerows(rows)
+                save_csv(fresh / name, columns, rows)
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields as plain Python values."""
@@ -125,13 +129,13 @@ class AuditReport:
             "images": self.images,
             "unknown": self.unknown,
             "unjudged": self.unjudged,
-            "label_errors": [dict(row) for row in self.label_errors],
+            "disagreements": [dict(row) for row in self.disagreements],
             "near_duplicates": [dict(row) for row in self.duplicates],
         }
 
 
 _FILES: Mapping[str, Sequence[str]] = {
-    LABEL_ERRORS: LABEL_COLUMNS,
+    DISAGREEMENTS: LABEL_COLUMNS,
     DUPLICATES: DUPLICATE_COLUMNS,
 }
 
@@ -181,7 +185,7 @@ def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> A
     cases = _cases(engine, rows)
     unjudged = _unjudged(cases)
     return AuditReport(
-        label_errors=tuple(_label_errors(engine, encoding, cases, unjudged)),
+        disagreements=tuple(_disagreements(engine, encoding, cases, unjudged)),
         duplicates=tuple(_duplicates(encoding, np.stack(thumbnails), cases)),
         images=len(rows),
         unknown=unknown,
@@ -279,7 +283,7 @@ def _unjudged(cases: Sequence[Finding]) -> IntArray:
     return np.array([row for row in learned if cases[row]["dx"] not in judged], dtype=np.int64)
 
 
-def _label_errors(
+def _disagreements(
     engine: DermSim, encoding: Encoding, cases: Sequence[Finding], unjudged: IntArray
 ) -> Iterator[Finding]:
     """Rank the suspects among rows that were learned and that were not, each kind by itself."""
@@ -298,7 +302,7 @@ def _label_errors(
         if len(rows):
             found = find_label_errors(labels[rows], probabilities[rows])
             suspects += [replace(error, row=int(rows[error.row])) for error in found]
-    suspects.sort(key=lambda error: (error.quality, error.row))
+    suspects.sort(key=lambda error: (_confirmed(cases[error.row]), error.quality, error.row))
     scores = engine.detector.score(encoding)
     undecided = entropy(probabilities)
     nearest = engine.gallery.search(
@@ -323,6 +327,11 @@ def _label_errors(
             "dx_type": case["dx_type"],
             "learned": case["learned"],
         }
+
+
+def _confirmed(case: Finding) -> bool:
+    """Say whether histopathology confirmed a diagnosis."""
+    return case["dx_type"] == HISTOPATHOLOGY
 
 
 def _duplicates(

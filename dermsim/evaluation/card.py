@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from dermsim.core.labels import DISCLAIMER, LABELS, MALIGNANT
 from dermsim.core.markdown import markdown_table
 from dermsim.core.storage import pack_json
+from dermsim.evaluation.concept_card import concept_section
 from dermsim.tasks.classify import Calibration
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
     from dermsim.evaluation.report import Report
+    from dermsim.tasks.concepts import Concepts
 
 LICENCES = {"HAM10000": "cc-by-nc-4.0", "synthetic": "apache-2.0"}
 """Licence of what was learned from each data set, as the Hub spells it."""
@@ -59,6 +61,7 @@ def model_card(
     calibration: Calibration,
     model_id: str | None = None,
     gallery_id: str | None = None,
+    concepts: Concepts | None = None,
 ) -> str:
     """Write the card of a checkpoint folder (its README.md).
 
@@ -72,6 +75,7 @@ def model_card(
         calibration: Whose temperature and thresholds make the decisions.
         model_id: Where the folder is on the Hub; None when it is on none.
         gallery_id: The data set on the Hub that holds the gallery, or None.
+        concepts: What was fitted about concepts, or None.
 
     Returns:
         Markdown with YAML front matter.
@@ -103,6 +107,7 @@ def model_card(
         origin=_DRAWN if drawn else _origin(training),
         decisions=_decisions(report.decision_rule, calibration),
         results=report.markdown(),
+        concepts=concept_section(concepts),
         cite="" if drawn else _CITE_HAM10000,
     )
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n{body}"))
@@ -311,9 +316,10 @@ of a lesion together; temperature, thresholds and operating points were fitted o
 Probabilities are calibrated. Coverage is given for each diagnosis, since a set that covers most
 images may still miss one disease. Retrieval leaves out cases of the query's own lesion.
 
-## Limits
+{concepts}## Limits
 
-- It knows seven diagnoses and gives one of them to any picture. Heed `is_outlier` first.
+- It knows seven diagnoses and gives one of them to any picture. Heed `verdict` first:
+  it is withheld for a picture that is not to be judged, and `withheld` says why.
 - **Skin tone.** The photographs come from clinics in Austria and Australia and show mostly light
   skin; nobody recorded its tone. On darker skin the figures above promise nothing.
 - **Device.** All are dermatoscopic. A telephone's snapshot of skin is another kind of image, and

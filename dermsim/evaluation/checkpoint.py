@@ -36,11 +36,16 @@ from dermsim.core.vectors import check_labels
 from dermsim.data.facts import facts_of
 from dermsim.data.splits import grouped_splits, without
 from dermsim.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from dermsim.evaluation.evaluate import evaluate, evaluate_classification
+from dermsim.evaluation.evaluate import (
+    evaluate,
+    evaluate_classification,
+    threshold_figures,
+)
 from dermsim.evaluation.held_out import refuse_learned
 from dermsim.evaluation.report import Shift
 from dermsim.evaluation.subgroups import evaluate_subgroups, groups_of
 from dermsim.models.encode import encode, weigh_facts
+from dermsim.tasks.classify import POINTS
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -53,7 +58,10 @@ if TYPE_CHECKING:
 CELLS = {f"corrupted_{kind}_{s}": (kind, s) for kind in CORRUPTIONS for s in STRENGTHS}
 """Every corruption at every strength, by the name of its figure."""
 
-SHIFT_FIGURES = ("balanced_accuracy", "melanoma_auc", "malignancy_auc")
+SHIFT_FIGURES = (
+    *("balanced_accuracy", "melanoma_auc", "malignancy_auc"),
+    *(f"{name}_at_{point}" for point in POINTS for name in ("sensitivity", "specificity")),
+)
 """What is asked of data of another origin as it is of the test split."""
 
 FACTS_FIGURES = ("balanced_accuracy", "melanoma_auc", "mean_auc")
@@ -100,6 +108,57 @@ def evaluate_checkpoint(
             gallery or a picture of its lesion; if explanations are to be measured without
             validation, or a photograph has no outline.
     """
+    _check_split(split, explanations)
+    unknown = set(CODES).difference(engine.known)
+    if shift is not None:
+        refuse_learned(engine.gallery, shift, name=shift_name)
+    rows = without(dataset if split == "all" else grouped_splits(dataset)[split], unknown)
+    refuse_learned(engine.gallery, rows)
+    encoding = encode(engine.model, engine.processor, rows["image"])
+    probabilities = engine.calibration.probabilities(encoding.logits)
+    report = _plain(engine, rows, probabilities, encoding.embeddings, dataset=name, split=split)
+    if engine.calibration_facts is not None:
+        report = _with_facts(report, engine, rows, encoding.logits)
+    if corruptions:
+        report = _with_corruptions(report, engine, rows, probabilities)
+    if explanations is not None:
+        from dermsim.evaluation.explanations.measure import with_explanations
+
+        validation = without(grouped_splits(dataset)["validation"], unknown)
+        report = with_explanations(report, engine, rows, validation, explanations)
+    if shift is not None:
+        report = _with_shift(report, engine, without(shift, unknown), shift_name)
+    return report
+
+
+def _plain(
+    engine: DermSim,
+    rows: Dataset,
+    probabilities: FloatArray,
+    embeddings: npt.NDArray[np.float32],
+    *,
+    dataset: str,
+    split: str,
+) -> Report:
+    """Report on rows as they are: on all of them, and on each subgroup."""
+    labels, bootstrap = np.array(rows["dx"]), Bootstrap(list(rows["lesion_id"]))
+    report = evaluate(
+        probabilities,
+        labels,
+        embeddings=embeddings,
+        bootstrap=bootstrap,
+        calibration=engine.calibration,
+        gallery=engine.gallery,
+        dataset=dataset,
+        split=split,
+    )
+    groups = evaluate_subgroups(
+        probabilities, labels, bootstrap, groups=groups_of(rows), calibration=engine.calibration
+    )
+    return replace(report, subgroups=groups)
+
+
+def _check_split(split: str, explanations: Asked | None) -> None:
     if split not in ("validation", "test", "all"):
         raise ValueError(f"Unknown split {split!r}; choose validation, test or all.")
     if explanations is not None and split == "all":
@@ -107,50 +166,6 @@ def evaluate_checkpoint(
             "Explanations are measured on the split test or validation: the layer and threshold "
             "of each method are chosen on validation."
         )
-    unknown = set(CODES).difference(engine.known)
-    if shift is not None:
-        refuse_learned(engine.gallery, shift, name=shift_name)
-        shift = without(shift, unknown)
-    rows = dataset if split == "all" else grouped_splits(dataset)[split]
-    rows = without(rows, unknown)
-    refuse_learned(engine.gallery, rows)
-    encoding = encode(engine.model, engine.processor, rows["image"])
-    probabilities = engine.calibration.probabilities(encoding.logits)
-    labels, bootstrap = np.array(rows["dx"]), Bootstrap(list(rows["lesion_id"]))
-    report = evaluate(
-        probabilities,
-        labels,
-        embeddings=encoding.embeddings,
-        bootstrap=bootstrap,
-        calibration=engine.calibration,
-        gallery=engine.gallery,
-        dataset=name,
-        split=split,
-    )
-    groups = evaluate_subgroups(
-        probabilities,
-        labels,
-        bootstrap,
-        groups=groups_of(rows),
-        calibration=engine.calibration,
-    )
-    report = replace(report, subgroups=groups)
-    if engine.calibration_facts is not None:
-        report = _with_facts(report, engine, rows, encoding.logits)
-    if corruptions:
-        found = evaluate_corruptions(
-            predict_corrupted(engine, rows),
-            labels,
-            bootstrap,
-            clean=probabilities.argmax(axis=1),
-        )
-        report = replace(report, metrics=report.metrics | found)
-    if explanations is not None:
-        from dermsim.evaluation.explanations.measure import with_explanations
-
-        validation = without(grouped_splits(dataset)["validation"], unknown)
-        report = with_explanations(report, engine, rows, validation, explanations)
-    return report if shift is None else _with_shift(report, engine, shift, shift_name)
 
 
 def origin_name(source: str) -> str:
@@ -252,6 +267,18 @@ def evaluate_corruptions(
     return {name: interval(values) for name, values in measured.items()}
 
 
+def _with_corruptions(
+    report: Report, engine: DermSim, rows: Dataset, probabilities: FloatArray
+) -> Report:
+    found = evaluate_corruptions(
+        predict_corrupted(engine, rows),
+        np.array(rows["dx"]),
+        Bootstrap(list(rows["lesion_id"]), report.resamples, report.seed),
+        clean=probabilities.argmax(axis=1),
+    )
+    return replace(report, metrics=report.metrics | found)
+
+
 # -- photographs of another origin ----------------------------------------------------------------
 
 
@@ -272,8 +299,9 @@ def evaluate_shift(
 
     Returns:
         ``shift_balanced_accuracy`` (the most probable of all seven diagnoses, averaged over those
-        present), ``shift_melanoma_auc``, ``shift_malignancy_auc`` and ``shift_keratosis_auc``
-        (``bkl`` against the rest); an area that lacks one of its two sides is left out.
+        present), ``shift_melanoma_auc``, ``shift_malignancy_auc``, ``shift_keratosis_auc``
+        (``bkl`` against the rest) and the rest of `SHIFT_FIGURES`; a figure that lacks one of its
+        two sides is left out.
 
     Raises:
         ValueError: If shapes do not match, a label is out of range or there are no rows.
@@ -291,16 +319,25 @@ def evaluate_shift(
 
 def _with_shift(report: Report, engine: DermSim, rows: Dataset, name: str) -> Report:
     logits = encode(engine.model, engine.processor, rows["image"]).logits
-    labels = np.array(rows["dx"])
-    found = evaluate_shift(
-        engine.calibration.probabilities(logits),
+    labels, probabilities = np.array(rows["dx"]), engine.calibration.probabilities(logits)
+    bootstrap = Bootstrap(list(rows["lesion_id"]), report.resamples, report.seed)
+    found = evaluate_shift(probabilities, labels, bootstrap, calibration=engine.calibration)
+    reached = threshold_figures(
+        probabilities,
         labels,
-        Bootstrap(list(rows["lesion_id"]), report.resamples, report.seed),
+        bootstrap,
         calibration=engine.calibration,
+        origin="elsewhere",
+        dataset=name,
     )
     counts = np.bincount(labels, minlength=len(CODES)).tolist()
     origin = Shift(dataset=name, class_counts=dict(zip(CODES, counts, strict=True)))
-    return replace(report, metrics=report.metrics | found, shift=origin)
+    return replace(
+        report,
+        metrics=report.metrics | found,
+        shift=origin,
+        thresholds=(*report.thresholds, *reached),
+    )
 
 
 # -- what it is worth to know the patient ---------------------------------------------------------

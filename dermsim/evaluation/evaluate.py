@@ -32,7 +32,8 @@ from dermsim.core.metrics import (
 from dermsim.core.vectors import check_labels
 from dermsim.evaluation.report import DECISION_RULE, Report
 from dermsim.evaluation.retrieval import Metric, rank_gallery
-from dermsim.tasks.classify import Calibration
+from dermsim.tasks.classify import Calibration, ThresholdFigures
+from dermsim.tasks.classify.reached import Origin
 from dermsim.tasks.retrieve import Gallery
 
 __all__ = [
@@ -217,17 +218,15 @@ def evaluate(
         ValueError: If shapes do not match, or the gallery holds another diagnosis than the seven.
     """
     true = check_labels(labels, rows=len(bootstrap), num_classes=len(CODES))
-    strange = {str(record["dx"]) for record in gallery.records} - set(CODES)
-    if strange:
-        raise ValueError(f"the gallery holds {sorted(strange)}, none of the diagnoses {CODES}.")
     metrics = evaluate_classification(probabilities, true, bootstrap, calibration=calibration)
-    metrics |= evaluate_retrieval(
-        embeddings,
+    metrics |= _retrieval(embeddings, true, bootstrap, gallery)
+    reached = threshold_figures(
+        probabilities,
         true,
         bootstrap,
-        gallery_embeddings=gallery.embeddings,
-        gallery_labels=[LABEL2ID[str(record["dx"])] for record in gallery.records],
-        gallery_lesions=[record["lesion_id"] for record in gallery.records],  # type: ignore[misc]
+        calibration=calibration,
+        origin="elsewhere" if split == "all" else "held_out",
+        dataset=dataset,
     )
     return Report(
         dataset=dataset,
@@ -242,6 +241,24 @@ def evaluate(
         seed=bootstrap.seed,
         fingerprint=gallery.fingerprint,
         versions=_versions(),
+        thresholds=reached,
+    )
+
+
+def _retrieval(
+    embeddings: npt.ArrayLike, true: npt.NDArray[np.int64], bootstrap: Bootstrap, gallery: Gallery
+) -> dict[str, Interval]:
+    """Measure retrieval from a gallery of the seven diagnoses."""
+    strange = {str(record["dx"]) for record in gallery.records} - set(CODES)
+    if strange:
+        raise ValueError(f"the gallery holds {sorted(strange)}, none of the diagnoses {CODES}.")
+    return evaluate_retrieval(
+        embeddings,
+        true,
+        bootstrap,
+        gallery_embeddings=gallery.embeddings,
+        gallery_labels=[LABEL2ID[str(record["dx"])] for record in gallery.records],
+        gallery_lesions=[record["lesion_id"] for record in gallery.records],  # type: ignore[misc]
     )
 
 
@@ -257,7 +274,7 @@ def join_reports(earlier: Report, later: Report) -> Report:
         ValueError: If the reports are not of the same, or a figure that both have differs.
     """
     ours, theirs = later.to_dict(), earlier.to_dict()
-    for name in ours.keys() & theirs.keys() - {"metrics"}:
+    for name in ours.keys() & theirs.keys() - {"metrics", "thresholds"}:
         if ours[name] != theirs[name]:
             raise ValueError(f"the two reports are not of the same: they differ in their {name}.")
     shared = earlier.metrics.keys() & later.metrics.keys()
@@ -269,6 +286,52 @@ def join_reports(earlier: Report, later: Report) -> Report:
         metrics=earlier.metrics | later.metrics,
         shift=later.shift or earlier.shift,
         explanations=later.explanations or earlier.explanations,
+        thresholds=_join_thresholds(earlier, later),
+    )
+
+
+def _join_thresholds(earlier: Report, later: Report) -> tuple[ThresholdFigures, ...]:
+    """Keep of each origin what the later report has of it, or else the earlier."""
+    kept = {found.origin: found for found in (*earlier.thresholds, *later.thresholds)}
+    return tuple(kept.values())
+
+
+def threshold_figures(
+    probabilities: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    bootstrap: Bootstrap,
+    *,
+    calibration: Calibration,
+    origin: Origin,
+    dataset: str,
+) -> tuple[ThresholdFigures, ...]:
+    """Measure every malignancy threshold that a checkpoint offers.
+
+    Args:
+        probabilities: ``(N, 7)`` from `Calibration.probabilities`.
+        labels: ``(N,)`` integers, the true diagnoses.
+        bootstrap: The N lesions and how they are resampled.
+        calibration: Offers the thresholds.
+        origin: Kind of the photographs.
+        dataset: What they are called.
+
+    Returns:
+        One; none when the photographs are all benign or all malignant.
+    """
+    malignant = _malignant(np.asarray(labels))
+    if malignant.all() or not malignant.any():
+        return ()
+    points, curve = calibration.operating_points.values(), calibration.malignancy_curve
+    thresholds = [point.threshold for point in points] if curve is None else curve.thresholds
+    return (
+        ThresholdFigures.measure(
+            calibration.malignancy(probabilities),
+            malignant,
+            bootstrap,
+            thresholds=thresholds,
+            origin=origin,
+            dataset=dataset,
+        ),
     )
 
 

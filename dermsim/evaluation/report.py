@@ -18,6 +18,7 @@ from dermsim.core.markdown import markdown_table
 from dermsim.core.storage import check_keys, load_json, save_json
 from dermsim.evaluation.explanations.explanation_report import ExplanationReport
 from dermsim.evaluation.explanations.explanation_tables import explanation_digest, explanation_lines
+from dermsim.tasks.classify import ThresholdFigures, read_figures
 
 DECISION_RULE = "argmax"
 """How a label is chosen: the most probable of the seven diagnoses, with nothing added by class."""
@@ -133,6 +134,8 @@ class Report:
         subgroups: The same figures within each sex, age band and site; none where no fact of
             the patients is known.
         explanations: What was measured of heatmaps, or None when nothing was.
+        thresholds: What each malignancy threshold reached, on these images and on the data of
+            another origin.
     """
 
     dataset: str
@@ -150,6 +153,7 @@ class Report:
     shift: Shift | None = None
     subgroups: tuple[Subgroup, ...] = ()
     explanations: ExplanationReport | None = None
+    thresholds: tuple[ThresholdFigures, ...] = ()
 
     @property
     def missing_classes(self) -> tuple[str, ...]:
@@ -163,6 +167,7 @@ class Report:
         plain["shift"] = asdict(self.shift) if self.shift else None
         plain["subgroups"] = [group.to_dict() for group in self.subgroups] or None
         plain["explanations"] = self.explanations.to_dict() if self.explanations else None
+        plain["thresholds"] = [found.to_dict() for found in self.thresholds] or None
         return {name: value for name, value in plain.items() if value is not None}
 
     def save(self, path: str | Path) -> None:
@@ -177,7 +182,7 @@ class Report:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not JSON, or does not hold exactly a report.
         """
-        optional = {"shift", "subgroups", "explanations"}
+        optional = {"shift", "subgroups", "explanations", "thresholds"}
         names = {field.name for field in fields(cls)}
         values = load_json(path, keys=names - optional, optional=optional)
         values["metrics"] = _intervals(
@@ -191,6 +196,7 @@ class Report:
         if not isinstance(groups, list):
             raise ValueError(f"the subgroups of a report must be a list, got {groups!r}.")
         values["subgroups"] = tuple(Subgroup.from_dict(group) for group in groups)
+        values["thresholds"] = read_figures(values, fingerprint=str(values["fingerprint"]))
         if "explanations" in values:
             values["explanations"] = ExplanationReport.from_dict(values["explanations"])
         return cls(**values)  # type: ignore[arg-type]

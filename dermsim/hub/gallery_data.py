@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from dermsim.core.bounded_parquet import check_rows, read_bounded
 from dermsim.core.labels import CODES, LABEL2ID
-from dermsim.core.storage import load_json, save_json
+from dermsim.core.storage import existing, load_json, save_json
 from dermsim.core.vectors import check_embeddings
 from dermsim.hub.data_card import data_card
 from dermsim.hub.parquet import write_parquet
@@ -23,6 +24,8 @@ from dermsim.tasks.retrieve import COLUMNS, HEADER, CaseTable, Gallery
 from dermsim.tasks.retrieve.parts import Part
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
     from datasets import Dataset
 
 DATA = "data"
@@ -115,11 +118,13 @@ def load_gallery(folder: Path, *, fingerprint: str) -> Gallery:
         )
     embeddings = []
     records: list[dict[str, Any]] = []
-    for table in _tables(folder, [*COLUMNS, "embedding"]):
+    for table in _tables(folder, header["rows"]):
         values = table.column("embedding").combine_chunks().flatten()
         embeddings.append(values.to_numpy(zero_copy_only=False).reshape(len(table), -1))
         records += table.select(COLUMNS).to_pylist()
     for record in records:
+        if record["dx"] not in range(len(CODES)):
+            raise ValueError(f"the gallery holds a case of diagnosis {record['dx']!r}.")
         record["dx"] = CODES[record["dx"]]
     stacked = np.concatenate(embeddings)
     if stacked.shape != (header["rows"], header["dim"]):
@@ -145,11 +150,9 @@ class GalleryPictures:
     """
 
     def __init__(self, folder: Path) -> None:
-        import pyarrow.parquet as pq
-
         self._places: dict[str, tuple[Path, int, int]] = {}
         for path in _files(folder):
-            file = pq.ParquetFile(path)
+            file = _opened(path)
             if "image" not in file.schema_arrow.names:
                 raise ValueError(f"{path.name} holds no pictures.")
             for group in range(file.num_row_groups):
@@ -159,21 +162,17 @@ class GalleryPictures:
 
     def __call__(self, image_id: str) -> Image.Image | None:
         """Return the picture of a case, or None for one that is not here."""
-        import pyarrow.parquet as pq
-
         if image_id not in self._places:
             return None
         path, group, row = self._places[image_id]
-        table = pq.ParquetFile(path).read_row_group(group, columns=["image"])
+        table = _opened(path).read_row_group(group, columns=["image"])
         picture = table.column("image")[row].as_py()
         return Image.open(BytesIO(picture["bytes"])).convert("RGB")
 
 
 def has_pictures(folder: Path) -> bool:
     """Say whether pictures lie beside the facts."""
-    import pyarrow.parquet as pq
-
-    return all("image" in pq.read_schema(path).names for path in _files(folder))
+    return all("image" in _opened(path).schema_arrow.names for path in _files(folder))
 
 
 def _files(folder: Path) -> list[Path]:
@@ -182,15 +181,34 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _tables(folder: Path, columns: list[str]) -> Iterator[Any]:
+def _tables(folder: Path, rows: object) -> Iterator[pa.Table]:
+    """Read the facts and embeddings, after comparing how many there are with what is said.
+
+    Raises:
+        ValueError: If there are others, or a file is damaged or unpacks to too much.
+    """
+    files = _files(folder)
+    if (found := sum(_opened(path).metadata.num_rows for path in files)) != rows:
+        raise ValueError(f"the gallery holds {found} cases, and {HEADER} says {rows}.")
+    for path in files:
+        yield read_bounded(path, needed=[*COLUMNS, "embedding"])
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    """Open a file whose footer says that it unpacks to no more than it may.
+
+    Raises:
+        ValueError: If it does not, or is damaged.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for path in _files(folder):
-        try:
-            yield pq.read_table(path, columns=columns)
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"{path.name} is damaged or no gallery: {error}.") from error
+    try:
+        file = pq.ParquetFile(existing(path))
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path.name} is damaged or no gallery: {error}.") from error
+    check_rows(path, file.metadata)
+    return file
 
 
 _CARD = """\

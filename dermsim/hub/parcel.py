@@ -70,18 +70,16 @@ def refuse_pictures(parcel: Parcel) -> None:
     """Refuse a parcel with pictures in it, whatever they show, as the last thing before sending.
 
     Raises:
-        ValueError: If a file is a picture, or a table has a column of them.
+        ValueError: If a file is a picture under any name, a table has a column of them or of
+            anything else that no release has, or a file is of a kind that none has.
     """
-    import pyarrow.parquet as pq
-
-    from dermsim.data.images import IMAGE_SUFFIXES
+    from dermsim.hub.contents import why_not_sent
 
     for name, path in parcel.files.items():
-        held = path.suffix == ".parquet" and "image" in pq.read_schema(path).names
-        if held or path.suffix.lower() in IMAGE_SUFFIXES:
+        if (reason := why_not_sent(path)) is not None:
             raise ValueError(
-                f"{name} of {parcel.repo_id} holds pictures, which are sent only with "
-                "--include-images."
+                f"{name} of {parcel.repo_id} {reason}; pictures, and what is not known to be none, "
+                "are sent only with --include-images."
             )
 
 

@@ -15,6 +15,10 @@ from dermsim.hub.parquet import write_parquet
 if TYPE_CHECKING:
     from datasets import Dataset
 
+HAM10000 = range(24_306, 34_320 + 1)
+"""Numbers of its 10,015 photographs in the ISIC Archive, where no other has one of them (Tschandl,
+Rosendahl and Kittler, 2018, https://doi.org/10.1038/sdata.2018.161)."""
+
 SPARE = 64 * 2**20
 """Bytes allowed for facts and cards beside the pictures."""
 
@@ -26,14 +30,24 @@ def picture_licence(dataset: Dataset) -> str:
         ValueError: If they are neither HAM10000 nor drawings: then nobody here knows it.
     """
     ids = dataset["image_id"]
-    for pattern, name in ((r"SYN_\d{7}", "synthetic"), (r"ISIC_\d{7}", "HAM10000")):
-        if all(re.fullmatch(pattern, image_id) for image_id in ids):
+    for fits, name in ((_is_drawing, "synthetic"), (_is_ham10000, "HAM10000")):
+        if all(map(fits, ids)):
             return LICENCES[name]
-    strange = next(i for i in ids if not re.fullmatch(r"ISIC_\d{7}", i))
+    strange = next(image_id for image_id in ids if not _is_ham10000(image_id))
     raise ValueError(
         f"{strange} is no photograph of HAM10000, so that its licence is not known: it is not "
         "passed on."
     )
+
+
+def _is_drawing(image_id: str) -> bool:
+    return re.fullmatch(r"SYN_\d{7}", image_id) is not None
+
+
+def _is_ham10000(image_id: str) -> bool:
+    """Say whether an id is one of HAM10000's: the archive holds others before and after them."""
+    found = re.fullmatch(r"ISIC_(\d{7})", image_id, re.ASCII)
+    return found is not None and int(found[1]) in HAM10000
 
 
 def write_photographs(folder: Path, dataset: Dataset, *, repo_id: str) -> Parcel:

@@ -17,6 +17,7 @@ from dermsim.hub.photographs import picture_bytes, picture_licence
 from dermsim.hub.space_repository import Hardware, build_space
 from dermsim.hub.tidy import check_tidy
 from dermsim.tasks.classify import Calibration
+from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.retrieve import Gallery
 
 if TYPE_CHECKING:
@@ -77,41 +78,43 @@ def assemble(
         OSError: If the disk has no room.
     """
     check_tidy(checkpoint)
+    sent = pictures if names.gallery is not None else None
     # their licence is asked for before a byte of them is written
-    licence = picture_licence(pictures) if pictures is not None and names.gallery else None
-    room = COPIES * size_of(checkpoint)
-    if licence is not None and pictures is not None:
-        room += picture_bytes(pictures)
-    check_room(into, room)
+    licence = None if sent is None else picture_licence(sent)
+    check_room(into, COPIES * size_of(checkpoint) + (0 if sent is None else picture_bytes(sent)))
     report = Report.load(checkpoint / "evaluation.json")
+    model = _write_model(checkpoint, into / "model", report, names)
     parcels = []
-    model = into / "model"
-    shutil.copytree(checkpoint, model)
-    (model / "README.md").write_text(card_of(checkpoint, report, names), encoding="utf-8")
     if names.gallery is not None:
-        folder = into / "gallery"
-        terms = licence or licence_of(report.dataset)
+        terms = licence or model.licence
         write_gallery(
-            folder,
+            into / "gallery",
             Gallery.load(checkpoint / "gallery", fingerprint=report.fingerprint),
             licence=terms,
             repo_id=names.gallery,
             model_id=names.model,
-            pictures=pictures,
+            pictures=sent,
         )
-        parcels.append(Parcel("dataset", names.gallery, folder, terms))
-    parcels.append(Parcel("model", names.model, model, licence_of(report.dataset)))
+        parcels.append(Parcel("dataset", names.gallery, into / "gallery", terms))
+    parcels.append(model)
     if names.space is not None:
         build_space(
             into / "space",
-            checkpoint=model,
+            checkpoint=model.folder,
             model_id=names.model,
             gallery_id=names.gallery,
             private=private,
             hardware=hardware,
         )
-        parcels.append(Parcel("space", names.space, into / "space", licence_of(report.dataset)))
+        parcels.append(Parcel("space", names.space, into / "space", model.licence))
     return parcels
+
+
+def _write_model(checkpoint: Path, model: Path, report: Report, names: Names) -> Parcel:
+    """Copy a checkpoint, with the card that names where it goes."""
+    shutil.copytree(checkpoint, model)
+    (model / "README.md").write_text(card_of(checkpoint, report, names), encoding="utf-8")
+    return Parcel("model", names.model, model, licence_of(report.dataset))
 
 
 def card_of(checkpoint: Path, report: Report, names: Names) -> str:
@@ -123,4 +126,5 @@ def card_of(checkpoint: Path, report: Report, names: Names) -> str:
         calibration=Calibration.load(checkpoint / "calibration.json"),
         model_id=names.model,
         gallery_id=names.gallery,
+        concepts=Concepts.load(checkpoint),
     )

@@ -13,8 +13,9 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.labels import DISCLAIMER
-from dermsim.core.storage import atomic_path, save_json
+from dermsim.core.storage import save_json
 from dermsim.evaluation.card import licence as licence_of
 from dermsim.evaluation.report import Report
 

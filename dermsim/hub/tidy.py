@@ -6,20 +6,20 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from dermsim.core.checkpoint import PARTS
+from dermsim.core.checkpoint import OPTIONAL_PARTS, PARTS
 from dermsim.models.shipped_sources import shipped_sources
 from dermsim.tasks.retrieve import OWN
 
 MADE_AT_THE_END = ("training.json", "evaluation.json", "README.md")
 """What a run writes only when it is through."""
 
-SOMETIMES = ("calibration_facts.json",)
-"""Parts that only some encoders have."""
+SOMETIMES = ("calibration_facts.json", *OPTIONAL_PARTS)
+"""Parts that only some checkpoints have."""
 
 GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")
 """What the gallery's own folder holds as a run leaves it; one that was added to holds more."""
 
-SOURCES = frozenset(shipped_sources("modeling_dermsim_ensemble", "image_processing_dermsim"))
+SOURCES = shipped_sources("modeling_dermsim_ensemble", "image_processing_dermsim")
 """The model's code, which travels with the weights; that of an ensemble, which is the most."""
 
 
@@ -31,8 +31,9 @@ def check_tidy(folder: Path) -> None:
 
     Raises:
         FileNotFoundError: If there is no such folder, or a part of it is missing.
-        ValueError: If it holds anything else, an empty file or a link, or if it is under version
-            control and has changes that are not committed.
+        ValueError: If it holds anything else, an empty file, a link or a device, code that is not
+            this dermsim's own, or if it is under version control and has changes that are not
+            committed.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder} to push.")
@@ -48,8 +49,15 @@ def check_tidy(folder: Path) -> None:
         grown = path.parent == folder / "gallery" and OWN.fullmatch(path.name)
         if name not in (*wanted, *SOMETIMES) and name not in SOURCES and not grown:
             raise ValueError(f"{folder} holds {name}, which is no part of a checkpoint: remove it.")
+        if path.is_dir() != (name == "gallery") or not (path.is_dir() or path.is_file()):
+            raise ValueError(f"{name} in {folder} is not what it must be: write the folder again.")
         if path.is_file() and path.stat().st_size == 0:
             raise ValueError(f"{name} in {folder} is empty: write the checkpoint again.")
+        if name in SOURCES and path.read_bytes() != SOURCES[name].encode():
+            raise ValueError(
+                f"{name} in {folder} is not the code of this dermsim, and others would run it "
+                "under your name: write the checkpoint again."
+            )
     _check_committed(folder)
 
 

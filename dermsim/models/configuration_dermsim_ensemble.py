@@ -7,6 +7,9 @@ from typing import Any
 
 from .configuration_dermsim import DIAGNOSIS_CODES, DermSimConfig, RemoteConfig
 
+MOST_MEMBERS = 64
+"""More are not made: a configuration may be a stranger's, and each takes memory."""
+
 
 class DermSimEnsembleConfig(RemoteConfig):
     """Configuration of a `DermSimEnsembleModel`.
@@ -40,6 +43,8 @@ class DermSimEnsembleConfig(RemoteConfig):
             )
         if len(members) < 2:
             raise ValueError(f"An ensemble has at least 2 members, got {len(members)}.")
+        if len(members) > MOST_MEMBERS:
+            raise ValueError(f"An ensemble has at most {MOST_MEMBERS} members, got {len(members)}.")
         configs = [self._member(values) for values in members]
         if any(config.id2label != self.id2label for config in configs):
             raise ValueError("The members of an ensemble must tell the same classes apart.")

@@ -15,6 +15,8 @@ import torch
 
 from dermsim.data.facts import Facts, encode_facts
 from dermsim.data.images import ImageSource, read_image
+from dermsim.models.looks import Looks, look_at
+from dermsim.models.stages import encode_depths, sum_up
 
 if TYPE_CHECKING:
     from dermsim.models.encoder import Encoder, Processor
@@ -30,12 +32,17 @@ class Encoding:
         pooled_features: ``(N, F)`` float32.
         facts_logits: ``(N, 7)`` float32, what facts about their patients add to the logits; None
             where nothing was told. Nothing else depends on facts.
+        depths: ``(N, G)`` float32, what `dermsim.models.stages.sum_up` makes of several depths;
+            None where it was not asked for.
+        looks: What the pictures look like; None where nobody asked.
     """
 
     embeddings: npt.NDArray[np.float32]
     logits: npt.NDArray[np.float32]
     pooled_features: npt.NDArray[np.float32]
     facts_logits: npt.NDArray[np.float32] | None = None
+    depths: npt.NDArray[np.float32] | None = None
+    looks: Looks | None = None
 
     @property
     def informed_logits(self) -> npt.NDArray[np.float32]:
@@ -67,6 +74,8 @@ def encode(
     *,
     batch_size: int = 32,
     facts: Sequence[Facts | None] | None = None,
+    depths: bool = False,
+    looks: bool = False,
 ) -> Encoding:
     """Run the encoder over images of any number, a batch at a time.
 
@@ -77,6 +86,8 @@ def encode(
         batch_size: Images per forward pass.
         facts: What is known of each image's patient, for a model that takes it; None when nothing
             is.
+        depths: Whether to sum up what is seen at several depths, too.
+        looks: Whether to say what the pictures look like, too.
 
     Raises:
         ValueError: If there are no images, or one cannot be read; if there are facts and the model
@@ -84,7 +95,11 @@ def encode(
     """
     known = None if facts is None else weigh_facts(model, facts)
     batches = prepare(processor, images, batch_size=batch_size, facts=facts)
-    return join([forward(model, [batch])[0] for batch in batches], known)
+    parts = []
+    for batch in batches:
+        (found,) = forward(model, [batch], depths=depths)
+        parts.append(replace(found, looks=look_at(batch, processor)) if looks else found)
+    return join(parts, known)
 
 
 def prepare(
@@ -120,7 +135,9 @@ def prepare(
         raise ValueError(f"{len(facts)} facts came with {done} images; need one for each.")
 
 
-def forward(model: Encoder, batches: Sequence[torch.Tensor]) -> list[Encoding]:
+def forward(
+    model: Encoder, batches: Sequence[torch.Tensor], *, depths: bool = False
+) -> list[Encoding]:
     """Run the encoder once over several batches.
 
     How many images go through an encoder together decides how its sums are ordered. So the last
@@ -129,17 +146,24 @@ def forward(model: Encoder, batches: Sequence[torch.Tensor]) -> list[Encoding]:
     Args:
         model: The encoder, in eval mode.
         batches: Each ``(B, 3, S, S)``, as `prepare` makes them.
+        depths: Whether to sum up what is seen at several depths, too.
 
     Returns:
         What the encoder says of each batch.
     """
     with torch.inference_mode():
-        output = model(torch.cat(list(batches)).to(model.device))
-    fields = (output.embeddings, output.logits, output.pooled_features)
+        pixels = torch.cat(list(batches)).to(model.device)
+        output, stages = encode_depths(model, pixels) if depths else (model(pixels), ())
+        fields = [output.embeddings, output.logits, output.pooled_features]
+        if depths:
+            fields.append(sum_up(output.pooled_features, stages))
     arrays = [field.float().cpu().numpy() for field in fields]
     ends = np.cumsum([len(batch) for batch in batches])[:-1]
     parts = [np.split(array, ends) for array in arrays]
-    return [Encoding(*found) for found in zip(*parts, strict=True)]
+    return [
+        Encoding(found[0], found[1], found[2], depths=found[3] if depths else None)
+        for found in zip(*parts, strict=True)
+    ]
 
 
 def join(
@@ -153,11 +177,15 @@ def join(
     """
     if len(parts) == 1:
         return replace(parts[0], facts_logits=facts_logits)
+    looks = [part.looks for part in parts if part.looks is not None]
+    summed = [part.depths for part in parts if part.depths is not None]
     return Encoding(
         np.concatenate([part.embeddings for part in parts]),
         np.concatenate([part.logits for part in parts]),
         np.concatenate([part.pooled_features for part in parts]),
         facts_logits,
+        np.concatenate(summed) if len(summed) == len(parts) else None,
+        None if not looks else Looks.join(looks),
     )
 
 

@@ -8,7 +8,6 @@ than torch, so they are fetched when one is needed.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,9 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from dermsim.core.atomic import read_steadily
 from dermsim.core.checkpoint import FORMAT
+from dermsim.core.storage import LARGEST_CONFIG, existing, read_json
 from dermsim.models.configuration_dermsim import DermSimConfig
 from dermsim.models.configuration_dermsim_ensemble import DermSimEnsembleConfig
 from dermsim.models.network_dermsim import DermSimNetwork, DermSimOutput
@@ -273,7 +274,7 @@ def _same_shape(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
 
 
 def load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
-    """Read what `save_encoder` wrote.
+    """Read what `save_encoder` wrote, and again if it is replaced meanwhile.
 
     Returns:
         The network, in eval mode and float32 on the CPU, and what prepares its input. Whether it is
@@ -283,11 +284,15 @@ def load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
     Raises:
         ValueError: If a file is damaged, or a tensor is missing, left over or of another shape.
     """
+    return read_steadily(folder, lambda: _load_encoder(folder))
+
+
+def _load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
     try:
         with _UndrawnWeights():
             model = _network(folder)
         preparation = ImagePreparation.load(folder)
-        tensors = load_file(folder / "model.safetensors")
+        tensors = load_file(existing(folder / "model.safetensors"))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0].split(". ")[0].rstrip(".")
         raise ValueError(f"The encoder in {folder} cannot be read: {reason}.") from error
@@ -303,8 +308,10 @@ def load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
 
 
 def _network(folder: Path) -> Encoder:
-    values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    kind = values.get("model_type") if isinstance(values, dict) else None
+    values = read_json(folder / "config.json", limit=LARGEST_CONFIG)
+    if not isinstance(values, dict):
+        raise ValueError("its config.json holds no object.")
+    kind = values.get("model_type")
     if kind == DermSimConfig.model_type:
         return DermSimNetwork(DermSimConfig.from_dict(values))
     if kind == DermSimEnsembleConfig.model_type:
@@ -375,3 +382,8 @@ def _quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def seen_side(processor: Processor) -> int:
+    """Return S, the pixels along each side of the square that an encoder sees."""
+    return int(dict(processor.crop_size)["height"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -22,6 +21,7 @@ from transformers.image_transforms import (
 )
 from transformers.image_utils import PILImageResampling
 
+from dermsim.core.storage import LARGEST_CONFIG, read_json
 from dermsim.models.color_constancy_dermsim import shades_of_grey
 from dermsim.models.framing_dermsim import FIRST, whole_frame
 
@@ -37,6 +37,10 @@ STEPS = {
     "do_pad": False,
 }
 """What is done to every photograph, and what to none, as ``preprocessor_config.json`` says it."""
+
+LARGEST_SIDE = 4096
+"""Pixels along a side of what an encoder sees: settings may be a stranger's, and a batch is made of
+them."""
 
 EDGES = ("shortest_edge", "longest_edge")
 """What `size` may name: the central square is seen with the first, the whole frame with the other.
@@ -98,8 +102,11 @@ class ImagePreparation:
     def _keep_pixels(self, name: str, sides: Sequence[str]) -> None:
         """Check the sides that a setting names, and keep them as a plain dict in this order."""
         value = getattr(self, name)
-        if not all(type(value[side]) is int and value[side] > 0 for side in sides):
-            raise ValueError(f"{name} is {value!r}, but must be whole pixels, at least 1.")
+        if not all(type(value[side]) is int and 0 < value[side] <= LARGEST_SIDE for side in sides):
+            raise ValueError(
+                f"{name} is {value!r}, but must be whole pixels, at least 1 and at most "
+                f"{LARGEST_SIDE}."
+            )
         object.__setattr__(self, name, {side: value[side] for side in sides})
 
     @classmethod
@@ -111,10 +118,7 @@ class ImagePreparation:
             ValueError: If it is not JSON, or asks for what no encoder was trained with.
         """
         path = folder / "preprocessor_config.json"
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
-            raise ValueError(f"{path.name} is not valid JSON: {error}.") from error
+        values = read_json(path, limit=LARGEST_CONFIG)
         if not isinstance(values, dict):
             raise ValueError(f"{path.name} holds {type(values).__name__}, but must hold an object.")
         for step, wanted in STEPS.items():

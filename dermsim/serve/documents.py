@@ -17,6 +17,7 @@ from PIL import Image
 from dermsim.core.explain_methods import parse_layer
 from dermsim.core.labels import LABELS, parse_dx
 from dermsim.engine import answers
+from dermsim.serve.concept_schemas import DescribeAnswer
 from dermsim.serve.limits import NEIGHBORS, Limits
 from dermsim.serve.schemas import (
     BankClass,
@@ -35,15 +36,15 @@ from dermsim.serve.schemas import (
     PredictAnswer,
     SimilarAnswer,
 )
+from dermsim.tasks.classify import POINTS
 
 if TYPE_CHECKING:  # they bring torch, and requests are answered while it loads
     from dermsim.data.facts import Facts
     from dermsim.engine import DermSim
-    from dermsim.tasks.classify import Calibration
     from dermsim.tasks.enroll import ClassBank
     from dermsim.tasks.explain import Heatmap
 
-DEFAULT_POINT = "balanced"
+DEFAULT_POINT = POINTS[0]
 
 
 def predict(
@@ -53,16 +54,19 @@ def predict(
     operating_point: str | float = DEFAULT_POINT,
     facts: Facts | None = None,
     bank: ClassBank | None = None,
+    exclude_lesion_ids: Sequence[str] = (),
 ) -> PredictAnswer:
     """Classify pictures; see `dermsim.engine.answers.classify`."""
-    asked: Any = {"facts": facts, "bank": bank, "operating_point": operating_point}
+    asked: Any = {
+        "facts": facts,
+        "bank": bank,
+        "operating_point": operating_point,
+        "exclude_lesion_ids": exclude_lesion_ids,
+    }
     found = answers.classify(engine, pictures, **asked)
-    known = facts is not None and facts.known
-    calibration = engine.calibration_facts if known else engine.calibration
-    assert calibration is not None  # an encoder without it has refused the facts
-    point = _point(calibration, operating_point)
+    point = Point(**answers.point(engine, operating_point, facts=facts))
     results = [PictureClasses(operating_point=point, **each.to_dict()) for each in found]  # type: ignore[arg-type]
-    return PredictAnswer(fingerprint=engine.fingerprint, results=results)
+    return PredictAnswer(**_common(engine), results=results)
 
 
 def embed(
@@ -71,7 +75,7 @@ def embed(
     """Embed pictures; see `DermSim.embed`."""
     vectors = engine.embed(pictures, space=space)
     return EmbedAnswer(
-        fingerprint=engine.fingerprint,
+        **_common(engine),
         space=space,
         dim=vectors.shape[1],
         embeddings=vectors.tolist(),
@@ -82,7 +86,7 @@ def similar(engine: DermSim, pictures: Sequence[Image.Image], **asked: Any) -> S
     """Find the past cases most like each picture; see `dermsim.engine.answers.similar`."""
     found = answers.similar(engine, pictures, most=NEIGHBORS, **asked)
     results = [PictureCases(**each.to_dict()) for each in found]  # type: ignore[arg-type]
-    return SimilarAnswer(fingerprint=engine.fingerprint, results=results)
+    return SimilarAnswer(**_common(engine), results=results)
 
 
 def case_filter(
@@ -122,7 +126,7 @@ def enroll(engine: DermSim, pictures: Sequence[Image.Image], **asked: Any) -> En
     """Return a bank that also knows a class; see `dermsim.engine.answers.teach`."""
     taught = answers.teach(engine, pictures, **asked)
     return EnrollAnswer(
-        fingerprint=engine.fingerprint,
+        **_common(engine),
         bank=base64.b64encode(taught.to_bytes()).decode(),
         classes=[BankClass(**known) for known in answers.classes(taught)],
         report=enrollment(taught),
@@ -178,7 +182,7 @@ def explain(
         found, opacity=opacity, outlined=outline, side=lambda size: min(max(size), LONGEST_SIDE)
     )
     return ExplainAnswer(
-        fingerprint=engine.fingerprint,
+        **_common(engine),
         target=found.heatmaps[0].target,
         method=found.heatmaps[0].method,
         score=found.heatmaps[0].score,
@@ -220,19 +224,25 @@ def _png(image: Image.Image) -> str:
     return base64.b64encode(stream.getvalue()).decode()
 
 
+def describe(engine: DermSim, picture: Image.Image, *, language: str = "en") -> DescribeAnswer:
+    """Describe a picture in words; see `DermSim.describe`."""
+    found: dict[str, Any] = engine.describe(picture, language=language).to_dict()
+    return DescribeAnswer(fingerprint=engine.fingerprint, **found)
+
+
 def model_info(engine: DermSim, *, limits: Limits) -> ModelInfo:
     """Say what the server runs on and accepts."""
     from dermsim.core.version import __version__
 
     calibration = engine.calibration
     return ModelInfo(
-        fingerprint=engine.fingerprint,
+        **_common(engine),
         version=__version__,
         backbone=engine.model.config.backbone,
         embedding_dim=engine.gallery.dim,
         takes_facts=engine.calibration_facts is not None,
         diagnoses=[DiagnosisInfo(code=d.code, name=d.name, malignant=d.malignant) for d in LABELS],
-        operating_points=[_point(calibration, name) for name in calibration.operating_points],
+        operating_points=[Point(**answers.point(engine, name)) for name in POINTS],
         coverages=[*calibration.levels],
         methods=[method.name for method in engine.explanation_methods()],
         stages=[*engine.explanation_stages()],
@@ -247,8 +257,9 @@ def model_info(engine: DermSim, *, limits: Limits) -> ModelInfo:
     )
 
 
-def _point(calibration: Calibration, choice: str | float) -> Point:
-    point = calibration.operating_point(choice)
-    names = (name for name, known in calibration.operating_points.items() if known == point)
-    name = choice if isinstance(choice, str) else next(names, None)
-    return Point(name=name, **point.to_dict())
+def _common(engine: DermSim) -> dict[str, Any]:
+    """Return what every answer has."""
+    return {
+        "fingerprint": engine.fingerprint,
+        "trained_on": "drawings" if engine.drawn else "photographs",
+    }

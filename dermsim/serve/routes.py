@@ -16,6 +16,7 @@ from pydantic import Field
 
 from dermsim.core.explain_methods import MethodName
 from dermsim.serve import documents
+from dermsim.serve.concept_schemas import DescribeAnswer
 from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
 from dermsim.serve.limits import NEIGHBORS, FormRequest, Limits, Workers, reading
 from dermsim.serve.schemas import (
@@ -52,6 +53,14 @@ Bank = Annotated[
     UploadFile | None, File(description="File of enrolled classes, as `/v1/enroll` returns it.")
 ]
 Words = Annotated[list[str], Form(max_length=20)]
+Lesions = Annotated[
+    list[str],
+    Form(
+        max_length=20,
+        description="Lesions to leave out of the past cases; may come several times. That of a "
+        "picture which is itself a past case is left out without being named.",
+    ),
+]
 Age = Annotated[float | None, Form(ge=0, le=120, allow_inf_nan=False)]
 Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Word = Annotated[str | None, Form(max_length=80)]
@@ -148,7 +157,7 @@ def build_router(desk: Desk) -> APIRouter:
     """Return the routes."""
     router = APIRouter(route_class=FormRoute)
     _about(router, desk)
-    for add in (_predicting, _embedding, _searching, _teaching, _explaining):
+    for add in (_predicting, _embedding, _searching, _teaching, _explaining, _describing):
         add(router, desk)
     return router
 
@@ -191,6 +200,7 @@ def _predicting(router: APIRouter, desk: Desk) -> None:
         sex: Word = None,
         site: Word = None,
         bank: Bank = None,
+        exclude_lesion: Lesions = [],  # noqa: B006 FastAPI copies it
     ) -> PredictAnswer:
         """Classify pictures: probabilities, what cannot be excluded, benign or malignant.
 
@@ -206,7 +216,12 @@ def _predicting(router: APIRouter, desk: Desk) -> None:
             facts, known = Facts(age, sex, site), read_bank()
             with desk.reading(engine, files) as pictures:
                 return documents.predict(
-                    engine, pictures, operating_point=operating_point, facts=facts, bank=known
+                    engine,
+                    pictures,
+                    operating_point=operating_point,
+                    facts=facts,
+                    bank=known,
+                    exclude_lesion_ids=exclude_lesion,
                 )
 
         return await desk.work(task)
@@ -247,6 +262,7 @@ def _searching(router: APIRouter, desk: Desk) -> None:
         dx_type: Words = [],  # noqa: B006
         age_min: Age = None,
         age_max: Age = None,
+        exclude_lesion: Lesions = [],  # noqa: B006
     ) -> SimilarAnswer:
         """Find the past cases most like each picture.
 
@@ -266,7 +282,12 @@ def _searching(router: APIRouter, desk: Desk) -> None:
             )
             with desk.reading(engine, files) as pictures:
                 return documents.similar(
-                    engine, pictures, k=k, where=where, one_per_lesion=one_per_lesion
+                    engine,
+                    pictures,
+                    k=k,
+                    where=where,
+                    one_per_lesion=one_per_lesion,
+                    exclude_lesion_ids=exclude_lesion,
                 )
 
         return await desk.work(task)
@@ -298,6 +319,28 @@ def _teaching(router: APIRouter, desk: Desk) -> None:
                 return documents.enroll(engine, pictures, name=name, head=head, bank=known)
 
         return await desk.work(task)
+
+
+def _describing(router: APIRouter, desk: Desk) -> None:
+    """Add the route that puts one picture into words."""
+
+    @router.post("/v1/describe", tags=["pictures"], responses=_COMMON)
+    async def describe(
+        image: Annotated[UploadFile, File(description="The picture.")],
+        language: Annotated[Literal["en", "es"], Form(description="Of the sentences.")] = "en",
+    ) -> DescribeAnswer:
+        """Describe a picture in words: which dermoscopic structures it shows, and where.
+
+        Every sentence comes with the fact it says and with what that rests on. A checkpoint without
+        concept heads refuses.
+        """
+        engine, files = desk.engine(), await desk.pictures([image])
+
+        def task() -> DescribeAnswer:
+            with desk.reading(engine, files) as (picture,):
+                return documents.describe(engine, picture, language=language)
+
+        return await desk.work(task, maps=True)
 
 
 def _explaining(router: APIRouter, desk: Desk) -> None:

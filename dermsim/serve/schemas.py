@@ -23,27 +23,105 @@ class Answer(_Answer):
         description="Names the encoder: embeddings and banks of another cannot be compared.",
         examples=["5d0cf3a1be6d7f10"],
     )
+    trained_on: Literal["photographs", "drawings"] = Field(
+        description="Of drawings: the model knows nothing of skin, and that must be said."
+    )
     disclaimer: str = Field(default=DISCLAIMER, description="To be shown beside any answer.")
 
 
+class Share(_Answer):
+    """A share with its 95 % interval."""
+
+    value: float = Field(description="In [0, 1], like the two that follow.", examples=[0.853])
+    low: float = Field(description="Lower end of the interval.", examples=[0.795])
+    high: float = Field(description="Upper end of the interval.", examples=[0.911])
+    n: int = Field(description="Photographs it rests on.", examples=[244])
+
+
+class ReachedPoint(_Answer):
+    """What a malignancy threshold reached on photographs that no threshold was fitted to."""
+
+    origin: Literal["held_out", "elsewhere"] = Field(
+        description="`held_out`: other lesions of the data the model learned from. `elsewhere`: "
+        "photographs of other clinics, which tell more of yours."
+    )
+    dataset: str = Field(description="What these are called.", examples=["ISIC 2017"])
+    threshold: float = Field(description="The measured threshold nearest to the one asked for.")
+    sensitivity: Share = Field(description="Of the malignant photographs it caught.")
+    specificity: Share = Field(description="Of the benign photographs it let pass.")
+
+
+class FittedPoint(_Answer):
+    """What a malignancy threshold did to the photographs it was fitted on: this flatters."""
+
+    sensitivity: float = Field(description="Share of malignant validation images it catches.")
+    specificity: float = Field(description="Share of benign validation images it lets pass.")
+
+
 class Point(_Answer):
-    """A threshold on malignancy and what it achieved on validation."""
+    """A malignancy threshold and what it reached."""
 
     name: str | None = Field(
         description="`balanced` or `sensitivity_95`; null for a threshold of one's own.",
         examples=["balanced"],
     )
     threshold: float = Field(description="Malignant is called what reaches it, in [0, 1].")
-    sensitivity: float = Field(description="Share of malignant validation images it catches.")
-    specificity: float = Field(description="Share of benign validation images it lets pass.")
+    reached: list[ReachedPoint] = Field(
+        description="On held-out lesions and in other clinics; empty where that was not measured."
+    )
+    validation: FittedPoint | None = Field(
+        description="On the photographs it was fitted on; null where the checkpoint cannot say."
+    )
+
+
+class PastCase(_Answer):
+    """A past case that a picture is a copy of."""
+
+    image_id: str = Field(description="Its photograph.")
+    lesion_id: str | None = Field(description="Its lesion, left out of search and vote.")
+    dx: str = Field(description="Its known diagnosis.", examples=["nv"])
+    learned: bool = Field(description="Whether the model was trained on it: all else flatters.")
+
+
+class ReadLabel(_Answer):
+    """The label to read among all that are here."""
+
+    label: str | None = Field(description="Null where the verdict is withheld.", examples=["mel"])
+    probability: float | None = Field(description="Its probability; null likewise.")
+    of: Literal["probabilities", "enrolled"] = Field(
+        description="Which of the two says so: with a bank, `enrolled`."
+    )
+
+
+class Listed(_Answer):
+    """A diagnosis, and whether the prediction set lists it."""
+
+    code: str = Field(description="Its code.", examples=["nv"])
+    probability: float = Field(description="Calibrated.", examples=[0.14])
+    in_set: bool = Field(description="Whether it is in `prediction_set`.")
+    limit: float | None = Field(
+        description="Probability from which it is listed; each diagnosis has a limit of its own."
+    )
+    out_though_likelier: bool = Field(
+        description="Whether it is left out though a less likely one is listed."
+    )
 
 
 class PictureClasses(_Answer):
     """What the classifier says of one picture."""
 
+    answer: ReadLabel
     notice: str | None = Field(
-        description="What must be read before the label: that the picture is unlike anything in "
-        "training. Null when it is not."
+        description="What must be read before the label: why no verdict is given, that the "
+        "picture is a training photograph, that the model learned from drawings. Null when there "
+        "is nothing of the kind."
+    )
+    verdict: Literal["malignant", "benign", "withheld"] = Field(
+        description="At the operating point asked for. Withheld: show no label, or only as what "
+        "the picture resembles."
+    )
+    withheld: list[str] = Field(
+        description="Why it is withheld, by key; empty when it is not.", examples=[["unfamiliar"]]
     )
     label: int = Field(description="Index of the most probable diagnosis.", examples=[4])
     label_name: str = Field(description="Its code.", examples=["mel"])
@@ -60,14 +138,38 @@ class PictureClasses(_Answer):
         examples=[{"0.95": ["mel", "nv", "bkl"]}],
     )
     malignancy: float = Field(description="Summed probability of akiec, bcc and mel, in [0, 1].")
-    is_malignant: bool = Field(description="Whether it reaches the operating point asked for.")
+    is_malignant: bool = Field(
+        description="Whether it reaches the operating point asked for; `verdict` says whether that "
+        "may be shown."
+    )
+    threshold: float = Field(description="Malignancy threshold of the operating point.")
+    conflict: str | None = Field(
+        description="`benign_label_above_threshold` or `malignant_label_below_threshold` where the "
+        "most probable diagnosis and the malignancy disagree, which must be said; else null."
+    )
     operating_point: Point
+    listing: list[Listed] = Field(description="Every diagnosis, most probable first.")
+    set_limits: dict[str, float] = Field(
+        description="Probability from which `prediction_set` lists a code."
+    )
+    quality: list[str] = Field(
+        description="Why the picture is not one to judge, by key: `no_lesion`, `lesion_small`, "
+        "`lesion_at_edge`, `too_dark`, `too_bright`, `greyscale`, `out_of_focus`, `not_dermoscopy`."
+    )
+    recognised: PastCase | None = Field(
+        description="The past case that the picture is a copy of, which has no vote; else null."
+    )
+    drawn: bool = Field(description="Whether the model was trained on drawings.")
     ood_score: float = Field(description="Distance from the training data; higher is stranger.")
+    ood_limit: float = Field(description="Above it a picture is an outlier.")
     is_outlier: bool = Field(description="Whether the classifier should not be relied on here.")
     entropy: float = Field(description="How undecided the probabilities are, in bits: 0 to 2.81.")
     vote: Probabilities = Field(
         description="A second opinion: probability of each diagnosis by the vote of the nearest "
         "past cases."
+    )
+    agrees: bool | None = Field(
+        description="Whether the vote is for `label`; null where the verdict is withheld."
     )
     enrolled: Probabilities | None = Field(
         default=None,
@@ -99,6 +201,11 @@ class Case(_Answer):
     lesion_id: str | None = Field(description="Its lesion; null when not known.")
     dx: str = Field(description="Its diagnosis code.", examples=["nv"])
     similarity: float = Field(description="Cosine similarity to the picture, in [-1, 1].")
+    percentile: float | None = Field(
+        description="Share of pairs of past cases with one diagnosis that are less alike, in "
+        "[0, 1]; null where there are no such pairs.",
+        examples=[0.93],
+    )
     facts: dict[str, str | float | None] = Field(
         description="What else is known of it: dx_type (how the diagnosis was confirmed), age in "
         "years, sex, localization.",
@@ -109,6 +216,9 @@ class Case(_Answer):
 class PictureCases(_Answer):
     """The past cases like one picture."""
 
+    recognised: PastCase | None = Field(
+        description="The past case that the picture is a copy of, left out with its lesion."
+    )
     neighbors: list[Case] = Field(
         description="Most similar first; fewer than asked for when no more have all the facts."
     )

@@ -290,6 +290,12 @@ class _Lent:
         """Classify as `DermSim.predict_and_vote` does."""
         return self._answer("predict_and_vote", _read(images), **options)
 
+    def similar_cases(
+        self, images: ImageSource | Sequence[ImageSource], k: int = 5, **options: Any
+    ) -> list[Any]:
+        """Search and vote as `DermSim.similar_cases` does."""
+        return self._answer("similar_cases", _read(images), k, **options)
+
     def embed(
         self, images: ImageSource | Sequence[ImageSource], **options: Any
     ) -> npt.NDArray[np.float32]:

@@ -54,7 +54,7 @@ def build_tools(desk: Desk, *, uploads: Path) -> tuple[Tool, ...]:
         uploads: The folder of uploads to the page; no file elsewhere is read.
     """
     tools = Tools(desk, uploads=uploads)
-    return tools.predict, tools.embed, tools.explain, tools.similar, tools.enroll
+    return tools.predict, tools.embed, tools.explain, tools.similar, tools.enroll, tools.describe
 
 
 class Tools:
@@ -215,6 +215,24 @@ class Tools:
                 }
 
         return await self._ask(task)
+
+    async def describe(
+        self,
+        image: Picture,
+        language: Annotated[Literal["en", "es"], Field(description="Of the sentences.")] = "en",
+    ) -> Answer:
+        """Describe a dermatoscopic photograph in words, by the structures a dermatologist names.
+
+        Answers with verified sentences, each with the fact it says and its evidence, and with the
+        melanoma score from concepts alone, as it would be with each concept there or not. Repeat
+        the sentences as they are; say nothing more certain. Not a medical device; say that too.
+        """
+
+        def task(engine: DermSim) -> Answer:
+            with self._reading(engine, image) as (picture,):
+                return documents.describe(engine, picture, language=language).model_dump()
+
+        return await self._ask(task, maps=True)
 
 
 def picture_bytes(text: str, *, uploads: Path) -> bytes:

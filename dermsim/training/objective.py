@@ -116,20 +116,26 @@ def training_loss(
         value = _malignancy(output, truth, known, config)
         parts["malignancy"] = config.malignancy_weight, share * value
     if teacher is not None and config.distillation_weight > 0:
-        likeness = distillation_loss(
-            output.logits[:, : len(LABELS)],
-            teacher.logits,
-            temperature=config.distillation_temperature,
-        ) + similarity_distillation_loss(
-            gather_batch(output.embeddings),
-            gather_batch(teacher.embeddings),
-            temperature=config.temperature,
-        )
-        parts["distillation"] = config.distillation_weight, likeness
+        parts["distillation"] = config.distillation_weight, _distillation(output, teacher, config)
     total = output.logits.new_zeros((), dtype=torch.float32)
     for weight, value in parts.values():
         total = total + weight * value
     return {"loss": total, **{name: value for name, (_, value) in parts.items()}}
+
+
+def _distillation(
+    output: DermSimOutput, teacher: DermSimOutput, config: LossConfig
+) -> torch.Tensor:
+    """How far the answers and the likenesses between images are from the teacher's."""
+    return distillation_loss(
+        output.logits[:, : len(LABELS)],
+        teacher.logits,
+        temperature=config.distillation_temperature,
+    ) + similarity_distillation_loss(
+        gather_batch(output.embeddings),
+        gather_batch(teacher.embeddings),
+        temperature=config.temperature,
+    )
 
 
 def _contrastive(output: DermSimOutput, truth: Truth, config: LossConfig) -> torch.Tensor:

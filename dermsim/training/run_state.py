@@ -7,11 +7,11 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermsim.core.storage import atomic_path
+from dermsim.core.atomic import atomic_path, exclusive, one_sentence, sync
 from dermsim.training.presets import flatten
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from dermsim.data.opened_source import OpenedSource
     from dermsim.training.config import TrainConfig
+    from dermsim.training.state_files import Learning
 
 CHECKPOINT_EXTRAS = 64 * 2**20
 """Bytes allowed for what lies beside the weights: gallery, atlas, detector, curves."""
@@ -60,34 +61,26 @@ def run_choices(config: TrainConfig, data: OpenedSource) -> dict[str, Any]:
     return {**chosen, "photographs": f"{len(rows)} ({digest})"}
 
 
-@dataclass
-class Progress:
-    """How far a run is; Accelerate keeps it beside the weights.
-
-    Attributes:
-        epoch: Epochs finished.
-        step: Updates of the weights made.
-        seconds: Time spent, over all the parts of an interrupted run.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-
-    def state_dict(self) -> dict[str, Any]:
-        """What Accelerate stores."""
-        return dict(vars(self))
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """What Accelerate gives back."""
-        vars(self).update(state)
-
-
 class StateFolder:
-    """A folder of training states. Only whole ones have a name: a kill never leaves half a one."""
+    """A folder of training states. Only whole ones have a name: a kill never leaves half a one.
+
+    One run at a time has it: from `prepare` to `release`, or to the end of its process.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._held = ExitStack()
+
+    def __enter__(self) -> StateFolder:
+        """Return the folder itself, which is released at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let other runs have the folder."""
+        self._held.close()
 
     def complete(self) -> list[Path]:
         """All whole states, oldest first."""
@@ -103,30 +96,41 @@ class StateFolder:
         Raises:
             FileExistsError: If it holds another run's states, which a new run would mix with.
             FileNotFoundError: If the run is to be resumed and there is nothing to resume.
-            OSError: If the folder cannot be written.
+            OSError: If the folder cannot be written, or another run is writing it.
             ValueError: If the run to be resumed was begun with other choices; they are named.
         """
-        if self.complete() and not resume:
-            raise FileExistsError(
-                f"{self.folder.parent} holds another run; go on with it (--resume), or choose "
-                "another --output."
-            )
         if resume and not self.complete():
             raise FileNotFoundError(
                 f"{self.folder} holds no training state to resume; start without --resume."
             )
-        if resume:
-            self._refuse_other(choices)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
-            if not resume:
-                with atomic_path(self.folder / CHOICES) as temporary:
-                    temporary.write_text(json.dumps(choices, indent=1), encoding="utf-8")
+            self._held.enter_context(exclusive(self.folder, patience=0))
+        except TimeoutError:  # another run has it, and the sentence says so
+            raise
         except OSError as error:
             reason = error.strerror or str(error)
             raise OSError(f"{self.folder} cannot be written: {reason}.") from error
+        try:
+            self._begin(resume=resume, choices=choices)
+        except BaseException:
+            self.release()
+            raise
+
+    def _begin(self, *, resume: bool, choices: Mapping[str, Any]) -> None:
+        """Compare with the run that is there, or keep what this one is begun with."""
+        if resume:
+            self._refuse_other(choices)
+            return
+        if self.complete():
+            raise FileExistsError(
+                f"{self.folder.parent} holds another run; go on with it (--resume), or choose "
+                "another --output."
+            )
+        with atomic_path(self.folder / CHOICES) as temporary:
+            temporary.write_text(json.dumps(choices, indent=1), encoding="utf-8")
 
     def _refuse_other(self, choices: Mapping[str, Any]) -> None:
         """Compare the choices of a resumed run with those that it was begun with."""
@@ -171,20 +175,43 @@ class StateFolder:
         """The newest whole state."""
         return self.complete()[-1]
 
-    def save(self, accelerator: Accelerator, *, epoch: int) -> None:
+    def save(self, accelerator: Accelerator, learning: Learning) -> None:
         """Write a state beside the others, name it when it is whole, and drop older ones.
 
         Args:
-            accelerator: Whose objects are saved; every process must call this.
-            epoch: Epochs finished.
+            accelerator: Says which process this is; every process must call this.
+            learning: What is kept.
+
+        Raises:
+            OSError: If it cannot be written; the state before stays.
         """
         partial = self.folder / "partial"
         if accelerator.is_main_process:
             shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
         accelerator.wait_for_everyone()
-        accelerator.save_state(str(partial))
+        with one_sentence(partial):
+            learning.save_generators(partial, accelerator.process_index)
+            if accelerator.is_main_process:
+                learning.save(partial)
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
-            partial.rename(self.folder / f"epoch-{epoch:04d}")
+            sync(partial)
+            partial.rename(self.folder / f"epoch-{learning.progress.epoch:04d}")
+            sync(self.folder, contents=False)
             for old in self.complete()[:-1]:
                 shutil.rmtree(old)
+
+    def load(self, accelerator: Accelerator, learning: Learning) -> None:
+        """Go on from the newest whole state.
+
+        Args:
+            accelerator: Says which process this is; every process must call this.
+            learning: What is overwritten, of the same shape as when it was kept.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If a file is damaged or of another run, or the state holds any other.
+        """
+        learning.load(self.latest())
+        learning.load_generators(self.latest(), accelerator.process_index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -134,43 +134,25 @@ class TrainingSet:
                 a fact that was asked for makes no sense, which names the image; if a channel is the
                 same in all of them.
         """
-        labelled = [train, *also]
         classes = own or {}
-        sources = [*labelled, *(rows for each in classes.values() for rows in each), *unlabelled]
+        owned = [rows for each in classes.values() for rows in each]
+        sources = [train, *also, *owned, *unlabelled]
         for source in sources:
             refuse_exam(source["image_id"], source="the training data")
-        known = None
-        if facts:  # before the photographs are decoded, which takes long
-            known = torch.from_numpy(
-                np.concatenate([encode_facts(facts_of(source)) for source in sources])
-            )
-        height, width, fit = _canvas(train, image_size, whole=whole)
+        # before the photographs are decoded, which takes long
+        known = _facts(sources) if facts else None
+        canvas = _canvas(train, image_size, whole=whole)
         outlined = None
         if outlines is not None:
-            outlined = Lesions.load(sources, outlines, fit=fit, device=device)
-        decoded = [decode_pixels(source, height=height, width=width, fit=fit) for source in sources]
-        for source, photographs in zip(sources, decoded, strict=True):
-            refuse_blank(photographs, source["image_id"])
-        if prepare is not None:
-            for photographs in decoded:
-                for photograph in photographs:
-                    photograph[:] = prepare(photograph).round().clip(0, 255)
-        mean, std = channel_statistics(decoded[0])
-        if min(std) == 0:
-            raise ValueError(
-                f"The standard deviations of red, green and blue over the training photographs are "
-                f"{', '.join(map(str, std))}: a channel that is the same in all of them cannot be "
-                "normalised, and shows nothing. Check the pictures."
-            )
-        labels = [dx for source in labelled for dx in source["dx"]]
-        for place, each in enumerate(classes.values(), start=len(CODES)):
-            labels += [place for rows in each for _ in rows["image_id"]]
-        labels += [UNLABELLED for source in unlabelled for _ in source["image_id"]]
+            outlined = Lesions.load(sources, outlines, fit=canvas.fit, device=device)
+        decoded = _decoded(sources, canvas, prepare)
+        mean, std = _statistics(decoded[0])
+        labels = _labels([train, *also], list(classes.values()), unlabelled)
         return cls(
             pixels=torch.from_numpy(np.concatenate(decoded)).to(device),
             labels=torch.tensor(labels, device=device),
             lesions=torch.tensor(_lesion_numbers(sources), device=device),
-            facts=known.to(device) if known is not None else None,
+            facts=None if known is None else known.to(device),
             further=[False] * len(train) + [True] * (len(labels) - len(train)),
             image_ids=[name for source in sources for name in source["image_id"]],
             mean=mean,
@@ -236,8 +218,22 @@ def draw_shown_facts(n: int, share: float, *, generator: torch.Generator) -> tor
     return shown
 
 
-def _canvas(train: Dataset, image_size: int, *, whole: bool) -> tuple[int, int, Fit]:
-    """Height and width that photographs are kept at, a fifth more than is cut from them, and how.
+class _Canvas(NamedTuple):
+    """What photographs are brought to before they are kept.
+
+    Attributes:
+        height: In pixels.
+        width: In pixels.
+        fit: Brings one of them there.
+    """
+
+    height: int
+    width: int
+    fit: Fit
+
+
+def _canvas(train: Dataset, image_size: int, *, whole: bool) -> _Canvas:
+    """Return a size a fifth larger than is cut from it.
 
     The aspect is that of the first photograph, 4 to 3 as HAM10000 is published, or its square; of
     whole frames it is a square.
@@ -249,10 +245,56 @@ def _canvas(train: Dataset, image_size: int, *, whole: bool) -> tuple[int, int, 
         def fit(image: Image.Image) -> np.ndarray:
             return whole_frame(np.asarray(image).transpose(2, 0, 1), height, bicubic)
 
-        return height, height, fit
+        return _Canvas(height, height, fit)
     first = next(iter(map_images(train.select([0]), lambda image: image.size)))
     width = round(height * first[0] / first[1])
-    return height, width, partial(fit_image, height=height, width=width)
+    return _Canvas(height, width, partial(fit_image, height=height, width=width))
+
+
+def _decoded(
+    sources: Sequence[Dataset],
+    canvas: _Canvas,
+    prepare: Callable[[np.ndarray], np.ndarray] | None,
+) -> list[np.ndarray]:
+    """Decode each source's photographs, ``(N, 3, H, W)`` uint8, with their colours prepared."""
+    height, width, fit = canvas
+    decoded = [decode_pixels(source, height=height, width=width, fit=fit) for source in sources]
+    for source, photographs in zip(sources, decoded, strict=True):
+        refuse_blank(photographs, source["image_id"])
+    if prepare is not None:
+        for photographs in decoded:
+            for photograph in photographs:
+                photograph[:] = prepare(photograph).round().clip(0, 255)
+    return decoded
+
+
+def _statistics(photographs: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return means and standard deviations of the channels, none of which may be zero."""
+    mean, std = channel_statistics(photographs)
+    if min(std) == 0:
+        raise ValueError(
+            f"The standard deviations of red, green and blue over the training photographs are "
+            f"{', '.join(map(str, std))}: a channel that is the same in all of them cannot be "
+            "normalised, and shows nothing. Check the pictures."
+        )
+    return mean, std
+
+
+def _facts(sources: Sequence[Dataset]) -> torch.Tensor:
+    """Return what is known of the patients, ``(N, F)`` float32."""
+    return torch.from_numpy(np.concatenate([encode_facts(facts_of(rows)) for rows in sources]))
+
+
+def _labels(
+    labelled: Sequence[Dataset],
+    classes: Sequence[Sequence[Dataset]],
+    unlabelled: Sequence[Dataset],
+) -> list[int]:
+    """Return the diagnoses, the numbers of the classes that follow them, and `UNLABELLED`."""
+    labels = [dx for source in labelled for dx in source["dx"]]
+    for place, each in enumerate(classes, start=len(CODES)):
+        labels += [place for rows in each for _ in rows["image_id"]]
+    return labels + [UNLABELLED for source in unlabelled for _ in source["image_id"]]
 
 
 def _lesion_numbers(sources: Sequence[Dataset]) -> list[int]:

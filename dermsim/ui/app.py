@@ -225,14 +225,7 @@ def _place_tabs(
             data=bind(report_callbacks.report_data),
         )
     with gr.Tab(say("tabs.explain"), id="explain"):
-        tabs.explain_tab(
-            picture,
-            bank,
-            explain=bind(explain_callbacks.explain),
-            compare=bind(explain_callbacks.compare, pictures=pictures),
-            menus=bind(explain_callbacks.menus),
-            data=bind(explain_callbacks.explain_data),
-        )
+        tabs.explain_tab(picture, bank, _explain_page(bind, pictures))
     with gr.Tab(say("tabs.similar"), id="similar"):
         similar = tabs.similar_tab(
             picture,
@@ -256,31 +249,46 @@ def _place_tabs(
             data=bind(callbacks.compare_data),
         )
     with gr.Tab(say("tabs.atlas"), id="atlas") as tab:
-        mapped = tabs.atlas_tab(
-            picture,
-            tab,
-            tabs.AtlasPage(
-                choices=bind(atlas_callbacks.choices),
-                draw=bind(atlas_callbacks.draw),
-                case=bind(atlas_callbacks.case_panel, pictures=pictures),
-                rows=bind(atlas_callbacks.listed),
-                table=bind(atlas_callbacks.rows_table),
-                save=bind(atlas_callbacks.save_csv),
-                agreement=bind(atlas_callbacks.agreement),
-            ),
-        )
+        mapped = tabs.atlas_tab(picture, tab, _atlas_page(bind, pictures))
     with gr.Tab(say("batch.tab"), id="batch"):
-        tabs.batch_tab(
-            tabs.BatchPage(
-                run=bind(batch_callbacks.run),
-                table=bind(batch_callbacks.table),
-                summary=bind(batch_callbacks.summary),
-                detail=batch_callbacks.detail,
-                save=bind(batch_callbacks.save),
-                data=bind(batch_callbacks.data),
-            ),
-        )
+        tabs.batch_tab(_batch_page(bind))
     return [*similar.menus, *mapped.menus]
+
+
+def _explain_page(
+    bind: Callable[..., Callable[..., Any]], pictures: render.Pictures | None
+) -> tabs.ExplainPage:
+    return tabs.ExplainPage(
+        explain=bind(explain_callbacks.explain),
+        compare=bind(explain_callbacks.compare, pictures=pictures),
+        menus=bind(explain_callbacks.menus),
+        data=bind(explain_callbacks.explain_data),
+    )
+
+
+def _atlas_page(
+    bind: Callable[..., Callable[..., Any]], pictures: render.Pictures | None
+) -> tabs.AtlasPage:
+    return tabs.AtlasPage(
+        choices=bind(atlas_callbacks.choices),
+        draw=bind(atlas_callbacks.draw),
+        case=bind(atlas_callbacks.case_panel, pictures=pictures),
+        rows=bind(atlas_callbacks.listed),
+        table=bind(atlas_callbacks.rows_table),
+        save=bind(atlas_callbacks.save_csv),
+        agreement=bind(atlas_callbacks.agreement),
+    )
+
+
+def _batch_page(bind: Callable[..., Callable[..., Any]]) -> tabs.BatchPage:
+    return tabs.BatchPage(
+        run=bind(batch_callbacks.run),
+        table=bind(batch_callbacks.table),
+        summary=bind(batch_callbacks.summary),
+        detail=batch_callbacks.detail,
+        save=bind(batch_callbacks.save),
+        data=bind(batch_callbacks.data),
+    )
 
 
 def _together(*lifespans: Callable[[Any], Any] | None) -> Callable[[Any], Any]:

@@ -5,7 +5,6 @@ A point of the map goes by its row, its place in `Atlas.records`.
 
 from __future__ import annotations
 
-import csv
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.storage import atomic_path
+from dermsim.core.csv_table import save_csv as write_csv
 from dermsim.ui import cards, figures, filters, render
 from dermsim.ui.i18n import number, say
 
@@ -191,13 +190,7 @@ def save_csv(engine: DermSim, rows: Sequence[int], folder: str | Path) -> Path:
     for row, case in zip(rows, cases, strict=True):
         for name, layout in atlas.map.layouts.items():
             case |= {f"{name}_x": float(layout[row, 0]), f"{name}_y": float(layout[row, 1])}
-    with (
-        atomic_path(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = csv.DictWriter(stream, list(cases[0]) if cases else list(SHOWN))
-        writer.writeheader()
-        writer.writerows(cases)
+    write_csv(path, list(cases[0]) if cases else list(SHOWN), cases)
     return path
 
 

@@ -19,7 +19,7 @@ from dermsim.data.archives import ArchiveLimits, list_photographs
 from dermsim.data.folders import may_be_picture
 from dermsim.engine.batch import FileAnswer, classify_photographs, save_csv, threshold_of
 from dermsim.tasks.retrieve import VOTERS
-from dermsim.ui import opinions, render
+from dermsim.ui import notices, opinions, render
 from dermsim.ui.i18n import number, refusal, say
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
@@ -43,6 +43,8 @@ COLUMNS = (
 
 NUMBERS = ("probability", "malignancy", "share")
 """Those of them that are numbers, and sorted as such."""
+
+_AGREES = {True: "yes", False: "no"}
 
 Step = tuple[list[FileAnswer], str]
 """The rows so far, and how far that is, as HTML."""
@@ -143,8 +145,8 @@ def summary(
     threshold = threshold_of(engine.calibration, point)
     answers = [row.prediction for row in rows if row.prediction is not None]
     counts = {
-        "malignant": sum(answer.malignancy >= threshold for answer in answers),
-        "unfamiliar": sum(answer.is_outlier for answer in answers),
+        "malignant": sum(answer.verdict_at(threshold) == "malignant" for answer in answers),
+        "withheld": sum(bool(answer.withheld) for answer in answers),
         "disagree": sum(row.agrees is False for row in rows),
         "unread": len(rows) - len(answers),
     }
@@ -190,11 +192,14 @@ def detail(rows: Sequence[FileAnswer], file: str, *, language: str = "en") -> st
         return f'<div class="ds"><h2>{name}</h2><p>{reason}</p></div>'
     found = row.prediction
     order = sorted(found.probabilities.items(), key=lambda item: -item[1])
-    bars = render.bars(dict(order), language=language)
+    if found.withheld:
+        bars = render.anyway(found, language=language)
+    else:
+        bars = render.bars(dict(order), language=language)
     alt = escape(say("batch.alt", language, name=row.file), quote=True)
     image = base64.b64encode(row.thumbnail).decode("ascii")
     return (
-        f'<div class="ds">{render.warning(found, language=language)}<div class="ds-row"><div>'
+        f'<div class="ds">{notices.notices(found, language=language)}<div class="ds-row"><div>'
         f'<img src="data:image/jpeg;base64,{image}" alt="{alt}"></div><div><h2>{name}</h2>'
         f'{bars}<h3 class="ds-sub">{say("batch.vote", language, voters=VOTERS)}</h3>'
         f"{opinions.vote_line(row.vote, language=language)}</div></div></div>"
@@ -237,18 +242,23 @@ def _words(row: FileAnswer, threshold: float, language: str) -> dict[str, Any]:
     if found is None:
         return {"file": row.file, "problem": refusal(row.reason, language)} | dict.fromkeys(NUMBERS)
     neighbors = row.neighbor_dx
-    verdict = "malignant" if found.malignancy >= threshold else "benign"
+    verdict = found.verdict_at(threshold)
+    said = (
+        f"{say('quality.withheld_short', language)}: {notices.reasons(found, language=language)}"
+        if verdict == "withheld"
+        else say(f"batch.{verdict}", language)
+    )
     return {
         "file": row.file,
         "unfamiliar": say("batch.yes", language) if found.is_outlier else "",
         "label": found.label_name,
         "probability": round(found.probabilities[found.label_name], 3),
         "malignancy": round(found.malignancy, 3),
-        "verdict": say(f"batch.{verdict}", language),
+        "verdict": said,
         "set": " ".join(found.prediction_set),
         "neighbors": neighbors or "",
         "share": round(row.vote[neighbors], 3) if neighbors else None,
-        "agree": say("batch.yes" if row.agrees else "batch.no", language),
+        "agree": "" if row.agrees is None else say(f"batch.{_AGREES[row.agrees]}", language),
     }
 
 
@@ -256,4 +266,11 @@ def _plain(row: FileAnswer, threshold: float) -> dict[str, object]:
     if row.prediction is None:
         return row.to_dict()
     reached = row.prediction.malignancy >= threshold
-    return {**row.to_dict(), "is_malignant": reached, "neighbors_agree": row.agrees}
+    return {
+        **row.to_dict(),
+        "is_malignant": reached,
+        "threshold": threshold,
+        "verdict": row.prediction.verdict_at(threshold),
+        "conflict": row.prediction.conflict_at(threshold),
+        "neighbors_agree": row.agrees,
+    }

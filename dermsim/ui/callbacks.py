@@ -24,6 +24,7 @@ from dermsim.ui import (
     cards,
     explain_callbacks,
     filters,
+    notices,
     operating_slider,
     opinions,
     render,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from dermsim.engine import DermSim
+    from dermsim.engine.results import SimilarCases
     from dermsim.tasks.retrieve import Neighbor
 
 Report = Callable[[float, str], object]
@@ -96,11 +98,12 @@ def classify(
     found = engine.analyze(image, k=explain_callbacks.CASES, explain=None)
     prediction, calibration = found.prediction, engine.calibration
     # whose answer is not to be relied on is not also called ambiguous
-    notice = render.warning(prediction, language=language) or opinions.undecided(
-        prediction, found.vote, language=language
-    )
+    notice = notices.notices(prediction, language=language)
+    if not prediction.withheld:
+        notice += opinions.undecided(prediction, found.vote, language=language)
     second = opinions.second_opinion(prediction, found.vote, language=language)
-    risk = operating_slider.risk(prediction, calibration, stop, language=language)
+    reached = operating_slider.reached_words(engine, stop, language=language)
+    risk = operating_slider.risk(prediction, calibration, stop, reached=reached, language=language)
     return CaseView(
         notice=notice,
         summary=summary.summary(engine, found, stop, language=language),
@@ -114,7 +117,7 @@ def classify(
 def points(engine: DermSim, *, language: str = "en") -> tuple[int, int, str]:
     """Return how many operating points there are to choose from, the usual one, and its figures."""
     usual = operating_slider.presets(engine.calibration)[POINTS[0]]
-    html = operating_slider.panel(engine.calibration, language=language)
+    html = operating_slider.panel(engine, language=language)
     return len(operating_slider.stops(engine.calibration)), usual, html
 
 
@@ -124,6 +127,7 @@ def similar(
     k: int,
     one_per_lesion: bool = True,
     *facts: Any,
+    exclude_lesion: str = "",
     pictures: render.Pictures | None = None,
     language: str = "en",
 ) -> str:
@@ -136,6 +140,7 @@ def similar(
         one_per_lesion: Whether to hide further photographs of a lesion that is shown.
         facts: What cases must have: the values of `filters.MENUS`, in this order, then the lowest
             and the highest age in years. Nothing for all cases.
+        exclude_lesion: A lesion to leave out; nothing for none.
         pictures: Where the cases' pictures come from, or None when no data set is at hand.
         language: The visitor's.
 
@@ -144,7 +149,7 @@ def similar(
     """
     if image is None:
         return nothing_similar(language)
-    found, where = _similar(engine, image, k, one_per_lesion, facts)
+    found, where = _similar(engine, image, k, one_per_lesion, facts, exclude_lesion)
     records = engine.gallery.records
     total = len(records) if (rows := records.matching(where)) is None else len(rows)
     above = ""
@@ -153,6 +158,8 @@ def similar(
         title = say(key, language, count=min(VOTERS, total))
         vote = opinions.vote_line(found.vote, language=language)
         above = f'<h3 class="ds-sub">{title}</h3>{vote}'
+    if found.recognised is not None:
+        above = notices.recognised(found.recognised, language=language) + above
     return cards.neighbors(found.neighbors, pictures, total, above=above, language=language)
 
 
@@ -267,14 +274,23 @@ def classify_data(
     path = _required(image)
     point = parse_point(operating_point)
     (found,) = answers.classify(engine, [path], operating_point=point)
-    return {**found.to_dict(), "disclaimer": DISCLAIMER}
+    return {
+        **found.to_dict(),
+        "operating_point": answers.point(engine, point),
+        "disclaimer": DISCLAIMER,
+    }
 
 
 def similar_data(
-    engine: DermSim, image: str | None, k: int, one_per_lesion: bool = True, *facts: Any
+    engine: DermSim,
+    image: str | None,
+    k: int,
+    one_per_lesion: bool = True,
+    *facts: Any,
+    exclude_lesion: str = "",
 ) -> list[dict[str, object]]:
     """Return the most similar past cases as JSON-able values: the ``/similar`` endpoint."""
-    found, _ = _similar(engine, _required(image), k, one_per_lesion, facts)
+    found, _ = _similar(engine, _required(image), k, one_per_lesion, facts, exclude_lesion)
     return [neighbor.to_dict() for neighbor in found.neighbors]
 
 
@@ -322,11 +338,22 @@ def _required(image: str | None) -> str:
 
 
 def _similar(
-    engine: DermSim, image: str, k: int, one_per_lesion: bool, facts: Sequence[Any]
-) -> tuple[answers.SimilarCases, dict[str, object]]:
+    engine: DermSim,
+    image: str,
+    k: int,
+    one_per_lesion: bool,
+    facts: Sequence[Any],
+    lesion: str,
+) -> tuple[SimilarCases, dict[str, object]]:
     """Return the nearest cases that match, and the filter made of `facts`."""
     where = filters.where(facts[:-2], *facts[-2:]) if facts else {}
     (found,) = answers.similar(
-        engine, [image], k=k, where=where, one_per_lesion=bool(one_per_lesion), most=MAX_NEIGHBORS
+        engine,
+        [image],
+        k=k,
+        where=where,
+        one_per_lesion=bool(one_per_lesion),
+        exclude_lesion_ids=[lesion.strip()] if lesion and lesion.strip() else [],
+        most=MAX_NEIGHBORS,
     )
     return found, where

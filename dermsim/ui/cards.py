@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from dermsim.core.labels import CODES, diagnosis
 from dermsim.ui.i18n import number, say
-from dermsim.ui.render import ENROLLED_COLOR, Pictures, code_tag, empty, name_of
+from dermsim.ui.render import ENROLLED_COLOR, Pictures, code_tag, empty, name_of, percent
 
 if TYPE_CHECKING:
     from dermsim.tasks.retrieve import Neighbor
@@ -88,6 +88,9 @@ def neighbor_card(neighbor: Neighbor, pictures: Pictures | None, *, language: st
     """Return a similar case as a card."""
     value = f"<strong>{number(neighbor.similarity, '.3f', language)}</strong>"
     likeness = f'<p class="ds-likeness">{say("similar.likeness", language, value=value)}</p>'
+    if neighbor.percentile is not None:
+        closer = say("similar.closer", language, share=percent(neighbor.percentile))
+        likeness += f'<p class="ds-muted ds-closer">{closer}</p>'
     return case_card(
         neighbor.image_id,
         neighbor.dx,

@@ -12,7 +12,7 @@ from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES, MALIGNANT, diagnosis
 from dermsim.engine.answers import strength
 from dermsim.tasks.retrieve import VOTERS
-from dermsim.ui import heatmaps
+from dermsim.ui import heatmaps, notices
 from dermsim.ui.cards import ARCHIVE
 from dermsim.ui.document import (
     check_language,
@@ -54,7 +54,7 @@ def case_html(report: CaseReport, *, language: str = "en") -> str:
     title = say("report.title", language)
     parts = (
         _head(report, title, language),
-        _familiarity(report, language),
+        _notices(report, language),
         _pictures(report, language),
         _answers(report, language),
         _probabilities(report, language),
@@ -79,16 +79,23 @@ def _head(report: CaseReport, title: str, language: str) -> str:
     )
 
 
-def _familiarity(report: CaseReport, language: str) -> str:
-    figures = {
-        "score": number(report.prediction.ood_score, ".1f", language),
-        "threshold": number(report.unfamiliar_from, ".1f", language),
-    }
-    if not report.prediction.is_outlier:
-        return ""
-    return (
-        f'<div class="notice warning" role="alert"><h2>{say("report.unfamiliar", language)}</h2>'
-        f"<p>{say('report.unfamiliar_text', language, **figures)}</p></div>"
+def _notices(report: CaseReport, language: str) -> str:
+    """Say what must be read before any label: why there is none, and whose answer it would be."""
+    found, parts = report.prediction, []
+    if found.withheld:
+        reasons = "".join(
+            f"<li>{notices.reason_text(found, reason, language)}</li>" for reason in found.withheld
+        )
+        parts.append(("quality.withheld", f"<ul>{reasons}</ul>"))
+    if (known := found.recognised) is not None:
+        kind = "learned" if known.learned else "past_case"
+        text = say(f"quality.{kind}_text", language, name=escape(known.image_id))
+        parts.append((f"quality.{kind}", f"<p>{text}</p>"))
+    if found.drawn:
+        parts.append(("quality.drawn", f"<p>{say('quality.drawn_text', language)}</p>"))
+    return "".join(
+        f'<div class="notice warning" role="alert"><h2>{say(title, language)}</h2>{text}</div>'
+        for title, text in parts
     )
 
 
@@ -144,10 +151,30 @@ def _layer(report: CaseReport, language: str) -> str:
 
 
 def _answers(report: CaseReport, language: str) -> str:
-    """Say what is most probable, and whether that is benign or malignant."""
-    item = diagnosis(report.prediction.label_name)
+    """Say what is most probable, and whether that is benign or malignant; or only what it is like.
+
+    A document cannot be asked to show more: where the verdict is withheld, the figures are there in
+    small print, without a colour and without a verdict.
+    """
+    found = report.prediction
+    item = diagnosis(found.label_name)
+    share = percent(found.probabilities[item.code])
+    if found.withheld:
+        most = say(
+            "quality.resembles",
+            language,
+            name=escape(dx_name(item.code, language)),
+            share=share,
+            malignancy=percent(found.malignancy),
+        )
+        return (
+            f'<section class="card" style="margin:0"><h2 class="soft">'
+            f"{say('quality.withheld_short', language)}</h2>"
+            f'<p class="soft">{say("quality.anyway_how", language)} {most}</p></section>'
+        )
     described = item.description_es if language == "es" else item.description
-    share = percent(report.prediction.probabilities[item.code])
+    if found.conflict_at(report.point.threshold) == "benign_label_above_threshold":
+        described = ""
     answer = (
         f'<section class="card" style="--tone:{item.color};margin:0"><h2 class="soft">'
         f'{say("report.answer", language)}</h2><p class="verdict">'
@@ -158,7 +185,7 @@ def _answers(report: CaseReport, language: str) -> str:
 
 
 def _malignancy(report: CaseReport, language: str) -> str:
-    kind, mark = ("malignant", "▲") if report.is_malignant else ("benign", "●")
+    kind, mark = ("malignant", "▲") if report.verdict == "malignant" else ("benign", "●")
     malignancy, point = report.prediction.malignancy, report.point
     text = say(
         "report.malignancy_text",
@@ -168,24 +195,39 @@ def _malignancy(report: CaseReport, language: str) -> str:
         point=_point_name(report.point_name, language),
         threshold=percent(point.threshold),
     )
-    shares: dict[str, object] = {
-        "sensitivity": _exact(point.sensitivity, language),
-        "specificity": _exact(point.specificity, language),
-    }
-    if report.validated_on is None:
-        validated = say("report.validated_unknown", language, **shares)
-    else:
-        counts = (number(count, ",", language) for count in report.validated_on)
-        counted = dict(zip(("malignant", "benign"), counts, strict=True))
-        validated = say("report.validated", language, **shares, **counted)
+    conflict = report.prediction.conflict_at(point.threshold)
+    differ = f"<p><strong>{say(_CONFLICTS[conflict], language)}</strong></p>" if conflict else ""
+    reached = "".join(f'<p class="soft">{line}</p>' for line in _reached(report, language))
     return (
         f'<section class="card is-{kind}" style="margin:0"><h2 class="soft">'
         f'{say("report.malignancy", language)}</h2><p class="verdict">'
         f'<span aria-hidden="true">{mark}</span> {say(f"report.reads_{kind}", language)}</p>'
         f'<div class="gauge" aria-hidden="true"><i style="width:{malignancy:.1%}"></i>'
         f'<b style="left:{point.threshold:.1%}"></b></div>'
-        f'<p>{text}</p><p class="soft">{validated}</p></section>'
+        f"{differ}<p>{text}</p>{reached}</section>"
     )
+
+
+_CONFLICTS = {
+    "benign_label_above_threshold": "classify.benign_but_above",
+    "malignant_label_below_threshold": "classify.malignant_but_below",
+}
+
+
+def _reached(report: CaseReport, language: str) -> Sequence[str]:
+    """Say what the threshold reached on photographs that it was not chosen on."""
+    lines = []
+    for reached in report.reached:
+        shares = {"sensitivity": reached.sensitivity, "specificity": reached.specificity}
+        values: dict[str, object] = {"name": escape(reached.dataset)}
+        for name, share in shares.items():
+            ends = {"low": _exact(share.low, language), "high": _exact(share.high, language)}
+            values[name] = _exact(share.value, language)
+            values[f"{name}_range"] = say("report.range", language, **ends)
+        values["malignant"] = number(reached.sensitivity.n, ",", language)
+        values["benign"] = number(reached.specificity.n, ",", language)
+        lines.append(say(f"report.reached_{reached.origin}", language, **values))
+    return lines or [say("case.not_reached", language)]
 
 
 def _point_name(name: str, language: str) -> str:
@@ -196,18 +238,20 @@ def _probabilities(report: CaseReport, language: str) -> str:
     """Set the classifier's probabilities beside the vote of the past cases."""
     said, vote = report.prediction.probabilities, report.vote
     other = max(vote, key=lambda code: vote[code])
-    agree = (
-        say("report.agree", language)
-        if other == report.prediction.label_name
-        else say("report.disagree", language, name=escape(dx_name(other, language)))
-    )
+    if report.prediction.withheld:
+        agree = ""
+    elif other == report.prediction.label_name:
+        agree = say("report.agree", language)
+    else:
+        agree = say("report.disagree", language, name=escape(dx_name(other, language)))
     codes = sorted({**said, **vote}, key=lambda code: (-said.get(code, 0.0), code))
     rows = [
         [_dx(code, language), _bar(code, said.get(code, 0.0)), _bar(code, vote.get(code, 0.0))]
         for code in codes
     ]
     header = [say(f"report.{name}", language) for name in ("diagnosis", "classifier", "cases")]
-    text = say("report.probabilities_text", language, voters=VOTERS)
+    key = "report.votes_text" if report.prediction.withheld else "report.probabilities_text"
+    text = say(key, language, voters=VOTERS)
     return (
         f"<section><h2>{say('report.probabilities', language)}</h2>"
         f'<p class="soft">{text} <strong>{agree}</strong></p>'
@@ -216,10 +260,18 @@ def _probabilities(report: CaseReport, language: str) -> str:
 
 
 def _prediction_set(report: CaseReport, language: str) -> str:
+    if report.prediction.withheld:
+        return ""
     chips = "".join(f"<li>{_dx(code, language)}</li>" for code in report.prediction.prediction_set)
-    text = say("report.set_text", language, coverage=percent(report.coverage))
+    coverage = percent(report.coverage)
+    text = say("report.set_text", language, coverage=coverage)
+    for row in report.prediction.listing:
+        if row.out_though_likelier and row.limit is not None:
+            name = escape(dx_name(row.code, language))
+            why = say("classify.out_of_list", language, limit=percent(row.limit))
+            text += f" {name}: {why}"
     return (
-        f"<section><h2>{say('report.set', language)}</h2>"
+        f"<section><h2>{say('report.set', language, coverage=coverage)}</h2>"
         f'<ul class="chips">{chips}</ul><p class="soft">{text}</p></section>'
     )
 
@@ -237,7 +289,8 @@ def _neighbors(report: CaseReport, language: str) -> str:
     title = say("report.neighbors", language, count=count, total=total)
     return (
         f"<section><h2>{title}</h2>"
-        f'<p class="soft">{say("report.neighbors_text", language)}</p>'
+        f'<p class="soft">{say("report.neighbors_text", language)} '
+        f"{say('report.likeness_how', language)}</p>"
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title, quote=True)}">'
         f"{html_table(header, rows, numbers=(1, 3), kind='cases')}</div></section>"
     )
@@ -253,7 +306,14 @@ def _neighbor(case: Neighbor, language: str) -> Sequence[str]:
     years = f"{age:.0f}" if isinstance(age, int | float) and age == age else "–"
     return (
         _dx(case.dx, language),
-        number(case.similarity, ".3f", language),
+        number(case.similarity, ".3f", language)
+        if case.percentile is None
+        else say(
+            "report.likeness_place",
+            language,
+            value=number(case.similarity, ".2f", language),
+            share=percent(case.percentile),
+        ),
         words["dx_type"],
         years,
         words["sex"],

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -18,12 +18,15 @@ from dermsim.core.version import __version__
 from dermsim.data.images import ImageSource, read_image
 from dermsim.engine import answers
 from dermsim.engine.batch import CHOSEN
+from dermsim.engine.searching import are_drawn
 from dermsim.evaluation.card import licence
 
 if TYPE_CHECKING:  # torch comes with them
+    from collections.abc import Sequence
+
     from dermsim.engine import DermSim
-    from dermsim.engine.results import Prediction
-    from dermsim.tasks.classify import OperatingPoint
+    from dermsim.engine.results import Prediction, Verdict
+    from dermsim.tasks.classify import OperatingPoint, Reached
     from dermsim.tasks.explain import Heatmap
     from dermsim.tasks.retrieve import CaseTable, Neighbor
 
@@ -31,8 +34,6 @@ NEIGHBORS = 6
 """Past cases in a report unless more are asked for."""
 
 MAX_NEIGHBORS = 24
-
-_DRAWN = "SYN_"  # how the image_ids of dermsim.data.synthetic begin
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class CaseReport:
         unfamiliar_from: Strangeness above which a picture is unfamiliar.
         point_name: Name of the operating point, `CHOSEN` for one that has none.
         point: The operating point.
-        validated_on: How many malignant and benign pictures it was fitted on; None where the
-            checkpoint does not say.
+        reached: What it reached on held-out lesions and in other clinics; empty where that was not
+            measured.
         coverage: Share of each diagnosis that prediction sets were calibrated to cover.
         origin: What all of it rests on.
         when: When it was said, in UTC.
@@ -92,15 +93,15 @@ class CaseReport:
     unfamiliar_from: float
     point_name: str
     point: OperatingPoint
-    validated_on: tuple[int, int] | None
+    reached: tuple[Reached, ...]
     coverage: float
     origin: Origin
     when: datetime
 
     @property
-    def is_malignant(self) -> bool:
-        """Whether malignancy reaches the operating point."""
-        return self.prediction.malignancy >= self.point.threshold
+    def verdict(self) -> Verdict:
+        """Benign or malignant at the operating point, or withheld."""
+        return self.prediction.verdict_at(self.point.threshold)
 
 
 def examine(
@@ -113,6 +114,7 @@ def examine(
     method: str = "gradcam",
     layer: int | str | None = None,
     point: str | OperatingPoint = "balanced",
+    exclude_lesion_ids: Sequence[str] = (),
     when: datetime | None = None,
 ) -> CaseReport:
     """Ask the engine all that a report says of a picture.
@@ -126,6 +128,7 @@ def examine(
         method: Key of `dermsim.core.explain_methods.METHODS`.
         layer: As for `DermSim.explain`.
         point: Name of an operating point, or one of the reader's own choice.
+        exclude_lesion_ids: Lesions that are no past cases of this picture.
         when: The time to write on it; now when None.
 
     Raises:
@@ -137,10 +140,13 @@ def examine(
         raise ValueError(f"unknown operating point {point!r}: choose one of {', '.join(points)}.")
     picture = read_image(image)
     called = name or (Path(image).name if isinstance(image, str | Path) else "")
-    (like,) = answers.similar(engine, [picture], k=k, one_per_lesion=True, most=MAX_NEIGHBORS)
-    (found,) = answers.classify(engine, [picture])
+    left_out: Any = {"exclude_lesion_ids": exclude_lesion_ids}
+    (like,) = answers.similar(
+        engine, [picture], k=k, one_per_lesion=True, most=MAX_NEIGHBORS, **left_out
+    )
+    (found,) = answers.classify(engine, [picture], **left_out)
     target = found.prediction.label_name
-    curve = engine.calibration.malignancy_curve
+    chosen = points[point] if isinstance(point, str) else point
     return CaseReport(
         name=called,
         picture=picture,
@@ -151,8 +157,8 @@ def examine(
         layer=layer,
         unfamiliar_from=engine.detector.threshold,
         point_name=point if isinstance(point, str) else CHOSEN,
-        point=points[point] if isinstance(point, str) else point,
-        validated_on=(curve.malignant, curve.benign) if curve is not None else None,
+        point=chosen,
+        reached=engine.reached_at(chosen.threshold),
         coverage=1 - engine.calibration.alpha,
         origin=origin_of(engine, model=model),
         when=(when or datetime.now(UTC)).astimezone(UTC),
@@ -168,8 +174,7 @@ def origin_of(engine: DermSim, *, model: str | None = None) -> Origin:
     """
     records = engine.gallery.records
     lesions = list(records.values("lesion_id"))
-    drawn = all(str(name).startswith(_DRAWN) for name in records.values("image_id"))
-    data = "synthetic" if drawn else "HAM10000"
+    data = "synthetic" if are_drawn(records) else "HAM10000"
     return Origin(
         model=model or f"dermsim ({engine.model.config.backbone})",
         fingerprint=engine.fingerprint,

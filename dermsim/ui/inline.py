@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+import tempfile
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,16 @@ def file(path: str | Path) -> Inline:
     name = Path(path).name
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return _inline(Path(path).read_bytes(), kind, name)
+
+
+def written(write: Callable[[str], Path]) -> Inline:
+    """Return a file as a component's value, and nothing of it on disk.
+
+    Args:
+        write: Folder -> the file that it wrote there.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        return file(write(folder))
 
 
 def is_inline(value: object) -> bool:

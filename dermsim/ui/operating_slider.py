@@ -10,11 +10,15 @@ import json
 from html import escape
 from typing import TYPE_CHECKING
 
-from dermsim.core.labels import MALIGNANT
+from dermsim.core.labels import MALIGNANT, diagnosis
 from dermsim.ui.i18n import number, say
 from dermsim.ui.render import percent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dermsim.core.bootstrap import Interval
+    from dermsim.engine import DermSim
     from dermsim.engine.results import Prediction
     from dermsim.tasks.classify import Calibration, OperatingPoint
 
@@ -57,47 +61,129 @@ def presets(calibration: Calibration) -> dict[str, int]:
     }
 
 
-def panel(calibration: Calibration, stop: int = USUAL, *, language: str = "en") -> str:
-    """Return what the chosen point costs, with all that the browser needs to show any other.
+def panel(engine: DermSim, stop: int = USUAL, *, language: str = "en") -> str:
+    """Return what the chosen point reached, with all that the browser needs to show any other.
+
+    What it reached on held-out lesions and in other clinics; where neither was measured, what it
+    did to the photographs that it was chosen on, which is said to flatter.
 
     Args:
-        calibration: Of the checkpoint.
+        engine: The checkpoint.
         stop: The chosen one.
         language: The visitor's.
     """
-    point, curve = point_at(calibration, stop), calibration.malignancy_curve
-    counts = dict.fromkeys(("caught", "malignant", "passed", "benign"), "")
-    if curve is not None:
-        row = curve.thresholds.index(point.threshold)
-        counts = {
-            "caught": figure("caught", number(curve.caught[row], language=language)),
-            "malignant": number(curve.malignant, language=language),
-            "passed": figure("passed", number(curve.passed[row], language=language)),
-            "benign": number(curve.benign, language=language),
-        }
+    calibration = engine.calibration
+    point = point_at(calibration, stop)
+    texts = figures(engine, point, language=language)
     cells = "".join(
         f"<div><dt>{say(f'case.{name}', language)}</dt>"
-        f"<dd>{figure(name, percent(getattr(point, name)))}</dd>"
-        f"<dd>{say(f'case.{under}', language, **counts) if curve or name == 'threshold' else ''}"
-        "</dd></div>"
+        f"<dd>{figure(name, texts[name])}</dd><dd>{under}</dd></div>"
         for name, under in (
-            ("sensitivity", "of_malignant"),
-            ("specificity", "of_benign"),
-            ("threshold", "of_malignancy"),
+            ("sensitivity", figure("sensitivity_under", texts["sensitivity_under"])),
+            ("specificity", figure("specificity_under", texts["specificity_under"])),
+            ("threshold", say("case.of_malignancy", language)),
         )
     )
-    note = say("case.validation", language)
-    if curve is None:
-        note += " " + say("case.two_points", language)
-    facts = escape(json.dumps(_for_browser(calibration, language)), quote=True)
+    facts = escape(json.dumps(_for_browser(engine, language)), quote=True)
     return (
         f'<div class="ds ds-point" data-points="{facts}"><dl>{cells}</dl>'
-        f'<p class="ds-muted">{note}</p></div>'
+        f'<p class="ds-muted">{_rests_on(engine, language)}</p>'
+        f"{_elsewhere(engine, texts, language)}</div>"
+    )
+
+
+def figures(engine: DermSim, point: OperatingPoint, *, language: str = "en") -> dict[str, str]:
+    """Return the figures of a point as they are written, by what `figure` calls them.
+
+    Args:
+        engine: The checkpoint.
+        point: One of its operating points.
+        language: The visitor's.
+    """
+    reached = {found.origin: found for found in engine.reached_at(point.threshold)}
+    texts = {"threshold": percent(point.threshold)}
+    main = reached.get("held_out")
+    for name, counted in (("sensitivity", "of_malignant"), ("specificity", "of_benign")):
+        if main is None:
+            texts[name] = percent(getattr(point, name))
+            texts[f"{name}_under"] = _counts(engine.calibration, point, counted, language)
+        else:
+            share: Interval = getattr(main, name)
+            texts[name] = percent(share.value)
+            texts[f"{name}_under"] = _interval(share, language)
+        if other := reached.get("elsewhere"):
+            share = getattr(other, name)
+            texts[f"elsewhere_{name}"] = percent(share.value)
+            texts[f"elsewhere_{name}_under"] = _interval(share, language)
+    return texts
+
+
+def reached_words(engine: DermSim, stop: int = USUAL, *, language: str = "en") -> str:
+    """Say in a sentence what the chosen point reached on held-out lesions."""
+    point = point_at(engine.calibration, stop)
+    if not any(found.origin == "held_out" for found in engine.reached):
+        return say("case.not_reached", language)
+    texts = figures(engine, point, language=language)
+    shown = {name: figure(name, texts[name]) for name in ("sensitivity", "specificity")}
+    return say("case.reached", language, **shown)
+
+
+def _rests_on(engine: DermSim, language: str) -> str:
+    """Say on which photographs the first figures rest."""
+    for found in engine.reached:
+        if found.origin == "held_out":
+            return say("case.held_out", language, name=escape(found.dataset))
+    note = say("case.validation", language)
+    if engine.calibration.malignancy_curve is None:
+        note += " " + say("case.two_points", language)
+    return note
+
+
+def _elsewhere(engine: DermSim, texts: Mapping[str, str], language: str) -> str:
+    """Return what the point reached in other clinics; nothing where that was not measured."""
+    names = [found.dataset for found in engine.reached if found.origin == "elsewhere"]
+    if not names:
+        return ""
+    cells = "".join(
+        f"<div><dt>{say(f'case.{name}', language)}</dt>"
+        f"<dd>{figure(f'elsewhere_{name}', texts[f'elsewhere_{name}'])}</dd>"
+        f"<dd>{figure(f'elsewhere_{name}_under', texts[f'elsewhere_{name}_under'])}</dd></div>"
+        for name in ("sensitivity", "specificity")
+    )
+    title = say("case.elsewhere", language, name=escape(names[0]))
+    return f'<dl class="ds-elsewhere">{cells}</dl><p class="ds-muted">{title}</p>'
+
+
+def _counts(calibration: Calibration, point: OperatingPoint, counted: str, language: str) -> str:
+    """Return how many validation photographs a share is of; nothing where that is not known."""
+    curve = calibration.malignancy_curve
+    if curve is None:
+        return ""
+    row = curve.thresholds.index(point.threshold)
+    numbers = {"malignant": curve.malignant, "benign": curve.benign}
+    numbers |= {"caught": curve.caught[row], "passed": curve.passed[row]}
+    words = {name: number(count, language=language) for name, count in numbers.items()}
+    return say(f"case.{counted}", language, **words)
+
+
+def _interval(share: Interval, language: str) -> str:
+    low, high = (f"{100 * end:.0f}" for end in (share.low, share.high))
+    return say(
+        "case.interval",
+        language,
+        low=low,
+        high=f"{high}\u00a0%",
+        n=number(share.n, language=language),
     )
 
 
 def risk(
-    prediction: Prediction, calibration: Calibration, stop: int = USUAL, *, language: str = "en"
+    prediction: Prediction,
+    calibration: Calibration,
+    stop: int = USUAL,
+    *,
+    reached: str = "",
+    language: str = "en",
 ) -> str:
     """Return the card that says benign or malignant, and how near the alert line that is.
 
@@ -105,6 +191,7 @@ def risk(
         prediction: The classifier's answer.
         calibration: What it was read with.
         stop: Where malignant begins.
+        reached: What that reached, in a sentence.
         language: The visitor's.
     """
     point, share = point_at(calibration, stop), percent(prediction.malignancy)
@@ -112,16 +199,33 @@ def risk(
         "share": f"<strong>{share}</strong>",
         "count": len(MALIGNANT),
         "line": figure("threshold", percent(point.threshold)),
-        "sensitivity": figure("sensitivity", percent(point.sensitivity)),
-        "specificity": figure("specificity", percent(point.specificity)),
+        "reached": reached,
     }
     return (
         f'<section class="ds-card ds-risk {line_of(prediction.malignancy, point)}>'
         f'<p class="ds-eyebrow">{say("classify.risk", language)}</p>'
         f"<h2>{reading(language)}</h2>"
         f"{gauge(prediction.malignancy, point, language=language)}"
+        f"{conflict(prediction, language=language)}"
         f"<p>{say('classify.risk_text', language, **values)}</p></section>"
     )
+
+
+def conflict(prediction: Prediction, *, language: str = "en") -> str:
+    """Return a sentence that is seen only while label and malignancy disagree.
+
+    The threshold moves in the browser, and with it the class of the card around the sentence.
+    """
+    is_malignant = diagnosis(prediction.label_name).malignant
+    shown, key = (
+        ("benign", "malignant_but_below")
+        if is_malignant
+        else (
+            "malignant",
+            "benign_but_above",
+        )
+    )
+    return f'<p class="ds-conflict ds-if-{shown}">{say(f"classify.{key}", language)}</p>'
 
 
 def reading(language: str = "en") -> str:
@@ -158,18 +262,11 @@ def figure(name: str, text: str) -> str:
     return f'<span data-figure="{name}" aria-live="off">{text}</span>'
 
 
-def _for_browser(calibration: Calibration, language: str) -> dict[str, object]:
+def _for_browser(engine: DermSim, language: str) -> dict[str, object]:
     """Return each stop's threshold and its figures as they are written."""
-    curve, points = calibration.malignancy_curve, stops(calibration)
     rows = []
-    for row, point in enumerate(points):
-        texts = {
-            name: percent(getattr(point, name))
-            for name in ("threshold", "sensitivity", "specificity")
-        }
-        if curve is not None:
-            texts["caught"] = number(curve.caught[row], language=language)
-            texts["passed"] = number(curve.passed[row], language=language)
-        said = say("case.point_said", language, **texts)
-        rows.append([point.threshold, texts, said])
-    return {"stops": rows, "presets": presets(calibration)}
+    for point in stops(engine.calibration):
+        texts = figures(engine, point, language=language)
+        shown = {name: texts[name] for name in ("threshold", "sensitivity", "specificity")}
+        rows.append([point.threshold, texts, say("case.point_said", language, **shown)])
+    return {"stops": rows, "presets": presets(engine.calibration)}

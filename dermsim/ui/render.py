@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from dermsim.core.labels import CODES, LABELS, MALIGNANT, diagnosis
-from dermsim.ui.i18n import LANGUAGES, number, say
+from dermsim.ui.i18n import LANGUAGES, say
 from dermsim.ui.page_language import address_in
 
 if TYPE_CHECKING:  # torch comes with them, and the page is served before it is needed
-    from dermsim.engine.results import Prediction
+    from dermsim.engine.results import ListedDiagnosis, Prediction
     from dermsim.tasks.classify import Calibration
 
 Pictures = Callable[[str], Image.Image | None]
@@ -96,17 +96,6 @@ def legend(language: str = "en") -> str:
     )
 
 
-def warning(prediction: Prediction, *, language: str = "en") -> str:
-    """Return what must be read before any label: that the picture is strange. Else nothing."""
-    if not prediction.is_outlier:
-        return ""
-    score = number(prediction.ood_score, ".1f", language)
-    return (
-        f'<div class="ds ds-warning" role="alert"><h2>{say("classify.unlike", language)}</h2>'
-        f"<p>{say('classify.unlike_text', language, score=score)}</p></div>"
-    )
-
-
 def verdict(
     prediction: Prediction,
     calibration: Calibration,
@@ -115,7 +104,9 @@ def verdict(
     besides: str = "",
     language: str = "en",
 ) -> str:
-    """Return the whole answer to one picture; `warning` belongs above it.
+    """Return the whole answer to one picture; `dermsim.ui.notices` belong above it.
+
+    Where the verdict is withheld there is none: what the model would say is one click away.
 
     Args:
         prediction: The classifier's answer.
@@ -124,29 +115,59 @@ def verdict(
         besides: Sections to end with, as HTML.
         language: The visitor's.
     """
-    order = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    if prediction.withheld:
+        return f'<div class="ds">{anyway(prediction, language=language)}</div>'
+    order = {row.code: row.probability for row in prediction.listing}
+    share = percent(1 - calibration.alpha)
+    listed = bars(order, prediction=prediction, share=share, language=language)
     return (
         f'<div class="ds"><div class="ds-verdict">{_answer(prediction, language)}'
         f"{risk}</div>"
-        f"{_prediction_set(prediction.prediction_set, calibration.alpha, language)}"
+        f"{_prediction_set(prediction.prediction_set, share, language)}"
         f'<section><h3 class="ds-sub">{say("classify.probabilities", language)}</h3>'
         f'<p class="ds-muted">{say("classify.probabilities_how", language)}</p>'
-        f"{bars(dict(order), language=language)}</section>{besides}</div>"
+        f"{listed}</section>{besides}</div>"
+    )
+
+
+def anyway(prediction: Prediction, *, language: str = "en") -> str:
+    """Return what the model answers to a picture that is not to be judged, folded away."""
+    first = prediction.listing[0]
+    most = say(
+        "quality.resembles",
+        language,
+        name=escape(name_of(first.code, language)),
+        share=percent(first.probability),
+        malignancy=percent(prediction.malignancy),
+    )
+    order = {row.code: row.probability for row in prediction.listing}
+    return (
+        f'<details class="ds-card ds-anyway"><summary>{say("quality.anyway", language)}</summary>'
+        f"<p>{say('quality.anyway_how', language)}</p><p>{most}</p>"
+        f"{bars(order, language=language)}</details>"
     )
 
 
 def bars(
-    probabilities: Mapping[str, float], *, enrolled: Collection[str] = (), language: str = "en"
+    probabilities: Mapping[str, float],
+    *,
+    enrolled: Collection[str] = (),
+    prediction: Prediction | None = None,
+    share: str = "",
+    language: str = "en",
 ) -> str:
     """Return probabilities as a list of meters, in the order given.
 
     Args:
         probabilities: By diagnosis code or by the name of an enrolled class.
         enrolled: The names that the visitor taught.
+        prediction: Whose prediction set is marked on them; None to mark nothing.
+        share: Coverage of the set, as it is written.
         language: The visitor's.
     """
+    listing = {} if prediction is None else {row.code: row for row in prediction.listing}
     rows = "".join(
-        _bar(name, probability, name in enrolled, language)
+        _bar(name, probability, name in enrolled, language, listing.get(name), share)
         for name, probability in probabilities.items()
     )
     return f'<ul class="ds-bars">{rows}</ul>'
@@ -223,29 +244,43 @@ def _answer(prediction: Prediction, language: str) -> str:
         f'<p class="ds-eyebrow">{say("classify.most_probable", language)}</p>'
         f"<h2>{escape(name_of(item.code, language))}</h2>"
         f'<p class="ds-figure">{percent(prediction.probabilities[item.code])}</p>'
-        f"<p>{escape(description_of(item.code, language))}</p></section>"
+        f'<p class="{"" if item.malignant else "ds-harmless"}">'
+        f"{escape(description_of(item.code, language))}</p></section>"
     )
 
 
-def _prediction_set(codes: Sequence[str], alpha: float, language: str) -> str:
+def _prediction_set(codes: Sequence[str], share: str, language: str) -> str:
     chips = "".join(
         f'<li style="--tone:{diagnosis(code).color}">{escape(name_of(code, language))}</li>'
         for code in codes
     )
     return (
-        f'<section><h3 class="ds-sub">{say("classify.set", language)}</h3>'
+        f'<section><h3 class="ds-sub">{say("classify.set", language, share=share)}</h3>'
         f'<ul class="ds-chips">{chips}</ul>'
-        f'<p class="ds-muted">{say("classify.set_how", language, share=percent(1 - alpha))}</p>'
+        f'<p class="ds-muted">{say("classify.set_how", language, share=share)}</p>'
         "</section>"
     )
 
 
-def _bar(name: str, probability: float, is_enrolled: bool, language: str) -> str:
+def _bar(
+    name: str,
+    probability: float,
+    is_enrolled: bool,
+    language: str,
+    listed: ListedDiagnosis | None = None,
+    coverage: str = "",
+) -> str:
     share = percent(probability)
     known = None if is_enrolled or name not in CODES else diagnosis(name)
     shown = name_of(name, language) if known else name
     title = f"{escape(shown)}{code_tag(name, language) if known else ''}"
     tag = f' <span class="ds-tag">{say("enroll.tag", language)}</span>' if is_enrolled else ""
+    out = ""
+    if listed is not None and listed.in_set:
+        tag += f' <span class="ds-tag">{say("classify.in_list", language, share=coverage)}</span>'
+    elif listed is not None and listed.out_though_likelier and listed.limit is not None:
+        text = say("classify.out_of_list", language, limit=percent(listed.limit))
+        out = f'<p class="ds-muted ds-out-of-list">{text}</p>'
     meter = (
         f'<span class="ds-name">{title}{tag}</span><span class="ds-share">{share}</span>'
         f'<span class="ds-track" role="meter" aria-label="{escape(shown, quote=True)}" '
@@ -255,5 +290,5 @@ def _bar(name: str, probability: float, is_enrolled: bool, language: str) -> str
     text = description_of(name, language) if known else say("enroll.taught", language)
     return (
         f'<li style="--tone:{known.color if known else ENROLLED_COLOR}"><details>'
-        f"<summary>{meter}</summary><p>{escape(text)}</p></details></li>"
+        f"<summary>{meter}</summary><p>{escape(text)}</p></details>{out}</li>"
     )

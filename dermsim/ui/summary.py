@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dermsim.core.labels import CODES, diagnosis
 from dermsim.tasks.retrieve import VOTERS
+from dermsim.ui import notices
 from dermsim.ui.i18n import number, say
 from dermsim.ui.operating_slider import USUAL, figure, gauge, line_of, point_at, reading
 from dermsim.ui.render import ENROLLED_COLOR, name_of, percent
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
 
 
 def summary(engine: DermSim, found: Analysis, stop: int = USUAL, *, language: str = "en") -> str:
-    """Return an analysis in five short answers.
-
-    Whether the picture is familiar is said first when it is not, for then nothing else is to be
-    relied on, and last when it is.
+    """Return an analysis in five short answers, or two where the verdict is withheld.
 
     Args:
         engine: The checkpoint that made it.
@@ -29,8 +27,9 @@ def summary(engine: DermSim, found: Analysis, stop: int = USUAL, *, language: st
         stop: Where malignant begins, of `dermsim.ui.operating_slider.stops`.
         language: The visitor's.
     """
-    votes = _votes(found, min(VOTERS, len(engine.gallery)), language)
-    cells = _cells(engine, found.prediction, stop, language, besides=[votes])
+    withheld = found.prediction.withheld
+    votes = [] if withheld else [_votes(found, min(VOTERS, len(engine.gallery)), language)]
+    cells = _cells(engine, found.prediction, stop, language, besides=votes)
     return _section(cells, say("case.summary", language))
 
 
@@ -69,15 +68,21 @@ def _cells(
     *,
     besides: Sequence[str] = (),
 ) -> list[str]:
+    if prediction.withheld:  # no label, no verdict, and nobody who agrees
+        return [_withheld(prediction, language), _familiarity(engine, prediction, language)]
     cells = [
         _label(prediction, language),
-        _set(prediction, language),
+        _set(prediction, engine.calibration.alpha, language),
         _risk(engine, prediction, stop, language),
         *besides,
     ]
-    place = 0 if prediction.is_outlier else len(cells)
-    cells.insert(place, _familiarity(engine, prediction, language))
-    return cells
+    return [*cells, _familiarity(engine, prediction, language)]
+
+
+def _withheld(prediction: Prediction, language: str) -> str:
+    why = escape(notices.reasons(prediction, language=language))
+    said = say("quality.withheld_short", language)
+    return _cell("label", said, why, language, kind="is-withheld")
 
 
 def _label(prediction: Prediction, language: str) -> str:
@@ -90,16 +95,14 @@ def _label(prediction: Prediction, language: str) -> str:
     )
 
 
-def _set(prediction: Prediction, language: str) -> str:
+def _set(prediction: Prediction, alpha: float, language: str) -> str:
+    title = say("classify.set", language, share=percent(1 - alpha))
     names = "".join(
         f'<li><i class="ds-dot" style="--tone:{_tone(code)}"></i>'
         f"{escape(name_of(code, language))}</li>"
         for code in prediction.prediction_set
     )
-    return (
-        f'<div class="ds-cell ds-cell-set"><dt>{say("classify.set", language)}</dt>'
-        f"<dd><ul>{names}</ul></dd></div>"
-    )
+    return f'<div class="ds-cell ds-cell-set"><dt>{title}</dt><dd><ul>{names}</ul></dd></div>'
 
 
 def _risk(engine: DermSim, prediction: Prediction, stop: int, language: str) -> str:

@@ -22,6 +22,21 @@ FACTS_COLUMNS = (
 of sex or localization is 1 where the fact is the one named. A column of age is 1 at that age, in
 years, and falls in straight lines to 0 at the ages of its neighbours. Not known is 0 throughout."""
 
+BACKBONE_OPTIONS = frozenset(
+    (
+        *("img_size", "dynamic_img_size", "patch_size", "window_size", "output_stride"),
+        *("embed_dim", "depth", "depths", "num_heads", "mlp_ratio", "growth_rate"),
+        *("block_config", "layers", "channels", "global_pool", "class_token", "reg_tokens"),
+        *("drop_rate", "drop_path_rate", "attn_drop_rate", "proj_drop_rate"),
+    )
+)
+"""Arguments of `timm.create_model` that a configuration may name: those that make a network. Others
+would fetch weights, open files or ask the Hub, and a configuration may be a stranger's."""
+
+LARGEST = 65_536
+"""A whole number of a configuration is at most so large: no encoder's is larger, and what is made
+of it is made before the weights are looked at."""
+
 PIPELINES = {
     task: {"impl": f"pipelines_dermsim.{name}", "pt": [auto_class]}
     for task, name, auto_class in (
@@ -71,7 +86,7 @@ class DermSimConfig(RemoteConfig):
 
     Attributes:
         backbone: Name of any timm model that has a feature map.
-        backbone_kwargs: Further arguments of `timm.create_model`, or None.
+        backbone_kwargs: Further arguments of `timm.create_model`, of `BACKBONE_OPTIONS`, or None.
         embed_dim: D, the dimension of the embedding.
         drop_rate: Dropout before the classifier, in [0, 1).
         image_size: Side in pixels of the square images the encoder is meant to see.
@@ -106,6 +121,11 @@ class DermSimConfig(RemoteConfig):
             raise ValueError(
                 f"embed_dim ({self.embed_dim}) and image_size ({self.image_size}) must be positive."
             )
+        check_backbone_options(self.backbone_kwargs)
+        if max(self.embed_dim, self.image_size, self.facts_dim, len(self.id2label or ())) > LARGEST:
+            raise ValueError(
+                f"embed_dim, image_size, facts_dim and the number of classes are at most {LARGEST}."
+            )
         if not 0.0 <= self.drop_rate < 1.0:
             raise ValueError(f"drop_rate is {self.drop_rate}, but must be in [0, 1).")
         if self.facts_columns is None and self.facts_dim == len(FACTS_COLUMNS):
@@ -114,4 +134,30 @@ class DermSimConfig(RemoteConfig):
             raise ValueError(
                 f"facts_dim is {self.facts_dim}, but must be the number of facts_columns: "
                 f"{len(self.facts_columns or ())} are named, {len(FACTS_COLUMNS)} are the default."
+            )
+
+
+def check_backbone_options(options: Any) -> None:
+    """Refuse arguments for a backbone that are not those of a network's shape.
+
+    Args:
+        options: Arguments by name, or None.
+
+    Raises:
+        ValueError: If one is not among `BACKBONE_OPTIONS`, or its value is no number, word or list
+            of numbers, or too large.
+    """
+    for name, value in (options or {}).items():
+        if name not in BACKBONE_OPTIONS:
+            known = ", ".join(sorted(BACKBONE_OPTIONS))
+            raise ValueError(f"backbone_kwargs names {name!r}, but may name only {known}.")
+        numbers = value if isinstance(value, list | tuple) else [value]
+        plain = all(type(item) in (bool, int, float) for item in numbers)
+        word = name == "global_pool" and type(value) is str
+        if not (plain or word) or any(
+            not isinstance(item, str) and not -LARGEST <= item <= LARGEST for item in numbers
+        ):
+            raise ValueError(
+                f"backbone_kwargs sets {name} to {str(value)[:80]!r}, but it must be a number of "
+                f"at most {LARGEST} or a list of some."
             )

@@ -365,7 +365,8 @@ def check_backbone(name: str) -> None:
     Raises:
         ValueError: With the names nearest to it.
     """
-    if timm.is_model(name):
+    # a name with a colon, as "hf-hub:someone/model", would be asked for elsewhere
+    if ":" not in name and timm.is_model(name):
         return
     near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models()."

@@ -21,13 +21,14 @@ from dermsim.cli import command
 from dermsim.cli.classify import parse_where
 from dermsim.cli.main import main
 from dermsim.cli.terminal import table
-from dermsim.core.labels import CODES, DISCLAIMER
+from dermsim.core.bootstrap import Interval
+from dermsim.core.labels import CODES, DISCLAIMER, DRAWN_DATA
 from dermsim.data.facts import SITES, Facts
 from dermsim.data.label_mapping import LabelMapping
-from dermsim.engine.results import Prediction
+from dermsim.engine.results import Prediction, SimilarCases
 from dermsim.evaluation.explanations.settings import Sizes
 from dermsim.evaluation.report import Report
-from dermsim.tasks.classify import OperatingPoint
+from dermsim.tasks.classify import Calibration, OperatingPoint, Reached
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.explain import Heatmap
 from dermsim.tasks.retrieve import Gallery
@@ -54,13 +55,25 @@ class StubEngine:
         self.peaks = {"mel": 2.0, "nv": 0.5, "df": 0.0, "malignancy": 1.0, "similarity": 0.1}
         self.peaks["bullseye"] = 0.2
         point = OperatingPoint(threshold=0.5, sensitivity=0.9, specificity=0.8)
-        self.calibration = SimpleNamespace(operating_points={"balanced": point})
+        points = {"balanced": point, "sensitivity_95": replace(point, threshold=0.2)}
+        self.calibration = Calibration(1.0, 0.1, dict.fromkeys(CODES, 0.9), points)
+        self.drawn, self.reached = False, ()
+        self.left_out = []  # the lesions that each call named
         self.calibration_facts = None
         self.pixels_needed = (30, 30)
         self.told = []  # the facts that came with each call
 
-    def predict_and_vote(self, images, *, facts=None, operating_point="balanced"):
+    def check_lesions(self, names):
+        return tuple(names)
+
+    def reached_at(self, threshold):
+        return self.reached
+
+    def predict_and_vote(
+        self, images, *, facts=None, operating_point="balanced", exclude_lesion_ids=None
+    ):
         self.told.append(facts)
+        self.left_out.append(exclude_lesion_ids)
         votes = self.gallery.vote(self.embed(images))
         return [(self._predict(image), vote) for image, vote in zip(images, votes, strict=True)]
 
@@ -77,6 +90,8 @@ class StubEngine:
             is_malignant=name == "mel",
             ood_score=float(blue),
             is_outlier=bool(blue > 128),
+            ood_limit=128.0,
+            threshold=0.5,
         )
 
     def embed(self, images, *, space="embeddings"):
@@ -90,8 +105,12 @@ class StubEngine:
     def search(self, queries, k=5, **options):
         return self.gallery.search(queries, k, **options)
 
-    def vote(self, queries, **options):
-        return self.gallery.vote(queries, **options)
+    def similar_cases(self, images, k=5, *, where, exclude_lesion_ids, one_per_lesion):
+        self.left_out.append(exclude_lesion_ids)
+        queries, asked = self.embed(images), {"exclude_lesion_ids": exclude_lesion_ids}
+        found = self.gallery.search(queries, k, where=where, one_per_lesion=one_per_lesion, **asked)
+        votes = self.gallery.vote(queries, where=where, **asked) if any(found) else [{}]
+        return [SimilarCases(tuple(c), v) for c, v in zip(found, votes, strict=True)]
 
     def explain_many(self, images, *, target, method, **options):
         self.options = options
@@ -171,7 +190,8 @@ class TestStart:
         "command",
         [
             *("classify", "similar", "explain", "enroll", "bank", "evaluate", "ensemble"),
-            *("gallery", "atlas", "audit", "detector", "protocol", "push", "push-dataset"),
+            *("gallery", "atlas", "audit", "detector", "quality", "protocol", "push"),
+            *("push-dataset",),
             *("report", "explore"),
         ],
     )
@@ -200,18 +220,50 @@ class TestClassify:
     def test_table(self, run, stub, folder):
         status, out, err = run("classify", folder / "a.png", "--model", "some/model")
         assert (status, err, stub.name) == (0, "", "some/model")
-        header, rule, row, blank, disclaimer = out.splitlines()
+        header, rule, row, blank, point, unmeasured, _, disclaimer = out.splitlines()
+        assert point == "Malignancy threshold 0.500 (balanced)"
+        assert "was not measured of this checkpoint" in unmeasured
         assert header.split()[:3] == ["picture", "warning", "diagnosis"]
         assert set(rule) == {"-", " "} and not blank
         assert row.split() == [
-            str(folder / "a.png"), "mel", "0.700", "0.800", "malignant", "mel", "bkl"
+            str(folder / "a.png"), "mel", "0.700", "0.800", ">=", "0.500", "malignant", "mel", "bkl"
         ]  # fmt: skip
         assert disclaimer == DISCLAIMER
 
     def test_an_unfamiliar_picture_is_flagged_before_its_label(self, run, stub, folder):
         _, out, _ = run("classify", folder / "b.png")
         row = out.splitlines()[2]
-        assert 0 < row.index("unlike anything in training") < row.index("nv")
+        assert 0 < row.index("unlike anything in training") < row.index("(nv)")
+        assert row.split()[-3:] == ["withheld", "nv", "bkl"]
+
+    def test_what_the_threshold_reached_stands_under_the_table(self, run, stub, folder):
+        share, other = Interval(0.853, 0.795, 0.911, 244), Interval(0.6, 0.55, 0.65, 1374)
+        stub.reached = (
+            Reached("held_out", "HAM10000", 0.5, share, other),
+            Reached("elsewhere", "ISIC 2017", 0.5, other, share),
+        )
+        out = run("classify", folder / "a.png")[1]
+        assert "held-out lesions of HAM10000: 85 % (80 to 91, n 244) of the malignant caught" in out
+        assert "other clinics, ISIC 2017: 60 % (55 to 65, n 1,374) of the malignant caught" in out
+        told = json.loads(run("classify", folder / "a.png", "--json")[1])["operating_point"]
+        assert (told["name"], told["threshold"]) == ("balanced", 0.5)
+        assert told["reached"][0]["sensitivity"]["n"] == 244
+
+    def test_a_model_trained_on_drawings_says_so(self, run, stub, folder):
+        stub.drawn = True
+        for verb in ("classify", "similar"):
+            assert DRAWN_DATA in run(verb, folder / "a.png")[1]
+            answer = json.loads(run(verb, folder / "a.png", "--json")[1])
+            assert answer["trained_on"] == "drawings"
+        stub.drawn = False
+        assert DRAWN_DATA not in run("classify", folder / "a.png")[1]
+
+    def test_lesions_to_leave_out_go_with_every_picture(self, run, stub, folder):
+        lesions = ("--exclude-lesion", "L1", "--exclude-lesion", "L2")
+        assert run("classify", folder / "a.png", folder / "b.png", *lesions)[0] == 0
+        assert stub.left_out == [[("L1", "L2")] * 2]
+        out = run("similar", folder / "a.png", "-k", 7, *lesions)[1]
+        assert " L0 " in out and " L1 " not in out and " L2 " not in out
 
     def test_json_is_one_document(self, run, stub, folder):
         status, out, err = run("classify", folder / "a.png", folder / "b.png", "--json")
@@ -326,7 +378,7 @@ class TestSimilar:
         assert (status, err) == (0, "")
         rows = out.split("\n\n")[0].splitlines()[2:]
         assert len(rows) == 2
-        assert rows[0].split()[1:] == ["0.800", "mel", "ISIC_4", "L4", "44", "-", "-"]
+        assert rows[0].split()[1:] == ["0.800", "-", "mel", "ISIC_4", "L4", "44", "-", "-"]
 
     def test_json(self, run, stub, folder):
         _, out, _ = run("similar", folder / "a.png", "-k", 3, "--json")
@@ -420,6 +472,7 @@ class TestExplain:
         document = json.loads(out)
         assert document.pop("disclaimer") == DISCLAIMER
         assert document == {
+            "trained_on": "photographs",
             "picture": str(folder / "a.png"),
             "target": "nv",
             "method": "layercam",

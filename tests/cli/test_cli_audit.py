@@ -58,22 +58,22 @@ class TestAudit:
         assert (status, err) == (0, "")
         assert found == {"engine": "[m]", "dataset": "<here>", "split": "all"}
         assert "1,200 photographs looked at, 34 of unknown diagnoses passed over." in out
-        assert "12 likely label errors and 2 near-duplicates" in out
+        assert "On 12 the model disagrees with the data" in out and "2 near-duplicates" in out
         assert " e9 " in out and " e10 " not in out and " p1 " in out
-        with (folder / "label_errors.csv").open(newline="") as file:
+        with (folder / "disagreements.csv").open(newline="") as file:
             assert len(list(csv.DictReader(file))) == 12
 
     def test_json_holds_everything(self, run, found, tmp_path):
         arguments = ("--data", "here", "-o", tmp_path / "a", "--split", "test", "--json")
         answer = json.loads(run("audit", *arguments)[1])
-        assert len(answer["label_errors"]) == 12 and answer["unknown"] == 34
+        assert len(answer["disagreements"]) == 12 and answer["unknown"] == 34
         assert found["split"] == "test"
 
     def test_says_how_many_could_not_be_judged(self, run, found, tmp_path, monkeypatch):
         some = audit.AuditReport((), (), 1200, 0, unjudged=3)
         monkeypatch.setattr(audit, "audit_dataset", lambda *_, **__: some)
         out = run("audit", "--data", "here", "-o", tmp_path / "audit", "--model", "m")[1]
-        assert "1,200 photographs looked at; 3 learned ones not judged for label errors" in out
+        assert "1,200 photographs looked at; 3 learned ones not judged, since" in out
 
     def test_an_output_that_is_taken_is_refused(self, run, found, tmp_path):
         (tmp_path / "notes.txt").write_text("mine")

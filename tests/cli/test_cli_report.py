@@ -31,7 +31,7 @@ def test_a_report_is_written_and_summed_up(run, checkpoint, lesion, tmp_path):
     status, out, err = run(lesion, *arguments, "--operating-point", "sensitivity_95", "--json")
     html, answer = output.read_text(encoding="utf-8"), json.loads(out)
     assert (status, err) == (0, "")
-    assert '<html lang="es">' in html and "Sensibilidad del 95" in html
+    assert '<html lang="es">' in html and "«más sensible»" in html
     assert "Los 3 más parecidos" in html
     assert answer["output"] == str(output) and answer["diagnosis"] in html
     # the checkpoint goes by its name, not by where it lies
@@ -41,7 +41,7 @@ def test_a_report_is_written_and_summed_up(run, checkpoint, lesion, tmp_path):
 def test_table(run, checkpoint, lesion, tmp_path):
     status, out, _ = run(lesion, "--model", checkpoint, "-o", tmp_path / "case.html")
     assert status == 0
-    assert out.splitlines()[0].split()[:3] == ["picture", "warning", "diagnosis"]
+    assert out.splitlines()[0].split()[:3] == ["picture", "warning", "verdict"]
 
 
 @pytest.mark.parametrize(

@@ -106,3 +106,17 @@ def test_bootstrap_refuses():
 def test_interval_rounds_to_four_decimals():
     figure = Interval(0.123456, 0.1, 0.2, 7).to_dict()
     assert figure == {"value": 0.1235, "low": 0.1, "high": 0.2, "n": 7}
+
+
+def test_means_of_several_values_are_those_of_each_alone():
+    rng = np.random.default_rng(0)
+    values = rng.random((60, 4)) < 0.4
+    bootstrap = Bootstrap([f"L{i // 3}" for i in range(60)], 100)
+    among = np.arange(60) % 3 > 0
+    for rows in (None, among):
+        found = bootstrap.means(values, among=rows)
+        for column, together in zip(values.T, found, strict=True):
+            alone = bootstrap.mean(column, among=rows)
+            assert together.to_dict() == pytest.approx(alone.to_dict())
+    with pytest.raises(ValueError, match="empty set of rows"):
+        Bootstrap([]).means(np.zeros((0, 2)))

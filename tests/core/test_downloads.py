@@ -4,6 +4,7 @@ import errno
 import importlib
 import json
 import os
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
@@ -122,3 +123,40 @@ def test_a_data_set_is_called_so(online, hub):
     outcome = online.run(download, "alice/demo", repo_type="dataset")
     assert outcome.kinds[0] == "FileNotFoundError"
     assert "no such data set on the Hub that you may read" in outcome.sentence
+
+
+# --- how much is fetched --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    """A Hub that lists files and their sizes, and sends none."""
+    import huggingface_hub
+
+    siblings = [
+        SimpleNamespace(rfilename=name, size=size)
+        for name, size in (("config.json", 10), ("model.safetensors", 90), ("big.bin", 10**12))
+    ]
+
+    def repo_info(self, name, *, files_metadata, **_):
+        assert files_metadata
+        return SimpleNamespace(siblings=siblings)
+
+    def snapshot_download(*_, **__):
+        raise AssertionError("it was fetched")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", repo_info)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    return ["config.json", "*.safetensors"]
+
+
+def test_more_than_the_limit_is_not_fetched(listed):
+    with pytest.raises(ValueError, match="a/b has 100 bytes to fetch, and at most 99 are"):
+        download("a/b", largest=99, allow_patterns=listed)
+    with pytest.raises(ValueError, match="a/b has 1,000,000,000,100 bytes to fetch"):
+        download("a/b", largest=10**11)
+
+
+def test_what_is_not_fetched_does_not_count(listed):
+    with pytest.raises(AssertionError, match="it was fetched"):
+        download("a/b", largest=100, allow_patterns=listed)

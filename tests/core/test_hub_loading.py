@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hub_clients import audit, load_auto, load_dermsim, load_pipeline, push
 
 from dermsim import DermSim
+from dermsim.core.checkpoint import PARTS
 from dermsim.data.synthetic import draw_lesion
 from dermsim.models.encode import encode
 
@@ -77,10 +79,32 @@ def test_what_is_in_the_cache_is_not_fetched_again(hub, online, checkpoint, phot
     hub.publish(NAME, checkpoint)
     load = load_dermsim, NAME, photograph
     first = online.run(*load, cache_dir=tmp_path).unwrap()
-    assert len(downloads(hub)) > len(list(checkpoint.iterdir()))
+    assert len(downloads(hub)) > len(PARTS)
     hub.requests.clear()
     assert online.run(*load, cache_dir=tmp_path).unwrap() == first
-    assert [n.target for n in hub.requests] == [f"/api/models/{NAME}/revision/main"]
+    # how much there is, and which commit it is
+    assert [n.target.partition("?")[0] for n in hub.requests] == [
+        f"/api/models/{NAME}",
+        f"/api/models/{NAME}/revision/main",
+    ]
+
+
+def test_only_the_parts_of_a_checkpoint_are_fetched(
+    hub, online, checkpoint, photograph, seen_here, tmp_path
+):
+    folder = shutil.copytree(checkpoint, tmp_path / "more")
+    strange = ("big.bin", "evil.py", "pytorch_model.bin", "deep/er/x.txt", "gallery/notes.txt")
+    for name in strange:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    hub.publish(NAME, folder)
+    cache = tmp_path / "cache"
+    assert online.run(load_dermsim, NAME, photograph, cache_dir=cache).unwrap() == seen_here
+    fetched = {path.name for path in cache.rglob("*")}
+    assert "model.safetensors" in fetched and "records.parquet" in fetched
+    assert fetched.isdisjoint({Path(name).name for name in strange} | {"modeling_dermsim.py"})
+    asked = " ".join(request.target for request in downloads(hub))
+    assert not [name for name in strange if name in asked]
 
 
 def test_only_what_changed_is_fetched(hub, online, checkpoint, photograph, tmp_path):

@@ -1,11 +1,9 @@
 import json
-import os
 
 import numpy as np
 import pytest
 
 from dermsim.core.storage import (
-    atomic_path,
     check_keys,
     load_arrays,
     load_json,
@@ -14,16 +12,6 @@ from dermsim.core.storage import (
     save_arrays,
     save_json,
 )
-
-
-def test_atomic_path_keeps_the_old_file_when_writing_fails(tmp_path):
-    path = tmp_path / "new folder" / "a.json"
-    save_json(path, {"a": 1})
-    with pytest.raises(RuntimeError, match="disk"), atomic_path(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("disk")
-    assert load_json(path, keys={"a"}) == {"a": 1}
-    assert os.listdir(path.parent) == ["a.json"]
 
 
 def test_json_may_have_what_is_optional_and_nothing_else(tmp_path):
@@ -35,35 +23,6 @@ def test_json_may_have_what_is_optional_and_nothing_else(tmp_path):
         save_json(path, values)
         with pytest.raises(ValueError, match=r"a\.json has the keys"):
             load_json(path, keys={"a"}, optional={"b"})
-
-
-def test_atomic_path_replaces_a_folder_as_a_whole(tmp_path):
-    folder = tmp_path / "gallery"
-    folder.mkdir()
-    (folder / "old").write_text("old")
-    with atomic_path(folder) as temporary:
-        temporary.mkdir()
-        (temporary / "new").write_text("new")
-    assert os.listdir(folder) == ["new"]
-    assert os.listdir(tmp_path) == ["gallery"]
-
-
-def test_atomic_path_puts_the_old_folder_back_when_the_move_fails(tmp_path, monkeypatch):
-    folder = tmp_path / "gallery"
-    folder.mkdir()
-    (folder / "old").write_text("old")
-    replace = os.replace
-
-    def fail_on_the_new_one(source, target):
-        if target == folder and source.name == "gallery":
-            raise OSError("no space")
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", fail_on_the_new_one)
-    with pytest.raises(OSError, match="no space"), atomic_path(folder) as temporary:
-        temporary.mkdir()
-    assert (folder / "old").read_text() == "old"
-    assert os.listdir(tmp_path) == ["gallery"]
 
 
 def test_json_errors(tmp_path):
@@ -131,17 +90,6 @@ def test_table_errors(tmp_path):
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ValueError, match=r"a\.parquet is damaged"):
         load_table(path, columns=["b"])
-
-
-def test_atomic_path_does_not_write_a_file_over_a_folder(tmp_path):
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "kept" / "inside").write_text("still here")
-    with (
-        pytest.raises(IsADirectoryError, match="kept is a folder"),
-        atomic_path(tmp_path / "kept") as fresh,
-    ):
-        fresh.write_text("a file")
-    assert (tmp_path / "kept" / "inside").read_text() == "still here"
 
 
 def test_mapped_arrays_are_those_that_were_saved(tmp_path):

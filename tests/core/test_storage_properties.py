@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dermsim.core.storage import atomic_path, load_json, save_json
+from dermsim.core.atomic import atomic_path
+from dermsim.core.storage import load_json, save_json
 
 NAMES = st.text("abcdef", min_size=1, max_size=3)
 TREES = st.dictionaries(NAMES, st.binary(max_size=20), min_size=1, max_size=4)

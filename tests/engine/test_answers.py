@@ -36,9 +36,12 @@ def test_classify_has_the_prediction_the_vote_and_the_classes_of_a_bank(engine, 
 def test_a_classified_picture_is_plain_values_and_speaks_of_classes_only_with_a_bank(engine, two):
     (answer,) = answers.classify(engine, two[:1])
     told = answer.to_dict()
-    assert list(told) == [*answer.prediction.to_dict(), "vote"]
+    assert list(told) == ["answer", *answer.prediction.to_dict(), "vote", "agrees"]
     with_bank = answers.Classified(answer.prediction, answer.vote, {"clover": 1.0}).to_dict()
-    assert with_bank == {**told, "enrolled": {"clover": 1.0}}
+    read = {**told["answer"], "of": "enrolled"}
+    if not told["withheld"]:
+        read |= {"label": "clover", "probability": 1.0}
+    assert with_bank == {**told, "answer": read, "enrolled": {"clover": 1.0}}
 
 
 def test_facts_of_which_nothing_is_known_are_none(engine, informed_engine, two):
@@ -65,7 +68,7 @@ def test_similar_has_the_cases_and_their_vote(engine, two):
 
 def test_where_no_case_has_the_facts_nobody_votes(engine, two):
     (none,) = answers.similar(engine, two[:1], where={"age": (199.0, 200.0)})
-    assert none == answers.SimilarCases((), {})
+    assert (none.neighbors, none.vote) == ((), {})
 
 
 @pytest.mark.parametrize("k", [0, 25, 2.5, "3"])

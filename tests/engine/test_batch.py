@@ -71,10 +71,12 @@ def test_a_row_is_what_the_engine_says_of_the_picture_alone(engine, pictures):
         (alone,) = engine.predict(drawing)
         assert row.prediction.label_name == alone.label_name
         assert row.prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
-        (vote,) = engine.gallery.vote(engine.embed(drawing))
+        assert row.prediction.recognised == alone.recognised
+        (vote,) = engine.vote([drawing])
         assert row.vote == pytest.approx(vote, abs=1e-4)
         assert row.neighbor_dx == max(vote, key=vote.get)
-        assert row.agrees == (row.neighbor_dx == alone.label_name)
+        agrees = row.neighbor_dx == alone.label_name
+        assert row.agrees == (None if alone.withheld else agrees)
 
 
 def test_what_cannot_be_read_is_a_row_with_its_reason(engine, pictures):
@@ -159,10 +161,13 @@ def test_the_csv_has_every_figure(engine, pictures):
         assert line["label"] == found.label_name
         assert line["prediction_set"].split() == list(found.prediction_set)
         assert float(line["malignancy"]) == pytest.approx(found.malignancy, abs=1e-6)
-        assert line["verdict"] == ("malignant" if found.is_malignant else "benign")
+        assert line["verdict"] == found.verdict
+        assert line["withheld"].split() == list(found.withheld)
+        assert float(line["ood_limit"]) == pytest.approx(engine.detector.threshold, abs=1e-6)
+        assert line["trained_on"] == "drawings"
         assert line["unfamiliar"] == ("yes" if found.is_outlier else "no")
         assert line["neighbors_label"] == row.neighbor_dx
-        assert line["neighbors_agree"] == ("yes" if row.agrees else "no")
+        assert line["neighbors_agree"] == {True: "yes", False: "no", None: ""}[row.agrees]
         for code in CODES:
             assert float(line[f"p_{code}"]) == pytest.approx(found.probabilities[code], abs=1e-6)
 

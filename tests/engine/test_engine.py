@@ -19,9 +19,11 @@ from dermsim.core.labels import CODES
 from dermsim.data.facts import encode_facts, facts_of
 from dermsim.data.splits import without
 from dermsim.data.synthetic import draw_lesion
+from dermsim.engine.results import Recognised
 from dermsim.models.encode import encode, fingerprint
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
+from dermsim.tasks.retrieve import Gallery
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,8 @@ def test_malignant_begins_where_it_is_asked_to(engine, informed_engine, lesion):
     for point in ("balanced", "sensitivity_95", 0, usual.malignancy, 1.0):
         (found,) = engine.predict(lesion, operating_point=point)
         called = usual.malignancy >= engine.calibration.operating_point(point).threshold
-        assert found == replace(usual, is_malignant=called)
+        threshold = engine.calibration.threshold(point)
+        assert found == replace(usual, is_malignant=called, threshold=threshold)
         assert engine.analyze(lesion, explain=None, operating_point=point).prediction == found
     facts = Facts(age=60)
     (told,) = informed_engine.predict(lesion, facts=facts, operating_point="sensitivity_95")
@@ -92,14 +95,69 @@ def test_a_bank_compares_pooled_features(engine, synthetic):
         engine.embed(images, space="pixels")
 
 
-def test_a_gallery_case_finds_itself_first(engine, synthetic):
+def test_a_photograph_of_the_gallery_is_recognised_and_left_out_with_its_lesion(engine, synthetic):
     row = synthetic["train"][3]
-    nearest = engine.search(row["image"], 3)[0]
-    assert nearest[0].image_id == row["image_id"]
-    assert nearest[0].similarity == pytest.approx(1, abs=1e-5)
-    assert nearest[0].facts["sex"] == row["sex"]
-    others = engine.search(row["image"], 3, exclude_lesion_ids=[row["lesion_id"]])[0]
-    assert row["lesion_id"] not in {neighbor.lesion_id for neighbor in others}
+    itself = engine.search(engine.embed(row["image"]), 1)[0][0]  # an embedding cannot tell
+    assert itself.image_id == row["image_id"]
+    assert itself.similarity == pytest.approx(1, abs=1e-5)
+    assert itself.facts["sex"] == row["sex"]
+    changed = row["image"].resize((400, 300))
+    for picture in (row["image"], changed):
+        (found,) = engine.similar_cases(picture, 3)
+        assert found.recognised == Recognised(
+            row["image_id"], row["lesion_id"], CODES[row["dx"]], learned=True
+        )
+        assert row["lesion_id"] not in {case.lesion_id for case in found.neighbors}
+        assert list(found.neighbors) == engine.search(picture, 3)[0]
+        told = engine.analyze(picture, k=3, explain=None)
+        assert told.prediction.recognised == found.recognised
+        assert told.neighbors == found.neighbors
+        assert told.vote == pytest.approx(found.vote)
+        ((prediction, vote),) = engine.predict_and_vote([picture])
+        assert prediction.recognised == found.recognised
+        assert vote == pytest.approx(found.vote)
+        assert "a training photograph" in prediction.notice
+    own = [{row["lesion_id"]}]
+    votes = engine.gallery.vote(engine.embed(row["image"]), exclude_lesion_ids=own)
+    assert engine.vote(row["image"])[0] == pytest.approx(votes[0])
+
+
+def test_a_photograph_whose_lesion_is_not_known_is_left_out_by_itself(engine, synthetic):
+    row, records = synthetic["train"][3], [dict(case) for case in engine.gallery.records]
+    for case in records:
+        case["lesion_id"] = None
+    hashes, rows = engine.gallery.records.hashes
+    assert list(rows) == list(range(len(records)))  # every one was looked at
+    before = engine.gallery
+    engine.gallery = Gallery.build(
+        before.embeddings, records, fingerprint=engine.fingerprint, hashes=hashes
+    )
+    try:
+        (found,) = engine.similar_cases(row["image"], 5)
+    finally:
+        engine.gallery = before
+    assert found.recognised.image_id == row["image_id"]
+    assert found.recognised.lesion_id is None
+    assert not found.recognised.learned  # these are not the cases that it came with
+    assert row["image_id"] not in {case.image_id for case in found.neighbors}
+
+
+def test_a_new_photograph_is_not_taken_for_a_past_case(engine, synthetic):
+    new = synthetic["test"]["image"][:20]
+    assert [found.recognised for found in engine.predict(list(new))] == [None] * len(new)
+
+
+def test_a_lesion_to_leave_out_must_be_one_of_the_past_cases(engine):
+    with pytest.raises(ValueError, match="There is no lesion 'HAM_9' among the past cases"):
+        engine.check_lesions(["HAM_9"])
+    some = engine.gallery.records[0]["lesion_id"]
+    assert engine.check_lesions([some]) == (some,)
+
+
+def test_a_likeness_says_where_it_stands_among_pairs_of_one_diagnosis(engine, lesion):
+    scale = engine.pair_scale
+    for case in engine.search(lesion, 5)[0]:
+        assert case.percentile == scale.standing(case.similarity).same
 
 
 def test_search_takes_embeddings_too(engine, lesion):
@@ -341,7 +399,7 @@ def test_a_calibration_that_does_not_belong_is_refused(engine, informed_engine):
 
     with pytest.raises(ValueError, match="takes facts needs calibration_facts"):
         rebuilt(informed_engine, None)
-    with pytest.raises(ValueError, match="no other has any"):
+    with pytest.raises(ValueError, match="no other any"):
         rebuilt(engine, engine.calibration)
 
 
@@ -409,51 +467,60 @@ from PIL import Image
 from transformers import (
     AutoImageProcessor, AutoModel, AutoModelForImageClassification, pipeline,
 )
-folder, path = sys.argv[1:]
-processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
-model = AutoModel.from_pretrained(folder, trust_remote_code=True)
-classifier = AutoModelForImageClassification.from_pretrained(folder, trust_remote_code=True)
-inputs = processor(Image.open(path), return_tensors="pt")
-answer = {}
-with torch.inference_mode():
-    output = model(**inputs)
-    answer["embedding"] = output.embeddings[0].tolist()
-    if model.config.facts_dim:
-        zeros = torch.zeros(1, len(model.config.facts_columns))
-        assert torch.equal(model(**inputs, facts=zeros).logits, output.logits)
-        assert not torch.equal(model(**inputs, facts=zeros + 1).logits, output.logits)
-        sex = zeros.clone()
-        sex[0, model.config.facts_columns.index("sex:male")] = 1
-        answer["male"] = classifier(**inputs, facts=sex).logits[0].softmax(0).tolist()
-        answer["unknown"] = classifier(**inputs, facts=zeros).logits[0].softmax(0).tolist()
-pipes = (
-    pipeline("image-classification", model=folder, trust_remote_code=True),
-    pipeline("image-classification", model=classifier, image_processor=processor),
-)
-answer["pipelines"] = [
-    {found["label"]: found["score"] for found in pipe(path, top_k=7)} for pipe in pipes
-]
-extract = pipeline("image-feature-extraction", model=folder, trust_remote_code=True)
-answer["extracted"] = extract(path)
-print(json.dumps(answer))
+
+def ask(folder, path):
+    processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
+    model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+    classifier = AutoModelForImageClassification.from_pretrained(folder, trust_remote_code=True)
+    inputs = processor(Image.open(path), return_tensors="pt")
+    answer = {}
+    with torch.inference_mode():
+        output = model(**inputs)
+        answer["embedding"] = output.embeddings[0].tolist()
+        if model.config.facts_dim:
+            zeros = torch.zeros(1, len(model.config.facts_columns))
+            assert torch.equal(model(**inputs, facts=zeros).logits, output.logits)
+            assert not torch.equal(model(**inputs, facts=zeros + 1).logits, output.logits)
+            sex = zeros.clone()
+            sex[0, model.config.facts_columns.index("sex:male")] = 1
+            answer["male"] = classifier(**inputs, facts=sex).logits[0].softmax(0).tolist()
+            answer["unknown"] = classifier(**inputs, facts=zeros).logits[0].softmax(0).tolist()
+    pipes = (
+        pipeline("image-classification", model=folder, trust_remote_code=True),
+        pipeline("image-classification", model=classifier, image_processor=processor),
+    )
+    answer["pipelines"] = [
+        {found["label"]: found["score"] for found in pipe(path, top_k=7)} for pipe in pipes
+    ]
+    extract = pipeline("image-feature-extraction", model=folder, trust_remote_code=True)
+    answer["extracted"] = extract(path)
+    return answer
+
+path, *folders = sys.argv[1:]
+print(json.dumps([ask(folder, path) for folder in folders]))
 """
 
 
-@pytest.mark.parametrize("kind", ["", "informed_"])
-def test_auto_classes_open_the_folder_where_dermsim_is_not(kind, request, lesion, tmp_path):
-    checkpoint = request.getfixturevalue(f"{kind}checkpoint")
-    engine = request.getfixturevalue(f"{kind}engine")
-    lesion.save(tmp_path / "lesion.png")
-    script = tmp_path / "stranger.py"
-    script.write_text(STRANGER)
+@pytest.fixture(scope="module")
+def elsewhere(checkpoint, informed_checkpoint, lesion, tmp_path_factory):
+    """What one process without dermsim says of a picture, asking each folder in turn."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    lesion.save(folder / "lesion.png")
+    (folder / "stranger.py").write_text(STRANGER)
     done = subprocess.run(
-        [sys.executable, script, checkpoint, tmp_path / "lesion.png"],
+        [sys.executable, "stranger.py", "lesion.png", checkpoint, informed_checkpoint],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout.strip().splitlines()[-1])
+    plain, informed = json.loads(done.stdout.strip().splitlines()[-1])
+    return {"": plain, "informed_": informed}
+
+
+@pytest.mark.parametrize("kind", ["", "informed_"])
+def test_auto_classes_open_the_folder_where_dermsim_is_not(kind, request, lesion, elsewhere):
+    engine, answer = request.getfixturevalue(f"{kind}engine"), elsewhere[kind]
     assert answer["embedding"] == pytest.approx(engine.embed(lesion)[0], abs=1e-6)
     assert answer["extracted"] == [answer["embedding"]]
     expected = engine.predict(lesion)[0].probabilities
@@ -480,7 +547,10 @@ def test_a_folder_whose_temperatures_differ_is_refused(copy, informed_checkpoint
 def test_the_nearest_cases_vote_on_images_and_embeddings(engine):
     images = [draw_lesion("mel", seed=4), draw_lesion("nv", seed=2)]
     embeddings = engine.embed(images)
-    assert engine.vote(images) == engine.vote(embeddings) == engine.gallery.vote(embeddings)
+    assert engine.vote(embeddings) == engine.gallery.vote(embeddings)
+    seen = [found.recognised for found in engine.similar_cases(images)]
+    for found, plain, known in zip(engine.vote(images), engine.vote(embeddings), seen, strict=True):
+        assert (found == pytest.approx(plain)) == (known is None)
     where = {"dx": ["mel", "nv"]}
     assert engine.vote(embeddings, where=where) == engine.gallery.vote(embeddings, where=where)
     assert engine.analyze(images[0], explain=None).vote == engine.vote(images[0])[0]
@@ -489,7 +559,8 @@ def test_the_nearest_cases_vote_on_images_and_embeddings(engine):
 def test_one_photograph_of_a_lesion_is_found_where_one_is_asked_for(engine):
     query = engine.embed(draw_lesion("nv", seed=2))
     found = engine.search(query, 30, one_per_lesion=True)[0]
-    assert found == engine.gallery.search(query, 30, one_per_lesion=True)[0]
+    plain = engine.gallery.search(query, 30, one_per_lesion=True)[0]
+    assert [replace(case, percentile=None) for case in found] == plain
     assert len({case.lesion_id for case in found}) == len(found)
     assert found != engine.search(query, 30)[0]
 

@@ -23,7 +23,7 @@ def test_a_checkpoints_map_has_every_measure(engine, synthetic, cases):
     np.testing.assert_allclose(drawn.measures["ood_score"], expected, rtol=1e-4)
 
 
-def test_the_same_seed_draws_the_same_map(engine, synthetic, cases):
+def test_the_same_seed_draws_the_same_map(umap, engine, synthetic, cases):
     one, two = (
         draw_map(
             cases,

@@ -1,6 +1,7 @@
 """A folder that is not whole, not right or not of one piece is refused in one sentence."""
 
 import json
+import os
 import shutil
 import struct
 
@@ -12,6 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dermsim import DermSim
+from dermsim.core.checkpoint import PARTS
+from dermsim.models import DermSimEnsembleConfig
+from dermsim.tasks.classify import Calibration
 
 WEIGHTS = "model.safetensors"
 ARRAYS = ("detector.safetensors", "classes.safetensors", "gallery/embeddings.safetensors")
@@ -182,6 +186,16 @@ def test_a_folder_that_does_not_say_its_format_is_refused(folder):
         ({"drop_rate": 2}, "drop_rate is 2, but must be in [0, 1)"),
         ({"facts_dim": 3}, "facts_dim is 3, but must be the number of facts_columns"),
         ({"dtype": "zzz"}, "is not of the kind it must be"),
+        ({"backbone": "hf-hub:someone/other"}, "timm has no backbone 'hf-hub:someone/other'"),
+        ({"backbone": "local-dir:/tmp"}, "timm has no backbone 'local-dir:/tmp'"),
+        ({"backbone_kwargs": {"pretrained": True}}, "backbone_kwargs names 'pretrained', but may"),
+        ({"backbone_kwargs": {"checkpoint_path": "/a"}}, "backbone_kwargs names 'checkpoint_path'"),
+        ({"backbone_kwargs": {"pretrained_cfg": {}}}, "backbone_kwargs names 'pretrained_cfg'"),
+        ({"backbone_kwargs": {"img_size": "x"}}, "backbone_kwargs sets img_size to 'x', but it"),
+        ({"backbone_kwargs": {"depths": [1, {}]}}, "backbone_kwargs sets depths to"),
+        ({"backbone_kwargs": {"embed_dim": 10**9}}, "backbone_kwargs sets embed_dim to"),
+        ({"embed_dim": 10**9}, "embed_dim, image_size, facts_dim and the number of classes are at"),
+        ({"id2label": {n: "nv" for n in range(70_000)}}, "the number of classes are at most 65536"),
     ],
 )
 def test_a_configuration_of_something_else_is_refused(folder, values, words):
@@ -242,3 +256,62 @@ def test_an_atlas_of_other_cases_is_taken(folder):
     names = pa.array([f"other {row}" for row in range(len(table))])
     pq.write_table(table.set_column(0, "image_id", names), folder / "atlas.parquet")
     assert len(DermSim.from_pretrained(folder).atlas) == len(table)
+
+
+def test_nothing_is_asked_or_opened_for_a_stranger_s_configuration(folder, tmp_path, monkeypatch):
+    """Neither a weight file by its path nor a model on the Hub, whatever config.json says."""
+    import timm
+
+    secret = tmp_path / "weights.pth"
+    secret.write_bytes(b"whatever it is")
+    made = []
+    monkeypatch.setattr(timm, "create_model", lambda *_, **options: made.append(options))
+    edit(folder / "config.json", backbone_kwargs={"checkpoint_path": str(secret)})
+    assert "backbone_kwargs names 'checkpoint_path'" in refusal(folder)
+    assert made == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize("part", [*PARTS, "gallery/gallery.json", "gallery/records.parquet"])
+def test_a_pipe_is_refused_and_not_waited_for(folder, part):
+    if (folder / part).is_dir():
+        shutil.rmtree(folder / part)
+    else:
+        (folder / part).unlink()
+    os.mkfifo(folder / part)
+    assert "there is no file" in refusal(folder)
+
+
+def test_a_configuration_without_end_is_refused(folder):
+    with (folder / "config.json").open("a") as file:
+        file.write(" " * 2**20)
+    assert "config.json has" in refusal(folder) and "are read at most" in refusal(folder)
+
+
+def test_an_ensemble_without_end_is_refused():
+    with pytest.raises(ValueError, match="at most 64 members, got 65"):
+        DermSimEnsembleConfig(members=[{"backbone": "test_resnet"}] * 65)
+
+
+def test_a_folder_replaced_while_it_is_read_is_read_again(
+    folder, checkpoint, sibling_checkpoint, monkeypatch
+):
+    """Between two parts another process puts another checkpoint in the place of this one."""
+    sibling = DermSim.from_pretrained(sibling_checkpoint)
+    load, met = Calibration.load, []
+
+    def load_calibration(path):
+        if not met:
+            met.append(1)
+            sibling.save_pretrained(folder)
+        return load(path)
+
+    monkeypatch.setattr(Calibration, "load", load_calibration)
+    assert DermSim.from_pretrained(folder).fingerprint == sibling.fingerprint
+
+
+def test_a_folder_that_a_killed_writer_moved_aside_is_found(folder):
+    scratch = folder.parent / f".{folder.name}.a1b2c3d4.saving"
+    scratch.mkdir()
+    folder.rename(scratch / "old")
+    assert DermSim.from_pretrained(folder).gallery.dim == 16

@@ -20,6 +20,7 @@ from dermsim.evaluation.audit import (
     out_of_fold,
     thumbnail,
 )
+from dermsim.evaluation.label_errors import LabelError
 from dermsim.models.encode import Encoding
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
@@ -86,7 +87,7 @@ def engine(dataset, monkeypatch):
 def test_the_planted_flaws_come_first(engine, dataset):
     found = audit_dataset(engine, dataset)
     assert (found.images, found.unknown) == (N + 1, 0)
-    first = found.label_errors[0]
+    first = found.disagreements[0]
     assert tuple(first) == LABEL_COLUMNS
     assert (first["rank"], first["image_id"]) == (1, dataset["image_id"][WRONG])
     true = (dataset["dx"][WRONG] - 1) % 7
@@ -102,6 +103,26 @@ def test_the_planted_flaws_come_first(engine, dataset):
     assert (pair["learned"], pair["other_learned"]) == (True, False)
 
 
+def test_disagreements_without_histopathology_come_first(engine, dataset, monkeypatch):
+    """Of all rows that the encoder has not learned, each taken for a suspect."""
+
+    def suspects(labels, probabilities):
+        return [
+            LabelError(row, (label + 1) % 7, quality=row / 1000)
+            for row, label in enumerate(labels.tolist())
+        ]
+
+    monkeypatch.setattr(audit, "find_label_errors", suspects)
+    found = audit_dataset(engine, dataset).disagreements
+    confirmed = [row["dx_type"] == "histo" for row in found]
+    assert confirmed == sorted(confirmed)
+    assert {True, False} == set(confirmed)
+    for kind in (False, True):
+        own = [row["quality"] for row in found if (row["dx_type"] == "histo") == kind]
+        assert own == sorted(own)
+    assert [row["rank"] for row in found] == list(range(1, len(found) + 1))
+
+
 def test_what_was_learned_is_judged_without_its_own_label(engine, dataset, monkeypatch):
     """Rows of the gallery by the head that never saw their lesion, the others by the classifier."""
     judged = {}
@@ -115,7 +136,7 @@ def test_what_was_learned_is_judged_without_its_own_label(engine, dataset, monke
     known = {record["lesion_id"] for record in engine.gallery.records}
     assert judged["lesions"] == known
     calibrated = engine.calibration
-    for row in found.label_errors:
+    for row in found.disagreements:
         assert row["learned"] == (row["lesion_id"] in known)
     assert isinstance(calibrated, Calibration)
 
@@ -126,7 +147,7 @@ def test_rows_of_diagnoses_the_encoder_does_not_know_are_counted(engine, dataset
     engine.asked[:] = [dataset["image_id"][row] for row in kept]
     found = audit_dataset(engine, dataset)
     assert (found.images, found.unknown) == (len(kept), N + 1 - len(kept))
-    assert {row["dx"] for row in found.label_errors} <= {"mel", "nv"}
+    assert {row["dx"] for row in found.disagreements} <= {"mel", "nv"}
     engine.known = ()
     with pytest.raises(ValueError, match="no picture has a diagnosis that this encoder"):
         audit_dataset(engine, dataset)
@@ -143,8 +164,8 @@ def test_learned_rows_of_a_single_lesion_are_left_out_and_counted(engine, datase
     found = audit_dataset(engine, dataset.select(kept))
     assert found.unjudged == (lesions[learned] == own).sum() > 0
     assert found.images == len(kept)
-    assert found.label_errors[0]["image_id"] == dataset["image_id"][WRONG]
-    assert own[0] not in {row["lesion_id"] for row in found.label_errors}
+    assert found.disagreements[0]["image_id"] == dataset["image_id"][WRONG]
+    assert own[0] not in {row["lesion_id"] for row in found.disagreements}
 
 
 def test_an_unknown_split_is_refused(engine, dataset):
@@ -156,9 +177,9 @@ def test_both_lists_are_written_as_csv(engine, dataset, tmp_path):
     found = audit_dataset(engine, dataset)
     found.save(tmp_path / "audit")
     found.save(tmp_path / "audit")  # and over itself
-    with (tmp_path / "audit" / "label_errors.csv").open(newline="") as file:
+    with (tmp_path / "audit" / "disagreements.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == len(found.label_errors) > 0
+    assert len(lines) == len(found.disagreements) > 0
     assert lines[0]["image_id"] == dataset["image_id"][WRONG]
     with (tmp_path / "audit" / "near_duplicates.csv").open(newline="") as file:
         assert next(csv.DictReader(file))["other_image_id"] == "SYN_9999999"

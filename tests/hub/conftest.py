@@ -20,14 +20,15 @@ def raw(photographs, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def released(_engine, photographs, tmp_path_factory) -> Path:
+def released(engine, photographs, made_once) -> Path:
     """A finished checkpoint folder; tests must not write to it."""
     from dermsim.evaluation.card import measured_files
     from dermsim.evaluation.checkpoint import evaluate_checkpoint
 
-    folder = tmp_path_factory.mktemp("released") / "checkpoint"
-    report = evaluate_checkpoint(_engine, photographs, name="synthetic")
-    record = {"command": "python train.py"}
-    files = measured_files(report, training=record, calibration=_engine.calibration)
-    _engine.save_pretrained(folder, training=record, extra=files)
-    return folder
+    def make(folder):
+        report = evaluate_checkpoint(engine, photographs, name="synthetic")
+        record = {"command": "python train.py"}
+        files = measured_files(report, training=record, calibration=engine.calibration)
+        engine.save_pretrained(folder, training=record, extra=files)
+
+    return made_once("released", make)

@@ -123,9 +123,16 @@ def test_pictures_of_unknown_licence_are_not_passed_on(hub, push, photographs, t
 
 def test_the_licence_is_that_of_the_pictures(photographs):
     assert picture_licence(photographs) == "apache-2.0"
-    ids = [f"ISIC_{i:07d}" for i in range(len(photographs))]
-    real = photographs.remove_columns("image_id").add_column("image_id", ids)
-    assert picture_licence(real) == "cc-by-nc-4.0"
+
+    def numbered(first):
+        ids = [f"ISIC_{first + place:07d}" for place in range(len(photographs))]
+        return photographs.remove_columns("image_id").add_column("image_id", ids)
+
+    assert picture_licence(numbered(24_306)) == "cc-by-nc-4.0"
+    assert picture_licence(numbered(34_321 - len(photographs))) == "cc-by-nc-4.0"
+    for first, strange in ((24_305, "ISIC_0024305"), (34_321, "ISIC_0034321"), (0, "ISIC_0000000")):
+        with pytest.raises(ValueError, match=f"{strange} is no photograph of HAM10000"):
+            picture_licence(numbered(first))
 
 
 def test_the_card_tells_the_hub_what_it_is(photographs, tmp_path):

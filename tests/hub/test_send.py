@@ -3,9 +3,11 @@
 import base64
 import re
 
+import numpy as np
 import pytest
 from hub_client import MODEL
 from loopback_hub import Fault, HangUp, LoseReply, Mangle, Refuse
+from safetensors.numpy import save_file
 
 from dermsim.cli.push import describe
 from dermsim.hub.difference import Change, Difference, compare
@@ -446,6 +448,9 @@ def test_a_name_that_the_hub_cannot_have_is_refused(tmp_path, name):
 
 
 def test_pictures_are_found_whatever_they_are_called(parcel, photographs):
+    with pytest.raises(ValueError, match=r"inner/model\.safetensors of .* is not safetensors"):
+        refuse_pictures(parcel)
+    save_file({"x": np.zeros(3, np.float32)}, parcel.folder / "inner" / "model.safetensors")
     refuse_pictures(parcel)
     photographs.select(range(2)).to_parquet(parcel.folder / "rows.parquet")
     with pytest.raises(ValueError, match=r"rows\.parquet of alice/derm holds pictures"):

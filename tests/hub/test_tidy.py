@@ -1,5 +1,6 @@
 """Only what a finished run left is pushed, and nothing beside it."""
 
+import os
 import shutil
 import subprocess
 
@@ -105,3 +106,17 @@ def test_assembling_asks_for_room_first(released, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="free some, or set TMPDIR"):
         assemble(released, tmp_path, names=Names("alice/derm"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_this_dermsim_s_own_code_is_sent(copy):
+    (copy / "modeling_dermsim.py").write_text("print('other')")
+    with pytest.raises(ValueError, match=r"modeling_dermsim\.py in .* is not the code of this"):
+        check_tidy(copy)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_no_part(copy):
+    (copy / "training.json").unlink()
+    os.mkfifo(copy / "training.json")
+    with pytest.raises(ValueError, match=r"training\.json in .* is not what it must be"):
+        check_tidy(copy)

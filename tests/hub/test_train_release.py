@@ -107,6 +107,31 @@ def test_what_is_there_is_not_trained_again(run):
     assert [words[0] for words in calls] == ["dermsim"]
 
 
+def test_with_outlines_and_attributes_it_learns_concepts(run):
+    done, calls = run("ham", "isic", "runs", "masks", "task2")
+    assert done.returncode == 0, done.stderr
+    gate, outline, fit = calls[-3:]
+    assert gate == [
+        *("dermsim", "quality", "fit", "runs/C"),
+        *("--data", "ham", "--masks", "masks"),
+    ]
+    start = ["dermsim", "concepts"]
+    assert outline == [*start, "outline", "runs/C", "--data", "ham", "--outlines", "masks"]
+    assert fit == [
+        *(*start, "fit", "runs/C", "task2"),
+        *("--learned", "isic", "--diagnoses", "ham"),
+    ]
+
+
+def test_outlines_without_attributes_are_not_enough(run):
+    done, calls = run("ham", "isic", "runs", "masks")
+    assert done.returncode != 0
+    assert "name ISIC 2018 Task 2" in done.stderr
+    assert [words[:3] for words in calls if words[1] == "concepts"] == [
+        ["dermsim", "concepts", "outline"]
+    ]
+
+
 @pytest.mark.parametrize("given", [(), ("ham",), ("ham", "isic")])
 def test_without_its_folders_it_says_which(run, given):
     done, calls = run(*given)

@@ -31,6 +31,8 @@ def test_predict_answers_as_the_engine_in_the_order_sent(client, engine, lesion,
     for result, prediction in zip(told["results"], expected, strict=True):
         plain = json.loads(json.dumps(prediction.to_dict()))
         assert result["probabilities"] == pytest.approx(plain.pop("probabilities"))
+        listing = plain.pop("listing")
+        assert [row["code"] for row in result["listing"]] == [row["code"] for row in listing]
         for name in ("malignancy", "ood_score", "entropy"):
             assert result[name] == pytest.approx(plain.pop(name))
         assert {name: result[name] for name in plain} == plain
@@ -44,8 +46,17 @@ def test_predict_decides_at_the_operating_point(client, engine, lesion, other, p
     told = client.post("/api/v1/predict", files=files(lesion, other), data=sent).json()
     fitted = engine.calibration.operating_points[point]
     for result in told["results"]:
-        assert result["operating_point"] == {"name": point, **fitted.to_dict()}
+        told_point = result["operating_point"]
+        assert (told_point["name"], told_point["threshold"]) == (point, fitted.threshold)
+        assert told_point["validation"] == {
+            "sensitivity": fitted.sensitivity,
+            "specificity": fitted.specificity,
+        }
+        expected = [one.to_dict() for one in engine.reached_at(fitted.threshold)]
+        assert told_point["reached"] == expected and expected
         assert result["is_malignant"] == (result["malignancy"] >= fitted.threshold)
+        side = "malignant" if result["is_malignant"] else "benign"
+        assert result["verdict"] == ("withheld" if result["withheld"] else side)
 
 
 @pytest.mark.parametrize("threshold", [0, 0.3, 1])
@@ -54,7 +65,9 @@ def test_predict_decides_at_a_threshold(client, engine, lesion, other, threshold
     told = client.post("/api/v1/predict", files=files(lesion, other), data=sent).json()
     fitted = engine.calibration.operating_point(threshold)
     for result in told["results"]:
-        assert result["operating_point"] == {"name": None, **fitted.to_dict()}
+        told_point = result["operating_point"]
+        assert (told_point["name"], told_point["threshold"]) == (None, threshold)
+        assert told_point["validation"]["sensitivity"] == fitted.sensitivity
         assert result["is_malignant"] == (result["malignancy"] >= threshold)
 
 
@@ -89,13 +102,41 @@ def test_embed_answers_as_the_engine(client, engine, lesion, other, space):
 
 def test_similar_answers_as_the_engine(client, engine, lesion, other):
     told = client.post("/api/v1/similar", files=files(lesion, other), data={"k": "3"}).json()
-    queries = engine.embed([lesion, other])
-    expected = engine.search(queries, 3)
-    votes = engine.gallery.vote(queries)
-    for result, cases, vote in zip(told["results"], expected, votes, strict=True):
+    for result, found in zip(
+        told["results"], engine.similar_cases([lesion, other], 3), strict=True
+    ):
+        cases, vote = found.neighbors, found.vote
+        assert [case["percentile"] for case in result["neighbors"]] == [
+            pytest.approx(c.percentile, abs=0.01) for c in cases
+        ]
         assert [case["image_id"] for case in result["neighbors"]] == [c.image_id for c in cases]
         assert [case["facts"] for case in result["neighbors"]] == [c.facts for c in cases]
         assert result["vote"] == pytest.approx(vote)
+
+
+def test_a_photograph_of_the_gallery_is_recognised_and_lesions_are_left_out(
+    client, engine, synthetic, lesion
+):
+    row = synthetic["train"][3]
+    stream = io.BytesIO()
+    row["image"].save(stream, "PNG")
+    for route in ("predict", "similar"):
+        told = client.post(f"/api/v1/{route}", files=files(stream.getvalue())).json()
+        known = told["results"][0]["recognised"]
+        assert (known["image_id"], known["learned"]) == (row["image_id"], True)
+        assert told["trained_on"] == "drawings"
+    own = row["lesion_id"]
+    assert own not in {case["lesion_id"] for case in told["results"][0]["neighbors"]}
+    first = client.post("/api/v1/similar", files=files(lesion), data={"k": "1"}).json()
+    nearest = first["results"][0]["neighbors"][0]["lesion_id"]
+    sent = {"k": "5", "exclude_lesion": [nearest]}
+    others = client.post("/api/v1/similar", files=files(lesion), data=sent).json()
+    assert nearest not in {case["lesion_id"] for case in others["results"][0]["neighbors"]}
+    for route in ("predict", "similar"):
+        sent = {"exclude_lesion": ["HAM_9"]}
+        answer = client.post(f"/api/v1/{route}", files=files(lesion), data=sent)
+        assert answer.status_code == 422
+        assert "There is no lesion 'HAM_9' among the past cases" in answer.json()["detail"]
 
 
 def test_similar_keeps_to_the_facts_asked_for(client, engine, lesion):

@@ -72,7 +72,7 @@ def call(tool, **values):
 
 
 def test_the_tools_are_the_verbs_and_say_what_they_take(tools):
-    assert list(tools) == ["predict", "embed", "explain", "similar", "enroll"]
+    assert list(tools) == ["predict", "embed", "explain", "similar", "enroll", "describe"]
     for tool in tools.values():
         assert len(tool.__doc__.split()) > 10
         for name, hint in get_type_hints(tool, include_extras=True).items():
@@ -173,7 +173,8 @@ def page(mcp, serve):
 
 def test_a_client_finds_the_tools_and_no_others(mcp, page):
     found = ask(mcp, page, lambda session: session.list_tools()).tools
-    assert [tool.name for tool in found] == ["predict", "embed", "explain", "similar", "enroll"]
+    names = ["predict", "embed", "explain", "similar", "enroll", "describe"]
+    assert [tool.name for tool in found] == names
     for tool in found:
         assert tool.description
         for name, schema in tool.inputSchema["properties"].items():

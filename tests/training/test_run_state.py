@@ -2,6 +2,7 @@
 
 import shutil
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from dermsim.data.dataset import open_source
 from dermsim.data.synthetic import draw_lesion
 from dermsim.training.config import LossConfig, OptimConfig, TrainConfig
-from dermsim.training.run_state import CHECKPOINT_EXTRAS, Progress, StateFolder, run_choices
+from dermsim.training.run_state import CHECKPOINT_EXTRAS, StateFolder, run_choices
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -56,11 +57,35 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
         StateFolder(tmp_path / "state").prepare(resume=False, choices={})
 
 
-def test_progress_survives_a_state():
-    progress = Progress(epoch=3, step=40, seconds=1.5)
-    again = Progress()
-    again.load_state_dict(progress.state_dict())
-    assert again == progress
+def test_one_run_at_a_time_has_the_folder(tmp_path):
+    first, second = StateFolder(tmp_path / "state"), StateFolder(tmp_path / "state")
+    first.prepare(resume=False, choices={})
+
+    def begin() -> str:
+        try:
+            second.prepare(resume=False, choices={})
+        except TimeoutError as error:
+            return str(error)
+        return "nobody was in the way"
+
+    with ThreadPoolExecutor(1) as other:
+        assert "state is being written by another process" in other.submit(begin).result()
+        first.release()
+        assert other.submit(begin).result() == "nobody was in the way"
+        other.submit(second.release).result()
+
+
+def test_a_refused_run_lets_go_of_the_folder(tmp_path):
+    states = StateFolder(tmp_path / "state")
+    with states:
+        states.prepare(resume=False, choices={"seed": 0})
+        (states.folder / "epoch-0001").mkdir()
+    for options in ({"resume": False, "choices": {}}, {"resume": True, "choices": {"seed": 1}}):
+        with pytest.raises((FileExistsError, ValueError)):
+            StateFolder(tmp_path / "state").prepare(**options)
+    with ThreadPoolExecutor(1) as other, StateFolder(tmp_path / "state") as again:
+        other.submit(again.prepare, resume=True, choices={"seed": 0}).result()
+        other.submit(again.release).result()
 
 
 @pytest.fixture

@@ -2,13 +2,15 @@ import html
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES
 from dermsim.engine.results import Prediction
-from dermsim.tasks.classify import Calibration
+from dermsim.tasks.classify import Calibration, ThresholdFigures
 from dermsim.ui import operating_slider
 from dermsim.ui.i18n import number
 from dermsim.ui.render import percent
@@ -29,6 +31,15 @@ def older(calibration):
 def prediction(malignancy: float) -> Prediction:
     probabilities = dict.fromkeys(CODES, 0.0) | {"mel": malignancy, "nv": 1 - malignancy}
     return Prediction(4, "mel", probabilities, ("mel",), malignancy, True, 1.0, False)
+
+
+def checkpoint(calibration, reached=()):
+    """What the panel asks a checkpoint for."""
+    return SimpleNamespace(
+        calibration=calibration,
+        reached=tuple(reached),
+        reached_at=lambda threshold: tuple(one.at(threshold) for one in reached),
+    )
 
 
 def sent(panel: str) -> dict:
@@ -56,9 +67,10 @@ def test_an_older_checkpoint_offers_the_points_it_has_and_says_so(older):
         sorted(older.operating_points.values(), key=lambda point: -point.threshold)
     )
     assert set(operating_slider.presets(older)) == {"balanced", "sensitivity_95"}
-    page = operating_slider.panel(older)
+    page = operating_slider.panel(checkpoint(older))
     assert "keeps these two points only" in page
-    assert "of 0" not in page and "malignant</dd>" not in page
+    texts = [row[1] for row in sent(page)["stops"]]
+    assert {text["sensitivity_under"] + text["specificity_under"] for text in texts} == {""}
     assert len(sent(page)["stops"]) == 2
 
 
@@ -70,16 +82,18 @@ def test_a_stop_that_is_none_is_refused(calibration, stop):
 
 def test_the_panel_shows_a_point_with_its_counts_and_sends_the_others(calibration):
     curve, stop = calibration.malignancy_curve, 100
-    page = operating_slider.panel(calibration, stop).replace("\u00a0", " ")
+    page = operating_slider.panel(checkpoint(calibration), stop).replace("\u00a0", " ")
     shown = re.sub(r"<[^>]*>", " ", page)
     point = curve.points[stop]
     assert percent(point.sensitivity).replace("\u00a0", " ") in shown
-    assert f"{curve.caught[stop]}  of {curve.malignant} malignant" in shown
-    assert f"{curve.passed[stop]}  of {curve.benign} benign" in shown
+    assert f"{curve.caught[stop]} of {curve.malignant} malignant" in shown
+    assert f"{curve.passed[stop]} of {curve.benign} benign" in shown
+    assert "which flatters" in shown
     assert "keeps these two points only" not in page
     facts = sent(page)
     assert [row[0] for row in facts["stops"]] == list(curve.thresholds)
-    assert [row[1]["caught"] for row in facts["stops"]] == [f"{n:,}" for n in curve.caught]
+    told = [row[1]["sensitivity_under"] for row in facts["stops"]]
+    assert told == [f"{n:,} of {curve.malignant:,} malignant" for n in curve.caught]
     assert facts["presets"] == operating_slider.presets(calibration)
     assert "sensitivity" in facts["stops"][0][2]
 
@@ -90,11 +104,52 @@ def test_shares_that_an_older_fit_rounded_otherwise_are_shown_all_the_same(calib
         for name, point in calibration.operating_points.items()
     }
     kept = replace(calibration, operating_points=points)
-    assert sent(operating_slider.panel(kept)) == sent(operating_slider.panel(calibration))
+    shown, other = (operating_slider.panel(checkpoint(one)) for one in (kept, calibration))
+    assert sent(shown) == sent(other)
+
+
+def test_the_panel_shows_what_the_point_reached_on_held_out_lesions_and_elsewhere(calibration):
+    thresholds = calibration.malignancy_curve.thresholds
+    rng = np.random.default_rng(0)
+    malignant = np.arange(300) < 90
+    scores = np.clip(rng.normal(0.3 + 0.3 * malignant, 0.2), 0, 1)
+    measured = [
+        ThresholdFigures.measure(
+            scores * shift,
+            malignant,
+            Bootstrap([None] * 300, 100),
+            thresholds=thresholds,
+            origin=origin,
+            dataset=name,
+        )
+        for origin, name, shift in (
+            ("held_out", "HAM10000", 1.0),
+            ("elsewhere", "ISIC 2017 <b>", 0.8),
+        )
+    ]
+    engine = checkpoint(calibration, measured)
+    stop = 100
+    page = operating_slider.panel(engine, stop)
+    shown = re.sub(r"<[^>]*>", " ", page)
+    for figures in measured:
+        reached = figures.at(thresholds[stop])
+        for share in (reached.sensitivity, reached.specificity):
+            assert percent(share.value) in shown
+            low, high = round(100 * share.low), round(100 * share.high)
+            assert f"95 % interval {low} to {high}\u00a0%, n {share.n}" in shown
+    assert "Held-out lesions of HAM10000" in shown
+    assert "Other clinics: ISIC 2017 &lt;b&gt;" in shown
+    assert "which flatters" not in shown
+    texts = sent(page)["stops"][stop][1]
+    assert {"sensitivity", "sensitivity_under", "elsewhere_specificity_under"} <= set(texts)
+    words = re.sub(r"<[^>]*>", "", operating_slider.reached_words(engine, stop))
+    reached = measured[0].at(thresholds[stop])
+    assert f"caught {percent(reached.sensitivity.value)} of the malignant" in words
+    assert "was not measured" in operating_slider.reached_words(checkpoint(calibration), stop)
 
 
 def test_the_panel_speaks_spanish(calibration):
-    page = operating_slider.panel(calibration, language="es")
+    page = operating_slider.panel(checkpoint(calibration), language="es")
     assert "Sensibilidad" in page and "Sensitivity" not in page
     assert f"de {number(calibration.malignancy_curve.benign, language='es')} benignas" in page
 
@@ -113,9 +168,8 @@ def test_a_card_reads_as_the_line_says(calibration, language):
         assert page.count('role="meter"') == 1
 
 
-def test_a_card_says_what_the_line_achieved(calibration):
-    point = operating_slider.stops(calibration)[50]
-    page = operating_slider.risk(prediction(0.4), calibration, 50)
+def test_a_card_says_what_the_line_reached(calibration):
+    page = operating_slider.risk(prediction(0.4), calibration, 50, reached="REACHED")
     words = re.sub(r"<[^>]*>", "", page)
-    assert f"caught {percent(point.sensitivity)} of the malignant" in words
-    assert f"let {percent(point.specificity)} of the benign pass" in words
+    threshold = percent(operating_slider.stops(calibration)[50].threshold)
+    assert f"the malignancy threshold is {threshold}. REACHED" in words

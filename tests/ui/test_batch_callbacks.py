@@ -102,7 +102,7 @@ def test_the_summary_counts_what_deserves_a_look(engine):
     ]
     text = batch_callbacks.summary(engine, found, "balanced", total=5)
     assert "Done: 3 of 5 pictures." in text
-    assert "1 read as malignant, 1 unlike anything in training, 1 on which" in text
+    assert "1 read as malignant, 1 without a verdict, 0 on which" in text
     assert "1 that could not be read" in text
     assert "Stopped: 3 pictures are kept." in batch_callbacks.summary(engine, found, "balanced")
     assert "Detenido: se conservan 3" in batch_callbacks.summary(

@@ -12,10 +12,11 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import CODES, DISCLAIMER, LABELS
 from dermsim.core.version import __version__
 from dermsim.data.synthetic import draw_lesion
-from dermsim.tasks.classify import OperatingPoint
+from dermsim.tasks.classify import OperatingPoint, Reached
 from dermsim.tasks.retrieve import Neighbor
 from dermsim.ui import operating_slider
 from dermsim.ui.case_page import case_html
@@ -87,9 +88,12 @@ def test_every_figure_is_in_it(report, language):
     assert "2026-05-17 09:30 UTC" in text
     assert "Grad-CAM" in text
     comma = "," if language == "es" else "."
-    assert f"{report.point.sensitivity * 100:.1f}".replace(".", comma) in text
-    assert f"{report.point.specificity * 100:.1f}".replace(".", comma) in text
-    assert f"{report.neighbors[0].similarity:.3f}".replace(".", comma) in text
+    for reached in report.reached:
+        for share in (reached.sensitivity, reached.specificity):
+            for figure in (share.value, share.low, share.high):
+                assert f"{figure * 100:.1f}".replace(".", comma) in text
+    assert report.reached  # the tiny checkpoint was measured
+    assert f"{report.neighbors[0].similarity:.2f}".replace(".", comma) in text
     assert "Apache-2.0" in text  # of drawn data
 
 
@@ -169,27 +173,53 @@ def test_malignancy_follows_the_operating_point(report):
 def test_a_point_of_the_readers_own_is_said_to_be_one(engine, picture):
     point = OperatingPoint(threshold=0.0, sensitivity=1.0, specificity=0.0)
     own = examine(engine, picture, point=point)
-    assert own.point == point and own.is_malignant
+    assert own.point == point and own.verdict == "malignant"
     assert "“chosen by the reader”" in case_html(own)
     assert "«elegido por quien lee»" in case_html(own, language="es")
 
 
-def test_the_numbers_behind_the_operating_point_are_given_where_they_are_known(report):
-    unknown = case_html(replace(report, validated_on=None))
-    assert "does not say how many" in unknown
-    known = case_html(replace(report, validated_on=(245, 1007)))
-    assert "of 245 malignant pictures" in known and "of 1,007 benign ones" in known
-    assert "1.007 benignas" in case_html(replace(report, validated_on=(245, 1007)), language="es")
+def test_what_a_point_reached_elsewhere_is_told_or_that_nobody_knows(report):
+    share = Interval(0.853, 0.795, 0.911, 244)
+    other = Interval(0.6, 0.55, 0.65, 1374)
+    reached = tuple(
+        Reached(origin, name, 0.2, share, other)
+        for origin, name in (("held_out", "HAM10000"), ("elsewhere", "ISIC 2017"))
+    )
+    known = case_html(replace(report, reached=reached)).replace("\u00a0", " ")
+    assert (
+        "On held-out lesions of HAM10000 it caught 85.3 % (95 % interval 79.5 % to 91.1 %)" in known
+    )
+    assert "In other clinics (ISIC 2017) it caught" in known and "of 1,374 benign ones" in known
+    assert "was not measured" in case_html(replace(report, reached=()))
 
 
-def test_they_come_with_the_curve_of_the_calibration(engine, picture, monkeypatch):
-    curve = SimpleNamespace(malignant=12, benign=34)
-    values = {name: getattr(engine.calibration, name) for name in ("operating_points", "alpha")}
-    answers = engine.predict_and_vote([picture])
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "predict_and_vote", lambda images, **options: answers)
-        patch.setattr(engine, "calibration", SimpleNamespace(malignancy_curve=curve, **values))
-        assert examine(engine, picture).validated_on == (12, 34)
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_a_withheld_verdict_is_in_no_part_of_the_report(report, language):
+    prediction = replace(report.prediction, quality=("no_lesion",))
+    html = case_html(replace(report, prediction=prediction), language=language)
+    body = html.split("<body>")[1]
+    assert say("quality.no_lesion_text", language) in body
+    assert body.index(say("quality.withheld", language)) < min(
+        body.index(name)
+        for item in LABELS
+        if (name := item.name_es if language == "es" else item.name) in body
+    )
+    for key in ("report.reads_benign", "report.reads_malignant", "report.agree"):
+        assert say(key, language) not in body
+    assert "card is-" not in body
+    assert "alibrat" not in body and "alibrad" not in body
+    Outline(html)
+
+
+def test_a_training_photograph_is_never_called_another_patients(engine, synthetic):
+    row = synthetic["train"][3]
+    found = examine(engine, row["image"])
+    assert found.prediction.recognised.image_id == row["image_id"]
+    assert row["lesion_id"] not in {case.lesion_id for case in found.neighbors}
+    html = case_html(found)
+    table = html[html.index("similar of") :]
+    assert "The model learned from this photograph" in html
+    assert row["image_id"] not in table
 
 
 def test_a_map_without_evidence_is_said_to_be_one(report):

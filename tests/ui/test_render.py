@@ -5,10 +5,12 @@ import pytest
 from PIL import Image
 
 from dermsim.core.labels import CODES, DISCLAIMER, LABELS
-from dermsim.engine.results import Prediction
+from dermsim.engine.results import NOTICES, Prediction, Recognised
 from dermsim.tasks.classify import Calibration, OperatingPoint
+from dermsim.tasks.detect import REASONS
 from dermsim.tasks.retrieve import Neighbor
-from dermsim.ui import cards, operating_slider, render
+from dermsim.ui import cards, notices, operating_slider, render
+from dermsim.ui.i18n import say
 
 NASTY = "<img src=x onerror=\"alert('1')\">"
 
@@ -65,7 +67,7 @@ def test_a_verdict_says_label_probability_set_and_risk():
     assert "Melanoma</h2>" in page
     assert "62 %" in page
     assert page.count('role="meter"') == 8  # malignancy and the seven
-    cannot_exclude = page[page.index("Cannot be excluded") : page.index("Calibrated")]
+    cannot_exclude = page[page.index("The 90 % list") : page.index("Calibrated")]
     assert "Melanoma" in cannot_exclude
     assert "Vascular" not in cannot_exclude
 
@@ -78,11 +80,61 @@ def test_the_probabilities_come_most_probable_first():
 
 
 def test_only_a_strange_picture_is_warned_of_and_without_a_label():
-    assert render.warning(prediction()) == ""
-    page = render.warning(prediction(is_outlier=True))
+    assert notices.notices(prediction()) == ""
+    page = notices.notices(prediction(is_outlier=True, ood_limit=11.0))
+    assert "No label is given for this picture" in page
     assert "Unlike anything in training" in page
-    assert "score 12.3" in page
+    assert "score 12.3, the limit is 11.0" in page
     assert not any(item.name in page for item in LABELS)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_every_reason_has_its_words(reason, language):
+    page = notices.notices(prediction(quality=(reason,)), language=language)
+    said = say(f"quality.{reason}_text", language)
+    assert said in page and len(said) > 20
+    assert NOTICES[reason] in prediction(quality=(reason,)).notice
+
+
+def test_a_withheld_verdict_is_one_click_away_and_claims_nothing():
+    page = render.verdict(
+        prediction(quality=("no_lesion",)), CALIBRATION, risk="RISK", besides="BESIDES"
+    )
+    assert "RISK" not in page and "BESIDES" not in page
+    assert "Show it anyway" in page[: page.index("Melanoma")]
+    assert "<details" in page and "open" not in page[page.index("<details") :].split(">")[0]
+    for claim in ("alibrated", "gree", "is-benign", "is-malignant", "Reads as"):
+        assert claim not in page
+
+
+def test_the_set_is_marked_on_the_bars_and_a_likelier_one_outside_is_explained():
+    limits = dict.fromkeys(CODES, 0.01) | {"nv": 0.3}
+    page = render.verdict(
+        prediction(prediction_set=("mel", "bkl"), set_limits=limits), CALIBRATION
+    ).replace("\u00a0", " ")
+    bars = page[page.index("Calibrated probabilities") :]
+    assert bars.count("in the 90 % list") == 2
+    assert bars.count("this one is listed from 30 %") == 1  # the naevus, at 28 %
+
+
+def test_a_photograph_of_the_gallery_and_a_drawn_model_are_told():
+    known = Recognised(NASTY, None, "nv", learned=True)
+    page = notices.notices(prediction(recognised=known, drawn=True))
+    assert "A training photograph" in page and "Trained on drawings" in page
+    assert "<img" not in page
+    other = notices.notices(prediction(recognised=replace(known, learned=False)))
+    assert "One of the past cases" in other and "The model learned" not in other
+
+
+def test_a_sentence_says_when_label_and_malignancy_disagree():
+    benign = {"nv": 0.62, "mel": 0.38} | dict.fromkeys(CODES, 0.0)
+    page = operating_slider.risk(
+        prediction(label_name="nv", probabilities=benign | {"nv": 0.62, "mel": 0.38}), CALIBRATION
+    )
+    assert 'ds-conflict ds-if-malignant">The most probable diagnosis is benign' in page
+    page = operating_slider.risk(prediction(), CALIBRATION)
+    assert 'ds-conflict ds-if-benign">The most probable diagnosis is a malignant one' in page
 
 
 @pytest.mark.parametrize(

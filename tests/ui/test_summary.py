@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from dermsim.core.labels import diagnosis
+from dermsim.core.labels import LABELS, diagnosis
 from dermsim.data.synthetic import draw_lesion
 from dermsim.ui import operating_slider, summary
 from dermsim.ui.render import percent
@@ -35,11 +35,17 @@ def test_five_answers_stand_above_the_tabs(engine, found):
     assert f"{answer.ood_score:.3g}" in familiar and f"{engine.detector.threshold:.3g}" in familiar
 
 
-def test_what_is_unfamiliar_is_said_before_the_label(engine, found):
-    strange = replace(found, prediction=replace(found.prediction, is_outlier=True))
-    cells = said(summary.summary(engine, strange))
-    assert "Unfamiliar" in cells[0] and "Do not rely on the rest" in cells[0]
-    assert "Most probable" in cells[1]
+@pytest.mark.parametrize("change", [{"is_outlier": True}, {"quality": ("too_dark",)}])
+def test_where_the_verdict_is_withheld_no_label_stands_above_the_tabs(engine, found, change):
+    withheld = replace(found, prediction=replace(found.prediction, **change))
+    page = summary.summary(engine, withheld)
+    cells = said(page)
+    assert len(cells) == 2
+    assert "No verdict" in cells[0]
+    assert ("too dark" if "quality" in change else "unlike anything in training") in cells[0]
+    assert not any(item.name in page for item in LABELS)
+    for claim in ("is-benign", "is-malignant", "Agree", "calibrated"):
+        assert claim not in page
     assert "Unfamiliar" not in " ".join(said(summary.summary(engine, found)))
 
 

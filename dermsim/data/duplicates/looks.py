@@ -21,8 +21,14 @@ TURNS = 8
 VIEWS = ("centre", "whole")
 """The central square, which survives a change of framing, and the whole frame squeezed to one."""
 
-_HASHED = 32
+HASHED = 32
+"""Pixels along each side of the square that is hashed."""
+
+FINE_WORDS = 4
+"""Words of 64 bits in a fine hash."""
+
 _FREQUENCIES = 8
+_FINE_FREQUENCIES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +60,8 @@ def look_at(image: Image.Image) -> Look:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     left, top = (width - short) // 2, (height - short) // 2
     views = (
-        grey.resize((_HASHED,) * 2, Image.Resampling.BOX, (left, top, left + short, top + short)),
-        grey.resize((_HASHED,) * 2, Image.Resampling.BOX),
+        grey.resize((HASHED,) * 2, Image.Resampling.BOX, (left, top, left + short, top + short)),
+        grey.resize((HASHED,) * 2, Image.Resampling.BOX),
     )
     pixels = hashlib.blake2b(f"{width} {height} ".encode(), digest_size=16)
     pixels.update(image.tobytes())
@@ -85,6 +91,32 @@ def perceptual_hashes(square: GreyArray) -> npt.NDArray[np.uint64]:
     bits = lowest > np.median(lowest, axis=1, keepdims=True)
     packed = np.packbits(np.pad(bits, ((0, 0), (0, 1))), axis=1)
     return np.ascontiguousarray(packed).view(np.uint64)[:, 0]
+
+
+def fine_hashes(squares: npt.NDArray[np.floating]) -> npt.NDArray[np.uint64]:
+    """Hash pictures in more detail, each held in all eight ways.
+
+    As `perceptual_hashes`, of the 16 x 16 lowest frequencies. Of the 255 bits, copies of one
+    photograph in other sizes, compressed or brightened, differ in 24 at most; other photographs
+    seldom in less than 40.
+
+    Args:
+        squares: ``(N, HASHED, HASHED)`` grey values.
+
+    Returns:
+        ``(N, 8, 4)``; the first of the eight is the picture as it is.
+    """
+    held = np.stack([_turned(squares, turn) for turn in range(TURNS)], axis=1).astype(np.float64)
+    waves = dctn(held, axes=(2, 3), norm="ortho")[..., :_FINE_FREQUENCIES, :_FINE_FREQUENCIES]
+    lowest = waves.reshape(*held.shape[:2], -1)[..., 1:]
+    bits = lowest > np.median(lowest, axis=-1, keepdims=True)
+    packed = np.packbits(np.pad(bits, ((0, 0), (0, 0), (0, 1))), axis=-1)
+    return np.ascontiguousarray(packed).view(np.uint64)
+
+
+def _turned(squares: npt.NDArray[np.floating], turn: int) -> npt.NDArray[np.floating]:
+    quarters = np.rot90(squares, turn % 4, axes=(1, 2))
+    return quarters[..., ::-1] if turn >= 4 else quarters
 
 
 def turned(picture: GreyArray, turn: int) -> GreyArray:

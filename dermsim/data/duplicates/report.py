@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from dermsim.core.atomic import atomic_path
 from dermsim.core.bootstrap import DECIMALS
-from dermsim.core.storage import atomic_path
+from dermsim.core.csv_table import save_csv
 from dermsim.data.components import COMPONENTS
 from dermsim.data.duplicates.listing import Listed
 from dermsim.data.duplicates.search import Pair, components
@@ -117,8 +117,8 @@ class Duplicates:
         check_folder(folder)
         with atomic_path(folder) as fresh:
             fresh.mkdir()
-            _write(fresh / PAIRS, PAIR_COLUMNS, self._pair_rows())
-            _write(fresh / COMPONENTS, COMPONENT_COLUMNS, self._component_rows())
+            save_csv(fresh / PAIRS, PAIR_COLUMNS, self._pair_rows())
+            save_csv(fresh / COMPONENTS, COMPONENT_COLUMNS, self._component_rows())
             doubtful = list(reversed(self.pairs))[: sheets * _ROWS * _COLUMNS]
             for number, start in enumerate(range(0, len(doubtful), _ROWS * _COLUMNS), start=1):
                 shown = doubtful[start : start + _ROWS * _COLUMNS]
@@ -167,13 +167,6 @@ def _is_sheet(name: str) -> bool:
 
 def _facts(picture: Listed) -> dict[str, object]:
     return {name: getattr(picture, name) for name in COMPONENT_COLUMNS[1:]}
-
-
-def _write(path: Path, columns: Sequence[str], rows: Iterable[dict[str, object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _sheet(pictures: Sequence[Listed], pairs: Sequence[Pair]) -> Image.Image:

@@ -8,7 +8,7 @@ they hold. A word that it does not know is an error. A diagnosis that is none of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -42,21 +42,22 @@ class SourceRow:
         sex: ``"female"`` or ``"male"``.
         localization: One of `dermsim.data.facts.SITES`; None where the source's word fits none.
         patient_id: All pictures of one patient share it.
-        source: `Adapter.name`.
+        source: `Adapter.name`, which `Adapter.read` puts there.
         modality: How the picture was taken.
         original_label: The diagnosis in the source's own words.
         concepts: What a person saw, by concept, in the source's own words. Concepts of different
             sources that share a name need not mean the same.
         caption: A sentence about the picture.
-        licence: Terms of use of this picture.
+        licence: Terms of use of this picture; `Adapter.read` puts the data set's where it has none
+            of its own.
         split: The publisher's own split.
     """
 
     image: str | bytes | None
     image_id: str
-    source: str
     modality: Modality
-    licence: str
+    source: str = ""
+    licence: str = ""
     lesion_id: str | None = None
     dx: str | None = None
     dx_type: str | None = None
@@ -104,6 +105,38 @@ class Adapter:
     rows: Callable[[Folder, Labels], list[SourceRow]]
     packed: bool = False
 
+    @classmethod
+    def of_table(
+        cls,
+        name: str,
+        title: str,
+        licence: str,
+        labels: Labels,
+        find: Callable[[Folder], Path | None],
+        rows: Callable[[Folder, Path, Labels], list[SourceRow]],
+    ) -> Adapter:
+        """Make the adapter of a data set that one table is the centre of.
+
+        Args:
+            name: As for the class, as are the next three.
+            title: What its publisher calls it.
+            licence: Terms of use.
+            labels: Its vocabulary.
+            find: Finds the table; a folder that has it is this data set.
+            rows: Reads the folder, given the table and the labels to go by.
+        """
+
+        def recognise(folder: Folder) -> bool:
+            table = find(folder)
+            return table is not None and folder.given in (None, table)
+
+        def read(folder: Folder, labels: Labels) -> list[SourceRow]:
+            table = find(folder)
+            assert table is not None
+            return rows(folder, table, labels)
+
+        return cls(name, title, licence, labels, recognise, read)
+
     def recognises(self, folder: str | Path | Folder) -> bool:
         """Say whether a folder, or one table of it, is this data set."""
         return self.recognise(Folder.at(folder))
@@ -133,4 +166,12 @@ class Adapter:
                 raise ValueError(
                     f"{word!r} is mapped to {code!r}: choose one of {', '.join(CODES)} or {OTHER}"
                 )
-        return self.rows(found, {**self.labels, **mapping})
+        return [
+            replace(row, source=self.name, licence=row.licence or self.licence)
+            for row in self.rows(found, {**self.labels, **mapping})
+        ]
+
+
+def with_columns(*columns: str) -> Callable[[Folder], Path | None]:
+    """Return what finds the table of a folder that has all of these columns."""
+    return lambda folder: folder.table(*columns)

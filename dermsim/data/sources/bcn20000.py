@@ -87,10 +87,9 @@ def _read(
             age=years(number, file, row.get("age_approx")),
             sex=sexes[number],
             localization=sites[number],
-            source=ADAPTER.name,
             modality="dermoscopy",
             original_label=row.get(diagnosis),
-            licence=row.get("copyright_license") or LICENCE,
+            licence=row.get("copyright_license") or "",
             split=splits[number],
         )
         for number, (file, row) in enumerate(zip(files, rows, strict=True))

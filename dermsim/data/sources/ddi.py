@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dermsim.data.sources.adapter import Adapter, Labels, SourceRow
+from dermsim.data.sources.adapter import Adapter, Labels, SourceRow, with_columns
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import YES_NO, required, translate, words_by_code
 from dermsim.data.tables import read_rows
@@ -51,13 +51,7 @@ LABELS = words_by_code(
 _COLUMNS = ("DDI_file", "skin_tone", "malignant", "disease")
 
 
-def _recognise(folder: Folder) -> bool:
-    return folder.table(*_COLUMNS) is not None
-
-
-def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
-    table = folder.table(*_COLUMNS)
-    assert table is not None
+def _rows(folder: Folder, table: Path, labels: Labels) -> list[SourceRow]:
     rows = read_rows(table)
     files = required(rows, "DDI_file", source=TITLE)
     diagnoses = translate(rows, "disease", labels, source=TITLE, label=True)
@@ -68,13 +62,11 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
             image_id=Path(file).stem,
             dx=diagnoses[number],
             dx_type="histo",
-            source=ADAPTER.name,
             modality="clinical",
             original_label=row["disease"],
-            licence=LICENCE,
         )
         for number, (file, row) in enumerate(zip(files, rows, strict=True))
     ]
 
 
-ADAPTER = Adapter("ddi", TITLE, LICENCE, LABELS, _recognise, _rows)
+ADAPTER = Adapter.of_table("ddi", TITLE, LICENCE, LABELS, with_columns(*_COLUMNS), _rows)

@@ -86,12 +86,10 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
             dx=diagnoses[number],
             age=_age(row.get("age")),
             sex=sexes[number],
-            source=ADAPTER.name,
             modality=_modality(file, row),
             original_label=row["disease_label"],
             concepts=_concepts(row["skin_concept"]),
             caption=row["truncated_caption"] or row["caption"],
-            licence=LICENCE,
             split=splits[number],
         )
         for number, (file, row) in enumerate(zip(files, rows, strict=True))

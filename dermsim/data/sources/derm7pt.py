@@ -10,9 +10,9 @@ is read once, as dermoscopy. ``lentigo`` counts as `bkl`, although HAM10000's is
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from dermsim.data.sources.adapter import Adapter, Labels, Modality, SourceRow, Split
+from dermsim.data.sources.adapter import Adapter, Labels, Modality, SourceRow, Split, with_columns
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import SEXES, translate, words_by_code
 from dermsim.data.tables import Row, read_rows, row_error
@@ -70,13 +70,7 @@ _COLUMNS = ("case_num", "diagnosis", "seven_point_score", "clinic", "derm")
 _SPLITS: dict[str, Split] = {"train": "train", "valid": "validation", "test": "test"}
 
 
-def _recognise(folder: Folder) -> bool:
-    return folder.table(*_COLUMNS) is not None
-
-
-def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
-    table = folder.table(*_COLUMNS)
-    assert table is not None
+def _rows(folder: Folder, table: Path, labels: Labels) -> list[SourceRow]:
     rows = read_rows(table)
     diagnoses = translate(rows, "diagnosis", labels, source=TITLE, label=True)
     sexes = translate(rows, "sex", SEXES, source=TITLE)
@@ -97,11 +91,9 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
                     dx=diagnoses[number],
                     sex=sexes[number],
                     localization=sites[number],
-                    source=ADAPTER.name,
                     modality=modality,
                     original_label=row["diagnosis"],
                     concepts={c: state for c in CRITERIA if (state := states[c][number])},
-                    licence=LICENCE,
                     split=splits.get(number),
                 )
             )
@@ -130,4 +122,4 @@ def _splits(folder: Folder, rows: int) -> dict[int, Split]:
     return found
 
 
-ADAPTER = Adapter("derm7pt", TITLE, LICENCE, LABELS, _recognise, _rows)
+ADAPTER = Adapter.of_table("derm7pt", TITLE, LICENCE, LABELS, with_columns(*_COLUMNS), _rows)

@@ -49,10 +49,8 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
             image=str(path),
             image_id=place.with_suffix("").as_posix(),
             dx=diagnoses[number],
-            source=ADAPTER.name,
             modality="clinical",
             original_label=place.parent.name,
-            licence=LICENCE,
             split=next((_SPLITS[part] for part in place.parts if part in _SPLITS), None),
         )
         for number, (path, place) in enumerate(zip(folder.pictures, places, strict=True))

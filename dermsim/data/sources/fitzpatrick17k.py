@@ -11,7 +11,9 @@ lesion a picture is of: join near-duplicates before a split (`dermsim duplicates
 
 from __future__ import annotations
 
-from dermsim.data.sources.adapter import Adapter, Labels, SourceRow
+from pathlib import Path
+
+from dermsim.data.sources.adapter import Adapter, Labels, SourceRow, with_columns
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import required, translate, words_by_code
 from dermsim.data.tables import Row, read_rows
@@ -64,13 +66,7 @@ _CHECKS = {
 _COLUMNS = ("md5hash", "fitzpatrick_scale", "label", "three_partition_label")
 
 
-def _recognise(folder: Folder) -> bool:
-    return folder.table(*_COLUMNS) is not None
-
-
-def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
-    table = folder.table(*_COLUMNS)
-    assert table is not None
+def _rows(folder: Folder, table: Path, labels: Labels) -> list[SourceRow]:
     rows = read_rows(table)
     names = required(rows, "md5hash", source=TITLE)
     diagnoses = translate(rows, "label", labels, source=TITLE, label=True)
@@ -80,10 +76,8 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
             image=_picture(folder, name, row),
             image_id=name,
             dx=None if wrong[number] else diagnoses[number],
-            source=ADAPTER.name,
             modality="clinical",
             original_label=row["label"],
-            licence=LICENCE,
         )
         for number, (name, row) in enumerate(zip(names, rows, strict=True))
     ]
@@ -95,4 +89,4 @@ def _picture(folder: Folder, name: str, row: Row) -> str | None:
     return folder.picture(name) or (folder.picture(other) if other else None)
 
 
-ADAPTER = Adapter("fitzpatrick17k", TITLE, LICENCE, LABELS, _recognise, _rows)
+ADAPTER = Adapter.of_table("fitzpatrick17k", TITLE, LICENCE, LABELS, with_columns(*_COLUMNS), _rows)

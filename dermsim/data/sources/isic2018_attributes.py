@@ -89,10 +89,8 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
         SourceRow(
             image=image,
             image_id=image_id,
-            source=ADAPTER.name,
             modality="dermoscopy",
             concepts={c: "absent" if outlines[c] is None else "present" for c in CONCEPTS},
-            licence=LICENCE,
             split="train",
         )
         for image_id, image, outlines in _read(folder)

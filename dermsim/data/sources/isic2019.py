@@ -13,7 +13,9 @@ Combalia et al. 2019 https://arxiv.org/abs/1908.02288.
 
 from __future__ import annotations
 
-from dermsim.data.sources.adapter import Adapter, Labels, SourceRow, Split
+from pathlib import Path
+
+from dermsim.data.sources.adapter import Adapter, Labels, SourceRow, Split, with_columns
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import (
     ISIC_SITES,
@@ -36,13 +38,7 @@ _METADATA = ("image", "age_approx", "anatom_site_general", "sex")
 _SUFFIX = "_downsampled"
 
 
-def _recognise(folder: Folder) -> bool:
-    return folder.table(*_TRUTH) is not None
-
-
-def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
-    truth = folder.table(*_TRUTH)
-    assert truth is not None
+def _rows(folder: Folder, truth: Path, labels: Labels) -> list[SourceRow]:
     rows = read_rows(truth)
     names = required(rows, "image", source=TITLE)
     classes = marked(rows, _CLASSES, source=TITLE, key="image")
@@ -59,10 +55,8 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
             age=years(number, name, people[number].get("age_approx")),
             sex=sexes[number],
             localization=sites[number],
-            source=ADAPTER.name,
             modality="dermoscopy",
             original_label=label,
-            licence=LICENCE,
             split=split,
         )
         for number, (name, label) in enumerate(zip(names, classes, strict=True))
@@ -80,4 +74,4 @@ def _split(name: str) -> Split | None:
     return "train" if "training" in name.lower() else "test" if "test" in name.lower() else None
 
 
-ADAPTER = Adapter("isic2019", TITLE, LICENCE, LABELS, _recognise, _rows)
+ADAPTER = Adapter.of_table("isic2019", TITLE, LICENCE, LABELS, with_columns(*_TRUTH), _rows)

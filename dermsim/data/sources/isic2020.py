@@ -9,7 +9,9 @@ pictures: where it lies in the folder, the second of each pair is left out. Vers
 
 from __future__ import annotations
 
-from dermsim.data.sources.adapter import Adapter, Labels, SourceRow
+from pathlib import Path
+
+from dermsim.data.sources.adapter import Adapter, Labels, SourceRow, with_columns
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import (
     ISIC_SITES,
@@ -33,13 +35,7 @@ _COLUMNS = ("image_name", "patient_id", "diagnosis", "benign_malignant", "target
 _PAIRS = ("image_name_1", "image_name_2")
 
 
-def _recognise(folder: Folder) -> bool:
-    return folder.table(*_COLUMNS) is not None
-
-
-def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
-    table = folder.table(*_COLUMNS)
-    assert table is not None
+def _rows(folder: Folder, table: Path, labels: Labels) -> list[SourceRow]:
     rows = read_rows(table)
     names = required(rows, "image_name", source=TITLE)
     malignant = translate(
@@ -62,10 +58,8 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
             age=years(number, name, row.get("age_approx")),
             sex=sexes[number],
             localization=sites[number],
-            source=ADAPTER.name,
             modality="dermoscopy",
             original_label=row["diagnosis"],
-            licence=LICENCE,
             split="train",
         )
         for number, (name, row) in enumerate(zip(names, rows, strict=True))
@@ -78,4 +72,4 @@ def _second_copies(folder: Folder) -> set[str | None]:
     return {row["image_name_2"] for row in read_rows(table)} if table else set()
 
 
-ADAPTER = Adapter("isic2020", TITLE, LICENCE, LABELS, _recognise, _rows)
+ADAPTER = Adapter.of_table("isic2020", TITLE, LICENCE, LABELS, with_columns(*_COLUMNS), _rows)

@@ -9,7 +9,9 @@ a model says of the pictures, not what a person saw: they are not taken for conc
 
 from __future__ import annotations
 
-from dermsim.data.sources.adapter import Adapter, Labels, Modality, SourceRow
+from pathlib import Path
+
+from dermsim.data.sources.adapter import Adapter, Labels, Modality, SourceRow, with_columns
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import (
     SEXES,
@@ -48,13 +50,7 @@ _METADATA = ("lesion_id", "image_type", "isic_id", "skin_tone_class", "site")
 _SUPPLEMENT = ("isic_id", "diagnosis_full", "diagnosis_confirm_type")
 
 
-def _recognise(folder: Folder) -> bool:
-    return folder.table(*_METADATA) is not None
-
-
-def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
-    table = folder.table(*_METADATA)
-    assert table is not None
+def _rows(folder: Folder, table: Path, labels: Labels) -> list[SourceRow]:
     rows = read_rows(table)
     names = required(rows, "isic_id", source=TITLE)
     modalities = translate(rows, "image_type", MODALITIES, source=TITLE)
@@ -78,10 +74,9 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
                 age=years(number, name, row.get("age_approx")),
                 sex=sexes[number],
                 localization=sites[number],
-                source=ADAPTER.name,
                 modality=modality,
                 original_label=said.get("diagnosis_full") or label,
-                licence=row.get("copyright_license") or LICENCE,
+                licence=row.get("copyright_license") or "",
                 split="train" if label else None,
             )
         )
@@ -103,4 +98,4 @@ def _supplement(folder: Folder) -> dict[str | None, Row]:
     return {row["isic_id"]: row for row in read_rows(table)} if table else {}
 
 
-ADAPTER = Adapter("milk10k", TITLE, LICENCE, LABELS, _recognise, _rows)
+ADAPTER = Adapter.of_table("milk10k", TITLE, LICENCE, LABELS, with_columns(*_METADATA), _rows)

@@ -58,14 +58,7 @@ def _table(folder: Folder) -> Path | None:
     return folder.table(*_COLUMNS) or folder.named(_BOOK)
 
 
-def _recognise(folder: Folder) -> bool:
-    table = _table(folder)
-    return table is not None and folder.given in (None, table)
-
-
-def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
-    table = _table(folder)
-    assert table is not None
+def _rows(folder: Folder, table: Path, labels: Labels) -> list[SourceRow]:
     rows = read_rows(table, first_column="midas_file_name")
     files = required(rows, "midas_file_name", source=TITLE)
     # where pathology says nothing, the cell is empty or 0
@@ -90,10 +83,8 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
                 dx_type=None if control or row["midas_path"] is None else "histo",
                 age=years(number, file, row.get("midas_age")),
                 sex=sexes[number],
-                source=ADAPTER.name,
                 modality=modality,
                 original_label=CONTROL if control else row["midas_path"],
-                licence=LICENCE,
             )
         )
     return found
@@ -111,4 +102,4 @@ def _lesion(record: str, row: Row, control: bool) -> str | None:
     return f"midas_{record}_{plain(place)}{'_control' if control else ''}"
 
 
-ADAPTER = Adapter("mra_midas", TITLE, LICENCE, LABELS, _recognise, _rows)
+ADAPTER = Adapter.of_table("mra_midas", TITLE, LICENCE, LABELS, _table, _rows)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dermsim.data.sources.adapter import Adapter, Labels, SourceRow
+from dermsim.data.sources.adapter import Adapter, Labels, SourceRow, with_columns
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import YES_NO, required, translate, words_by_code, years
 from dermsim.data.tables import read_rows, row_error
@@ -39,13 +39,7 @@ SITES = {
 _COLUMNS = ("patient_id", "lesion_id", "diagnostic", "img_id", "fitspatrick")
 
 
-def _recognise(folder: Folder) -> bool:
-    return folder.table(*_COLUMNS) is not None
-
-
-def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
-    table = folder.table(*_COLUMNS)
-    assert table is not None
+def _rows(folder: Folder, table: Path, labels: Labels) -> list[SourceRow]:
     rows = read_rows(table)
     files = required(rows, "img_id", source=TITLE)
     diagnoses = translate(rows, "diagnostic", labels, source=TITLE, label=True)
@@ -66,13 +60,11 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
                 dx_type="histo" if biopsies[number] else None,
                 age=years(number, file, row.get("age")),
                 localization=sites[number],
-                source=ADAPTER.name,
                 modality="clinical",
                 original_label=row["diagnostic"],
-                licence=LICENCE,
             )
         )
     return found
 
 
-ADAPTER = Adapter("pad_ufes_20", TITLE, LICENCE, LABELS, _recognise, _rows)
+ADAPTER = Adapter.of_table("pad_ufes_20", TITLE, LICENCE, LABELS, with_columns(*_COLUMNS), _rows)

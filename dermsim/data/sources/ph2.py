@@ -59,11 +59,9 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
                 image_id=name,
                 dx=labels[chosen[0]],
                 dx_type="histo" if rows[number].get(_CONFIRMED) else None,
-                source=ADAPTER.name,
                 modality="dermoscopy",
                 original_label=chosen[0],
                 concepts=concepts[number],
-                licence=LICENCE,
             )
         )
     return found

@@ -92,10 +92,8 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
             image=str(path),
             image_id=f"{path.parent.name}/{path.stem}",
             dx=diagnoses[number],
-            source=ADAPTER.name,
             modality="clinical",
             original_label=path.parent.name,
-            licence=LICENCE,
         )
         for number, path in enumerate(folder.pictures)
     ]

@@ -33,14 +33,7 @@ def _table(folder: Folder) -> Path | None:
     return folder.table(*_COLUMNS) or folder.named(*_BOOKS)
 
 
-def _recognise(folder: Folder) -> bool:
-    table = _table(folder)
-    return table is not None and folder.given in (None, table)
-
-
-def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
-    table = _table(folder)
-    assert table is not None
+def _rows(folder: Folder, table: Path, labels: Labels) -> list[SourceRow]:
     rows = read_rows(table, first_column="skincap_file_path")
     files = required(rows, "skincap_file_path", source=TITLE)
     diagnoses = translate(rows, "disease", labels, source=TITLE, label=True)
@@ -51,12 +44,10 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
             image=folder.picture(file),
             image_id=_name(row, file),
             dx=diagnoses[number],
-            source=ADAPTER.name,
             modality="clinical",
             original_label=row["disease"],
             concepts=concepts[number],
             caption=row["caption_zh"],
-            licence=LICENCE,
         )
         for number, (file, row) in enumerate(zip(files, rows, strict=True))
         if not left_out[number]
@@ -71,4 +62,4 @@ def _name(row: Row, file: str) -> str:
     return f"skincap_{PurePosixPath(file).stem}"
 
 
-ADAPTER = Adapter("skincap", TITLE, LICENCE, LABELS, _recognise, _rows)
+ADAPTER = Adapter.of_table("skincap", TITLE, LICENCE, LABELS, _table, _rows)

@@ -122,10 +122,8 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
         SourceRow(
             image=folder.picture(file),
             image_id=Path(file).stem,
-            source=ADAPTER.name,
             modality="clinical",
             concepts=concepts[number],
-            licence=LICENCE,
         )
         for number, file in enumerate(files)
         if not left_out[number]

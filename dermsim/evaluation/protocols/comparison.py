@@ -72,6 +72,42 @@ def compare(
         ValueError: If there are fewer than two checkpoints, they were trained with different
             diagnoses, the split is unknown, or one of them has learned from a row.
     """
+    _check_comparable(engines, split)
+    first = next(iter(engines))
+    rows = select(dataset, engines[first].known, split=split)
+    asked = {name: encode_cases(engine, rows, purpose=name) for name, engine in engines.items()}
+    columns = _columns(engines, asked)
+    bootstrap = Bootstrap(asked[first].lesion_ids, resamples, seed)
+    found = tuple(
+        TableRow(
+            {"figure": title},
+            {
+                column: bootstrap.interval(metrics[figure])
+                for column, metrics in columns.items()
+                if figure in metrics
+            },
+        )
+        for figure, title in FIGURES.items()
+        if figure in columns[first]
+    )
+    return Table(
+        "comparison",
+        f"All are asked about the same {len(bootstrap):,} photographs of "
+        f"{bootstrap.n_lesions:,} lesions ({split}), and a difference is resampled "
+        f"with the two it is of. Intervals are 95 %, from {resamples:,} bootstrap resamples of "
+        f"whole lesions; n counts images. {TOGETHER.capitalize()}: the mean of their calibrated "
+        "log-probabilities.",
+        found,
+        {
+            "fingerprints": {name: engine.fingerprint for name, engine in engines.items()},
+            "seed": seed,
+            "resamples": resamples,
+        },
+    )
+
+
+def _check_comparable(engines: Mapping[str, DermSim], split: str) -> None:
+    """Refuse checkpoints and rows of which no common question can be asked."""
     if len(engines) < 2:
         raise ValueError("a comparison needs at least two checkpoints.")
     if TOGETHER in engines:
@@ -86,56 +122,29 @@ def compare(
                 f"{first} was trained with {', '.join(known)} and {name} with "
                 f"{', '.join(engines[name].known)}: there is no common question to ask."
             )
-    rows = select(dataset, known, split=split)
-    asked = {name: encode_cases(engine, rows, purpose=name) for name, engine in engines.items()}
+
+
+def _columns(
+    engines: Mapping[str, DermSim], asked: Mapping[str, Cases]
+) -> dict[str, dict[str, Metric]]:
+    """Return what is measured in each column: checkpoints, differences, and all together."""
+    first = next(iter(engines))
+    true = asked[first].labels
     answers = {
         name: engine.calibration.probabilities(asked[name].encoding.logits)
         for name, engine in engines.items()
     }
-    true = asked[first].labels
-    bootstrap = Bootstrap(asked[first].lesion_ids, resamples, seed)
-    measured = {
-        name: overall_metrics(answers[name], true, engine.calibration)
-        | _retrieval(engine, asked[name])
-        for name, engine in engines.items()
-    }
+    columns: dict[str, dict[str, Metric]] = {}
+    for name, engine in engines.items():
+        measured = overall_metrics(answers[name], true, engine.calibration)
+        columns[name] = measured | _retrieval(engine, asked[name])
+        if name != first:
+            columns[f"{name} − {first}"] = _less(columns[name], columns[first])
     # the certain have log-probabilities of minus infinity for the rest, which no mean may hold
     logs = [np.log(np.maximum(found, np.finfo(np.float64).tiny)) for found in answers.values()]
     mean = softmax(np.mean(logs, axis=0))
-    measured[TOGETHER] = overall_metrics(mean, true, engines[first].calibration)
-    for name in others:
-        measured[f"{name} − {first}"] = _less(measured[name], measured[first])
-    order = [
-        first,
-        *(column for name in others for column in (name, f"{name} − {first}")),
-        TOGETHER,
-    ]
-    found = tuple(
-        TableRow(
-            {"figure": title},
-            {
-                column: bootstrap.interval(measured[column][figure])
-                for column in order
-                if figure in measured[column]
-            },
-        )
-        for figure, title in FIGURES.items()
-        if figure in measured[first]
-    )
-    return Table(
-        "comparison",
-        f"All are asked about the same {len(true):,} photographs of "
-        f"{bootstrap.n_lesions:,} lesions ({split}), and a difference is resampled "
-        f"with the two it is of. Intervals are 95 %, from {resamples:,} bootstrap resamples of "
-        f"whole lesions; n counts images. {TOGETHER.capitalize()}: the mean of their calibrated "
-        "log-probabilities.",
-        found,
-        {
-            "fingerprints": {name: engine.fingerprint for name, engine in engines.items()},
-            "seed": seed,
-            "resamples": resamples,
-        },
-    )
+    columns[TOGETHER] = overall_metrics(mean, true, engines[first].calibration)
+    return columns
 
 
 def _less(metrics: Mapping[str, Metric], reference: Mapping[str, Metric]) -> dict[str, Metric]:

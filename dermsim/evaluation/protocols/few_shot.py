@@ -18,6 +18,7 @@ from dermsim.core.bootstrap import Bootstrap, number_lesions
 from dermsim.core.labels import CODES
 from dermsim.evaluation.protocols.episodes import Answers, Episode, draw_episodes
 from dermsim.evaluation.protocols.protocol_cases import (
+    Cases,
     encode_cases,
     left_out_classes,
     select,
@@ -72,18 +73,7 @@ def evaluate_few_shot(
         drawn = list(
             draw_episodes(cases.labels, cases.lesion_ids, shots=count, count=episodes, seed=seed)
         )
-        for space, bank in banks.items():
-            vectors = getattr(cases.encoding, space)
-            for head in HEADS:
-                answers = answer(bank, vectors, bootstrap, drawn, head=head)
-                keys: dict[str, Key] = {
-                    "vectors": space.replace("_", " "),
-                    "head": head,
-                    "shots": count,
-                }
-                rows.append(_row(keys, ALL_PAIRS, answers))
-                if space == engine.class_bank().space.name and head == "mean":
-                    rows += _pairs(keys, drawn, answers)
+        rows += _of_all_heads(banks, cases, bootstrap, drawn, shots=count)
     pictures = ", ".join(
         f"{code} {int((cases.labels == CODES.index(code)).sum())}" for code in left_out
     )
@@ -99,6 +89,31 @@ def evaluate_few_shot(
         tuple(rows),
         {"fingerprint": engine.fingerprint, "episodes": episodes, "seed": seed},
     )
+
+
+def _of_all_heads(
+    banks: Mapping[str, ClassBank],
+    cases: Cases,
+    bootstrap: Bootstrap,
+    episodes: Sequence[Episode],
+    *,
+    shots: int,
+) -> list[TableRow]:
+    """Return a row for each space and head, and of the first space's means one for each pair."""
+    first, rows = next(iter(banks)), []
+    for space, bank in banks.items():
+        vectors = getattr(cases.encoding, space)
+        for head in HEADS:
+            answers = answer(bank, vectors, bootstrap, episodes, head=head)
+            keys: dict[str, Key] = {
+                "vectors": space.replace("_", " "),
+                "head": head,
+                "shots": shots,
+            }
+            rows.append(_row(keys, ALL_PAIRS, answers))
+            if space == first and head == "mean":
+                rows += _pairs(keys, episodes, answers)
+    return rows
 
 
 def answer(

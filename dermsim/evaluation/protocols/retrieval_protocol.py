@@ -87,13 +87,8 @@ def evaluate_retrieval_protocol(
         measured.append(_measure(shift_name, others, gallery, bootstrap))
     left_out = [code for code in CODES if code not in known]
     if left_out:
-        train = select(grouped_splits(dataset)["train"], left_out)
-        taught = encode_cases(engine, train, purpose="gallery of new diagnoses")
-        strange = encode_cases(
-            engine, select(dataset, left_out, split=split), purpose="new diagnoses"
-        )
         name = f"diagnoses never trained on ({split})"
-        grown = _join(gallery, taught)
+        strange, grown = _never_trained_on(engine, dataset, left_out, split, gallery)
         bootstrap = Bootstrap(strange.lesion_ids, resamples, seed)
         measured.append(_measure(name, strange, grown, bootstrap))
     return Table(
@@ -119,6 +114,16 @@ def _gallery_cases(engine: DermSim) -> Embedded:
     records = engine.gallery.records
     labels = np.array([LABEL2ID[dx] for dx in records.values("dx")])
     return engine.gallery.embeddings, labels, records.values("lesion_id")
+
+
+def _never_trained_on(
+    engine: DermSim, dataset: Dataset, left_out: list[str], split: str, gallery: Embedded
+) -> tuple[Cases, Embedded]:
+    """Return the queries of new diagnoses, and the gallery with training lesions of theirs."""
+    train = select(grouped_splits(dataset)["train"], left_out)
+    taught = encode_cases(engine, train, purpose="gallery of new diagnoses")
+    strange = encode_cases(engine, select(dataset, left_out, split=split), purpose="new diagnoses")
+    return strange, _join(gallery, taught)
 
 
 def _join(gallery: Embedded, cases: Cases) -> Embedded:

@@ -117,14 +117,10 @@ def evaluate_unfamiliar(
         if number == 0:
             kinds += _others(asker, shift, shift_name, far or {}, seed)
             kinds.append(asker.ask(f"familiar, {split}", asker.familiar))
-    rows: list[TableRow] = []
-    for kind in kinds:
-        rows += _rows(kind, Bootstrap(kind.lesion_ids, resamples, seed))
+    rows = [row for kind in kinds for row in _rows(kind, resamples, seed)]
     near = [kind for kind in kinds if kind.near]
     if len(near) > 1:
-        together = [lesion for kind in near for lesion in kind.lesion_ids]
-        bootstrap = Bootstrap(together, resamples, seed)
-        rows += [_mean_row(near, score, bootstrap) for score in SCORES]
+        rows += _mean_rows(near, resamples, seed)
     return Table(
         "unfamiliar",
         f"Familiar are the {split} lesions of the diagnoses that an encoder was trained with; a "
@@ -258,9 +254,10 @@ def _fpr(rows: IntArray, *, known: BoolArray, values: FloatArray) -> float:
 FIGURES: dict[str, Figure] = {"AUROC": _auroc, "FPR@95TPR": _fpr}
 
 
-def _rows(kind: Kind, bootstrap: Bootstrap) -> list[TableRow]:
+def _rows(kind: Kind, resamples: int, seed: int) -> list[TableRow]:
     """Return a row for each score; of familiar pictures only what is rejected of them."""
     rows = []
+    bootstrap = Bootstrap(kind.lesion_ids, resamples, seed)
     strange = bootstrap.take(~kind.known)
     for score in SCORES:
         figures: dict[str, Interval] = {}
@@ -273,6 +270,13 @@ def _rows(kind: Kind, bootstrap: Bootstrap) -> list[TableRow]:
         notes = {"shipped": "yes" if score == kind.shipped else ""}
         rows.append(TableRow({"pictures": kind.name, "score": score}, figures, notes))
     return rows
+
+
+def _mean_rows(near: Sequence[Kind], resamples: int, seed: int) -> list[TableRow]:
+    """Return a row for each score: its mean over the held-out diagnoses."""
+    together = [lesion for kind in near for lesion in kind.lesion_ids]
+    bootstrap = Bootstrap(together, resamples, seed)
+    return [_mean_row(near, score, bootstrap) for score in SCORES]
 
 
 def _mean_row(near: Sequence[Kind], score: str, bootstrap: Bootstrap) -> TableRow:

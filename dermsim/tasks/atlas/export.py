@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.storage import atomic_path
+from dermsim.core.atomic import atomic_path
 from dermsim.core.vectors import l2_normalize
 from dermsim.tasks.atlas.map import MEASURES, EmbeddingMap
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.storage import atomic_path, load_table
+from dermsim.core.atomic import atomic_path
+from dermsim.core.storage import load_table
 from dermsim.core.vectors import check_embeddings, l2_normalize
 
 if TYPE_CHECKING:

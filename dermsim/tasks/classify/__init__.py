@@ -13,6 +13,7 @@ from dermsim.tasks.classify.operating import (
     check_threshold,
     parse_point,
 )
+from dermsim.tasks.classify.reached import Reached, ThresholdFigures, read_figures
 
 __all__ = [
     "LEVELS",
@@ -21,6 +22,8 @@ __all__ = [
     "CrossFit",
     "MalignancyCurve",
     "OperatingPoint",
+    "Reached",
+    "ThresholdFigures",
     "add_left_out_bias",
     "bias_of",
     "check_threshold",
@@ -28,5 +31,6 @@ __all__ = [
     "fit_class_bias",
     "fit_temperature",
     "parse_point",
+    "read_figures",
     "softmax",
 ]

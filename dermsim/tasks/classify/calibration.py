@@ -229,11 +229,20 @@ class Calibration:
         Raises:
             ValueError: If there is no operating point of that name, or a number is outside [0, 1].
         """
+        return self.malignancy(probabilities) >= self.threshold(operating_point)
+
+    def threshold(self, operating_point: str | float = POINTS[0]) -> float:
+        """Return the malignancy from which an image is called malignant.
+
+        Args:
+            operating_point: Name of a point, or a threshold in [0, 1].
+
+        Raises:
+            ValueError: If there is no operating point of that name, or a number is outside [0, 1].
+        """
         if isinstance(operating_point, str):
-            threshold = self._named(operating_point).threshold
-        else:
-            threshold = check_threshold(operating_point)
-        return self.malignancy(probabilities) >= threshold
+            return self._named(operating_point).threshold
+        return check_threshold(operating_point)
 
     def operating_point(self, choice: str | float = POINTS[0]) -> OperatingPoint:
         """Return an operating point with what it achieved on validation.

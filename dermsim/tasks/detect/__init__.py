@@ -1,5 +1,12 @@
-"""Has the model seen this kind of image? Scores of strangeness, and the detector made of one."""
+"""Has the model seen this kind of image, and is it one to judge? A detector and a gate."""
 
 from dermsim.tasks.detect.detector import DEFAULT_METHOD, OutlierDetector
+from dermsim.tasks.detect.quality import REASONS, QualityGate, choose_thresholds
 
-__all__ = ["DEFAULT_METHOD", "OutlierDetector"]
+__all__ = [
+    "DEFAULT_METHOD",
+    "REASONS",
+    "OutlierDetector",
+    "QualityGate",
+    "choose_thresholds",
+]

@@ -110,30 +110,16 @@ def before_and_after(
     """
     if not bank.enrolled or not bank.old_names:
         raise ValueError("a report needs a bank with old classes and at least one new one.")
-    names = bank.old_names
-    if vectors is None or labels is None:
-        if not len(bank.old.vectors):
-            raise ValueError(
-                "this bank keeps no images of its old classes; give some to measure them on."
-            )
-        scores = bank.unit_scores(bank.old.vectors)
-        true = bank.old.labels
-    else:
-        if unknown := sorted(set(labels) - set(names)):
-            raise ValueError(f"{unknown[0]!r} is no old class of this bank; it has {list(names)}.")
-        scores = bank.scores(vectors)
-        places = [names.index(label) for label in labels]
-        true = check_labels(np.array(places), rows=len(scores), num_classes=len(names))
-    if len(true) == 0:
-        raise ValueError("there is no image of an old class to measure on.")
-    old = scores[:, : len(names)].argmax(axis=1)
+    scores, true = _scored(bank, vectors, labels)
+    classes = len(bank.old_names)
+    old = scores[:, :classes].argmax(axis=1)
     now = scores.argmax(axis=1)
     lesions = [None] * len(true) if lesion_ids is None else lesion_ids
     bootstrap = Bootstrap(lesions, resamples, seed)
 
     def balanced(predicted: npt.NDArray[np.int64]) -> Interval:
         hits = (predicted == true).astype(np.float64)
-        return bootstrap.interval(lambda rows: macro_mean(hits[rows], true[rows], len(names)))
+        return bootstrap.interval(lambda rows: macro_mean(hits[rows], true[rows], classes))
 
     return EnrollmentReport(
         source=source,
@@ -145,6 +131,30 @@ def before_and_after(
         before=balanced(old),
         after=balanced(now),
     )
+
+
+def _scored(
+    bank: ClassBank, vectors: npt.ArrayLike | None, labels: Sequence[str] | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Score images of the old classes: those given, or those kept in the bank.
+
+    Returns:
+        ``(N, C)`` scores of old and new classes, and ``(N,)`` true ones, at least one.
+    """
+    names = bank.old_names
+    if vectors is None or labels is None:
+        if not len(bank.old.vectors):
+            raise ValueError(
+                "this bank keeps no images of its old classes; give some to measure them on."
+            )
+        return bank.unit_scores(bank.old.vectors), bank.old.labels
+    if unknown := sorted(set(labels) - set(names)):
+        raise ValueError(f"{unknown[0]!r} is no old class of this bank; it has {list(names)}.")
+    scores = bank.scores(vectors)
+    if len(scores) == 0:
+        raise ValueError("there is no image of an old class to measure on.")
+    places = np.array([names.index(label) for label in labels])
+    return scores, check_labels(places, rows=len(scores), num_classes=len(names))
 
 
 def _change(

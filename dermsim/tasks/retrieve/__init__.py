@@ -10,6 +10,7 @@ from dermsim.tasks.retrieve.exact import exact_search
 from dermsim.tasks.retrieve.folder import HEADER, OWN
 from dermsim.tasks.retrieve.gallery import VOTERS, Gallery
 from dermsim.tasks.retrieve.pairs import PairScale, Standing
+from dermsim.tasks.retrieve.recognition import recognise
 
 __all__ = [
     "COLUMNS",
@@ -26,4 +27,5 @@ __all__ = [
     "Standing",
     "choose_kind",
     "exact_search",
+    "recognise",
 ]

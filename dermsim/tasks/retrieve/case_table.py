@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 COLUMNS = ("image_id", "lesion_id", "dx", "dx_type", "age", "sex", "localization")
 """What is known of a case, in HAM10000's own words; dx_type is how its diagnosis was confirmed."""
 
+HASH = "perceptual_hash"
+"""Column of what a photograph looks like, by which it is recognised; null where not known."""
+
+HASH_WORDS = 4
+"""Words of 64 bits in one."""
+
 REPEATING = ("dx", "dx_type", "sex", "localization")
 """Columns of few different values, of which each is kept once."""
 
@@ -43,6 +49,7 @@ class Neighbor:
         dx: Its diagnosis code.
         similarity: Cosine similarity to the query, in [-1, 1].
         facts: What else is known: dx_type (how it was confirmed), age, sex, localization.
+        percentile: Share of pairs of past cases with one diagnosis that are less alike, in [0, 1].
     """
 
     image_id: str
@@ -50,6 +57,7 @@ class Neighbor:
     dx: str
     similarity: float
     facts: dict[str, object]
+    percentile: float | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields as plain Python values."""
@@ -62,19 +70,26 @@ class CaseTable(Sequence[dict[str, object]]):
     Make one with `build` or `check`; both refuse what a gallery cannot hold.
 
     Attributes:
-        table: The Arrow columns.
+        table: The Arrow columns: `COLUMNS`, then `HASH`.
     """
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
 
     @classmethod
-    def build(cls, records: Sequence[Mapping[str, object]], *, repeats: bool = False) -> CaseTable:
+    def build(
+        cls,
+        records: Sequence[Mapping[str, object]],
+        *,
+        hashes: npt.NDArray[np.uint64] | None = None,
+        repeats: bool = False,
+    ) -> CaseTable:
         """Make a table of one mapping per case.
 
         Args:
             records: ``image_id`` and ``dx`` are required; the other `COLUMNS` may be missing or
                 None when not known.
+            hashes: ``(N, HASH_WORDS)`` perceptual hashes of their photographs; None when not known.
             repeats: Whether an image_id may come twice; a gallery has none such.
 
         Raises:
@@ -90,6 +105,11 @@ class CaseTable(Sequence[dict[str, object]]):
             table = pa.Table.from_pylist([dict(record) for record in records], schema=_schema())
         except (pa.ArrowException, TypeError) as error:
             raise ValueError(f"a record holds a value of the wrong type: {error}.") from error
+        if hashes is not None:
+            if hashes.shape != (len(records), HASH_WORDS):
+                raise ValueError(f"{len(records)} records came with hashes {hashes.shape}.")
+            packed = pa.array([row.tobytes() for row in hashes.astype("<u8")], _hash_type())
+            table = table.set_column(len(COLUMNS), HASH, packed)
         return cls.check(table, repeats=repeats)
 
     @classmethod
@@ -97,7 +117,7 @@ class CaseTable(Sequence[dict[str, object]]):
         """Take the columns of a file if they are a gallery's.
 
         Args:
-            table: The columns.
+            table: The columns; `HASH` may be missing.
             repeats: Whether an image_id may come twice.
 
         Raises:
@@ -106,6 +126,8 @@ class CaseTable(Sequence[dict[str, object]]):
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        if HASH not in table.column_names:
+            table = table.append_column(HASH, pa.nulls(len(table), _hash_type()))
         try:
             table = table.cast(_schema())
         except (pa.ArrowException, ValueError) as error:
@@ -179,11 +201,11 @@ class CaseTable(Sequence[dict[str, object]]):
         place = row + len(self) if row < 0 else row
         if not 0 <= place < len(self):
             raise IndexError(f"there is no case {row} among {len(self)}.")
-        return self.table.slice(place, 1).to_pylist()[0]
+        return self.table.slice(place, 1).select(COLUMNS).to_pylist()[0]
 
     def __iter__(self) -> Iterator[dict[str, object]]:
         """Yield the cases in order, a few thousand in memory at a time."""
-        for batch in self.table.to_batches(max_chunksize=8192):
+        for batch in self.table.select(COLUMNS).to_batches(max_chunksize=8192):
             yield from batch.to_pylist()
 
     def __eq__(self, other: object) -> bool:
@@ -207,6 +229,14 @@ class CaseTable(Sequence[dict[str, object]]):
             ValueError: If there is no such column.
         """
         return self._column(column).to_pylist()
+
+    @cached_property
+    def hashes(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+        """The perceptual hashes ``(n, HASH_WORDS)`` that are known, and their rows ``(n,)``."""
+        column = self.table[HASH]
+        rows = np.flatnonzero(column.combine_chunks().is_valid().to_numpy(zero_copy_only=False))
+        packed = b"".join(column.drop_null().to_pylist())
+        return np.frombuffer(packed, "<u8").astype(np.uint64).reshape(-1, HASH_WORDS), rows
 
     def codes(self, column: str) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
         """Number the values of one of the `REPEATING` columns.
@@ -347,10 +377,17 @@ def _refuse_repeats(image_ids: pa.ChunkedArray) -> None:
         seen.add(name)
 
 
+def _hash_type() -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.binary(8 * HASH_WORDS)
+
+
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    return pa.schema([(c, pa.float32() if c == "age" else pa.string()) for c in COLUMNS])
+    facts = [(c, pa.float32() if c == "age" else pa.string()) for c in COLUMNS]
+    return pa.schema([*facts, (HASH, _hash_type())])
 
 
 def _check_range(column: str, wanted: tuple[object, ...]) -> tuple[float, float]:

@@ -3,12 +3,15 @@
 Each part is ``embeddings*.safetensors`` beside ``records*.parquet``. Nothing that a gallery refers
 to is ever written over: a changed gallery is written beside the old one, and replacing
 ``gallery.json``, one rename, is what makes it the folder's. Whatever is killed before that leaves
-the old gallery whole, with a few files that nobody refers to; the next save removes them. One
-process at a time may write.
+the old gallery whole, with a few files that nobody refers to; the next save removes them. Writers
+take turns, by the lock of ``gallery.json``. A reader that meets files just removed reads the new
+``gallery.json``; and the two files of a part bear the same mark, so that those of two galleries
+are never taken for one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -19,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dermsim.core.atomic import ATTEMPTS, LOCK, SCRATCH, atomic_path, exclusive
 from dermsim.core.storage import (
-    atomic_path,
     check_keys,
     load_arrays,
     load_json,
@@ -31,7 +34,7 @@ from dermsim.core.storage import (
 )
 from dermsim.core.vectors import check_embeddings
 from dermsim.tasks.retrieve.approximate import ApproximateIndex
-from dermsim.tasks.retrieve.case_table import COLUMNS, CaseTable
+from dermsim.tasks.retrieve.case_table import COLUMNS, HASH, CaseTable
 from dermsim.tasks.retrieve.parts import IntArray, Part, Vectors
 
 if TYPE_CHECKING:
@@ -46,8 +49,12 @@ OWN = re.compile(
 )
 """Names of a gallery's files."""
 
-SCRATCH = re.compile(rf"\.({OWN.pattern})\.\w+")
-"""Names of the folders in which they are written, which only a killed process leaves behind."""
+TRANSIENT = re.compile(rf"\.({OWN.pattern})\.(\w+\{SCRATCH}|lock)")
+"""Names of their locks, and of the folders in which they are written: both are there for a moment,
+and stay behind a killed process."""
+
+MARK = "mark"
+"""Fact in the headers of both files of a part: what is in the two, as a hash."""
 
 MAPPED = 512 * 2**20
 """Bytes of embeddings from which they stay on disk."""
@@ -72,7 +79,7 @@ def save(
         raise FileExistsError(
             f"{folder} holds other things than a gallery; choose a folder of its own."
         )
-    with _all_or_nothing(folder):
+    with writing(folder):
         listed, start = [], 0
         for part in parts:
             listed.append(_save_part(folder, part, records[start : start + len(part)]))
@@ -87,30 +94,41 @@ def save(
         if index is not None:
             header["index"] = _save_index(folder, index)
         save_json(folder / HEADER, header)
-    _sweep(folder, header)
+        _sweep(folder, header)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Keep other writers of a gallery waiting, and take away what was added if the block fails.
+
+    Args:
+        folder: The gallery's own folder; it is made.
+
+    Raises:
+        TimeoutError: If another process goes on writing it.
+    """
+    new = not folder.exists()
+    try:
+        with exclusive(folder / HEADER):
+            before = set(os.listdir(folder))
+            try:
+                yield
+            except BaseException:
+                for name in set(os.listdir(folder)) - before:
+                    _remove(folder / name)
+                raise
+    except BaseException:
+        if new:
+            with suppress(OSError):  # another writer may have begun
+                folder.rmdir()
+        raise
 
 
 def is_gallery_folder(folder: Path) -> bool:
     """Say whether a folder holds nothing but a gallery, whole or in the making."""
     return folder.is_dir() and all(
-        OWN.fullmatch(name) or SCRATCH.fullmatch(name) for name in os.listdir(folder)
+        OWN.fullmatch(name) or TRANSIENT.fullmatch(name) for name in os.listdir(folder)
     )
-
-
-@contextmanager
-def _all_or_nothing(folder: Path) -> Iterator[None]:
-    """Make the folder, and take away what was added to it if the block fails."""
-    new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    before = set(os.listdir(folder))
-    try:
-        yield
-    except BaseException:
-        for name in set(os.listdir(folder)) - before:
-            (folder / name).unlink()
-        if new:
-            folder.rmdir()
-        raise
 
 
 def write_part(folder: Path, name: str, vectors: Vectors, records: CaseTable) -> None:
@@ -124,9 +142,23 @@ def write_part(folder: Path, name: str, vectors: Vectors, records: CaseTable) ->
     """
     import pyarrow.parquet as pq
 
-    save_arrays(folder / EMBEDDINGS.format(name), {"embeddings": vectors}, facts={})
+    table = records.plain
+    mark = _mark(vectors, table)
+    save_arrays(folder / EMBEDDINGS.format(name), {"embeddings": vectors}, facts={MARK: mark})
     with atomic_path(folder / RECORDS.format(name)) as temporary:
-        pq.write_table(records.plain, temporary)
+        pq.write_table(table.replace_schema_metadata({MARK: mark}), temporary)
+
+
+def _mark(vectors: Vectors, table: pa.Table) -> str:
+    """Return a hash of all that is in the two files of a part."""
+    import pyarrow as pa
+
+    digest = hashlib.blake2b(np.ascontiguousarray(vectors).tobytes(), digest_size=16)
+    with pa.BufferOutputStream() as sink:
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        digest.update(sink.getvalue())
+    return digest.hexdigest()
 
 
 def has_part(folder: Path, name: str) -> bool:
@@ -181,12 +213,18 @@ def _sweep(folder: Path, header: dict[str, Any]) -> None:
     names = [part["name"] for part in _listed_parts(header)]
     current = {HEADER, *header.get("index", {}).values()}
     current |= {pattern.format(name) for name in names for pattern in (EMBEDDINGS, RECORDS)}
+    current.add(LOCK.format(HEADER))  # whoever sweeps holds it
     for path in folder.iterdir():
-        if SCRATCH.fullmatch(path.name):
-            shutil.rmtree(path)
-        elif path.name not in current:
-            with suppress(PermissionError):  # Windows keeps a file that is still mapped
-                path.unlink()
+        if path.name not in current:
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(PermissionError):  # Windows keeps a file that is still mapped
+            path.unlink(missing_ok=True)
 
 
 def load(
@@ -199,8 +237,26 @@ def load(
         ValueError: If a file is damaged, the files do not belong together, or the gallery was
             made by another encoder.
     """
+    for _ in range(ATTEMPTS):
+        header = _load_header(folder)
+        try:
+            return _load(folder, header, fingerprint=fingerprint, mapped=mapped)
+        except (OSError, ValueError):
+            if _load_header(folder) == header:
+                raise
+    with exclusive(folder / HEADER):  # it is replaced all the time: now its writers wait
+        return _load(folder, _load_header(folder), fingerprint=fingerprint, mapped=mapped)
+
+
+def _load_header(folder: Path) -> dict[str, Any]:
     keys = {"fingerprint", "rows", "dim"}
-    header: dict[str, Any] = load_json(folder / HEADER, keys=keys, optional={"parts", "index"})
+    return load_json(folder / HEADER, keys=keys, optional={"parts", "index"})
+
+
+def _load(
+    folder: Path, header: dict[str, Any], *, fingerprint: str | None, mapped: bool | None
+) -> tuple[tuple[Part, ...], CaseTable, str, ApproximateIndex | None]:
+    """Read the files that a header refers to."""
     if fingerprint is not None and header["fingerprint"] != fingerprint:
         raise ValueError(
             f"this gallery was made by encoder {header['fingerprint']!r}, the model is "
@@ -252,7 +308,7 @@ def read_part(folder: Path, name: str, *, mapped: bool) -> tuple[Part, CaseTable
     """
     path = folder / EMBEDDINGS.format(name)
     read = map_arrays if mapped else load_arrays
-    arrays, _ = read(path, arrays={"embeddings"}, facts=set())
+    arrays, facts = read(path, arrays={"embeddings"}, facts=set(), optional={MARK})
     vectors: Vectors = arrays["embeddings"]  # type: ignore[assignment]
     if vectors.ndim != 2 or vectors.dtype != np.float32:
         raise ValueError(f"{path.name} holds {vectors.dtype} {vectors.shape}, not embeddings.")
@@ -260,7 +316,15 @@ def read_part(folder: Path, name: str, *, mapped: bool) -> tuple[Part, CaseTable
     lengths = np.linalg.norm(check_embeddings(looked_at), axis=1)
     if np.abs(lengths - 1).max(initial=0) > 1e-3:
         raise ValueError(f"{path.name} holds rows that are not of length 1.")
-    table: pa.Table = load_table(folder / RECORDS.format(name), columns=COLUMNS)
+    table = load_table(
+        folder / RECORDS.format(name), columns=COLUMNS, optional=[HASH], rows=len(vectors)
+    )
+    told = (table.schema.metadata or {}).get(MARK.encode())
+    if facts.get(MARK) != (None if told is None else told.decode("utf-8", "replace")):
+        raise ValueError(
+            f"the gallery's files do not belong together: {path.name} and "
+            f"{RECORDS.format(name)} bear different marks."
+        )
     return Part(vectors, path=path.resolve()), CaseTable.check(table, repeats=True)
 
 

@@ -20,7 +20,13 @@ from dermsim.tasks.retrieve.approximate import ApproximateIndex, IndexFacts, Kin
 from dermsim.tasks.retrieve.case_table import CaseTable, Neighbor
 from dermsim.tasks.retrieve.exact import FloatArray, HalfIndex
 from dermsim.tasks.retrieve.parts import IntArray, Part, Vectors, fetch_rows
-from dermsim.tasks.retrieve.search import Found, exact_nearest, proposed_nearest
+from dermsim.tasks.retrieve.search import (
+    Exclusions,
+    Found,
+    exact_nearest,
+    excluded_rows,
+    proposed_nearest,
+)
 
 HALVED = 1_000_000
 """Cases up to which a copy in half precision makes exact search faster."""
@@ -30,9 +36,6 @@ SCANNED = 100_000
 
 VOTERS = 16
 """Neighbours that vote, as in Tschandl et al., 2019, https://doi.org/10.1111/bjd.18380."""
-
-Exclusions = Sequence[Collection[str] | str | None]
-"""For each query the lesion or lesions to leave out, or None."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,7 @@ class Gallery:
         records: Sequence[Mapping[str, object]],
         *,
         fingerprint: str,
+        hashes: npt.NDArray[np.uint64] | None = None,
     ) -> Gallery:
         """Make a gallery.
 
@@ -68,6 +72,8 @@ class Gallery:
             records: One mapping per row. ``image_id`` and ``dx`` are required; the other
                 `COLUMNS` may be missing or None when not known.
             fingerprint: Names the encoder that made the embeddings.
+            hashes: ``(M, 4)`` perceptual hashes of the photographs, by which one of them is
+                recognised; None when not known.
 
         Raises:
             ValueError: If rows do not match, an embedding is zero or holds NaN, an image_id
@@ -78,7 +84,7 @@ class Gallery:
             raise ValueError("a gallery needs at least one case, got none.")
         if len(records) != len(unit):
             raise ValueError(f"{len(unit)} embeddings came with {len(records)} records.")
-        return cls((Part(unit),), CaseTable.build(records), fingerprint)
+        return cls((Part(unit),), CaseTable.build(records, hashes=hashes), fingerprint)
 
     def __len__(self) -> int:
         """Return the number of cases."""
@@ -108,6 +114,7 @@ class Gallery:
         *,
         where: Mapping[str, object] | None = None,
         exclude_lesion_ids: Exclusions | None = None,
+        exclude_image_ids: Exclusions | None = None,
         one_per_lesion: bool = False,
     ) -> list[list[Neighbor]]:
         """Find the k most similar cases to each query.
@@ -120,6 +127,8 @@ class Gallery:
                 whose age is not known is in no range.
             exclude_lesion_ids: For each query, the lesion or lesions to leave out (its own, when
                 measuring), or None.
+            exclude_image_ids: Likewise the photograph or photographs to leave out, for those whose
+                lesion is not known.
             one_per_lesion: Of several photographs of one lesion, return the most similar only.
 
         Returns:
@@ -137,6 +146,7 @@ class Gallery:
             k,
             where=where,
             exclude_lesion_ids=exclude_lesion_ids,
+            exclude_image_ids=exclude_image_ids,
             one_per_lesion=one_per_lesion,
         )
         return [self.records.neighbors(rows, similarity) for similarity, rows in found]
@@ -148,6 +158,7 @@ class Gallery:
         *,
         where: Mapping[str, object] | None = None,
         exclude_lesion_ids: Exclusions | None = None,
+        exclude_image_ids: Exclusions | None = None,
         one_per_lesion: bool = False,
     ) -> list[Found]:
         """As `search`, but return similarities ``(k,)`` float64 and rows ``(k,)`` of each query."""
@@ -155,7 +166,8 @@ class Gallery:
             raise ValueError(f"k must be at least 1, got {k}.")
         unit = l2_normalize(queries, dim=self.dim, name="queries")
         allowed = self.records.matching(where)
-        skip = self._excluded_rows(exclude_lesion_ids, len(unit))
+        left_out = {"lesion_id": exclude_lesion_ids, "image_id": exclude_image_ids}
+        skip = excluded_rows(self.records, left_out, len(unit))
         if not one_per_lesion:
             return self._nearest(unit, k, allowed, skip)
         most, wanted = len(self) if allowed is None else len(allowed), 4 * k
@@ -173,6 +185,7 @@ class Gallery:
         *,
         where: Mapping[str, object] | None = None,
         exclude_lesion_ids: Exclusions | None = None,
+        exclude_image_ids: Exclusions | None = None,
     ) -> list[dict[str, float]]:
         """Let the k most similar cases vote on each query's diagnosis.
 
@@ -184,6 +197,7 @@ class Gallery:
             k: How many vote.
             where: As for `search`.
             exclude_lesion_ids: As for `search`.
+            exclude_image_ids: As for `search`.
 
         Returns:
             For each query the probability of every diagnosis in the gallery, summing to 1. Beside
@@ -192,7 +206,13 @@ class Gallery:
         Raises:
             ValueError: As `search`.
         """
-        found = self.nearest(queries, k, where=where, exclude_lesion_ids=exclude_lesion_ids)
+        found = self.nearest(
+            queries,
+            k,
+            where=where,
+            exclude_lesion_ids=exclude_lesion_ids,
+            exclude_image_ids=exclude_image_ids,
+        )
         names, labels = self.records.codes("dx")
         matching = self.records.matching(where)
         voters = labels if matching is None or len(matching) == 0 else labels[matching]
@@ -233,17 +253,6 @@ class Gallery:
                 kept.append(place)
                 seen.add(lesion)
         return similarity[kept[:k]], rows[kept[:k]]
-
-    def _excluded_rows(self, lesions: Exclusions | None, queries: int) -> list[IntArray] | None:
-        """Return, per query, the rows of the lesions to leave out; None when none are."""
-        if lesions is None:
-            return None
-        if isinstance(lesions, str) or len(lesions) != queries:
-            raise ValueError(
-                f"exclude_lesion_ids must be a list with one entry for each of {queries} queries."
-            )
-        names = [{entry} if isinstance(entry, str) else set(entry or ()) for entry in lesions]
-        return self.records.rows_of("lesion_id", names)
 
     # -- changing ---------------------------------------------------------------------------------
 

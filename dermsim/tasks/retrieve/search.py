@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,8 +17,14 @@ from dermsim.tasks.retrieve.exact import (
 )
 from dermsim.tasks.retrieve.parts import IntArray, Part, Vectors, fetch_rows
 
+if TYPE_CHECKING:
+    from dermsim.tasks.retrieve.case_table import CaseTable
+
 Found = tuple[FloatArray, IntArray]
 """Similarities ``(k,)`` float64, descending, and rows ``(k,)`` of one query."""
+
+Exclusions = Sequence[Collection[str] | str | None]
+"""For each query the lesion or lesions, photograph or photographs to leave out, or None."""
 
 SPARE = 32
 """Cases shortlisted beyond those asked for, so that a near-tie seldom needs another look."""
@@ -114,4 +121,32 @@ def proposed_nearest(
         if len(best[0]) < min(k, most - len(own)):
             best = exact_nearest(query[None], k, parts, allowed=allowed, skip=[own])[0]
         found.append(best)
+    return found
+
+
+def excluded_rows(
+    records: CaseTable, left_out: Mapping[str, Exclusions | None], queries: int
+) -> list[IntArray] | None:
+    """Return, per query, the rows of the cases to leave out; None when none are.
+
+    Args:
+        records: The cases.
+        left_out: By the column ``"lesion_id"`` or ``"image_id"`` what each query leaves out; None
+            where that leaves out nothing.
+        queries: How many.
+
+    Raises:
+        ValueError: If there are not as many entries as queries.
+    """
+    found: list[IntArray] | None = None
+    for column, given in left_out.items():
+        if given is None:
+            continue
+        if isinstance(given, str) or len(given) != queries:
+            raise ValueError(
+                f"exclude_{column}s must be a list with one entry for each of {queries} queries."
+            )
+        names = [{entry} if isinstance(entry, str) else set(entry or ()) for entry in given]
+        rows = records.rows_of(column, names)
+        found = rows if found is None else list(map(np.union1d, found, rows))
     return found

@@ -7,7 +7,7 @@ from dermsim.ui.tabs.case_filters import fill_menus
 from dermsim.ui.tabs.classify import classify_tab
 from dermsim.ui.tabs.compare import compare_tab
 from dermsim.ui.tabs.enroll import enroll_tab
-from dermsim.ui.tabs.explain import explain_tab
+from dermsim.ui.tabs.explain import ExplainPage, explain_tab
 from dermsim.ui.tabs.holding import SHELF, forget
 from dermsim.ui.tabs.page import Page, drawn
 from dermsim.ui.tabs.report import report_button
@@ -20,6 +20,7 @@ __all__ = [
     "Above",
     "AtlasPage",
     "BatchPage",
+    "ExplainPage",
     "Page",
     "alert_line",
     "atlas_tab",

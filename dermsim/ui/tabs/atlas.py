@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,50 @@ class AtlasPage:
     agreement: Callable[..., str]
 
 
+@dataclass(frozen=True)
+class _Map:
+    """The map, and what a visitor chooses of it.
+
+    Attributes:
+        color: By which fact the cases are coloured.
+        layout: How they are laid out.
+        facts: Which of them are drawn.
+        plot: The drawing.
+        whose: Of which picture the star on it is.
+        pointer: Reports what is pointed at and what is circled.
+        opened: Whether the tab has been opened; before that, nothing is drawn.
+    """
+
+    color: gr.Dropdown
+    layout: gr.Radio
+    facts: FactMenus
+    plot: gr.Plot
+    whose: gr.HTML
+    pointer: Any
+    opened: gr.State
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """The lists of cases under the map.
+
+    Attributes:
+        which: Name of the list on show.
+        download: Saves it as CSV.
+        count: How many cases it has.
+        table: Its rows, for reading.
+        circled: Rows that were circled on the map.
+        listed: Rows on show.
+    """
+
+    which: gr.Radio
+    download: gr.DownloadButton
+    count: gr.HTML
+    table: gr.Dataframe
+    circled: gr.State
+    listed: gr.State
+
+
 def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     """Build *Atlas*.
 
@@ -62,6 +106,36 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     Returns:
         The menus of facts, to be filled.
     """
+    mapped = _place_map()
+    shown = gr.HTML(drawn(no_case), elem_id="atlas-case")
+    lists = _place_lists()
+    with gr.Accordion(say("atlas.scores"), open=False) as scores:
+        agreement = gr.HTML(elem_id="atlas-agreement")
+
+    def agree(*, language: str = "en") -> str:
+        return page.agreement(language=language)
+
+    drawing = _drawing(page, picture, mapped)
+    listing: list[Any] = [
+        sentences(page.rows),
+        [lists.which, lists.circled, *mapped.facts.inputs],
+        lists.listed,
+    ]
+    opened = _offer_choices(page, tab, mapped, lists)
+    opened.success(*drawing, **ON_PAGE).success(*listing, **ON_PAGE)
+    choices = (mapped.layout.input, mapped.color.input, mapped.facts.on_choice)
+    for chosen in (picture.accepted.success, *choices):
+        chosen(*drawing, **ON_PAGE)
+    circled = _take_circles(mapped, lists)
+    for chosen in (mapped.facts.on_choice, lists.which.input, circled.success):
+        chosen(*listing, **ON_PAGE)
+    _show_list(page, lists)
+    _show_case(page, mapped, lists, shown)
+    scores.expand(sentences(agree), None, agreement, **ON_PAGE)
+    return mapped.facts
+
+
+def _place_map() -> _Map:
     with gr.Row():
         color = gr.Dropdown(
             atlas_callbacks.color_choices(),
@@ -87,7 +161,10 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
         whose = gr.HTML("", elem_id="atlas-whose")
         script = Path(atlas_callbacks.__file__).with_name("atlas.js").read_text(encoding="utf-8")
         pointer = gr.HTML("", js_on_load=script, elem_id="atlas-pointer")
-    shown = gr.HTML(drawn(no_case), elem_id="atlas-case")
+    return _Map(color, layout, facts, plot, whose, pointer, opened=gr.State(False))
+
+
+def _place_lists() -> _Lists:
     with gr.Row(elem_id="atlas-lists"):
         which = gr.Radio(
             atlas_callbacks.list_choices(),
@@ -109,18 +186,11 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     table = gr.Dataframe(
         interactive=False, max_height=420, elem_id="atlas-table", show_label=False, wrap=False
     )
-    with gr.Accordion(say("atlas.scores"), open=False) as scores:
-        agreement = gr.HTML(elem_id="atlas-agreement")
-    circled, listed, opened = gr.State([]), gr.State([]), gr.State(False)
+    return _Lists(which, download, count, table, circled=gr.State([]), listed=gr.State([]))
 
-    def offer_at_first(*, language: str = "en") -> tuple[Any, Any]:
-        return gr.Dropdown(atlas_callbacks.color_choices(language)), gr.Radio(
-            atlas_callbacks.list_choices(language)
-        )
 
-    def offer(*, language: str = "en") -> list[Any]:
-        layouts, colors, lists = page.choices(language=language)
-        return [gr.Radio(layouts), gr.Dropdown(colors), gr.Radio(lists), True]
+def _drawing(page: AtlasPage, picture: Picture, mapped: _Map) -> list[Any]:
+    """Return what draws the map: its listener, inputs and outputs."""
 
     def draw(seen: bool, path: Any, *asked: Any, language: str = "en") -> Any:
         if not seen:
@@ -129,15 +199,64 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
         drawn = page.draw(layout, color, path, *chosen, language=language)
         return gradio_seams.plot(drawn), of(path, "")
 
+    return [
+        sentences(draw),
+        [mapped.opened, picture.path, mapped.layout, mapped.color, *mapped.facts.inputs],
+        [mapped.plot, mapped.whose],
+    ]
+
+
+def _offer_choices(page: AtlasPage, tab: gr.Tab, mapped: _Map, lists: _Lists) -> Any:
+    """Fill the menus, in the visitor's language at first and from the checkpoint once it is needed.
+
+    Returns:
+        The event of the tab's opening, after which the map can be drawn.
+    """
+
+    def offer_at_first(*, language: str = "en") -> tuple[Any, Any]:
+        return gr.Dropdown(atlas_callbacks.color_choices(language)), gr.Radio(
+            atlas_callbacks.list_choices(language)
+        )
+
+    def offer(*, language: str = "en") -> list[Any]:
+        layouts, colors, names = page.choices(language=language)
+        return [gr.Radio(layouts), gr.Dropdown(colors), gr.Radio(names), True]
+
+    gr.on(None, sentences(offer_at_first), None, [mapped.color, lists.which], **QUIET)
+    offered = [mapped.layout, mapped.color, lists.which, mapped.opened]
+    return tab.select(sentences(offer), None, offered, **ON_PAGE)
+
+
+def _take_circles(mapped: _Map, lists: _Lists) -> Any:
+    """Keep the cases that are circled on the map; return the event after which they are new."""
+
+    def circle(event: gr.EventData) -> tuple[list[int], str]:
+        rows = list(event.rows)
+        return rows, "circled" if rows else "isolation"
+
+    taken = [lists.circled, lists.which]
+    return mapped.pointer.circled(sentences(circle), None, taken, **ON_PAGE)
+
+
+def _show_list(page: AtlasPage, lists: _Lists) -> None:
+    """Show the rows on the list whenever they change, and have them ready as a file."""
+
     def show(rows: list[int], *, language: str = "en") -> tuple[Any, str]:
         header, cells = page.table(rows, language=language)
         count = atlas_callbacks.count_html(rows, language=language)
         return gr.Dataframe(value={"headers": header, "data": cells}), count
 
     def save(rows: list[int]) -> Any:
-        with tempfile.TemporaryDirectory() as folder:
-            saved = inline.file(page.save(rows, folder)) if rows else None
+        saved = inline.written(partial(page.save, rows)) if rows else None
         return gr.update(value=saved, interactive=saved is not None)
+
+    listed = lists.listed
+    listed.change(sentences(show), listed, [lists.table, lists.count], **ON_PAGE)
+    listed.change(sentences(save), listed, lists.download, **ON_PAGE, **INLINE)
+
+
+def _show_case(page: AtlasPage, mapped: _Map, lists: _Lists, shown: gr.HTML) -> None:
+    """Show the case that is pointed at, on the map or on the list."""
 
     def pointed(event: gr.EventData, *, language: str = "en") -> str:
         return page.case(event.row, language=language)
@@ -145,33 +264,5 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     def chosen_in_table(event: gr.SelectData, *, language: str = "en") -> str:
         return page.case(str(event.row_value[0]), language=language)
 
-    def agree(*, language: str = "en") -> str:
-        return page.agreement(language=language)
-
-    def circle(event: gr.EventData) -> tuple[list[int], str]:
-        rows = list(event.rows)
-        return rows, "circled" if rows else "isolation"
-
-    drawing: list[Any] = [
-        sentences(draw),
-        [opened, picture.path, layout, color, *facts.inputs],
-        [plot, whose],
-    ]
-    lists: list[Any] = [sentences(page.rows), [which, circled, *facts.inputs], listed]
-    gr.on(None, sentences(offer_at_first), None, [color, which], **QUIET)
-    first = tab.select(sentences(offer), None, [layout, color, which, opened], **ON_PAGE)
-    first.success(*drawing, **ON_PAGE).success(*lists, **ON_PAGE)
-    listed.change(sentences(show), listed, [table, count], **ON_PAGE)
-    listed.change(sentences(save), listed, download, **ON_PAGE, **INLINE)
-    picture.accepted.success(*drawing, **ON_PAGE)
-    layout.input(*drawing, **ON_PAGE)
-    color.input(*drawing, **ON_PAGE)
-    facts.on_choice(*drawing, **ON_PAGE)
-    facts.on_choice(*lists, **ON_PAGE)
-    which.input(*lists, **ON_PAGE)
-    pointer.pointed(sentences(pointed), None, shown, **ON_PAGE)
-    circles = pointer.circled(sentences(circle), None, [circled, which], **ON_PAGE)
-    circles.success(*lists, **ON_PAGE)
-    table.select(sentences(chosen_in_table), None, shown, **ON_PAGE)
-    scores.expand(sentences(agree), None, agreement, **ON_PAGE)
-    return facts
+    mapped.pointer.pointed(sentences(pointed), None, shown, **ON_PAGE)
+    lists.table.select(sentences(chosen_in_table), None, shown, **ON_PAGE)

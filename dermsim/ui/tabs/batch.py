@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,65 @@ class BatchPage:
     data: Callable[..., dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class _Form:
+    """What a visitor puts in.
+
+    Attributes:
+        files: The pictures.
+        folder: Adds those of a whole folder to `files`.
+        point: The operating point that they are judged by.
+        stop: Ends a run; seen while there is one.
+    """
+
+    files: gr.File
+    folder: gr.UploadButton
+    point: gr.Radio
+    stop: gr.Button
+
+
+@dataclass(frozen=True)
+class _Results:
+    """What a visitor gets.
+
+    Attributes:
+        told: How far a run is, and what it found in short.
+        table: A row for each picture.
+        download: The same as a CSV file.
+        shown: The row that was chosen, in full.
+        rows: What was found, apart from how it is shown.
+    """
+
+    told: gr.HTML
+    table: gr.Dataframe
+    download: gr.DownloadButton
+    shown: gr.HTML
+    rows: gr.State
+
+
 def batch_tab(page: BatchPage) -> None:
     """Build *Batch*.
 
     Args:
         page: What to ask.
     """
+    form = _place_form()
+    results = _place_results()
+    _wire_runs(page, form, results)
+    _wire_table(page, form, results)
+    several = gr.File(file_count="multiple", visible=False)
+    turns = {name: RUNS[name] for name in ("concurrency_id", "concurrency_limit", "preprocess")}
+    add_endpoint(
+        "batch",
+        page.data,
+        [several, form.point],
+        [gr.JSON(visible=False)],
+        holds=False,
+        **turns,
+    )
+
+
+def _place_form() -> _Form:
     with gr.Row(equal_height=False):
         files = gr.File(
             file_count="multiple",
@@ -80,6 +133,10 @@ def batch_tab(page: BatchPage) -> None:
                 elem_id="batch-point",
             )
             stop = gr.Button(say("batch.stop"), variant="stop", visible=False, elem_id="batch-stop")
+    return _Form(files, folder, point, stop)
+
+
+def _place_results() -> _Results:
     told = gr.HTML(spoken(batch_callbacks.nothing_yet), elem_id="batch-told")
     table = gr.Dataframe(
         interactive=False,
@@ -96,32 +153,48 @@ def batch_tab(page: BatchPage) -> None:
     )
     download = gr.DownloadButton(say("batch.save"), size="sm", visible=False, elem_id="batch-csv")
     shown = gr.HTML(elem_id="batch-row")
-    rows = gr.State([], time_to_live=KEPT)
-    results = [told, table, download, shown]
+    return _Results(told, table, download, shown, gr.State([], time_to_live=KEPT))
 
-    def draw(found: list[Any], asked: str, *, language: str = "en") -> Any:
-        header, cells = page.table(found, asked, language=language)
-        return gr.Dataframe(value={"headers": header, "data": cells}, visible=bool(found))
+
+def _wire_runs(page: BatchPage, form: _Form, results: _Results) -> None:
+    """Classify whatever is uploaded, show the rows as they come, and let the visitor stop it."""
 
     def run(paths: list[str], asked: str, *, language: str = "en") -> Iterator[tuple[Any, ...]]:
         upload_folder().spare_no_more(paths or [])
         for found, progress in page.run(paths, language=language):
-            drawn = draw(found, asked, language=language)
+            drawn = _drawn(page, found, asked, language)
             yield hold_rows(found), progress, drawn, gr.DownloadButton(visible=False), ""
 
-    def finish(found: list[Any], asked: str, *, language: str = "en") -> str:
-        text = page.summary(found, asked, total=len(found), language=language)
+    def halt(found: list[Any], asked: str, *, language: str = "en") -> str:
+        text = page.summary(found, asked, language=language)
         return text or batch_callbacks.nothing_yet(language)
 
-    def halt(found: list[Any], asked: str, *, language: str = "en") -> str:
-        return page.summary(found, asked, language=language) or batch_callbacks.nothing_yet(
-            language
+    asked: list[Any] = [results.rows, form.point]
+    filled = [results.rows, results.told, results.table, results.download, results.shown]
+    finishing: list[Any] = [sentences(_finisher(page)), asked, results.told]
+    saving: list[Any] = [sentences(_saver(page)), asked, results.download]
+    # uploads do not wait for a button: the server keeps them no longer than it must
+    given = form.folder.upload(batch_callbacks.pictures_of, form.folder, form.files, **QUIET)
+    runs = []
+    for begin in (form.files.upload, given.success):
+        running = begin(sentences(_busy), form.files, form.stop, **QUIET, preprocess=False).then(
+            sentences(run), [form.files, form.point], filled, **RUNS
         )
+        for end in (running.success, running.failure):
+            end(_idle, None, form.stop, **QUIET)
+        running.success(*finishing, **QUIET)
+        running.success(*saving, **QUIET, **INLINE)
+        runs.append(running)
+    halted = form.stop.click(_idle, None, form.stop, cancels=runs, **QUIET)
+    halted.then(sentences(halt), asked, results.told, **QUIET)
+    halted.then(*saving, **QUIET, **INLINE)
 
-    def save(found: list[Any], asked: str) -> Any:
-        with tempfile.TemporaryDirectory() as place:
-            saved = inline.file(page.save(found, asked, place)) if found else None
-        return gr.update(value=saved, visible=saved is not None)
+
+def _wire_table(page: BatchPage, form: _Form, results: _Results) -> None:
+    """Judge the rows anew at another operating point, and show the one that is chosen."""
+
+    def draw(found: list[Any], asked: str, *, language: str = "en") -> Any:
+        return _drawn(page, found, asked, language)
 
     def offer_at_first(*, language: str = "en") -> Any:
         return gr.Radio(point_choices(language))
@@ -129,32 +202,33 @@ def batch_tab(page: BatchPage) -> None:
     def look(found: list[Any], event: gr.SelectData, *, language: str = "en") -> str:
         return page.detail(found, str(event.row_value[0]), language=language)
 
-    asked = [rows, point]
-    # uploads do not wait for a button: the server keeps them no longer than it must
-    given = folder.upload(batch_callbacks.pictures_of, folder, files, **QUIET)
-    runs = []
-    for begin in (files.upload, given.success):
-        running = begin(sentences(_busy), files, stop, **QUIET, preprocess=False).then(
-            sentences(run), [files, point], [rows, *results], **RUNS
-        )
-        for end in (running.success, running.failure):
-            end(_idle, None, stop, **QUIET)
-        running.success(sentences(finish), asked, told, **QUIET)
-        running.success(sentences(save), asked, download, **QUIET, **INLINE)
-        runs.append(running)
-    halted = stop.click(_idle, None, stop, cancels=runs, **QUIET)
-    halted.then(sentences(halt), asked, told, **QUIET)
-    halted.then(sentences(save), asked, download, **QUIET, **INLINE)
-    point.input(sentences(draw), asked, table, **QUIET)
-    point.input(sentences(finish), asked, told, **QUIET)
-    point.input(sentences(save), asked, download, **QUIET, **INLINE)
-    gr.on(None, sentences(offer_at_first), None, point, **QUIET)
-    table.select(sentences(look), rows, shown, **QUIET)
+    asked: list[Any] = [results.rows, form.point]
+    form.point.input(sentences(draw), asked, results.table, **QUIET)
+    form.point.input(sentences(_finisher(page)), asked, results.told, **QUIET)
+    form.point.input(sentences(_saver(page)), asked, results.download, **QUIET, **INLINE)
+    gr.on(None, sentences(offer_at_first), None, form.point, **QUIET)
+    results.table.select(sentences(look), results.rows, results.shown, **QUIET)
 
-    several = gr.File(file_count="multiple", visible=False)
-    turns = {name: RUNS[name] for name in ("concurrency_id", "concurrency_limit", "preprocess")}
-    answer = [gr.JSON(visible=False)]
-    add_endpoint("batch", page.data, [several, point], answer, holds=False, **turns)
+
+def _drawn(page: BatchPage, found: list[Any], asked: str, language: str) -> gr.Dataframe:
+    header, cells = page.table(found, asked, language=language)
+    return gr.Dataframe(value={"headers": header, "data": cells}, visible=bool(found))
+
+
+def _finisher(page: BatchPage) -> Callable[..., str]:
+    def finish(found: list[Any], asked: str, *, language: str = "en") -> str:
+        text = page.summary(found, asked, total=len(found), language=language)
+        return text or batch_callbacks.nothing_yet(language)
+
+    return finish
+
+
+def _saver(page: BatchPage) -> Callable[..., Any]:
+    def save(found: list[Any], asked: str) -> Any:
+        saved = inline.written(partial(page.save, found, asked)) if found else None
+        return gr.update(value=saved, visible=saved is not None)
+
+    return save
 
 
 def point_choices(language: str = "en") -> list[tuple[str, str]]:

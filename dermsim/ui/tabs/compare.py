@@ -46,23 +46,8 @@ def compare_tab(
         data: Path, second path, case -> two pictures and JSON-able values, for the endpoint.
     """
     kept, second = gr.State(None), gr.State(None)
-    with gr.Row(equal_height=False):
-        other = picture_input(
-            say("compare.second"),
-            height=190,
-            min_width=240,
-            elem_id="second",
-            buttons=[],
-            placeholder=say("compare.upload"),
-        )
-        with gr.Column(min_width=240):
-            case = gr.Dropdown([], label=say("compare.cases"), elem_id="second-case")
-            painted = gr.Checkbox(True, label=say("compare.maps"), elem_id="painted")
-    with gr.Column(elem_classes="ds-follows"):
-        words = gr.HTML(drawn(compare_callbacks.nothing_compared), elem_id="likeness")
-        with gr.Row(equal_height=False):
-            sides = [_side("first"), _side("other")]
-    images, facts = [side[0] for side in sides], [side[1] for side in sides]
+    other, case, painted = _place_second()
+    words, images, facts = _place_answer()
 
     def show(with_maps: bool, first: Any, *asked: Any, language: str = "en") -> tuple[Any, ...]:
         found = compare(first, *asked, language=language)
@@ -97,6 +82,32 @@ def compare_tab(
     answer = [gr.Image(format="png", visible=False) for _ in range(2)]
     inputs = [picture.upload, other, named]
     add_endpoint("likeness", data, inputs, [*answer, gr.JSON(visible=False)], **EXPLAIN)
+
+
+def _place_second() -> tuple[gr.Image, gr.Dropdown, gr.Checkbox]:
+    """Place what the second picture is chosen by, and whether both are painted."""
+    with gr.Row(equal_height=False):
+        other = picture_input(
+            say("compare.second"),
+            height=190,
+            min_width=240,
+            elem_id="second",
+            buttons=[],
+            placeholder=say("compare.upload"),
+        )
+        with gr.Column(min_width=240):
+            case = gr.Dropdown([], label=say("compare.cases"), elem_id="second-case")
+            painted = gr.Checkbox(True, label=say("compare.maps"), elem_id="painted")
+    return other, case, painted
+
+
+def _place_answer() -> tuple[gr.HTML, list[gr.Image], list[gr.HTML]]:
+    """Place what is said of the likeness, and under it the two pictures with their facts."""
+    with gr.Column(elem_classes="ds-follows"):
+        words = gr.HTML(drawn(compare_callbacks.nothing_compared), elem_id="likeness")
+        with gr.Row(equal_height=False):
+            sides = [_side("first"), _side("other")]
+    return words, [image for image, _ in sides], [facts for _, facts in sides]
 
 
 def _side(name: str) -> tuple[gr.Image, gr.HTML]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -144,8 +144,7 @@ def _show_bank(bank: Any, *, language: str = "en") -> tuple[Any, ...]:
     own = callbacks.own_classes(bank)
     if bank is None:
         return render.bank_panel({}, language=language), gr.skip(), gr.skip(), gr.skip()
-    with tempfile.TemporaryDirectory() as folder:
-        saved = inline.file(callbacks.save_bank(bank, folder))
+    saved = inline.written(partial(callbacks.save_bank, bank))
     return (
         render.bank_panel(own, language=language),
         gr.update(value=saved, interactive=bool(own)),

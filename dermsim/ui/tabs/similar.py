@@ -31,6 +31,37 @@ def similar_tab(
     Returns:
         The menus of facts, to be filled.
     """
+    k, one_per_lesion = _place_numbers()
+    facts, lesion = _place_facts()
+    cards = gr.HTML(drawn(callbacks.nothing_similar), elem_id="cases")
+
+    def show(path: Any, *asked: Any, language: str = "en") -> str:
+        *others, left_out = asked
+        found = similar(path, *others, exclude_lesion=left_out, language=language)
+        return of(path, found)
+
+    def plain(path: Any, *asked: Any) -> list[dict[str, object]]:
+        *others, left_out = asked
+        return data(path, *others, exclude_lesion=left_out)
+
+    wiring: list[Any] = [
+        sentences(show),
+        [picture.path, k, one_per_lesion, *facts.inputs, lesion],
+        cards,
+    ]
+    picture.accepted.success(*wiring, **ON_PAGE)
+    k.change(*wiring, **ON_PAGE)
+    one_per_lesion.input(*wiring, **ON_PAGE)
+    facts.on_choice(*wiring, **ON_PAGE)
+    lesion.submit(*wiring, **ON_PAGE)
+    lesion.blur(*wiring, **ON_PAGE)
+    asked = [picture.upload, k, one_per_lesion, *facts.inputs, lesion]
+    add_endpoint("similar", plain, asked, [gr.JSON(visible=False)])
+    return facts
+
+
+def _place_numbers() -> tuple[gr.Slider, gr.Checkbox]:
+    """Place how many cases are shown, and whether one of each lesion."""
     with gr.Row(equal_height=True):
         k = gr.Slider(
             1,
@@ -49,22 +80,17 @@ def similar_tab(
             elem_id="one-per-lesion",
             min_width=220,
         )
+    return k, one_per_lesion
+
+
+def _place_facts() -> tuple[FactMenus, gr.Textbox]:
+    """Place which cases are looked at, and which lesion is left out."""
     with gr.Accordion(say("facts.only_with"), open=False, elem_id="similar-facts"):
         facts = fact_menus("similar")
-    cards = gr.HTML(drawn(callbacks.nothing_similar), elem_id="cases")
-
-    def show(path: Any, *asked: Any, language: str = "en") -> str:
-        return of(path, similar(path, *asked, language=language))
-
-    wiring: list[Any] = [
-        sentences(show),
-        [picture.path, k, one_per_lesion, *facts.inputs],
-        cards,
-    ]
-    picture.accepted.success(*wiring, **ON_PAGE)
-    k.change(*wiring, **ON_PAGE)
-    one_per_lesion.input(*wiring, **ON_PAGE)
-    facts.on_choice(*wiring, **ON_PAGE)
-    asked = [picture.upload, k, one_per_lesion, *facts.inputs]
-    add_endpoint("similar", data, asked, [gr.JSON(visible=False)])
-    return facts
+        lesion = gr.Textbox(
+            label=say("similar.left_out"),
+            info=say("similar.left_out_why"),
+            elem_id="similar-left-out",
+            max_lines=1,
+        )
+    return facts, lesion

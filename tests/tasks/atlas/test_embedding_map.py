@@ -188,7 +188,7 @@ def test_using_a_map_does_not_import_umap(tmp_path):
 
 
 @pytest.mark.slow
-def test_both_maps_draw_the_clusters_apart_and_the_same_every_time():
+def test_both_maps_draw_the_clusters_apart_and_the_same_every_time(umap):
     embeddings, labels = draw(80, seed=0)
     names = [str(i) for i in range(80)]
     first, second = (EmbeddingMap.fit(embeddings, names, seed=3) for _ in range(2))

@@ -3,12 +3,17 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from dermsim.tasks.retrieve import Gallery
+from dermsim.core.atomic import ATTEMPTS
+from dermsim.tasks.retrieve import COLUMNS, Gallery
+from dermsim.tasks.retrieve import folder as storing
+from dermsim.tasks.retrieve.folder import writing
 
+ROWS = np.zeros(4_000_000, np.int64)
 NAMES = ["embeddings.safetensors", "records.parquet", "gallery.json"]
 
 
@@ -99,7 +104,10 @@ def test_searches_go_on_while_the_folder_changes(folder, queries, make_gallery):
 KILLED = """
 import os, sys
 import numpy as np
-from dermsim.tasks.retrieve import Gallery
+from dermsim.core.atomic import ATTEMPTS
+from dermsim.tasks.retrieve import COLUMNS, Gallery
+from dermsim.tasks.retrieve import folder as storing
+from dermsim.tasks.retrieve.folder import writing
 
 real = os.replace
 for steps, folder in enumerate(sys.argv[1:]):
@@ -211,7 +219,8 @@ def test_load_checks_the_records(gallery, folder):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    twice = pa.Table.from_pylist([gallery.records[0]] * 300)
+    mark = pq.read_schema(folder / "records.parquet").metadata
+    twice = pa.Table.from_pylist([gallery.records[0]] * 300).replace_schema_metadata(mark)
     pq.write_table(twice, folder / "records.parquet")
     with pytest.raises(ValueError, match="appears twice"):
         Gallery.load(folder)
@@ -238,4 +247,90 @@ def test_load_checks_the_header(folder, change, words):
     header = json.loads((folder / "gallery.json").read_text()) | change
     (folder / "gallery.json").write_text(json.dumps(header))
     with pytest.raises(ValueError, match=words):
+        Gallery.load(folder)
+
+
+# --- several writers, and readers meanwhile ------------------------------------------------------
+
+
+def test_files_of_two_galleries_are_never_taken_for_one(make_gallery, folder, tmp_path):
+    """As many rows of as many numbers, but of other cases: counting them does not help."""
+    make_gallery(300, seed=9).save(tmp_path / "other")
+    for name in ("embeddings.safetensors", "records.parquet"):
+        shutil.copytree(folder, tmp_path / name)
+        shutil.copy(tmp_path / "other" / name, tmp_path / name / name)
+        for mapped in (False, True):
+            with pytest.raises(ValueError, match="bear different marks"):
+                Gallery.load(tmp_path / name, mapped=mapped)
+
+
+def test_the_same_gallery_has_the_same_files(gallery, folder, tmp_path):
+    gallery.save(tmp_path / "again")
+    assert content(tmp_path / "again") == content(folder)
+
+
+def test_a_writer_waits_for_the_other(make_gallery, folder, monkeypatch):
+    monkeypatch.setattr("dermsim.core.atomic.PATIENCE", 0.1)
+    before = content(folder)
+    with ThreadPoolExecutor(1) as other, writing(folder):
+        save = other.submit(make_gallery(200).save, folder)
+        with pytest.raises(TimeoutError, match=r"gallery\.json is being written by another"):
+            save.result()
+    assert content(folder) == before
+
+
+def test_a_reader_that_meets_a_new_gallery_reads_that(make_gallery, folder, monkeypatch):
+    read, met = storing.read_part, []
+
+    def read_part(*arguments, **options):
+        if not met:  # after the header was read, the files it names go away
+            met.append(1)
+            make_gallery(200).save(folder)
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(storing, "read_part", read_part)
+    assert len(Gallery.load(folder)) == 200
+
+
+def test_a_gallery_that_always_changes_is_read_while_its_writers_wait(
+    make_gallery, folder, monkeypatch
+):
+    read, met = storing.read_part, []
+
+    def read_part(*arguments, **options):
+        met.append(1)
+        if len(met) <= ATTEMPTS:
+            make_gallery(200 + len(met)).save(folder)
+        else:
+            assert ".gallery.json.lock" in os.listdir(folder)
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(storing, "read_part", read_part)
+    assert len(Gallery.load(folder)) == 200 + ATTEMPTS
+
+
+def test_what_killed_writers_left_is_removed_by_the_next_save(make_gallery, folder):
+    (folder / ".gallery.json.lock").touch()
+    (folder / ".records-00007.parquet.a1b2c3d4.saving").mkdir()
+    (folder / "embeddings-00007.safetensors").write_bytes(b"half")
+    make_gallery(200).save(folder)
+    names = {"gallery.json", "embeddings-00008.safetensors", "records-00008.parquet"}
+    assert set(os.listdir(folder)) == names
+
+
+# --- strangers' galleries ------------------------------------------------------------------------
+
+
+def test_rows_are_compared_before_they_are_unpacked(folder, monkeypatch):
+    """Four million rows of one word: a few kilobytes that unpack to a hundred megabytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    many = pa.table({name: pa.array([None], pa.string()).take(ROWS) for name in COLUMNS})
+    pq.write_table(many, folder / "records.parquet")
+    assert (folder / "records.parquet").stat().st_size < 200_000
+    monkeypatch.setattr(
+        pq.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("it was unpacked")
+    )
+    with pytest.raises(ValueError, match=r"records\.parquet has 4000000 rows, expected 300"):
         Gallery.load(folder)

@@ -1,0 +1,189 @@
+"""What a concept is: a finding that dermatologists name, whatever computes it.
+
+`dermsim.data.concepts` reads the list; heads, captions and protocols speak of its entries by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+KINDS = ("structure", "colour", "vessel", "shape", "artefact", "seven-point")
+"""What a concept can be."""
+
+POLARITIES = ("malignant", "benign", "neither")
+"""Of which lesions a concept is more usual; ``neither`` for both, and for what is no finding."""
+
+LANGUAGES = ("en", "es")
+"""BCP 47 codes in which every concept has a name and a definition."""
+
+STATES = ("present", "absent")
+"""What can be said of a concept that is there or is not."""
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How a data set labels a concept.
+
+    Attributes:
+        criterion: What the data set calls what it looked at.
+        positive: The states of that criterion that mean that the concept is there.
+    """
+
+    criterion: str
+    positive: frozenset[str]
+
+    @classmethod
+    def parse(cls, text: str) -> Labelling:
+        """Read ``"criterion: state | state"``.
+
+        Raises:
+            ValueError: If a part is missing.
+        """
+        criterion, _, states = text.partition(":")
+        positive = frozenset(word.strip() for word in states.split("|") if word.strip())
+        if not criterion.strip() or not positive:
+            raise ValueError(f"labels must be written 'criterion: state | state', got {text!r}.")
+        return cls(criterion.strip(), positive)
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One entry of the list.
+
+    Attributes:
+        name: The key, for example ``"pigment_network"``.
+        kind: One of `KINDS`.
+        polarity: One of `POLARITIES`.
+        names: What it is called, by language.
+        definitions: One sentence, by language.
+        synonyms: Other words for it, in any language.
+        labels: How data sets label it, by the name of their adapter.
+        points: What the seven-point checklist gives it; 0 for what is not on the list.
+        measured: Whether it is computed within the outline, without labels.
+    """
+
+    name: str
+    kind: str
+    polarity: str
+    names: Mapping[str, str]
+    definitions: Mapping[str, str]
+    synonyms: tuple[str, ...]
+    labels: Mapping[str, Labelling] = field(default_factory=lambda: MappingProxyType({}))
+    points: int = 0
+    measured: bool = False
+
+    @classmethod
+    def parse(cls, name: str, values: Mapping[str, Any]) -> Concept:
+        """Check an entry of the file.
+
+        Raises:
+            ValueError: If a key is unknown or missing, or a value is none of those it may be.
+        """
+        needed = {"kind", "polarity", "synonyms"}
+        needed |= {f"{kind}{code}" for code in LANGUAGES for kind in ("", "definition_")}
+        if missing := needed - values.keys():
+            raise ValueError(f"the concept {name} lacks {', '.join(sorted(missing))}.")
+        if unknown := values.keys() - needed - {"labels", "points", "measured"}:
+            raise ValueError(f"the concept {name} has the unknown key {min(unknown)}.")
+        for key, allowed in (("kind", KINDS), ("polarity", POLARITIES)):
+            if values[key] not in allowed:
+                raise ValueError(
+                    f"the {key} of the concept {name} is {values[key]!r}: choose "
+                    f"{', '.join(allowed)}."
+                )
+        return cls(
+            name,
+            values["kind"],
+            values["polarity"],
+            {code: values[code] for code in LANGUAGES},
+            {code: values[f"definition_{code}"] for code in LANGUAGES},
+            tuple(values["synonyms"]),
+            {source: Labelling.parse(text) for source, text in values.get("labels", {}).items()},
+            int(values.get("points", 0)),
+            bool(values.get("measured", False)),
+        )
+
+    def to_dict(self, language: str = LANGUAGES[0]) -> dict[str, object]:
+        """Return what a reader is told of the concept, in a language."""
+        return {
+            "name": self.name,
+            "title": self.names[language],
+            "kind": self.kind,
+            "polarity": self.polarity,
+            "definition": self.definitions[language],
+            "synonyms": list(self.synonyms),
+        }
+
+
+class Schema(Mapping[str, Concept]):
+    """The concepts by name, in the order of the file."""
+
+    def __init__(self, concepts: Mapping[str, Concept]) -> None:
+        """Keep the concepts.
+
+        Raises:
+            ValueError: If two concepts share a word in one language, so that neither is meant.
+        """
+        self._concepts = dict(concepts)
+        taken: dict[tuple[str, str], str] = {}
+        for concept in self._concepts.values():
+            for code, word in concept.names.items():
+                other = taken.setdefault((code, word.casefold()), concept.name)
+                if other != concept.name:
+                    raise ValueError(f"{other} and {concept.name} are both called {word!r}.")
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Mapping[str, Any]]) -> Schema:
+        """Check all entries of the file.
+
+        Raises:
+            ValueError: If one is not as it must be.
+        """
+        return cls({name: Concept.parse(name, entry) for name, entry in values.items()})
+
+    def __getitem__(self, name: str) -> Concept:
+        """Return a concept by its name."""
+        return self._concepts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(self._concepts)
+
+    def __len__(self) -> int:
+        """Return how many concepts there are."""
+        return len(self._concepts)
+
+    def find(self, word: str) -> Concept:
+        """Look a concept up by its name, its title in any language, or a synonym.
+
+        Raises:
+            ValueError: If nothing, or more than one concept, is called so.
+        """
+        key = word.strip().replace("_", " ").casefold()
+        named = [c for c in self.values() if key in _titles(c)]
+        found = named or [c for c in self.values() if key in map(str.casefold, c.synonyms)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            several = ", ".join(concept.name for concept in found)
+            raise ValueError(f"{word!r} can mean {several}: name one of these.")
+        near = sorted(name for name in self if key.split(" ")[-1] in name.replace("_", " "))
+        hint = f": did you mean {' or '.join(near[:3])}?" if near else "."
+        raise ValueError(f"There is no concept {word!r}{hint}")
+
+    def labelled_by(self, source: str) -> tuple[Concept, ...]:
+        """Return the concepts that a data set labels, by the name of its adapter."""
+        return tuple(concept for concept in self.values() if source in concept.labels)
+
+    @property
+    def checklist(self) -> tuple[Concept, ...]:
+        """The seven concepts of the seven-point checklist."""
+        return tuple(concept for concept in self.values() if concept.points)
+
+
+def _titles(concept: Concept) -> set[str]:
+    own = {concept.name.replace("_", " ")} | {title.casefold() for title in concept.names.values()}
+    return own

@@ -244,8 +244,8 @@ class SafeHeaders:
 PAGE_POLICY = "; ".join(
     (
         "default-src 'self'",
-        # Gradio's page holds its settings and ours in scripts between its lines, and makes functions
-        # of the text of listeners that run in the browser: without either it does not start
+        # Gradio's page holds its settings and ours in scripts between its lines, and its HTML
+        # components make functions of their templates
         "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",

@@ -119,7 +119,7 @@ def test_what_is_pushed_works_and_the_same_push_again_is_none(
 
     # the gallery stands on its own
     gallery, listed, names, columns = ask(read_gallery, GALLERY)
-    assert gallery.records == engine.gallery.records
+    assert list(gallery.records) == list(engine.gallery.records)
     np.testing.assert_array_equal(gallery.embeddings, engine.gallery.embeddings)
     np.testing.assert_array_equal(listed, engine.gallery.embeddings)
     assert names == ["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]

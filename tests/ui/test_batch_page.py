@@ -161,7 +161,7 @@ def test_an_archive_becomes_a_table_and_a_file(batch, archive, tmp_path):
 def test_the_operating_point_moves_the_verdicts_of_the_file(batch, archive, tmp_path):
     hand_over(batch, archive)
     batch.locator("#batch-told").get_by_text("Done:").wait_for()
-    batch.locator("#batch-point").get_by_text("95 % sensitivity").click()
+    batch.locator("#batch-point").get_by_text("More sensitive").click()
     batch.wait_for_timeout(1000)
     assert {row["operating_point"] for row in saved(batch, tmp_path)} == {"sensitivity_95"}
 

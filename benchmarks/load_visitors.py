@@ -91,7 +91,7 @@ def page_verbs() -> dict[str, Verb]:
 
     def similar(http: httpx.Client, visitor: Visitor) -> np.ndarray:
         every = ([] for _ in filters.MENUS)
-        cases = call(http, visitor, "similar", CASES, True, *every, *filters.AGES)[0]
+        cases = call(http, visitor, "similar", CASES, True, *every, *filters.AGES, "")[0]
         return np.array([case["similarity"] for case in cases])
 
     def compare(http: httpx.Client, visitor: Visitor) -> np.ndarray:

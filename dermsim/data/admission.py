@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-MOST = 100_000_000
-"""Pixels decoded at a time by default: about eight bytes of each are held."""
+MOST = 64_000_000
+"""Pixels decoded at a time by default, more than the largest picture has: about eight bytes of each
+are held."""
 
 PATIENCE = 60.0
 """Seconds for which a server lets a request wait for room."""

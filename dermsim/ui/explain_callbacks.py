@@ -15,6 +15,7 @@ from PIL import Image
 
 from dermsim.core.explain_methods import METHODS, methods_for, parse_layer
 from dermsim.core.labels import CODES
+from dermsim.data.images import ImageSource, read_image
 from dermsim.engine import answers
 from dermsim.engine.answers import Explanation
 from dermsim.ui import heatmaps, render
@@ -111,7 +112,7 @@ def explain(
     if image is None:
         return None, nothing_explained(language)
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
-    found = small(answers.explain(engine, image, target=target or None, bank=bank, **options))
+    found = small(explained(engine, image, target=target or None, bank=bank, **options))
     (heatmap,), (strength,) = found.heatmaps, found.strengths
     return found, heatmaps.explanation(heatmap, found.answer, strength, language=language)
 
@@ -226,7 +227,7 @@ def explain_data(
     if image is None:
         raise ValueError("There is no picture yet: add one first.")
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
-    found = answers.explain(engine, image, target=target or None, **options)
+    found = explained(engine, image, target=target or None, **options)
     (drawn,) = heatmaps.paint(found, opacity=opacity, outlined=outlined)
     return drawn, {**found.to_dict(), "answer": found.answer}
 
@@ -248,7 +249,31 @@ def likeness(
         options: As for `dermsim.engine.answers.explain`.
     """
     like = engine.gallery.fetch(np.array([row]))[0] if other is None else other
-    return small(answers.explain(engine, image, like=like, **options))
+    return small(explained(engine, image, like=like, **options))
+
+
+def explained(
+    engine: DermSim, image: ImageSource, *, like: Any = None, **options: Any
+) -> Explanation:
+    """Explain a picture, decoded no larger than the encoder and the page need it.
+
+    Args:
+        engine: The loaded checkpoint.
+        image: Path or bytes of the picture.
+        like: As for `dermsim.engine.answers.explain`, as are the options.
+        options: Further ones.
+
+    Returns:
+        The explanation of the picture as it was given.
+    """
+    side = max(*engine.pixels_needed, 2 * heatmaps.SIDE)
+    other = like if like is None or isinstance(like, np.ndarray) else _read(like, side)
+    found = answers.explain(engine, _read(image, side), like=other, **options)
+    return replace(found, pictures=(image, like)[: len(found.pictures)])
+
+
+def _read(image: ImageSource, side: int) -> Image.Image:
+    return read_image(image, at_least=(side, side))
 
 
 def small(explanation: Explanation) -> Explanation:

@@ -22,7 +22,8 @@ from dermsim.ui.uploads import Upload
 Inline = dict[str, Any]
 """What Gradio's components take for a file, with its content."""
 
-_THUMBNAIL = (900, 900)
+THUMBNAIL = (900, 900)
+"""Pixels of a small copy at most."""
 
 
 def picture(image: Image.Image, *, name: str = "picture.png") -> Inline:
@@ -41,7 +42,7 @@ def thumbnail(image: Image.Image, *, name: str = "picture.jpg", mark: str = "") 
         mark: What ``case.js`` is to know it by, letters and digits; nothing for none.
     """
     small = image.copy()
-    small.thumbnail(_THUMBNAIL)
+    small.thumbnail(THUMBNAIL)
     buffer = BytesIO()
     small.save(buffer, "JPEG", quality=90)
     kind = f"image/jpeg;picture={mark}" if mark else "image/jpeg"

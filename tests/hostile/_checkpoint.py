@@ -13,10 +13,21 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from conftest import _untrained
-
 SECONDS, ROOM = 120, 2 * 2**30
 """What an attempt may take: seconds, and bytes of memory beside what is there already."""
+
+
+def _untrained(seed):
+    """A tiny network with random weights, and what makes its input."""
+    import torch
+
+    from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
+
+    with torch.random.fork_rng():
+        torch.random.manual_seed(seed)
+        model = DermSimModel(DermSimConfig(backbone="test_resnet", embed_dim=16, image_size=64))
+    side = {"height": 64, "width": 64}
+    return model, DermSimImageProcessor(size={"shortest_edge": 64}, crop_size=side)
 
 
 @cache
@@ -29,7 +40,7 @@ def engines():
     splits = grouped_splits(synthetic_ham10000(140, seed=0))
     train, validation = splits["train"], splits["validation"]
     return tuple(
-        DermSim.fit(*_untrained(seed=seed), train=train, validation=validation) for seed in (0, 1)
+        DermSim.fit(*_untrained(seed), train=train, validation=validation) for seed in (0, 1)
     )
 
 

@@ -1,5 +1,7 @@
 """The tab *Explain* as plain functions."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -7,6 +9,7 @@ from PIL import Image, ImageOps
 from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES, LABELS, diagnosis
 from dermsim.data.synthetic import draw_lesion
+from dermsim.engine import answers
 from dermsim.ui import explain_callbacks
 
 
@@ -188,3 +191,20 @@ class TestRefusals:
     def test_no_picture(self, engine):
         with pytest.raises(ValueError, match="no picture yet"):
             explain_callbacks.explain_data(engine, None, "", 0.6)
+
+
+def test_a_large_picture_is_explained_no_larger_than_it_is_needed(engine, monkeypatch):
+    stream = io.BytesIO()
+    Image.new("RGB", (4000, 3900), "brown").save(stream, "PNG")
+    seen, explain = [], answers.explain
+
+    def spy(engine, picture, *, like=None, **options):
+        seen.extend([picture, like])
+        return explain(engine, picture, like=like, **options)
+
+    monkeypatch.setattr(answers, "explain", spy)
+    data = stream.getvalue()
+    found = explain_callbacks.explained(engine, data, like=data)
+    assert [picture.size for picture in seen] == [(2000, 1950)] * 2
+    assert found.pictures == (data, data)
+    assert explain_callbacks.explained(engine, data, target="mel").pictures == (data,)

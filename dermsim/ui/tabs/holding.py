@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from PIL import Image
 
 from dermsim.data.formats import shown_by_browsers
 from dermsim.data.images import read_image
@@ -109,7 +110,7 @@ def take(source: str | inline.Inline | None) -> tuple[Any, Any]:
         return gr.skip(), gr.skip()
     if source is None:
         return None, gr.skip()
-    read_image(source)  # type: ignore[arg-type]  # refuses with the file's name
+    _look(source)  # refuses with the file's name
     content = Upload.read(source)  # type: ignore[arg-type]
     held = hold(content, size=len(content))
     return held, held
@@ -131,7 +132,7 @@ def show_again(held: Held | None) -> tuple[inline.Inline | None, Held | None]:
         content = SHELF.get(held)
     except FileNotFoundError:
         return None, None
-    return inline.thumbnail(read_image(content), mark=content.mark), held
+    return inline.thumbnail(_look(content), mark=content.mark), held
 
 
 def in_sight(source: Any, held: Held | None) -> Any:
@@ -152,7 +153,7 @@ def in_sight(source: Any, held: Held | None) -> Any:
         return gr.skip()
     if shown_by_browsers(content):
         return gr.skip()
-    return inline.thumbnail(read_image(content), mark=content.mark)
+    return inline.thumbnail(_look(content), mark=content.mark)
 
 
 def take_several(sources: Sequence[Any] | None, known: Any) -> tuple[list[Any], Any]:
@@ -177,12 +178,12 @@ def take_several(sources: Sequence[Any] | None, known: Any) -> tuple[list[Any], 
                 raise FileNotFoundError(name)
             content = known[name]
         else:
-            read_image(source)
+            _look(source)
             content = Path(source).read_bytes()
             name = next(n for n in _numbered(Path(source).name) if n not in used)
         kept[name] = content
         used.add(name)
-        shown.append({"image": inline.thumbnail(read_image(content), name=name), "caption": None})
+        shown.append({"image": inline.thumbnail(_look(content), name=name), "caption": None})
     return shown, hold(kept, size=sum(map(len, kept.values()))) if kept else None
 
 
@@ -216,6 +217,11 @@ def forget(request: gr.Request) -> None:
     """Let go of what a visitor holds, when the page is closed."""
     if request.session_hash is not None:
         SHELF.close(request.session_hash)
+
+
+def _look(source: Any) -> Image.Image:
+    """Read a picture no larger than a small copy of it needs; it is decoded whole all the same."""
+    return read_image(source, at_least=inline.THUMBNAIL)
 
 
 def _numbered(name: str) -> Any:

@@ -80,11 +80,7 @@ def write_gallery(
         Dataset.from_dict({"embedding": list(gallery.embeddings)}, features=kept),
     ]
     if pictures is not None:
-        rows = {image_id: row for row, image_id in enumerate(pictures["image_id"])}
-        if missing := [name for name in values["image_id"] if name not in rows]:
-            raise ValueError(f"{len(missing)} past cases, such as {missing[0]}, have no picture.")
-        chosen = pictures.select_columns(["image"]).select([rows[i] for i in values["image_id"]])
-        parts.insert(0, chosen)
+        parts.insert(0, _pictures_of(values["image_id"], pictures))
     table = concatenate_datasets(parts, axis=1)
     sizes = {"train": write_parquet(table, folder / DATA, split="train")}
     header = {"fingerprint": gallery.fingerprint, "rows": len(gallery), "dim": width}
@@ -252,3 +248,11 @@ gallery = load_dataset("{repo}", split="train")
 print(gallery.features["dx"].names, len(gallery[0]["embedding"]))
 ```
 """
+
+
+def _pictures_of(image_ids: list[object], pictures: Dataset) -> Dataset:
+    """Return the pictures of the cases, in their order."""
+    rows = {image_id: row for row, image_id in enumerate(pictures["image_id"])}
+    if missing := [name for name in image_ids if name not in rows]:
+        raise ValueError(f"{len(missing)} past cases, such as {missing[0]}, have no picture.")
+    return pictures.select_columns(["image"]).select([rows[name] for name in image_ids])

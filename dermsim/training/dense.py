@@ -142,7 +142,7 @@ def average(heads: Sequence[DenseHead]) -> DenseHead:
     return DenseHead(
         tuple(np.concatenate(parts) for parts in zip(*(h.laterals for h in heads), strict=True)),
         np.concatenate([head.hidden_bias for head in heads]),
-        np.concatenate([head.output for head in heads], axis=1) / np.float32(len(heads)),
+        np.concatenate([head.output / np.float32(len(heads)) for head in heads], axis=1),
         np.mean([head.output_bias for head in heads], axis=0).astype(np.float32),
         heads[0].grid,
     )

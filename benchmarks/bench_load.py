@@ -17,6 +17,7 @@ With ``--large``, pictures of 1 to 49 megapixels are mixed in, as JPEG and as PN
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import socket
 import statistics
@@ -81,7 +82,8 @@ def make_visitors(engine: DermSim, count: int, *, large: bool = False) -> list[V
         prediction = engine.predict(lesion)[0]
         bank = engine.class_bank()
         embedding = engine.embed(lesion)
-        cases = engine.gallery.search(embedding, CASES, one_per_lesion=True)[0]
+        # by the picture and not by its embedding: one of the gallery's own leaves its lesion out
+        cases = engine.search(lesion, CASES, one_per_lesion=True)[0]
         compared = bank.predict(engine.embed(lesion, space=bank.space.name))[0]
         reference = {
             "predict": np.array(list(prediction.probabilities.values())),
@@ -171,7 +173,7 @@ def load(
     Args:
         address: Of the app.
         visitors: Who asks, each in a thread.
-        seconds: After so long nobody asks again.
+        seconds: After so long nobody asks again; everybody asks once.
         process: The server's, whose memory is watched; None for nobody's.
         verbs: What they ask; None for all that the app answers.
     """
@@ -185,7 +187,9 @@ def load(
     def visit(number: int, visitor: Visitor) -> None:
         random = np.random.default_rng(number)
         with httpx.Client(base_url=address, timeout=PATIENCE) as http:
-            while time.perf_counter() < end:
+            for asks in itertools.count():
+                if asks and time.perf_counter() >= end:  # everybody asks once, however slow it is
+                    return
                 name = names[random.choice(len(names), p=shares)]
                 began = time.perf_counter()
                 try:

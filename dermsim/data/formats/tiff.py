@@ -100,6 +100,9 @@ def open_tiff(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Imag
 def _pictures(file: TiffFile, name: str) -> list[TiffPage]:
     """List the pages that are pictures in their own right, in the order of the file."""
     pages = [page for page in _all_pages(file) if page.imagewidth and page.imagelength]
+    sides = [side for page in pages for side in (page.imagewidth, page.imagelength)]
+    if not all(isinstance(side, int) for side in sides):  # tifffile gives a tuple for such a tag
+        raise UnreadableError(f"{name} is a damaged TIFF file: it states several widths or heights")
     raw = [_RAW[int(page.photometric)] for page in pages if int(page.photometric) in _RAW]
     if raw:
         raise UnreadableError(

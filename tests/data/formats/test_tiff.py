@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from dermsim.data.formats.tiff import accepts
-from dermsim.data.images import read_image
+from dermsim.data.images import pixels_to_decode, read_image
 from dermsim.data.synthetic import draw_lesion
 
 RGB = np.asarray(draw_lesion("mel", seed=1, size=(48, 40)))
@@ -271,6 +271,16 @@ def test_the_size_is_checked_before_anything_is_decoded(monkeypatch):
     for values in (RGB, WIDE):
         with pytest.raises(ValueError, match="48 x 40 pixels, more than"):
             read_image(tiff(values, photometric="rgb"), max_pixels=1000)
+
+
+@pytest.mark.parametrize("tag", [256, 257], ids=["width", "height"])
+def test_a_size_of_several_numbers_is_a_damaged_file(tag):
+    data = tiff(RGB, photometric="rgb")
+    place = data.index(struct.pack("<HHI", tag, 4, 1))
+    broken = data[:place] + struct.pack("<HHI", tag, 3, 2) + data[place + 8 :]
+    with pytest.raises(ValueError, match="is a damaged TIFF file"):
+        read_image(broken)
+    assert pixels_to_decode(broken) == 0
 
 
 def test_what_a_damaged_file_holds_is_not_logged(caplog):

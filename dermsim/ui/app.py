@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,14 @@ from dermsim.ui import (
     atlas_callbacks,
     batch_callbacks,
     callbacks,
+    class_callbacks,
     compare_callbacks,
     explain_callbacks,
     gradio_seams,
     render,
     report_callbacks,
     tabs,
+    worklist,
 )
 from dermsim.ui.body_limit import BodyLimit
 from dermsim.ui.connections import BodyPace, limit_connections
@@ -106,11 +109,13 @@ def build_app(
             with gr.Column(scale=9, min_width=300, elem_id="answers"):
                 notice, summary = gr.HTML(elem_id="notice"), gr.HTML(elem_id="summary")
                 above = tabs.Above(notice, summary, line.slider)
-                with gr.Tabs(overflow_behavior="wrap"):  # all are seen at 360 px
-                    menus = _place_tabs(engine, upload, above, bank, pictures)
+                with gr.Tabs(overflow_behavior="wrap", elem_id="tabs"):  # all are seen at 360 px
+                    placed = _place_tabs(engine, upload, above, bank, line, pictures)
         points = tabs.offer(_bound(engine, callbacks.points))
-        app.load(tabs.sentences(points), outputs=line.offered, **tabs.QUIET)
-        app.load(tabs.sentences(_offers_of(engine)), outputs=menus, **tabs.QUIET)
+        app.load(tabs.sentences(points), line.kept, line.offered, js=tabs.KEPT, **tabs.QUIET)
+        arrived = tabs.return_things(app, placed.picture, bank, placed.batch.rows)
+        placed.batch.show_after(arrived)
+        app.load(tabs.sentences(_offers_of(engine)), outputs=placed.menus, **tabs.QUIET)
         gr.HTML(tabs.drawn(render.disclaimer), elem_id="disclaimer")
         app.unload(tabs.forget)
     app.queue(max_size=_MAX_QUEUE)
@@ -202,19 +207,36 @@ def _limit(most: int, **options: Any) -> Middleware:
     )
 
 
+@dataclass(frozen=True)
+class _Placed:
+    """What of the tabs others need.
+
+    Attributes:
+        picture: The shared picture.
+        menus: The menus of facts, to be filled.
+        batch: The rows of the batch, to be given back to a page that is loaded anew.
+    """
+
+    picture: tabs.Picture
+    menus: list[gr.Dropdown]
+    batch: tabs.BatchRows
+
+
 def _place_tabs(
     engine: Callable[[], DermSim],
     upload: gr.Image,
     above: tabs.Above,
     bank: gr.State,
+    line: tabs.AlertLine,
     pictures: render.Pictures | None,
-) -> list[gr.Dropdown]:
-    """Bind the callbacks to the engine, one tab each; return the menus of facts to be filled."""
+) -> _Placed:
+    """Bind the callbacks to the engine, one tab each."""
     bind = functools.partial(_bound, engine)
     with gr.Tab(say("tabs.classify"), id="classify"):
         picture = tabs.classify_tab(
             upload,
             above,
+            bank,
             classify=bind(callbacks.classify),
             data=bind(callbacks.classify_data),
         )
@@ -245,14 +267,16 @@ def _place_tabs(
             bank,
             compare=bind(callbacks.compare),
             enroll=bind(callbacks.enroll),
+            harm=bind(class_callbacks.harm),
+            known=bind(class_callbacks.known_as),
             load=bind(callbacks.load_bank),
             data=bind(callbacks.compare_data),
         )
     with gr.Tab(say("tabs.atlas"), id="atlas") as tab:
         mapped = tabs.atlas_tab(picture, tab, _atlas_page(bind, pictures))
     with gr.Tab(say("batch.tab"), id="batch"):
-        tabs.batch_tab(_batch_page(bind))
-    return [*similar.menus, *mapped.menus]
+        batch = tabs.batch_tab(_batch_page(bind), line, bank)
+    return _Placed(picture, [*similar.menus, *mapped.menus], batch)
 
 
 def _explain_page(
@@ -283,9 +307,9 @@ def _atlas_page(
 def _batch_page(bind: Callable[..., Callable[..., Any]]) -> tabs.BatchPage:
     return tabs.BatchPage(
         run=bind(batch_callbacks.run),
-        table=bind(batch_callbacks.table),
+        table=bind(worklist.table_html),
         summary=bind(batch_callbacks.summary),
-        detail=batch_callbacks.detail,
+        detail=bind(worklist.detail),
         save=bind(batch_callbacks.save),
         data=bind(batch_callbacks.data),
     )
@@ -351,7 +375,8 @@ def _head() -> str:
     constants = "".join(
         f"const {name} = {json.dumps(texts)};\n" for name, texts in _described().items()
     )
-    scripts = (f"{constants}{script}", uploads)
+    tabs_script = (folder / "tabs.js").read_text(encoding="utf-8")
+    scripts = (f"{constants}{script}", uploads, tabs_script)
     told = "".join(f'<script type="module">{text}</script>' for text in scripts)
     return f"<style>{sheet}</style>{told}"
 

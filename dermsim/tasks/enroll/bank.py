@@ -254,6 +254,10 @@ class ClassBank:
         centroids(shots, np.zeros(len(shots), dtype=np.int64), 1)  # refuses what cancels out
         return replace(self, enrolled=(*self.enrolled, EnrolledClass(cleaned, shots, head)))
 
+    def taken_as(self, name: str) -> str | None:
+        """Return the class that a name stands for already, as "Melanoma" does for mel; or None."""
+        return _taken_as(name.strip(), self.names)
+
     def remove(self, name: str) -> ClassBank:
         """Return a bank without that class, as if it had never been enrolled.
 
@@ -378,14 +382,19 @@ def _check_name(name: object, taken: Sequence[str]) -> None:
         raise ValueError("a class needs a name, got an empty one.")
     if len(name) > MAX_NAME_LENGTH or not name.isprintable():
         raise ValueError(f"a class name must be one line of at most {MAX_NAME_LENGTH} characters.")
-    same = {other.casefold(): other for other in taken}.get(name.casefold())
-    if same is None and (code := _diagnosis(name)) in taken:
-        same = code
+    same = _taken_as(name, taken)
     if same is not None:
         known = f" (as {same!r})" if same != name else ""
         raise ValueError(
             f"there is already a class {name!r}{known}; choose another name or remove it."
         )
+
+
+def _taken_as(name: str, taken: Sequence[str]) -> str | None:
+    same = {other.casefold(): other for other in taken}.get(name.casefold())
+    if same is None and (code := _diagnosis(name)) in taken:
+        return code
+    return same
 
 
 def _diagnosis(name: str) -> str | None:

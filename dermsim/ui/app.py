@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -17,7 +15,6 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from dermsim.core.discretion import be_discreet
-from dermsim.core.labels import CODES
 from dermsim.ui import (
     atlas_callbacks,
     batch_callbacks,
@@ -44,6 +41,7 @@ from dermsim.ui.middleware import (
     is_upload,
     refusal,
 )
+from dermsim.ui.page_head import page_head
 from dermsim.ui.page_language import PageLanguage
 from dermsim.ui.stopping import Work
 from dermsim.ui.tabs.housekeeping import housekeeping
@@ -111,11 +109,7 @@ def build_app(
                 above = tabs.Above(notice, summary, line.slider)
                 with gr.Tabs(overflow_behavior="wrap", elem_id="tabs"):  # all are seen at 360 px
                     placed = _place_tabs(engine, upload, above, bank, line, pictures)
-        points = tabs.offer(_bound(engine, callbacks.points))
-        app.load(tabs.sentences(points), line.kept, line.offered, js=tabs.KEPT, **tabs.QUIET)
-        arrived = tabs.return_things(app, placed.picture, bank, placed.batch.rows)
-        placed.batch.show_after(arrived)
-        app.load(tabs.sentences(_offers_of(engine)), outputs=placed.menus, **tabs.QUIET)
+        _fill(app, engine, line, placed, bank)
         gr.HTML(tabs.drawn(render.disclaimer), elem_id="disclaimer")
         app.unload(tabs.forget)
     app.queue(max_size=_MAX_QUEUE)
@@ -162,7 +156,7 @@ def launch(
         server_port=port,
         share=share,
         theme=theme(),
-        head=_head(),
+        head=page_head(),
         i18n=app.spoken(),
         footer_links=["api"],
         run_history=False,
@@ -220,6 +214,21 @@ class _Placed:
     picture: tabs.Picture
     menus: list[gr.Dropdown]
     batch: tabs.BatchRows
+
+
+def _fill(
+    app: tabs.Page,
+    engine: Callable[[], DermSim],
+    line: tabs.AlertLine,
+    placed: _Placed,
+    bank: gr.State,
+) -> None:
+    """Fill what waits for the checkpoint, and what a page that is loaded anew had before."""
+    points = tabs.offer(_bound(engine, callbacks.points))
+    app.load(tabs.sentences(points), line.kept, line.offered, js=tabs.KEPT, **tabs.QUIET)
+    arrived = tabs.return_things(app, placed.picture, bank, placed.batch.rows)
+    placed.batch.show_after(arrived)
+    app.load(tabs.sentences(_offers_of(engine)), outputs=placed.menus, **tabs.QUIET)
 
 
 def _place_tabs(
@@ -297,6 +306,7 @@ def _atlas_page(
         choices=bind(atlas_callbacks.choices),
         draw=bind(atlas_callbacks.draw),
         case=bind(atlas_callbacks.case_panel, pictures=pictures),
+        hover=bind(atlas_callbacks.hover_picture, pictures=pictures) if pictures else None,
         rows=bind(atlas_callbacks.listed),
         table=bind(atlas_callbacks.rows_table),
         save=bind(atlas_callbacks.save_csv),
@@ -361,44 +371,3 @@ def _offers_of(engine: Callable[[], DermSim]) -> Callable[..., list[Any]]:
         return tabs.fill_menus(callbacks.offers(engine(), language=language)) * 2
 
     return offers
-
-
-def _head() -> str:
-    """Return the style sheet and the script as part of the page's head.
-
-    Given as `css_paths`, Gradio would rewrite every selector and lose what it does not know.
-    """
-    folder = Path(__file__).parent
-    sheet = (folder / "style.css").read_text(encoding="utf-8")
-    script = (folder / "page.js").read_text(encoding="utf-8")
-    uploads = (folder / "uploads.js").read_text(encoding="utf-8")
-    constants = "".join(
-        f"const {name} = {json.dumps(texts)};\n" for name, texts in _described().items()
-    )
-    tabs_script = (folder / "tabs.js").read_text(encoding="utf-8")
-    scripts = (f"{constants}{script}", uploads, tabs_script)
-    told = "".join(f'<script type="module">{text}</script>' for text in scripts)
-    return f"<style>{sheet}</style>{told}"
-
-
-def _described() -> dict[str, dict[str, Any]]:
-    """Return what ``page.js`` says of the pictures, in each language."""
-    images = {
-        "#picture": "wiring.picture",
-        "#evidence": "explain.evidence",
-        "#alike": "explain.alike",
-    }
-    return {
-        "NAMES": {
-            language: {
-                code: say("page.example", language, name=render.name_of(code, language))
-                for code in CODES
-            }
-            for language in LANGUAGES
-        },
-        "IMAGES": {
-            language: {selector: say(key, language) for selector, key in images.items()}
-            for language in LANGUAGES
-        },
-        "MAP": {language: say("atlas.plot", language) for language in LANGUAGES},
-    }

@@ -306,8 +306,9 @@ def _bar(
         f'aria-valuetext="{share}"><i style="width:{probability:.1%}"></i></span>'
     )
     if vote is not None:
+        unseen = f'<span class="ds-unseen">{say("classify.vote", language)} </span>'
         meter += (
-            f'<span class="ds-votes">{say("classify.vote", language, share=percent(vote))}</span>'
+            f'<span class="ds-votes">{unseen}{percent(vote)}</span>'
             f'<span class="ds-track ds-track-votes"><i style="width:{vote:.1%}"></i></span>'
         )
     text = description_of(name, language) if known else say("enroll.taught", language)

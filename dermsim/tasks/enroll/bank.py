@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.labels import parse_dx
 from dermsim.core.storage import pack_arrays, read_arrays, save_arrays, unpack_arrays
 from dermsim.core.vectors import (
     centroids,
@@ -43,11 +42,10 @@ from dermsim.tasks.enroll.heads import (
     fit_prototype_temperature,
     head_for,
 )
+from dermsim.tasks.enroll.names import check_name, taken_as
 
 DEFAULT_TEMPERATURE = 0.1
 """Used by a bank with no old classes, which have nothing to fit one on."""
-
-MAX_NAME_LENGTH = 80
 
 REFERENCE = 600
 """Held-out images of the old classes that a bank keeps, at most: what new ones are told from."""
@@ -87,7 +85,7 @@ class ClassBank:
                 f"{len(self.old.prototypes)} and {len(self.old_counts)}."
             )
         for i, name in enumerate(self.names):
-            _check_name(name, self.names[:i])
+            check_name(name, self.names[:i])
         if any(type(count) is not int or count < 1 for count in self.counts):
             raise ValueError(f"every class needs at least one picture, got counts {self.counts}.")
         temperature = self.old.temperature
@@ -245,7 +243,7 @@ class ClassBank:
                 bank's, or the head is unknown.
         """
         cleaned = name.strip()
-        _check_name(cleaned, self.names)
+        check_name(cleaned, self.names)
         if head not in ("auto", *HEADS):
             raise ValueError(f"unknown head {head!r}; choose auto or one of {', '.join(HEADS)}.")
         if len(np.shape(vectors)) > 0 and len(np.asarray(vectors)) == 0:
@@ -256,7 +254,7 @@ class ClassBank:
 
     def taken_as(self, name: str) -> str | None:
         """Return the class that a name stands for already, as "Melanoma" does for mel; or None."""
-        return _taken_as(name.strip(), self.names)
+        return taken_as(name.strip(), self.names)
 
     def remove(self, name: str) -> ClassBank:
         """Return a bank without that class, as if it had never been enrolled.
@@ -375,31 +373,3 @@ class ClassBank:
         """Read what `to_bytes` returned, or the bytes of a file, as `load` does."""
         arrays, facts = unpack_arrays(data, name="the bank")
         return restore_bank(cls, arrays, facts, name="the bank", fingerprint=fingerprint)
-
-
-def _check_name(name: object, taken: Sequence[str]) -> None:
-    if not isinstance(name, str) or not name.strip():
-        raise ValueError("a class needs a name, got an empty one.")
-    if len(name) > MAX_NAME_LENGTH or not name.isprintable():
-        raise ValueError(f"a class name must be one line of at most {MAX_NAME_LENGTH} characters.")
-    same = _taken_as(name, taken)
-    if same is not None:
-        known = f" (as {same!r})" if same != name else ""
-        raise ValueError(
-            f"there is already a class {name!r}{known}; choose another name or remove it."
-        )
-
-
-def _taken_as(name: str, taken: Sequence[str]) -> str | None:
-    same = {other.casefold(): other for other in taken}.get(name.casefold())
-    if same is None and (code := _diagnosis(name)) in taken:
-        return code
-    return same
-
-
-def _diagnosis(name: str) -> str | None:
-    """Return the diagnosis code that a name stands for: "Melanoma" is mel."""
-    try:
-        return parse_dx(name)
-    except ValueError:
-        return None

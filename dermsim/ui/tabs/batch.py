@@ -30,6 +30,9 @@ RUNS: dict[str, Any] = {
 }
 """Few batches run at a time, and leave other visitors' single pictures their turns."""
 
+DRAWN: dict[str, Any] = {**DRAWING, "preprocess": False}
+"""The slider may be asked before it has its stops, and would be refused."""
+
 KEPT = 60 * 60
 """Seconds that a visitor's rows are kept in memory at most."""
 
@@ -131,7 +134,7 @@ def batch_tab(page: BatchPage, line: AlertLine, bank: gr.State) -> BatchRows:
 
     def show_after(event: Any) -> None:
         again, asked, filled = _shower(page, results), [results.rows, line.slider], _all(results)
-        event.success(sentences(again), asked, filled, **DRAWING)
+        event.success(sentences(again), asked, filled, **DRAWN)
 
     return BatchRows(results.rows, show_after)
 
@@ -237,10 +240,10 @@ def _wire_runs(
         )
         for end in (running.success, running.failure):
             end(_idle, None, form.stop, **QUIET)
-        running.success(*finishing, **DRAWING)
+        running.success(*finishing, **DRAWN)
         runs.append(running)
     halted = form.stop.click(_idle, None, form.stop, cancels=runs, **QUIET)
-    halted.then(sentences(halt), asked, _all(results), **DRAWING)
+    halted.then(sentences(halt), asked, _all(results), **DRAWN)
 
 
 def _wire_table(page: BatchPage, results: _Results, line: AlertLine) -> None:
@@ -250,10 +253,10 @@ def _wire_table(page: BatchPage, results: _Results, line: AlertLine) -> None:
         return page.detail(found, event.row, stop, language=language)
 
     asked: list[Any] = [results.rows, line.slider]
-    results.pointer.chosen(sentences(look), asked, results.shown, **DRAWING)
+    results.pointer.chosen(sentences(look), asked, results.shown, **DRAWN)
     for kind, button in results.saves.items():
         save = sentences(_saver(page, kind))
-        button.click(save, asked, results.file, **{**DRAWING, **ONCE})
+        button.click(save, asked, results.file, **{**DRAWN, **ONCE})
 
 
 def _saver(page: BatchPage, kind: str) -> Callable[..., str]:

@@ -77,7 +77,17 @@ def enroll_tab(
     for event in (picture.accepted.success, bank.change):
         event(sentences(show), [bank, picture.path], result, **ON_PAGE)
     name.change(sentences(known), [bank, name], hint, **QUIET, trigger_mode="always_last")
+    _add_endpoints(picture, bank, name, enroll=enroll, data=data)
 
+
+def _add_endpoints(
+    picture: Picture,
+    bank: gr.State,
+    name: gr.Textbox,
+    *,
+    enroll: Callable[..., Any],
+    data: Callable[[Any, str | None], dict[str, float]],
+) -> None:
     def endpoint(bank: Any, name: str, pictures: list[str]) -> tuple[Any, dict[str, object]]:
         known = enroll(bank, name, pictures)
         own: dict[str, object] = {

@@ -2,7 +2,7 @@
 // one that the pointer is over, to be shown its picture. The case on show is marked on the map.
 // Plotly draws into an element of its own, which Gradio may replace, so the plot is watched.
 const plot = document.getElementById("atlas-plot");
-const shown = document.getElementById("atlas-case");
+const shown = () => document.getElementById("atlas-case");
 const seen = document.getElementById("atlas-hover");
 const drawnMap = () => plot.querySelector(".js-plotly-plot");
 
@@ -29,7 +29,7 @@ const placeOf = (row) => {
 };
 
 const mark = () => {
-  const row = shown.querySelector("[data-row]")?.dataset.row;
+  const row = shown()?.querySelector("[data-row]")?.dataset.row;
   const place = row === undefined ? null : placeOf(Number(row));
   ring.hidden = !place;
   if (!place) return;
@@ -106,11 +106,16 @@ const listen = () => {
   mark();
 };
 
-new MutationObserver(listen).observe(plot, { childList: true, subtree: true });
-new MutationObserver(take).observe(seen, { childList: true, subtree: true });
-new MutationObserver(() => {
+let lastCase = null;
+const look = () => {
+  listen();
+  take();
+  const row = shown()?.querySelector("[data-row]") ?? null;
+  if (row === lastCase) return;
+  lastCase = row;
   mark();
-  if (shown.querySelector("[data-row]") && matchMedia("(max-width: 900px)").matches)
-    shown.scrollIntoView({ block: "nearest" });
-}).observe(shown, { childList: true, subtree: true });
-listen();
+  if (row && matchMedia("(max-width: 900px)").matches) row.scrollIntoView({ block: "nearest" });
+};
+const place = element.closest("[role=tabpanel]") ?? document.body;
+new MutationObserver(look).observe(place, { childList: true, subtree: true });
+look();

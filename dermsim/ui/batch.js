@@ -17,7 +17,8 @@ const sort = (head) => {
   const falling = head.getAttribute("aria-sort") === "ascending";
   for (const other of head.parentElement.children) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", falling ? "descending" : "ascending");
-  const value = (row) => row.children[column].dataset.value;
+  // who has no figures has fewer, wider cells
+  const value = (row) => row.children[column]?.dataset.value ?? "";
   const compare = (a, b) => {
     const [x, y] = [value(a), value(b)];
     // what has nothing there stays on top
@@ -52,15 +53,23 @@ const save = () => {
   link.click();
 };
 
-const observe = (selector, act, what) =>
-  new MutationObserver(act).observe(document.querySelector(selector), { subtree: true, ...what });
-observe("#batch-table", count, { childList: true, attributeFilter: ["class"] });
-observe("#batch-told", count, { childList: true });
-observe("#batch-file", save, { childList: true });
-
 // on a phone the row in full lies under the table
-observe("#batch-row", () => {
-  const shown = document.querySelector("#batch-row .ds-row");
-  if (shown && matchMedia("(max-width: 900px)").matches)
-    shown.scrollIntoView({ block: "nearest" });
-}, { childList: true });
+let lastShown = null;
+const reveal = () => {
+  const row = document.querySelector("#batch-row .ds-row");
+  if (row === lastShown) return;
+  lastShown = row;
+  if (row && matchMedia("(max-width: 900px)").matches) row.scrollIntoView({ block: "nearest" });
+};
+
+const look = () => {
+  count();
+  save();
+  reveal();
+};
+// what this tab shows comes and goes, the tab itself stays
+const place = element.closest("[role=tabpanel]") ?? document.body;
+new MutationObserver(look).observe(place, {
+  childList: true, subtree: true, attributes: true, attributeFilter: ["class"],
+});
+look();

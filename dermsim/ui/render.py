@@ -193,7 +193,9 @@ def bars(
         )
         for name, probability in probabilities.items()
     )
-    return f'<ul class="ds-bars">{rows}</ul>'
+    left_out = any(row.out_though_likelier for row in listing.values())
+    why = say("classify.out_of_list", language) if left_out else ""
+    return f'<ul class="ds-bars">{rows}</ul>' + (f'<p class="ds-muted">{why}</p>' if why else "")
 
 
 def comparison(
@@ -293,12 +295,11 @@ def _bar(
     shown = name_of(name, language) if known else name
     title = f"{escape(shown)}{code_tag(name, language) if known else ''}"
     tag = f' <span class="ds-tag">{say("enroll.tag", language)}</span>' if is_enrolled else ""
-    out = ""
     if listed is not None and listed.in_set:
         tag += f' <span class="ds-tag">{say("classify.in_list", language, share=coverage)}</span>'
     elif listed is not None and listed.out_though_likelier and listed.limit is not None:
-        text = say("classify.out_of_list", language, limit=percent(listed.limit))
-        out = f'<p class="ds-muted ds-out-of-list">{text}</p>'
+        text = say("classify.listed_from", language, limit=percent(listed.limit))
+        tag += f' <span class="ds-tag ds-tag-out">{text}</span>'
     meter = (
         f'<span class="ds-name">{title}{tag}</span><span class="ds-share">{share}</span>'
         f'<span class="ds-track" role="meter" aria-label="{escape(shown, quote=True)}" '
@@ -314,5 +315,5 @@ def _bar(
     text = description_of(name, language) if known else say("enroll.taught", language)
     return (
         f'<li style="--tone:{known.color if known else ENROLLED_COLOR}"><details>'
-        f"<summary>{meter}</summary><p>{escape(text)}</p></details>{out}</li>"
+        f"<summary>{meter}</summary><p>{escape(text)}</p></details></li>"
     )

@@ -139,12 +139,17 @@ def _row(
         line = ' class="is-withheld"'
     else:
         line = ' class="is-unread"'
-    columns = "".join(_cell(*cells.get(name, ("", ""))) for name in names)
+    if found is None or found.withheld:  # what is said in place of figures needs their room
+        said, value = cells["verdict"]
+        columns = f"{_cell(*cells['file'])}{_cell(said, value, span=len(names) - 1)}"
+    else:
+        columns = "".join(_cell(*cells.get(name, ("", ""))) for name in names)
     return f'<tr data-row="{place}"{line}><td>{_picture(row, language)}</td>{columns}</tr>'
 
 
-def _cell(html: str, value: str | float) -> str:
-    return f'<td data-value="{escape(str(value), quote=True)}">{html}</td>'
+def _cell(html: str, value: str | float, *, span: int = 1) -> str:
+    wide = f' colspan="{span}"' if span > 1 else ""
+    return f'<td{wide} data-value="{escape(str(value), quote=True)}">{html}</td>'
 
 
 def _cells(row: FileAnswer, language: str) -> dict[str, tuple[str, str | float]]:

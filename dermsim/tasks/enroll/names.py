@@ -10,6 +10,11 @@ MAX_NAME_LENGTH = 80
 
 
 def check_name(name: object, taken: Sequence[str]) -> None:
+    """Refuse a name that is empty, too long or another class's already.
+
+    Raises:
+        ValueError: In one sentence.
+    """
     if not isinstance(name, str) or not name.strip():
         raise ValueError("a class needs a name, got an empty one.")
     if len(name) > MAX_NAME_LENGTH or not name.isprintable():
@@ -23,6 +28,7 @@ def check_name(name: object, taken: Sequence[str]) -> None:
 
 
 def taken_as(name: str, taken: Sequence[str]) -> str | None:
+    """Return the class, of those taken, that a name stands for already; None for none."""
     same = {other.casefold(): other for other in taken}.get(name.casefold())
     if same is None and (code := _diagnosis(name)) in taken:
         return code

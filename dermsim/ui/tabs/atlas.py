@@ -165,9 +165,6 @@ def _place_map(*, hovers: bool) -> tuple[_Map, gr.Textbox, gr.HTML]:
             min_width=200,
             scale=1,
         )
-    with gr.Accordion(say("facts.only_with"), open=False, elem_id="atlas-facts"):
-        facts = fact_menus("atlas")
-    gr.HTML(drawn(how_to))
     script = Path(atlas_callbacks.__file__).with_name("atlas.js").read_text(encoding="utf-8")
     with gr.Row(equal_height=False, elem_id="atlas-both"):
         with gr.Column(elem_classes="ds-follows", scale=5, min_width=300):
@@ -178,6 +175,9 @@ def _place_map(*, hovers: bool) -> tuple[_Map, gr.Textbox, gr.HTML]:
             pointer = gr.HTML(kind, js_on_load=script, elem_id="atlas-pointer")
         with gr.Column(scale=3, min_width=280, elem_id="atlas-side"):
             shown = gr.HTML(drawn(no_case), elem_id="atlas-case")
+    gr.HTML(drawn(how_to))
+    with gr.Accordion(say("facts.only_with"), open=False, elem_id="atlas-facts"):
+        facts = fact_menus("atlas")
     mapped = _Map(color, layout, facts, plot, whose, seen, pointer, opened=gr.State(False))
     return mapped, search, shown
 

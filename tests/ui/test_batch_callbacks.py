@@ -12,6 +12,7 @@ import pytest
 
 from dermsim.data.archives import ArchiveLimits
 from dermsim.data.synthetic import draw_lesion
+from dermsim.engine import answers
 from dermsim.engine.batch import FileAnswer
 from dermsim.engine.results import Prediction
 from dermsim.ui import batch_callbacks, operating_slider, render, worklist
@@ -198,7 +199,7 @@ def test_the_same_is_saved_as_a_workbook(engine, rows, tmp_path):
 
 
 def test_a_bank_is_asked_of_every_picture(engine, uploads):
-    bank = engine.class_bank().enroll("clover", engine.embed([draw_lesion("vasc", seed=1)]))
+    bank = answers.teach(engine, [draw_lesion("vasc", seed=1)], name="clover")
     (*_, (found, _)) = batch_callbacks.run(engine, uploads, bank)
     assert all("clover" in row.enrolled for row in found if row.prediction)
     (*_, (found, _)) = batch_callbacks.run(engine, uploads, engine.class_bank())

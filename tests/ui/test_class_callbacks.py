@@ -14,9 +14,10 @@ NASTY = "<b>clover</b>"
 
 @pytest.fixture(scope="module")
 def bank(engine):
-    shots = engine.embed([draw_lesion("vasc", seed=seed, size=(90, 70)) for seed in range(4)])
-    wrong = engine.embed([draw_lesion("nv", seed=9, size=(90, 70))])
-    return engine.class_bank().enroll(NASTY, [*shots, *wrong]).enroll("one", wrong)
+    shots = [draw_lesion("vasc", seed=seed, size=(90, 70)) for seed in range(4)]
+    wrong = [draw_lesion("nv", seed=9, size=(90, 70))]
+    taught = answers.teach(engine, [*shots, *wrong], name=NASTY)
+    return answers.teach(engine, wrong, name="one", bank=taught)
 
 
 @pytest.mark.parametrize(
@@ -69,5 +70,6 @@ def test_pictures_that_look_wrong_are_named_by_their_number(engine, bank):
 def test_where_nothing_was_taught_nothing_is_lost(engine):
     assert class_callbacks.harm(engine, None) == ""
     assert class_callbacks.harm(engine, engine.class_bank()) == ""
-    nothing_kept = engine.class_bank().blank().enroll("a", engine.embed([draw_lesion("nv")]))
+    blank = engine.class_bank().blank()
+    nothing_kept = answers.teach(engine, [draw_lesion("nv", seed=0)], name="a", bank=blank)
     assert class_callbacks.harm(engine, nothing_kept) == ""

@@ -8,7 +8,8 @@ WIDTH, HEIGHT = 390, 844
 SMALLEST = 40
 TABS = ("classify", "explain", "similar", "compare", "enroll", "atlas", "batch")
 
-SMALL = """() => [...document.querySelectorAll("button, a[href], input, select, summary, [role=tab]")]
+SMALL = """() => [...document.querySelectorAll(
+  "button, a[href], input, select, summary, [role=tab]")]
   .filter(found => found.checkVisibility({ visibilityProperty: true }))
   .map(found => /checkbox|radio/.test(found.type) ? found.closest("label") ?? found : found)
   .map(found => [found.outerHTML.slice(0, 120), found.getBoundingClientRect()])

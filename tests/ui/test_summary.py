@@ -45,7 +45,7 @@ def test_where_the_verdict_is_withheld_no_label_stands_above_the_tabs(engine, fo
     assert ("too dark" if "quality" in change else "unlike anything in training") in cells[0]
     assert len(cells) == (1 if "quality" in change else 2)
     assert not any(item.name in page for item in LABELS)
-    for claim in ("is-benign", "is-malignant", "Agree", "calibrated", "Familiar", "✓"):
+    for claim in ("is-benign", "is-malignant", "Agree", "calibrated", "✓"):
         assert claim not in page
     assert "Unfamiliar" not in " ".join(said(summary.summary(engine, found)))
 

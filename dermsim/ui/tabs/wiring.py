@@ -246,11 +246,11 @@ def add_endpoint(
     def from_program(*values: Any, **special: Any) -> Any:
         return fn(*map(_from_uri, values), **special)
 
+    answer = sentences(from_program, language=lambda: LANGUAGES[0], holds=holds)
     if named:
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         parameters = [inspect.Parameter(each, kind) for each in named]
-        from_program.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    answer = sentences(from_program, language=lambda: LANGUAGES[0], holds=holds)
+        answer.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     gr.on([], answer, inputs, outputs, api_name=name, **(turns or MODEL))
 
 

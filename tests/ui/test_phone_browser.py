@@ -1,8 +1,12 @@
 """The page on a phone: what is seen first, what a finger can hit, what a swipe does."""
 
+from pathlib import Path
+
 import pytest
 
 from dermsim.data.synthetic import draw_lesion
+
+RELEASED = Path(__file__).parents[2] / "hub" / "dermsim-ham10000"
 
 WIDTH, HEIGHT = 390, 844
 SMALLEST = 40
@@ -20,8 +24,29 @@ SMALL = """() => [...document.querySelectorAll(
 """What is there to be touched and too small for it."""
 
 
+@pytest.fixture(scope="module")
+def released(close):
+    """The address of a page with the released checkpoint, whose lists are of a usual length."""
+    from dermsim.engine import DermSim
+    from dermsim.ui.app import build_app, launch
+
+    engine = DermSim.from_pretrained(RELEASED)
+    app = build_app(lambda: engine)
+    yield launch(app, port=None)
+    close(app)
+
+
 @pytest.fixture
 def phone(browser, address):
+    yield from opened(browser, address)
+
+
+@pytest.fixture
+def released_phone(browser, released):
+    yield from opened(browser, released)
+
+
+def opened(browser, address):
     complaints = []
     context = browser.new_context(
         locale="en-US",
@@ -64,8 +89,10 @@ def top(page, selector):
     return page.locator(selector).first.bounding_box()["y"]
 
 
-def test_picture_answer_and_tabs_are_in_the_first_screen_and_a_half(phone, lesion):
+def test_picture_answer_and_tabs_are_in_the_first_screen_and_a_half(released_phone, lesion):
+    phone = released_phone
     classified(phone, lesion)
+    phone.locator("#summary .ds-summary").wait_for()
     places = [top(phone, "#picture img"), top(phone, "#summary .ds-summary"), top(phone, "#tabs")]
     assert places == sorted(places)
     last = phone.locator("[role=tab][data-tab-id=batch]").bounding_box()

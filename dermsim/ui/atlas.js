@@ -83,10 +83,31 @@ for (const kind of ["touchstart", "touchmove", "touchend"])
   plot.addEventListener(kind, (event) => {
     if (isFinger() && !draws && event.target.closest(".draglayer")) event.stopPropagation();
   }, { capture: true, passive: true });
+
+// Plotly does not hear of a tap then; the nearest case within a finger's width is meant.
+const FINGER = 24;
+const nearest = (x, y) => {
+  const drawn = drawnMap();
+  const { xaxis, yaxis, _size } = drawn._fullLayout;
+  const frame = drawn.getBoundingClientRect();
+  const [left, top] = [x - frame.x - _size.l, y - frame.y - _size.t];
+  let [best, found] = [FINGER ** 2, null];
+  for (const trace of drawn.data)
+    (trace.customdata ?? []).forEach((row, place) => {
+      const away = (xaxis.d2p(trace.x[place]) - left) ** 2 + (yaxis.d2p(trace.y[place]) - top) ** 2;
+      if (away < best) [best, found] = [away, row];
+    });
+  return found;
+};
+
 plot.addEventListener("click", (event) => {
-  if (!event.target.closest(".modebar-btn[data-attr=dragmode]")) return;
-  draws = true;
-  plot.classList.add("is-drawing");
+  if (event.target.closest(".modebar-btn[data-attr=dragmode]")) {
+    draws = true;
+    plot.classList.add("is-drawing");
+  } else if (isFinger() && !draws && event.target.closest(".draglayer")) {
+    const row = nearest(event.clientX, event.clientY);
+    if (row !== null) trigger("pointed", { row });
+  }
 }, true);
 
 const listen = () => {
@@ -95,7 +116,7 @@ const listen = () => {
   drawn.listenedTo = true;
   drawn.on("plotly_click", (event) => {
     const [row] = rowsOf(event);
-    if (row !== undefined) trigger("pointed", { row });
+    if (row !== undefined && !(isFinger() && !draws)) trigger("pointed", { row });
   });
   // Plotly also tells of a selection that a redraw has emptied, then without any event
   drawn.on("plotly_selected", (event) => event && trigger("circled", { rows: rowsOf(event) }));

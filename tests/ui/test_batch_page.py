@@ -18,7 +18,7 @@ from dermsim.core.labels import CODES
 from dermsim.data.archives import ArchiveLimits
 from dermsim.data.census import explore
 from dermsim.data.synthetic import draw_lesion, synthetic_ham10000
-from dermsim.ui import batch_callbacks
+from dermsim.ui import batch_callbacks, operating_slider
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine
 from dermsim.ui.explore_page import explore_html
@@ -176,21 +176,25 @@ def test_an_archive_becomes_a_table_and_a_file(batch, archive, tmp_path):
     assert batch.locator("#batch-table tr[aria-current=true]").count() == 1
 
 
-def test_the_operating_point_moves_the_verdicts_of_the_file(batch, archive, tmp_path):
+def test_the_threshold_moves_the_verdicts_and_those_of_the_file(batch, archive, engine, tmp_path):
     hand_over(batch, archive)
     batch.locator("#batch-told").get_by_text("Done:").wait_for()
-    counted = batch.locator("#batch-told [data-counted]")
     asked = []
     batch.on("request", lambda request: asked.append(request.url))
     slider = batch.locator("#point input[type=range]")
     assert slider.count() == 1  # the page has one threshold
-    rows = batch.locator("#batch-table tr[data-malignancy]")
-    for key, count in (("Home", 0), ("End", rows.count())):
+    shares = batch.locator("#batch-table tr[data-malignancy]").evaluate_all(
+        "rows => rows.map(row => Number(row.dataset.malignancy))"
+    )
+    points = operating_slider.stops(engine.calibration)
+    for key, stop in (("Home", 0), ("End", len(points) - 1)):
         slider.press(key)
+        count = sum(share >= points[stop].threshold for share in shares)
         batch.wait_for_function(
-            "n => document.querySelector('#batch-told [data-counted]').innerText == n", arg=count
+            "n => document.querySelector('#batch-told [data-counted]').innerText === String(n)"
+            " && document.querySelectorAll('#batch-table tr.is-malignant').length === n",
+            arg=count,
         )
-        assert batch.locator("#batch-table tr.is-malignant").count() == int(counted.inner_text())
     assert [url for url in asked if "queue" in url] == []
     batch.locator("#point-sensitivity_95").click()
     batch.wait_for_timeout(500)
@@ -223,8 +227,8 @@ def test_a_stop_keeps_what_was_found(batch, archive, engine, monkeypatch, tmp_pa
     try:
         batch.locator("#batch-told").get_by_text("4 of 8 pictures").wait_for()
         # another visitor's picture does not wait for the batch
-        batch.locator("#examples button img").first.click()
         batch.get_by_role("tab", name="Classify").click()
+        batch.locator("#examples button img").first.click()
         batch.locator("#verdict .ds-verdict").wait_for()
         batch.get_by_role("tab", name="Batch").click()
         batch.locator("#batch-stop").click()

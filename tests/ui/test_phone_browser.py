@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dermsim.data.synthetic import draw_lesion
@@ -130,20 +131,42 @@ def test_whatever_is_to_be_touched_is_large_enough(phone, lesion):
 
 def swipe(page, x, y, by):
     session = page.context.new_cdp_session(page)
-    session.send(
-        "Input.synthesizeScrollGesture",
-        {"x": x, "y": y, "yDistance": by, "gestureSourceType": "touch", "speed": 2000},
-    )
+
+    def touch(kind, points):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", [{"x": x, "y": y}])
+    for step in range(1, 11):
+        touch("touchMove", [{"x": x, "y": y + by * step / 10}])
+        page.wait_for_timeout(30)
+    touch("touchEnd", [])
 
 
-def test_a_swipe_over_the_map_scrolls_and_a_tap_shows_a_case(phone):
+PLACE = """row => {
+  const drawn = document.querySelector("#atlas-plot .js-plotly-plot");
+  const { xaxis, yaxis, _size } = drawn._fullLayout;
+  const frame = drawn.getBoundingClientRect();
+  for (const trace of drawn.data) {
+    const place = (trace.customdata ?? []).indexOf(row);
+    if (place >= 0) return [frame.x + _size.l + xaxis.d2p(trace.x[place]),
+                            frame.y + _size.t + yaxis.d2p(trace.y[place])];
+  }
+}"""
+
+
+def test_a_swipe_over_the_map_scrolls_and_a_tap_shows_a_case(phone, engine):
     open_tab(phone, "atlas")
     phone.locator("#atlas-plot .js-plotly-plot .legend").wait_for()
     phone.locator("#atlas-table [role=gridcell]").first.wait_for()
-    phone.locator("#atlas-plot").scroll_into_view_if_needed()
+    phone.locator("#atlas-plot").evaluate("plot => plot.scrollIntoView({ block: 'center' })")
     before = phone.evaluate("scrollY")
-    box = phone.locator("#atlas-plot").bounding_box()
-    middle = min(box["y"] + box["height"] / 2, HEIGHT - 200)
-    swipe(phone, WIDTH / 2, middle, -250)
+    swipe(phone, WIDTH / 2, HEIGHT / 2, -250)
     phone.wait_for_function("before => scrollY > before + 100", arg=before)
     assert phone.locator("#atlas-list input:checked").get_attribute("value") != "circled"
+    phone.locator("#atlas-plot").evaluate("plot => plot.scrollIntoView({ block: 'center' })")
+    # where no other case is as near
+    places = engine.atlas.coordinates
+    gaps = ((places[:, None] - places[None]) ** 2).sum(axis=2) + 1e9 * np.eye(len(places))
+    row = int(gaps.min(axis=1).argmax())
+    phone.touchscreen.tap(*phone.evaluate(PLACE, row))
+    phone.locator("#atlas-case .ds-case").first.get_by_text(engine.atlas.image_ids[row]).wait_for()

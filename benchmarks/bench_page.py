@@ -1,11 +1,11 @@
 """What the page costs beside what it shows: one picture's answer, and a batch of 500.
 
-An answer on the page is timed beside `DermSim.analyze` alone; a batch in headless Chromium, from the
-moment the files are handed over until all rows are there, beside `dermsim classify` of the same
+An answer on the page is timed beside `DermSim.analyze` alone; a batch in headless Chromium, from
+the moment the files are handed over until all rows are there, beside `dermsim classify` of the same
 folder. Both sides are timed in turns within one run, so that what else the machine does weighs on
 both alike.
 
-    python benchmarks/bench_page.py [--model FOLDER] [--repetitions 50] [--pictures 500] [--rounds 3]
+    python benchmarks/bench_page.py [--repetitions 50] [--pictures 500] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -46,10 +46,8 @@ def main() -> None:
     print("|---|---|---|---|")
     ratios = measure_answer(engine, repetitions=options.repetitions)
     low, middle, high = statistics.quantiles(ratios, n=4)
-    aim = AIMS["answer"]
-    print(
-        f"| a picture's answer / analyze alone | {aim} | {middle:.2f} | {low:.2f} to {high:.2f} |"
-    )
+    name = "a picture's answer / analyze alone"
+    print(f"| {name} | {AIMS['answer']} | {middle:.2f} | {low:.2f} to {high:.2f} |", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         paths = draw(Path(folder), options.pictures)
         ratios = measure_batch(engine, options.model, paths, rounds=options.rounds)
@@ -107,6 +105,7 @@ def measure_batch(engine: DermSim, model: str, paths: list[Path], *, rounds: int
             for _ in range(rounds):
                 page = seconds(lambda: on_page(chromium, address, paths), reported=True)
                 line = seconds(lambda: on_command_line(model, paths[0].parent))
+                print(f"page {page:.1f} s, command line {line:.1f} s", file=sys.stderr, flush=True)
                 pairs.append(page / line)
             chromium.close()
     finally:

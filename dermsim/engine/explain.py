@@ -27,6 +27,7 @@ from dermsim.tasks.explain import (
     draw,
     embed_regions,
     has_attention,
+    has_maps,
     members,
     open_for,
     stages,
@@ -250,7 +251,7 @@ class Explaining:
 
     def explanation_methods(self) -> tuple[Method, ...]:
         """Return the methods that this encoder can be asked with."""
-        return methods_for(has_attention=has_attention(self.model))
+        return methods_for(has_attention=has_attention(self.model), has_maps=has_maps(self.model))
 
     def explanation_stages(self) -> tuple[str, ...]:
         """Return the stages that `layer` may name by their number, first to last.

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from dermsim.core.bootstrap import DECIMALS, Bootstrap
+from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import FloatArray, IntArray
 from dermsim.evaluation.explanations import shortcuts
@@ -329,7 +330,9 @@ def _report(
 
 
 def _place(plan: Plan, stages: Sequence[str]) -> str:
-    return "every block" if plan.stage is None else stages[plan.stage]
+    if plan.stage is None:
+        return "every block" if METHODS[plan.method].needs_attention else "where the heads begin"
+    return stages[plan.stage]
 
 
 def _chunks(rows: IntArray, size: int, title: str) -> Iterator[IntArray]:

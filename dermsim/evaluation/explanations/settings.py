@@ -181,11 +181,19 @@ def choose(
     return replace(settings, thresholds=cuts)
 
 
+def first_plan(method: str) -> Plan:
+    """Return where a method is asked unless another layer is chosen for it: where heads begin.
+
+    Score-CAM asks the encoder once for every channel, and there are fewer after the last stage.
+    """
+    return Plan(method, -1 if method == "scorecam" else None)
+
+
 def _plans(method: str, best: Mapping[str, tuple[float, Plan]]) -> list[Plan]:
     """Return how a method is asked: plain and smooth, or once where that is slow enough."""
     if METHODS[method].is_slow:
-        return [Plan(method, -1)]
-    plain = Plan(method, None) if METHODS[method].needs_attention else best[method][1]
+        return [first_plan(method)]
+    plain = first_plan(method) if METHODS[method].needs_attention else best[method][1]
     return [plain, replace(plain, smooth=True)]
 
 

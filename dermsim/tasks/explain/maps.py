@@ -14,6 +14,8 @@ from dermsim.core.explain_methods import METHODS
 from dermsim.tasks.explain.attention import gradient_weighted, rollout
 from dermsim.tasks.explain.cams import FORMULAS, join
 from dermsim.tasks.explain.heatmap import Heatmap
+from dermsim.tasks.explain.library import KINDS, from_library
+from dermsim.tasks.explain.occlusion import occlusion
 from dermsim.tasks.explain.opening import (
     AnyExplainable,
     Layer,
@@ -184,5 +186,7 @@ _MAKERS: dict[str, Callable[[Opened, Sequence[Target]], list[Tensor]]] = {
     "scorecam": scorecam,
     "rollout": lambda opened, targets: rollout(opened),
     "gradattention": gradient_weighted,
+    "occlusion": occlusion,
+    **{name: partial(from_library, name) for name in KINDS},
 }
 """How each method makes raw maps (B, h, w), one for each member, of an opened model."""

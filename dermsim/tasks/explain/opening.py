@@ -8,7 +8,7 @@ may look into it at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -63,6 +63,8 @@ class Opened:
         output: What the heads say, with a graph that begins at `taps`.
         taps: For each member the tensors where that graph begins or passes: the features at one
             place, or the attention of its blocks.
+        places: By the number of a member, the module it was opened at; those that were opened where
+            the heads begin are not among them.
         named: Whether a member was opened at a place of its own, rather than where the heads begin.
         turn: How many quarter turns the images were given, and whether they were mirrored after.
     """
@@ -74,6 +76,7 @@ class Opened:
     taps: tuple[tuple[Tensor, ...], ...]
     named: bool
     turn: tuple[int, bool] = (0, False)
+    places: Mapping[int, str] = field(default_factory=dict)
     _asked: dict[tuple[int, ...], Any] = field(default_factory=dict, repr=False)
 
     def predicted(self) -> list[int]:
@@ -178,6 +181,7 @@ def open_model(model: AnyExplainable, pixel_values: Tensor, *, layer: Layer = No
         output=output,
         taps=tuple((taps[number],) for number in range(len(features))),
         named=bool(places),
+        places=places,
     )
 
 
@@ -236,6 +240,16 @@ def has_attention(model: Any) -> bool:
         hasattr(getattr(member, "backbone", None), "num_prefix_tokens")
         and len(attention_blocks(member.backbone)) > 0
         for member in members(model)
+    )
+
+
+def has_maps(model: Any) -> bool:
+    """Say whether the features of every member are maps with the channels first."""
+    backbones = [getattr(member, "backbone", None) for member in members(model)]
+    return all(
+        not hasattr(backbone, "num_prefix_tokens")
+        and getattr(backbone, "output_fmt", "NCHW") == "NCHW"
+        for backbone in backbones
     )
 
 

@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from dermsim.cli.command import ModelCommand, load_bank
 from dermsim.cli.terminal import check_frame, check_output, show, table
-from dermsim.core.explain_methods import MethodName, parse_layer
+from dermsim.core.explain_methods import DEFAULT, MethodChoice, parse_layer
 
 OPACITY = 0.7
 """Of the strongest place of a map."""
@@ -26,8 +26,9 @@ class Explain(ModelCommand):
     """Diagnosis to look for, "malignancy", or a class of --bank; by default the predicted one."""
     like: Path | None = None
     """Another photograph: paint on both, side by side, what makes the two alike."""
-    method: MethodName = "gradcam"
-    """How evidence is measured; the last two are for transformers."""
+    method: MethodChoice = DEFAULT
+    """How evidence is measured; by default as did best on validation in this checkpoint. Rollout
+    and gradattention are for transformers."""
     layer: str | None = None
     """Stage of the backbone by its number, such as 2 or -2, or a module by its name."""
     smooth: bool = False

@@ -10,7 +10,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from dermsim.cli.command import ModelCommand
 from dermsim.cli.terminal import check_frame, check_output, show, table
-from dermsim.core.explain_methods import MethodName, parse_layer
+from dermsim.core.explain_methods import DEFAULT, MethodChoice, parse_layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class CaseReportCommand(ModelCommand):
     exclude_lesion: UseAppendAction[tuple[str, ...]] = ()
     """Lesion to leave out of the past cases; may be repeated. That of a picture which is itself a
     past case always is."""
-    method: MethodName = "gradcam"
+    method: MethodChoice = DEFAULT
     """How evidence is measured; the last two are for transformers."""
     layer: str | None = None
     """Stage of the backbone by its number, such as 2 or -2, or a module by its name."""

@@ -24,7 +24,10 @@ PARTS = (
 QUALITY = "quality.safetensors"
 """What tells pictures not to be judged; a checkpoint may lack it."""
 
-OPTIONAL_PARTS = ("concepts.json", "concepts.safetensors", QUALITY)
+EXPLANATIONS = "explanations.json"
+"""What its heatmaps were measured to be worth; a checkpoint may lack it."""
+
+OPTIONAL_PARTS = ("concepts.json", "concepts.safetensors", QUALITY, EXPLANATIONS)
 """What a checkpoint folder may hold besides; of concepts both files, or neither."""
 
 BESIDES = ("calibration_facts.json", "training.json", "evaluation.json", "README.md")

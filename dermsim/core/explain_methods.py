@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from dermsim.core.labels import CODES, parse_dx
 
@@ -34,11 +34,19 @@ MethodName = Literal[
 ]
 """What a method is called in the API, on the command line and in files."""
 
-DEFAULT = "default"
+DEFAULT: Final = "default"
 """Asks for the method that did best on validation, as the checkpoint says, or `UNMEASURED`."""
 
 UNMEASURED = "gradcam"
 """The method of a checkpoint whose heatmaps were not measured."""
+
+VANISHED = 0.01
+"""Peak of a map of a likeness, a cosine, up to which there is nothing in particular: no one place
+carries a hundredth of it. Near its top a cosine has hardly any gradient, however much of the
+likeness rests on one place, so that a method of gradients then stays below."""
+
+CLEAR = 0.1
+"""Peak of a map of a likeness from which it is drawn at full strength."""
 
 MethodChoice = Literal[MethodName, "default"]
 """A method, or `DEFAULT`."""

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dermsim.core.bootstrap import Interval
+from dermsim.core.checkpoint import EXPLANATIONS as WORTH
 from dermsim.core.explain_methods import METHODS, UNMEASURED
 from dermsim.core.storage import check_keys, read_json, save_json
-
-WORTH = "explanations.json"
-"""The file of a checkpoint folder; a checkpoint may lack it."""
 
 Verdict = Literal["better", "partly_better", "mixed", "no_better", "worse"]
 """How a method's maps compare with a blob in the middle, by both figures."""
@@ -99,6 +97,40 @@ class MethodWorth:
         return cls(method=str(known["method"]), layer=known["layer"], **figures)
 
 
+Unmeasured = Literal["not_measured", "other_layer", "smooth", "likeness"]
+"""Why there are no figures: of this checkpoint or method, or of maps made in this way."""
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What may be said of a heatmap that is shown.
+
+    Attributes:
+        figures: Of its method; None where there are none.
+        dataset: What the photographs they rest on are called; empty without figures.
+        split: Which part of them.
+        why: Why there are no figures; None where there are.
+    """
+
+    figures: MethodWorth | None = None
+    dataset: str = ""
+    split: str = ""
+    why: Unmeasured | None = "not_measured"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """As that of the figures; None without any."""
+        return None if self.figures is None else self.figures.verdict
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields as plain Python values, the figures among them."""
+        found: dict[str, object] = {"verdict": self.verdict, "not_measured": self.why}
+        if self.figures is None:
+            return found
+        figures = {name: getattr(self.figures, name).to_dict() for name in FIGURES}
+        return {**found, "dataset": self.dataset, "split": self.split, **figures}
+
+
 @dataclass(frozen=True)
 class ExplanationWorth:
     """What was measured of a checkpoint's heatmaps.
@@ -126,6 +158,34 @@ class ExplanationWorth:
     def of(self, method: str) -> MethodWorth | None:
         """Return what was measured of a method, None where it was not."""
         return next((one for one in self.methods if one.method == method), None)
+
+    def layer(self, method: str) -> int | None:
+        """Return where the features of a method are taken that was measured there."""
+        found = self.of(method)
+        return None if found is None else found.layer
+
+    def shown(self, method: str, *, other_layer: bool, smooth: bool, likeness: bool) -> Worth:
+        """Say what may be said of a heatmap.
+
+        Args:
+            method: That drew it.
+            other_layer: Whether its features were taken elsewhere than they were measured.
+            smooth: Whether it is averaged over turns and mirror images; the figures are of plain
+                maps.
+            likeness: Whether it explains a likeness; the figures are of diagnoses.
+        """
+        found = self.of(method)
+        if found is None:
+            return Worth()
+        unlike: dict[Unmeasured, bool] = {
+            "likeness": likeness,
+            "other_layer": other_layer,
+            "smooth": smooth,
+        }
+        for why, holds in unlike.items():
+            if holds:
+                return Worth(why=why)
+        return Worth(found, self.dataset, self.split, None)
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields as plain Python values."""

@@ -63,7 +63,13 @@ def place_heatmap(heatmap: Heatmap, size: tuple[int, int], frame: Frame) -> Heat
     values = np.zeros((height, width), dtype=np.float32)
     above, before = (height - down) // 2, (width - across) // 2
     values[above : above + down, before : before + across] = np.asarray(part).clip(0, 1)
-    return replace(heatmap, values=values)
+    seen = (
+        before / width,
+        above / height,
+        (before + across) / width,
+        (above + down) / height,
+    )
+    return replace(heatmap, values=values, seen=seen)
 
 
 def place_region(

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from dermsim.core.atomic import read_steadily
-from dermsim.core.checkpoint import QUALITY
+from dermsim.core.checkpoint import EXPLANATIONS, QUALITY
+from dermsim.core.explain_worth import ExplanationWorth
 from dermsim.core.labels import CODES
 from dermsim.core.storage import read_json
 from dermsim.core.vectors import l2_normalize
@@ -67,6 +68,7 @@ def _load_parts(folder: Path) -> dict[str, Any]:
             "quality": _read_quality(folder / QUALITY, seen_side(processor)),
             "reached": _read_reached(folder / FIGURES, mark),
             "concepts": Concepts.load(folder, fingerprint=mark),
+            "worth": ExplanationWorth.load(folder / EXPLANATIONS, fingerprint=mark),
         }
         _check_temperatures(model, parts)
         _check_detector(parts["detector"], model, parts["gallery"])
@@ -96,6 +98,7 @@ def save_optional(
     calibration_facts: Calibration | None,
     concepts: Concepts | None,
     quality: QualityGate | None,
+    worth: ExplanationWorth | None,
 ) -> None:
     """Write the parts that only some checkpoints have."""
     if calibration_facts is not None:
@@ -104,6 +107,8 @@ def save_optional(
         concepts.save(folder)
     if quality is not None:
         quality.save(folder / QUALITY)
+    if worth is not None:
+        worth.save(folder / EXPLANATIONS)
 
 
 def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:

@@ -28,6 +28,7 @@ from dermsim.serve.schemas import (
     Enrollment,
     ExplainAnswer,
     Map,
+    MapWorth,
     ModelInfo,
     OldClass,
     PictureCases,
@@ -186,6 +187,7 @@ def explain(
         target=found.heatmaps[0].target,
         method=found.heatmaps[0].method,
         score=found.heatmaps[0].score,
+        worth=MapWorth.model_validate(found.worth.to_dict()),
         maps=[_map(*part) for part in zip(painted, found.heatmaps, found.strengths, strict=True)],
     )
 
@@ -245,6 +247,7 @@ def model_info(engine: DermSim, *, limits: Limits) -> ModelInfo:
         operating_points=[Point(**answers.point(engine, name)) for name in POINTS],
         coverages=[*calibration.levels],
         methods=[method.name for method in engine.explanation_methods()],
+        default_method=engine.explanation_method(),
         stages=[*engine.explanation_stages()],
         cases=len(engine.gallery),
         limits={

@@ -14,7 +14,7 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.routing import APIRoute
 from pydantic import Field
 
-from dermsim.core.explain_methods import MethodName
+from dermsim.core.explain_methods import DEFAULT, MethodChoice
 from dermsim.serve import documents
 from dermsim.serve.concept_schemas import DescribeAnswer
 from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
@@ -361,7 +361,7 @@ def _explaining(router: APIRouter, desk: Desk) -> None:
                 "model's own answer. Not together with `like`.",
             ),
         ] = None,
-        method: Annotated[MethodName, Form(description="How evidence is measured.")] = "gradcam",
+        method: Annotated[MethodChoice, Form(description="By default as did best.")] = DEFAULT,
         layer: Annotated[
             str | None,
             Form(max_length=128, description="A stage by its number, such as -2, or a module."),

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
-from dermsim.core.explain_methods import MethodName
+from dermsim.core.explain_methods import DEFAULT, MethodChoice
 from dermsim.core.labels import DISCLAIMER
 from dermsim.engine import answers
 from dermsim.serve import documents
@@ -142,7 +142,10 @@ class Tools:
                 "no target."
             ),
         ] = "",
-        method: Annotated[MethodName, Field(description="How evidence is measured.")] = "gradcam",
+        method: Annotated[
+            MethodChoice,
+            Field(description="How evidence is measured; by default as did best on validation."),
+        ] = DEFAULT,
     ) -> Answer:
         """Show where in a dermatoscopic photograph the model sees evidence for a diagnosis.
 
@@ -161,7 +164,7 @@ class Tools:
                     like=others[0] if others else None,
                 )
             shown = found.maps[0].model_dump(include={"strength", "strongest_part", OVERLAY})
-            told = found.model_dump(include={"target", "method", "score", "disclaimer"})
+            told = found.model_dump(include={"target", "method", "score", "worth", "disclaimer"})
             return {**told, **shown}
 
         return await self._ask(task, maps=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from dermsim.core.explain_methods import METHODS, methods_for, parse_layer
+from dermsim.core.explain_methods import DEFAULT, METHODS, Method, methods_for, parse_layer
 from dermsim.core.labels import CODES
 from dermsim.data.images import ImageSource, read_image
 from dermsim.engine import answers
@@ -54,11 +54,27 @@ def target_choices(bank: ClassBank | None, *, language: str = "en") -> Choices:
 def method_choices(engine: DermSim | None = None, *, language: str = "en") -> Choices:
     """Return the methods that an encoder can be asked with, or those that any can."""
     known = engine.explanation_methods() if engine else methods_for(has_attention=False)
-    names = {method.name: heatmaps.method_name(method.name, language) for method in known}
     return [
-        (say("explain.slow", language, name=names[m.name]) if m.is_slow else names[m.name], m.name)
-        for m in known
+        (_default_method(engine, language), DEFAULT),
+        *((_method_choice(engine, method, language), method.name) for method in known),
     ]
+
+
+def _default_method(engine: DermSim | None, language: str) -> str:
+    if engine is None:
+        return say("worth.usual", language)
+    key = "default_unmeasured" if engine.worth is None else "default"
+    name = heatmaps.method_name(engine.explanation_method(), language)
+    return say(f"worth.{key}", language, name=name)
+
+
+def _method_choice(engine: DermSim | None, method: Method, language: str) -> str:
+    """Return a method's name, with what its maps are worth where that was measured."""
+    name = heatmaps.method_name(method.name, language)
+    if method.is_slow:
+        name = say("explain.slow", language, name=name)
+    found = engine.worth.of(method.name) if engine and engine.worth else None
+    return name if found is None else say(f"worth.short_{found.verdict}", language, name=name)
 
 
 def layer_choices(engine: DermSim | None = None, *, language: str = "en") -> Choices:
@@ -85,7 +101,7 @@ def explain(
     image: str | None,
     bank: ClassBank | None = None,
     target: str = "",
-    method: str = "gradcam",
+    method: str = DEFAULT,
     layer: str = "",
     smooth: bool = False,
     *,
@@ -113,8 +129,7 @@ def explain(
         return None, nothing_explained(language)
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
     found = small(explained(engine, image, target=target or None, bank=bank, **options))
-    (heatmap,), (strength,) = found.heatmaps, found.strengths
-    return found, heatmaps.explanation(heatmap, found.answer, strength, language=language)
+    return found, heatmaps.explanation(found, language=language)
 
 
 def blend(
@@ -177,7 +192,7 @@ def compare(
     engine: DermSim,
     image: str | None,
     case: str | None,
-    method: str = "gradcam",
+    method: str = DEFAULT,
     layer: str = "",
     smooth: bool = False,
     *,
@@ -208,9 +223,7 @@ def compare(
     name = f"{render.name_of(str(engine.gallery.records[row]['dx']), language)} ({case})"
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
     found = likeness(engine, image, pictures(case) if pictures else None, row, **options)
-    first, *others = found.heatmaps
-    second = others[0] if others else None
-    return found, heatmaps.likeness(first, second, name, language=language)
+    return found, heatmaps.likeness(found, name, language=language)
 
 
 def explain_data(
@@ -218,7 +231,7 @@ def explain_data(
     image: str | None,
     target: str,
     opacity: float,
-    method: str = "gradcam",
+    method: str = DEFAULT,
     layer: str = "",
     smooth: bool = False,
     outlined: bool = False,
@@ -299,6 +312,8 @@ def row_of(engine: DermSim, case: str) -> int:
 
 
 def _layer(choice: str, method: str) -> int | str | None:
+    if method == DEFAULT:
+        return parse_layer(choice or None)
     if method not in METHODS:
         raise ValueError(f"Unknown method {method!r}: choose one of {', '.join(METHODS)}.")
     if METHODS[method].needs_attention:

@@ -48,6 +48,7 @@ class Explain(ModelCommand):
         from dermsim.data.images import read_image
         from dermsim.engine.answers import explain
         from dermsim.ui.heatmaps import paint, side_by_side
+        from dermsim.ui.map_worth import worth_figures, worth_verdict
 
         check_output(self.output)
         if self.output.suffix.lower() != ".png":
@@ -75,6 +76,9 @@ class Explain(ModelCommand):
         facts = found.to_dict() if other is None else {"like": str(self.like), **found.to_dict()}
         answer = {"picture": str(self.picture), **facts, "output": str(self.output)}
         note = "" if found.strengths[0] > 0 else "\nNothing in the picture speaks for the target."
-        readable = table([*answer], [[*answer.values()]]) + note
+        told = {name: value for name, value in answer.items() if name != "worth"}
+        readable = f"{table([*told], [[*told.values()]])}{note}\n{worth_verdict(found.worth)}"
+        if figures := worth_figures(found.worth):
+            readable += f"\n{figures}"
         show(answer, readable, as_json=self.json, drawn=engine.drawn)
         return 0

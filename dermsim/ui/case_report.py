@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from dermsim.core.explain_methods import DEFAULT
+from dermsim.core.explain_worth import Worth
 from dermsim.core.version import __version__
 from dermsim.data.images import ImageSource, read_image
 from dermsim.engine import answers
@@ -73,6 +75,7 @@ class CaseReport:
         neighbors: The most similar past cases, one photograph of each lesion.
         heatmap: Evidence for the predicted diagnosis.
         layer: Where its features were taken, in the engine's words; None for where heads begin.
+        worth: What such maps were measured to be worth.
         unfamiliar_from: Strangeness above which a picture is unfamiliar.
         point_name: Name of the operating point, `CHOSEN` for one that has none.
         point: The operating point.
@@ -90,6 +93,7 @@ class CaseReport:
     neighbors: tuple[Neighbor, ...]
     heatmap: Heatmap
     layer: int | str | None
+    worth: Worth
     unfamiliar_from: float
     point_name: str
     point: OperatingPoint
@@ -111,7 +115,7 @@ def examine(
     name: str | None = None,
     model: str | None = None,
     k: int = NEIGHBORS,
-    method: str = "gradcam",
+    method: str = DEFAULT,
     layer: int | str | None = None,
     point: str | OperatingPoint = "balanced",
     exclude_lesion_ids: Sequence[str] = (),
@@ -125,7 +129,7 @@ def examine(
         name: What the picture is called; by default as its file, if it has one.
         model: What the checkpoint is called; by default after its backbone.
         k: How many past cases, 1 to `MAX_NEIGHBORS`.
-        method: Key of `dermsim.core.explain_methods.METHODS`.
+        method: As for `DermSim.explain`.
         layer: As for `DermSim.explain`.
         point: Name of an operating point, or one of the reader's own choice.
         exclude_lesion_ids: Lesions that are no past cases of this picture.
@@ -147,14 +151,19 @@ def examine(
     (found,) = answers.classify(engine, [picture], **left_out)
     target = found.prediction.label_name
     chosen = points[point] if isinstance(point, str) else point
+    heatmap = engine.explain(picture, method=method, target=target, layer=layer)
+    taken = engine.worth.layer(heatmap.method) if layer is None and engine.worth else layer
+    if isinstance(taken, int):
+        taken = engine.explanation_stages()[taken]
     return CaseReport(
         name=called,
         picture=picture,
         prediction=found.prediction,
         vote=found.vote,
         neighbors=like.neighbors,
-        heatmap=engine.explain(picture, method=method, target=target, layer=layer),
-        layer=layer,
+        heatmap=heatmap,
+        layer=taken,
+        worth=engine.worth_of(heatmap, layer=layer),
         unfamiliar_from=engine.detector.threshold,
         point_name=point if isinstance(point, str) else CHOSEN,
         point=chosen,

@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermsim.core.explain_methods import METHODS
+from dermsim.core.bootstrap import Interval
+from dermsim.core.checkpoint import EXPLANATIONS
+from dermsim.core.explain_methods import METHODS, UNMEASURED, VANISHED
+from dermsim.core.explain_worth import ExplanationWorth, MethodWorth
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
 from dermsim.data.synthetic import draw_lesion, draw_outline
+from dermsim.engine import DermSim
 from dermsim.engine.framing import Frame, cut_region
 
 
@@ -33,6 +37,87 @@ def test_the_methods_are_those_of_a_convolutional_network(engine):
     names = [method.name for method in engine.explanation_methods()]
     assert names == [name for name, method in METHODS.items() if not method.needs_attention]
     assert engine.explanation_stages()[-1] == "layer4"
+
+
+# --- the method that did best --------------------------------------------------------------------
+
+
+def figure(value):
+    return Interval(value, value - 0.01, value + 0.01, 40)
+
+
+def measured(engine, *ways):
+    """By method and layer, the second better than the first and so on."""
+    found = [
+        MethodWorth(name, layer, figure(0.5), figure(0.1 * n), figure(0.2), figure(0.1 * n))
+        for n, (name, layer) in enumerate(ways)
+    ]
+    return ExplanationWorth(engine.fingerprint, "drawings", "validation", tuple(found), 0.2)
+
+
+def test_unmeasured_maps_are_the_usual_ones_and_say_so(engine, lesion):
+    heatmap = engine.explain(lesion)
+    assert engine.explanation_method() == heatmap.method == UNMEASURED
+    assert engine.worth_of(heatmap).why == "not_measured"
+
+
+def test_the_default_is_the_method_and_the_layer_that_did_best(engine, lesion, monkeypatch):
+    at_last = engine.explain(lesion, method="layercam")
+    monkeypatch.setattr(engine, "worth", measured(engine, ("gradcam", None), ("layercam", -2)))
+    best = engine.explain(lesion)
+    assert best.method == engine.explanation_method() == "layercam"
+    assert same(best, engine.explain(lesion, method="layercam", layer=-2))
+    assert not same(best, at_last)
+    assert engine.analyze(lesion).heatmap.method == "layercam"
+    assert engine.worth_of(best).figures.method == "layercam"
+    assert engine.worth_of(best, layer=-2).verdict == "better"
+    assert engine.worth_of(best, layer=-1).why == "other_layer"
+    assert engine.worth_of(best, smooth=True).why == "smooth"
+    assert engine.worth_of(engine.explain(lesion, method="hirescam")).why == "not_measured"
+
+
+def test_a_likeness_is_explained_by_occlusion_where_its_gradient_vanishes(engine, lesion):
+    own = engine.embed([lesion])[0]
+    flat = engine.explain(lesion, like=own, method="gradcam")
+    found = engine.explain(lesion, like=own)
+    assert flat.peak <= VANISHED
+    assert (flat.method, found.method) == ("gradcam", "occlusion")
+    assert found.peak > flat.peak and found.target == "similarity"
+    for heatmap in engine.explain_likeness(lesion, lesion):
+        assert heatmap.method == "occlusion"
+    assert {m.method for m in engine.explain_likeness(lesion, lesion, method="gradcam")} == {
+        "gradcam"
+    }
+
+
+def test_where_it_does_not_vanish_the_method_is_kept(engine, lesion, monkeypatch):
+    monkeypatch.setattr("dermsim.engine.explain.VANISHED", -1.0)
+    assert engine.explain(lesion, like=engine.embed([lesion])[0]).method == UNMEASURED
+
+
+def test_what_was_measured_is_kept_with_the_checkpoint(engine, lesion, monkeypatch, tmp_path):
+    kept = measured(engine, ("gradcam", None), ("layercam", -2))
+    monkeypatch.setattr(engine, "worth", kept)
+    engine.save_pretrained(tmp_path / "c")
+    assert DermSim.from_pretrained(tmp_path / "c").worth.to_dict() == kept.to_dict()
+    monkeypatch.setattr(engine, "worth", None)
+    engine.save_pretrained(tmp_path / "c")
+    assert DermSim.from_pretrained(tmp_path / "c").worth is None
+
+
+def test_a_damaged_file_of_figures_is_refused(engine, tmp_path):
+    engine.save_pretrained(tmp_path / "c")
+    (tmp_path / "c" / EXPLANATIONS).write_text("[]")
+    with pytest.raises(ValueError, match=EXPLANATIONS):
+        DermSim.from_pretrained(tmp_path / "c")
+
+
+def test_a_map_says_what_was_seen(engine):
+    found = engine.explain(draw_lesion("mel", seed=5, size=(200, 100)))
+    left, top, right, bottom = found.seen
+    side = Frame.of(engine.processor).side((200, 100))
+    assert (right - left, bottom - top) == (pytest.approx(side / 200), pytest.approx(side / 100))
+    assert not found.values[:, : round(left * 200)].any()
 
 
 # --- targets -------------------------------------------------------------------------------------

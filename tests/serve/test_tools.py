@@ -194,6 +194,7 @@ def test_a_client_gets_the_engine_s_answers(mcp, page, engine, lesion):
     assert told["probabilities"] == pytest.approx(engine.predict([lesion])[0].probabilities)
     text, picture = explained.content
     assert json.loads(text.text)["target"] == "mel"
+    assert json.loads(text.text)["worth"]["not_measured"] == "not_measured"
     assert base64.b64decode(picture.data).startswith(b"\x89PNG")
     assert picture.mimeType == "image/png"
 

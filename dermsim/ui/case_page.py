@@ -291,7 +291,7 @@ def _list_text(report: CaseReport, language: str) -> str:
 
 
 def _origin(report: CaseReport, language: str) -> str:
-    origin = report.origin
+    origin, withheld = report.origin, report.prediction.withheld
     name = LICENCES.get(origin.licence, origin.licence)
     data = say(
         "report.data_text",
@@ -312,8 +312,8 @@ def _origin(report: CaseReport, language: str) -> str:
     facts = [
         ("model", f"{model}; dermsim {escape(origin.version)}"),
         ("data", escape(data)),
-        ("measured", say("report.measured_text", language)),
-        ("threshold", " ".join(_reached(report, language))),
+        ("measured", "" if withheld else say("report.measured_text", language)),
+        ("threshold", "" if withheld else " ".join(_reached(report, language))),
         ("heatmaps", worth_figures(report.worth, language=language)),
         ("licence", escape(terms)),
     ]

@@ -19,7 +19,7 @@ from dermsim.data.images import ImageSource, read_image
 from dermsim.engine import answers
 from dermsim.engine.answers import Explanation
 from dermsim.ui import heatmaps, render
-from dermsim.ui.i18n import number, say
+from dermsim.ui.i18n import say
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
@@ -180,7 +180,7 @@ def named_cases(cases: Sequence[Neighbor], *, language: str = "en") -> Choices:
                 language,
                 place=place,
                 name=render.name_of(case.dx, language),
-                value=number(case.similarity, ".3f", language),
+                alike=heatmaps.how_alike(case.similarity, case.percentile, language=language),
             ),
             case.image_id,
         )
@@ -223,7 +223,9 @@ def compare(
     name = f"{render.name_of(str(engine.gallery.records[row]['dx']), language)} ({case})"
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
     found = likeness(engine, image, pictures(case) if pictures else None, row, **options)
-    return found, heatmaps.likeness(found, name, language=language)
+    scale, score = engine.pair_scale, found.heatmaps[0].score
+    share = None if scale is None or score is None else scale.standing(score).same
+    return found, heatmaps.likeness(found, name, share=share, language=language)
 
 
 def explain_data(

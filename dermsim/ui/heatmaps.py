@@ -164,17 +164,35 @@ def explanation(found: Explanation, *, language: str = "en") -> str:
     return _caption(finding, heatmap, found.worth, language, hint)
 
 
-def likeness(found: Explanation, name: str, *, language: str = "en") -> str:
+def how_alike(similarity: float, share: float | None, *, language: str = "en") -> str:
+    """Say how alike two pictures are, in words that follow a colon or a comma.
+
+    Args:
+        similarity: The cosine of their embeddings.
+        share: Of pairs of past cases with one diagnosis that are less alike; None where there are
+            no pairs to compare with, and the cosine has to do.
+        language: The visitor's.
+    """
+    if share is None:
+        return say("explain.likeness_value", language, value=number(similarity, ".2f", language))
+    return say("explain.so_alike", language, share=percent(share))
+
+
+def likeness(
+    found: Explanation, name: str, *, share: float | None = None, language: str = "en"
+) -> str:
     """Return the words under the maps of a likeness.
 
     Args:
         found: Of the visitor's picture, and of the picture it is like where there is one.
         name: What the other is called.
+        share: As for `how_alike`.
         language: The visitor's.
     """
     heatmap, *others = found.heatmaps
     other = others[0] if others else None
-    values = {"name": _strong(name), "value": number(heatmap.score or 0, ".3f", language)}
+    alike = how_alike(heatmap.score or 0, share, language=language)
+    values = {"name": _strong(name), "alike": alike}
     if max(found.strengths) <= 0:
         findings = [say("explain.alike_as_a_whole", language, **values)]
         if (heatmap.score or 0) > ALIKE:

@@ -22,6 +22,7 @@ from dermsim.ui import operating_slider
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine, origin_of
 from dermsim.ui.i18n import say
+from dermsim.ui.render import percent
 from dermsim.ui.report_callbacks import report_at, report_data, report_link
 
 WHEN = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
@@ -93,7 +94,9 @@ def test_every_figure_is_in_it(report, language):
             for figure in (share.value, share.low, share.high):
                 assert f"{figure * 100:.1f}".replace(".", comma) in text
     assert report.reached  # the tiny checkpoint was measured
-    assert f"{report.neighbors[0].similarity:.2f}".replace(".", comma) in text
+    assert say(
+        "report.likeness_place", language, share=percent(report.neighbors[0].percentile)
+    ) in (text)
     assert "Apache-2.0" in text  # of drawn data
 
 
@@ -228,7 +231,7 @@ def test_a_map_without_evidence_is_said_to_be_one(report):
 
 
 @pytest.mark.parametrize(
-    ("layer", "words"), [(None, "where the model's heads begin"), (-2, "layer -2")]
+    ("layer", "words"), [(None, "where the model's heads begin"), (-2, "layer layer3")]
 )
 def test_the_layer_is_named(engine, picture, layer, words):
     html = case_html(examine(engine, picture, layer=layer))

@@ -56,7 +56,7 @@ def test_the_menus_offer_what_there_is(engine, lesion, bank):
     assert layers[1:3] == [("After layer4", "-1"), ("After layer3", "-2")]
     found = engine.search([lesion], 12)[0]
     assert [image_id for _, image_id in cases] == [case.image_id for case in found]
-    assert cases[0][0].startswith(f"1. {diagnosis(found[0].dx).name}, likeness ")
+    assert cases[0][0].startswith(f"1. {diagnosis(found[0].dx).name}, more alike than ")
 
 
 def test_the_menu_says_what_methods_are_worth(engine, monkeypatch):

@@ -135,7 +135,10 @@ def alike(peak: float = 2.0, score: float = 0.7) -> Heatmap:
 def test_a_likeness_says_to_what_and_whether_it_could_be_shown():
     both = likeness(shown(alike(), alike()), "Melanoma (ISIC_1)")
     assert "on the left, like <strong>Melanoma (ISIC_1)</strong>, on the right" in both
-    assert "their likeness is 0.700" in both
+    assert "their likeness is 0.70." in both
+    placed = likeness(shown(alike(), alike()), "Melanoma (ISIC_1)", share=0.931)
+    assert "more alike than 93 % of pairs with one diagnosis" in placed.replace("\u00a0", " ")
+    assert "0.70" not in placed
     assert "--dataset" not in both
     alone = likeness(shown(alike()), "Melanoma (ISIC_1)")
     assert "--dataset" in alone and "on the right" not in alone

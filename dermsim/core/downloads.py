@@ -16,6 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dermsim.core.refused import (
+    Refused,
+    RefusedConnectionError,
+    RefusedFileNotFoundError,
+    RefusedOSError,
+    RefusedPermissionError,
+)
+
 T = TypeVar("T")
 
 ATTEMPTS = 4
@@ -74,7 +82,7 @@ def download(
             path.resolve().unlink(missing_ok=True)
             path.unlink()
         if damaged:
-            raise DamagedError(f"{', '.join(removed)} is damaged")
+            raise DamagedError("downloads.damaged", removed=list(removed))
         return folder
 
     try:
@@ -127,10 +135,7 @@ def refuse_large(
     sizes = {file.rfilename: file.size or 0 for file in found.siblings or ()}
     size = sum(sizes[file] for file in filter_repo_objects(sizes, allow_patterns=allow_patterns))
     if size > largest:
-        raise ValueError(
-            f"{name} has {size:,} bytes to fetch, and at most {largest:,} are: fetch it yourself, "
-            "and give the folder."
-        )
+        raise Refused("downloads.too_large", name=name, size=size, largest=largest)
 
 
 def persist(action: Callable[[], T]) -> T:
@@ -199,14 +204,11 @@ def _damage(error: Exception, name: str, files: str) -> OSError | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     if isinstance(error, DamagedError):
-        return ConnectionError(
-            f"{files} of {name} came {ATTEMPTS} times with another content than the Hub says it "
-            "has: try another network."
+        return RefusedConnectionError(
+            "downloads.other_content", files=files, name=name, attempts=ATTEMPTS
         )
     if files and isinstance(error, LocalEntryNotFoundError):
-        return ConnectionError(
-            f"{files} of {name} was damaged in the cache, and removed: go online to fetch it again."
-        )
+        return RefusedConnectionError("downloads.damaged_cache", files=files, name=name)
     return None
 
 
@@ -227,31 +229,23 @@ def _refusal(error: Exception, name: str, kind: str, revision: str | None) -> OS
     nowhere = f"There is no folder {name}, and"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if isinstance(error, HFValidationError):
-        return FileNotFoundError(f"{nowhere} it cannot be the name of a {kind} on the Hub.")
+        return RefusedFileNotFoundError("downloads.no_hub_name", nowhere=nowhere, kind=kind)
     if isinstance(error, RevisionNotFoundError):
-        return FileNotFoundError(f"The {kind} {name} on the Hub has no revision {revision!r}.")
+        return RefusedFileNotFoundError(
+            "downloads.no_revision", kind=kind, name=name, revision=revision
+        )
     if isinstance(error, GatedRepoError):
-        return PermissionError(
-            f"The {kind} {name} is open only to those its owners admit: ask for access on its page "
-            "on the Hub, and give a token of yours."
-        )
+        return RefusedPermissionError("downloads.gated", kind=kind, name=name)
     if isinstance(error, LocalTokenNotFoundError):
-        return PermissionError(
-            f"A token is to be sent for {name}, and none is stored: log in with hf auth login, or "
-            "set HF_TOKEN."
-        )
+        return RefusedPermissionError("downloads.no_token", name=name)
     if status == 401 and "Invalid credentials" in str(error):
-        return PermissionError(
-            f"The Hub does not accept the token that was sent for {name}: log in again with "
-            "hf auth login, or correct HF_TOKEN."
-        )
+        return RefusedPermissionError("downloads.token_refused", name=name)
     if isinstance(error, RepositoryNotFoundError) or status == 401:
-        return FileNotFoundError(
-            f"{nowhere} no such {kind} on the Hub that you may read; if it is private, give a "
-            "token."
-        )
+        return RefusedFileNotFoundError("downloads.no_repository", nowhere=nowhere, kind=kind)
     if status == 403:
-        return PermissionError(f"The Hub does not let you read {name}: {_first_sentence(error)}.")
+        return RefusedPermissionError(
+            "downloads.not_readable", name=name, error=_first_sentence(error)
+        )
     return None
 
 
@@ -261,19 +255,13 @@ def _failure(error: Exception, name: str, kind: str) -> OSError:
 
     answered = isinstance(error, HfHubHTTPError | ConnectionError)
     if isinstance(error, OSError) and error.strerror and not answered:
-        return OSError(f"{name} could not be kept in the cache: {error.strerror}.")
+        return RefusedOSError("downloads.cache_not_writable", name=name, reason=error.strerror)
     if isinstance(error, IncompleteSnapshotError):
-        return ConnectionError(
-            f"The copy of {name} in the cache is incomplete, and the Hub could not be asked for "
-            "the rest: go online."
-        )
+        return RefusedConnectionError("downloads.incomplete", name=name)
     reason = _first_sentence(error)
     if isinstance(error, json.JSONDecodeError):
         reason = "what answered is not the Hub, or sent half an answer"
-    return ConnectionError(
-        f"There is no folder {name}, and the Hub could not be asked for a {kind} of that name: "
-        f"{reason}."
-    )
+    return RefusedConnectionError("downloads.hub_not_asked", name=name, kind=kind, reason=reason)
 
 
 def _first_sentence(error: Exception) -> str:

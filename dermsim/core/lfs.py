@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermsim.core.refused import Refused
+
 _START = b"version https://git-lfs"
 _LONGEST = 1024  # bytes, by the specification
 
@@ -27,7 +29,7 @@ def refuse_lfs_pointer(*paths: Path) -> None:
         return
     names = ", ".join(path.name for path in pointers)
     are = "is a Git LFS pointer and not the file" if len(pointers) == 1 else "are Git LFS pointers"
-    raise ValueError(f"{names} {are}: run git lfs pull in {pointers[0].parent}.")
+    raise Refused("lfs.pointers", names=names, are=are, parent=pointers[0].parent)
 
 
 def _is_pointer(path: Path) -> bool:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from dermsim.core.refused import Refused, RefusedTimeoutError
+
 MOST = 64_000_000
 """Pixels decoded at a time by default, more than the largest picture has: about eight bytes of each
 are held."""
@@ -57,7 +59,7 @@ class PixelBudget:
             ValueError: If it has no room at all.
         """
         if most < 1:
-            raise ValueError(f"A budget of {most} pixels has no room for any picture.")
+            raise Refused("admission.budget", most=most)
         self.most = most
         self.peak = 0
         self._held = 0
@@ -107,9 +109,7 @@ class PixelBudget:
             self._queue.append(ticket)
             try:
                 if not self._turn.wait_for(is_my_turn, seconds):
-                    raise TimeoutError(
-                        "Too many large pictures are being read: ask again in a moment."
-                    )
+                    raise RefusedTimeoutError("admission.busy")
                 self._held += pixels
                 self.peak = max(self.peak, self._held)
             finally:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from dermsim.core.refused import Refused
 from dermsim.data.folders import may_be_picture
 
 ARCHIVE = ".zip"
@@ -69,7 +70,7 @@ class ArchiveLimits:
         for part in fields(self):
             value = getattr(self, part.name)
             if type(value) is not int or value < 1:
-                raise ValueError(f"limit {part.name} must be a positive integer, got {value!r}.")
+                raise Refused("archives.limit", name=part.name, value=value)
 
 
 OWN_FILES = ArchiveLimits(
@@ -138,16 +139,11 @@ def list_photographs(
         found += inside
         total += size
     if not found:
-        raise ValueError("no picture was given: name files, folders or zip archives")
+        raise Refused("archives.nothing_given")
     if len(found) > limits.pictures:
-        raise ValueError(
-            f"{len(found):,} pictures are too many at once: choose up to {limits.pictures:,}."
-        )
+        raise Refused("archives.too_many", count=len(found), most=limits.pictures)
     if total > limits.total_bytes:
-        raise ValueError(
-            f"The pictures take {_size(total)} together, more than the "
-            f"{_size(limits.total_bytes)} accepted at once: choose fewer."
-        )
+        raise Refused("archives.too_large", size=_size(total), most=_size(limits.total_bytes))
     return _told_apart(found)
 
 
@@ -198,7 +194,7 @@ class _Guarded(io.RawIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         if self.most is not None and size is not None and size > self.most:
-            raise _RefusedError("lists more files than are accepted: split it.")
+            raise _RefusedError("archives.lists_more")
         return self.stream.read(-1 if size is None else size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -229,15 +225,12 @@ def _list_archive(path: Path, limits: ArchiveLimits) -> tuple[list[Listed], int]
         with _open(path, limits) as archive:
             members = archive.infolist()
     except _RefusedError as error:
-        raise _RefusedError(f"{path.name} {error}") from error
+        raise _RefusedError("archives.said", name=path.name, error=error) from error
     except _DAMAGED as error:
-        raise _RefusedError(
-            f"{path.name} is damaged or not a zip archive: pack the pictures again."
-        ) from error
+        raise _RefusedError("archives.damaged", name=path.name) from error
     if len(members) > limits.entries:
         raise _RefusedError(
-            f"{path.name} lists {len(members):,} files, more than the {limits.entries:,} accepted: "
-            "split it."
+            "archives.lists", name=path.name, count=len(members), most=limits.entries
         )
     found, total = [], 0
     for place, member in enumerate(members):
@@ -247,7 +240,7 @@ def _list_archive(path: Path, limits: ArchiveLimits) -> tuple[list[Listed], int]
         found.append(Listed(f"{path.name}/{member.filename}", path, place, reason))
         total += 0 if reason else member.file_size
     if not found:
-        raise _RefusedError(f"{path.name} holds no pictures.")
+        raise _RefusedError("archives.no_pictures", name=path.name)
     return sorted(found, key=lambda item: item.name), total
 
 
@@ -292,9 +285,9 @@ def _read_member(archive: zipfile.ZipFile, item: Listed, limits: ArchiveLimits) 
 
 def _read_loose(path: Path, limits: ArchiveLimits) -> bytes:
     if not path.exists():
-        raise _RefusedError(f"{path.name} is not there: add it again.")
+        raise _RefusedError("archives.gone", name=path.name)
     if not path.is_file():  # a pipe would block
-        raise _RefusedError(f"{path.name} is not a regular file: pass an image file.")
+        raise _RefusedError("archives.not_regular", name=path.name)
     with path.open("rb") as stream:
         data = stream.read(limits.file_bytes + 1)
     if reason := _too_large(path.name, len(data), limits):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dermsim.core.labels import fold
+from dermsim.core.refused import Refused
 from dermsim.data.tables import COLUMNS, MORE_COLUMNS, match_column
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -89,9 +90,7 @@ def find_label_column(columns: Sequence[str], asked: str | None, *, source: str)
     """
     found = match_column(columns, asked or "dx")
     if found is None and asked:
-        raise ValueError(
-            f"{source} has no column {asked!r} (--label-column): it has {', '.join(columns)}"
-        )
+        raise Refused("columns.no_column", source=source, asked=asked, columns=list(columns))
     return found
 
 
@@ -104,7 +103,7 @@ def lacks(columns: Sequence[str], missing: Sequence[str], *, source: str) -> Val
         return ValueError(sentence)
     likely = [column for column in columns if fold(column) in _LABEL_COLUMNS]
     example = likely[0] if likely else "NAME"
-    return ValueError(f"{sentence}: say which one holds the diagnoses (--label-column {example})")
+    return Refused("columns.which_column", sentence=sentence, example=example)
 
 
 def house_names(columns: Sequence[str], label_column: str | None) -> dict[str, str]:

@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dermsim.core.refused import Refused
+
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 """What may stand between two cells, and what it is called."""
 
@@ -64,9 +66,11 @@ def read_delimited(path: Path) -> list[list[str]]:
     try:
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
-        raise ValueError(
-            f"{path.name} is not a table with {SEPARATORS.get(separator, 'separators')} between "
-            f"its cells: {error}"
+        raise Refused(
+            "delimited.separator",
+            name=path.name,
+            separator=SEPARATORS.get(separator, "separators"),
+            error=error,
         ) from error
     return list(squared(([_cell(cell) for cell in line] for line in lines), path.name))
 
@@ -123,7 +127,9 @@ def squared(lines: Iterator[list[str]] | Sequence[list[str]], name: str) -> Iter
             width = len(line)
         if any(line[width:]) or len(line) < width:
             title = "; remove what stands above the header" if width == 1 and row == 0 else ""
-            raise ValueError(f"row {row} of {name} has {len(line)} cells, expected {width}{title}")
+            raise Refused(
+                "delimited.cells", row=row, name=name, count=len(line), width=width, title=title
+            )
         yield line[:width]
         row += 1
 
@@ -143,7 +149,7 @@ def decode_table(data: bytes, name: str) -> str:
     """
     for start, what in _NOT_TEXT.items():
         if data.startswith(start):
-            raise ValueError(f"{name} is not a table but {what}")
+            raise Refused("delimited.not_a_table", name=name, what=what)
     encoding = _encoding(data)
     try:
         text = data.decode(encoding)
@@ -151,16 +157,12 @@ def decode_table(data: bytes, name: str) -> str:
         try:
             text = data.decode("cp1252")
         except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{name} is neither Unicode nor Windows-1252 text ({error.reason} at byte "
-                f"{error.start}): save it as CSV UTF-8"
+            raise Refused(
+                "delimited.encoding", name=name, reason=error.reason, start=error.start
             ) from error
         encoding = "cp1252"
     if found := _CONTROLS.search(text):
-        raise ValueError(
-            f"{name} is not a table: it holds the control character {found.group()!r}, which no "
-            "text has; save it as CSV UTF-8"
-        )
+        raise Refused("delimited.control_character", name=name, found=found.group())
     if encoding == "cp1252":
         strange = next(sign for sign in text if ord(sign) > 127)
         warnings.warn(

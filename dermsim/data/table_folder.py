@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dermsim.core.labels import fold
+from dermsim.core.refused import Refused
 from dermsim.data.columns import (
     ALIASES,
     find_file_column,
@@ -158,7 +159,7 @@ def read_table_folder(
     """
     rows = read_rows(table)
     if not rows:
-        raise ValueError(f"{table} has no rows")
+        raise Refused("table_folder.no_rows", table=table)
     columns = list(rows[0])
     label = find_label_column(columns, label_column, source=table.name)
     names = house_names(columns, label)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import CODES, fold
+from dermsim.core.refused import Refused
 from dermsim.data.delimited import decode_table, read_delimited
 from dermsim.data.workbook import read_workbook
 
@@ -108,7 +109,7 @@ def schema(*, more: bool = False) -> Features:
 
 def row_error(row: int, image_id: str | None, reason: str) -> ValueError:
     """Word an error so that the row can be found in the source."""
-    return ValueError(f"row {row} (image_id {image_id}): {reason}")
+    return Refused("tables.row", row=row, image_id=image_id, reason=reason)
 
 
 def read_rows(path: Path, *, first_column: str | None = None) -> list[Row]:
@@ -141,7 +142,7 @@ def read_rows(path: Path, *, first_column: str | None = None) -> list[Row]:
         lines = read_delimited(path)
     columns = [" ".join(name.split()) for name in lines[0]] if lines else []
     if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
-        raise ValueError(f"{path.name} has two columns called {twice[0]}: rename or remove one")
+        raise Refused("tables.two_columns", name=path.name, twice=twice[0])
     return [
         {name: cell or None for name, cell in zip(columns, line, strict=True) if name}
         for line in lines[1:]
@@ -156,9 +157,11 @@ def _read_json_lines(path: Path) -> list[Row]:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise ValueError(f"line {number + 1} of {path.name} is not JSON: {error}") from error
+            raise Refused(
+                "tables.line_not_json", number=number + 1, name=path.name, error=error
+            ) from error
         if not isinstance(row, dict):
-            raise ValueError(f"line {number + 1} of {path.name} is not a JSON object")
+            raise Refused("tables.line_not_object", number=number + 1, name=path.name)
         rows.append({name: _plain(value) for name, value in row.items()})
     return rows
 
@@ -194,10 +197,7 @@ def find_table(folder: Path, name: str) -> Path | None:
     ]
     copies = [path.name for path in beside if path not in exact and _is_copy(path.name, name)]
     if not exact and copies:
-        raise ValueError(
-            f"{folder} holds no {name}.csv but what seems a copy of it ({', '.join(copies)}): "
-            f"rename the right one to {name}.csv"
-        )
+        raise Refused("tables.copies", folder=folder, name=name, copies=list(copies))
     return one_of_alike(exact, folder)
 
 
@@ -223,9 +223,8 @@ def one_of_alike(tables: Sequence[Path], folder: Path) -> Path | None:
         first = read_rows(tables[0])
         for other in tables[1:]:
             if read_rows(other) != first:
-                raise ValueError(
-                    f"{folder} holds both {tables[0].name} and {other.name}, and they say "
-                    "different things: remove one"
+                raise Refused(
+                    "tables.different", folder=folder, name=tables[0].name, other_name=other.name
                 )
     return tables[0] if tables else None
 
@@ -240,7 +239,7 @@ def match_column(columns: Sequence[str], wanted: str) -> str | None:
         return wanted
     alike = [column for column in columns if fold(column) == fold(wanted)]
     if len(alike) > 1:
-        raise ValueError(f"the columns {' and '.join(alike)} are both called {wanted}: remove one")
+        raise Refused("tables.alike", alike=list(alike), wanted=wanted)
     return alike[0] if alike else None
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 from dermsim.core.csv_table import csv_text
 from dermsim.core.csv_table import save_csv as write_csv
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.core.version import __version__
 from dermsim.data.archives import ArchiveLimits, Listed, read_photographs
 from dermsim.data.formats.dicom_facts import read_dicom_facts
@@ -67,7 +68,7 @@ class FileAnswer:
     def __post_init__(self) -> None:
         """Refuse a row that says neither what was found nor why nothing was."""
         if (self.prediction is None) != bool(self.reason):
-            raise ValueError(f"the row of {self.file} needs either a prediction or a reason.")
+            raise Refused("engine_batch.row", file=self.file)
 
     @property
     def neighbor_dx(self) -> str | None:
@@ -125,7 +126,7 @@ def classify_photographs(
             point.
     """
     if dicom_facts and engine.calibration_facts is None:
-        raise ValueError("Facts of DICOM files were asked for, but this model takes none.")
+        raise Refused("engine_batch.no_facts")
     engine.check_lesions(exclude_lesion_ids)  # now, and not after the first pictures were read
     asked = partial(
         classify,
@@ -281,7 +282,7 @@ def threshold_of(calibration: Calibration, point: str | float) -> float:
         return check_threshold(point)
     if point not in calibration.operating_points:
         known = ", ".join(sorted(calibration.operating_points))
-        raise ValueError(f"unknown operating point {point!r}: choose one of {known}.")
+        raise Refused("engine_batch.operating_point", point=point, known=known)
     return calibration.operating_points[point].threshold
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.downloads import ATTEMPTS, WAIT, is_transient
+from dermsim.core.refused import Refused, RefusedConnectionError
 from dermsim.hub.asking import ask, explained
 from dermsim.hub.difference import Difference, compare, look
 
@@ -102,10 +103,7 @@ def check_target(*, revision: str | None, create_pr: bool) -> None:
         ValueError: If both are asked for.
     """
     if create_pr and revision not in (None, "main"):
-        raise ValueError(
-            f"A pull request is opened against main: leave out either --create-pr or --revision "
-            f"{revision}."
-        )
+        raise Refused("send.revision", revision=revision)
 
 
 def _prepare(api: HfApi, difference: Difference, *, private: bool, branch: str | None) -> _Job:
@@ -148,9 +146,7 @@ class _Job:
         found = compare(api, self.parcel, revision=made.oid, texts=False)
         if not found.empty:
             wrong = [change.path for change in found.changes if change.status != "same"]
-            raise ConnectionError(
-                f"{self.repo_id} holds another {wrong[0]} than was sent: push again."
-            )
+            raise RefusedConnectionError("send.changed", repo_id=self.repo_id, wrong=wrong[0])
         return Sent(self.kind, self.repo_id, made.oid, made.pr_url or str(made.commit_url))
 
     def _commit(

@@ -20,6 +20,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dermsim.core.refused import Refused
 from dermsim.data.admission import PATIENCE, PIXELS
 from dermsim.data.images import pixels_to_decode, read_image
 from dermsim.serve.errors import RETRY_AFTER, BusyError, Refusal, problem_response
@@ -62,7 +63,7 @@ class Limits:
         for part in fields(self):
             value = getattr(self, part.name)
             if type(value) is not int or value < (0 if part.name == "waiting" else 1):
-                raise ValueError(f"{part.name} must be a positive whole number, got {value!r}.")
+                raise Refused("limits.positive", name=part.name, value=value)
 
 
 def body_limit(app: ASGIApp, *, limits: Limits) -> BodyLimit:
@@ -173,7 +174,7 @@ class Workers:
             BusyError: If too much of it is waiting already.
         """
         if not self._room.acquire(blocking=False):
-            raise BusyError("There are too many requests: ask again in a moment.")
+            raise BusyError("limits.busy")
         job = self._pool.submit(partial(work, *values, **options))
         # who leaves early frees the place only when the work is over or was never begun
         job.add_done_callback(lambda _: self._room.release())
@@ -225,9 +226,6 @@ def read_pictures(
             raise ValueError(reason) from error
         left -= picture.width * picture.height
         if left < 0:
-            raise ValueError(
-                f"The pictures have more than {limits.pixels:,} pixels together: send fewer at "
-                "once, or scale them down first."
-            )
+            raise Refused("limits.pixels", pixels=limits.pixels)
         pictures.append(picture)
     return pictures

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dermsim.core.refused import Refused
+
 Precision = Literal["no", "bf16", "fp16"]
 """What a pass through the encoder is computed in; ``"no"`` is float32."""
 
@@ -17,7 +19,9 @@ Precision = Literal["no", "bf16", "fp16"]
 def _require(config: Any, name: str, condition: bool, expected: str) -> None:
     if not condition:
         owner = type(config).__name__
-        raise ValueError(f"{owner}.{name} is {getattr(config, name)!r}, but must be {expected}.")
+        raise Refused(
+            "config.choice", owner=owner, name=name, value=getattr(config, name), expected=expected
+        )
 
 
 @dataclass(frozen=True)
@@ -336,36 +340,20 @@ class TrainConfig:
         contrasts = self.loss.contrastive_weight > 0
         by_share = self.loss.contrastive == "supcon" and self.loss.positives == "diagnosis"
         if mixes and contrasts and not by_share:
-            raise ValueError(
-                "A mixed image shows several diagnoses in part: augment.mixup and augment.cutmix "
-                "go with loss.contrastive supcon by diagnosis, or with no contrast."
-            )
+            raise Refused("config.mixed_contrast")
         if mixes and self.unlabelled and not self.teacher:
-            raise ValueError(
-                "Of mixed pictures without a diagnosis only a teacher has something to say: name "
-                "one, or leave out unlabelled, augment.mixup and augment.cutmix."
-            )
+            raise Refused("config.mixed_unlabelled")
         if contrasts and self.augment.views == 1 and self.loss.contrastive == "ntxent":
-            raise ValueError("NT-Xent contrasts two views of an image: set augment.views to 2.")
+            raise Refused("config.two_views")
         learns = self.loss.contrastive == "supcon" and (contrasts or self.teacher)
         if self.unlabelled and not learns:
-            raise ValueError(
-                "unlabelled pictures have no diagnosis to learn: they need loss.contrastive supcon "
-                "with a weight above 0, or a teacher."
-            )
+            raise Refused("config.unlabelled")
         if self.loss.malignancy_weight > 0 and not self.encoder.malignancy_head:
-            raise ValueError("loss.malignancy_weight needs encoder.malignancy_head.")
+            raise Refused("config.malignancy_head")
         if self.augment.needs_outlines != bool(self.outlines):
-            raise ValueError(
-                "augment.lesion_crops and augment.backgrounds need outlines, which serve nothing "
-                "else: give both, or neither."
-            )
+            raise Refused("config.outlines")
         if self.also_map and not self.also:
-            raise ValueError("also_map says what words of also mean, and also names no source.")
+            raise Refused("config.also_map")
         own = any(pair.rpartition("=")[2].strip() == "own" for pair in self.also_map)
         if own and (self.loss.cross_entropy_weight == 0 or self.loss.malignancy_weight > 0):
-            raise ValueError(
-                "An output of its own (also_map) learns by cross-entropy and is neither benign nor "
-                "malignant: it needs loss.cross_entropy_weight above 0 and loss.malignancy_weight "
-                "0."
-            )
+            raise Refused("config.own_output")

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from dermsim.core.atomic import sync
+from dermsim.core.refused import Refused
 from dermsim.core.storage import check_keys, existing, load_json, save_json
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ class Progress:
         """
         known = check_keys(values, set(asdict(self)), name="the progress of a run")
         if not all(type(known[name]) is int and known[name] >= 0 for name in ("epoch", "step")):  # type: ignore[operator]
-            raise ValueError(f"No run has the progress {known}.")
+            raise Refused("state_files.progress", known=known)
         if type(known["seconds"]) not in (int, float):
-            raise ValueError(f"No run has the progress {known}.")
+            raise Refused("state_files.progress", known=known)
         vars(self).update(known)
 
 
@@ -123,7 +124,7 @@ class Learning:
                 )
         except (RuntimeError, KeyError, TypeError, AttributeError) as error:
             reason = str(error).strip().splitlines()[0].rstrip(".:")
-            raise ValueError(f"{folder} is not a state of this run: {reason}.") from error
+            raise Refused("state_files.other_state", folder=folder, reason=reason) from error
         self.progress.take(course["progress"])
 
     def save_generators(self, folder: Path, process: int) -> None:
@@ -169,7 +170,7 @@ class Learning:
                 numbers = torch.tensor(states["device"], dtype=torch.uint8)
                 torch.get_device_module(self.device).set_rng_state(numbers)
         except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
-            raise ValueError(f"{path.name} is damaged: {error}.") from error
+            raise Refused("state_files.damaged", name=path.name, error=error) from error
 
     def _device_generator(self) -> list[int] | None:
         if self.device.type == "cpu":
@@ -186,10 +187,7 @@ def refuse_strange_files(folder: Path) -> None:
     """
     for path in sorted(folder.iterdir()):
         if not OWN.fullmatch(path.name) or path.is_symlink() or not path.is_file():
-            raise ValueError(
-                f"{folder} holds {path.name}, which no run of dermsim writes: if you know where it "
-                "comes from, move it elsewhere, and resume again."
-            )
+            raise Refused("state_files.foreign", folder=folder, name=path.name)
 
 
 def _save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -207,7 +205,7 @@ def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(existing(path))
     except SafetensorError as error:
-        raise ValueError(f"{path.name} is damaged or not a safetensors file: {error}.") from error
+        raise Refused("storage.not_safetensors", name=path.name, error=error) from error
 
 
 def _optimizer_parts(
@@ -234,11 +232,11 @@ def _restore_optimizer(
     own = optimizer.state_dict()["param_groups"]
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     if not isinstance(groups, list) or len(groups) != len(own):
-        raise ValueError(f"{COURSE} is of an optimizer with other groups of weights.")
+        raise Refused("state_files.groups", course=COURSE)
     for kept, group in zip(groups, own, strict=True):
         check_keys(kept, set(group), name=f"a group of weights in {COURSE}")
         if kept["params"] != group["params"]:
-            raise ValueError(f"{COURSE} is of an optimizer with other groups of weights.")
+            raise Refused("state_files.groups", course=COURSE)
         for name, value in group.items():  # JSON has no tuples
             if isinstance(value, tuple):
                 kept[name] = tuple(kept[name])
@@ -246,11 +244,13 @@ def _restore_optimizer(
     for name, tensor in moments.items():
         number, _, what = name.partition(".")
         if not number.isdecimal() or int(number) >= len(weights):
-            raise ValueError(f"{OPTIMIZER} holds {name}, and no weight has that number.")
+            raise Refused("state_files.no_weight", optimizer=OPTIMIZER, name=name)
         weight = weights[int(number)]
         if tensor.ndim:
             if tensor.shape != weight.shape:
-                raise ValueError(f"{OPTIMIZER} holds {name} of shape {list(tensor.shape)}.")
+                raise Refused(
+                    "state_files.shape", optimizer=OPTIMIZER, name=name, shape=list(tensor.shape)
+                )
             # laid out in memory as the weight is: a fused step walks through both side by side
             tensor = torch.empty_like(weight).copy_(tensor)
         state.setdefault(int(number), {})[what] = tensor

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.labels import DISCLAIMER
+from dermsim.core.refused import Refused
 from dermsim.data.archives import ArchiveLimits, list_photographs
 from dermsim.data.folders import may_be_picture
 from dermsim.engine.batch import FileAnswer, classify_photographs, save_csv, threshold_of
@@ -185,7 +186,7 @@ def detail(rows: Sequence[FileAnswer], file: str, *, language: str = "en") -> st
     """
     row = next((row for row in rows if row.file == file), None)
     if row is None:
-        raise ValueError(f"There is no row {file!r}: click one of the table.")
+        raise Refused("batch_callbacks.no_row", file=file)
     name = escape(row.file)
     if row.prediction is None:
         reason = escape(refusal(row.reason, language))
@@ -226,7 +227,7 @@ def pictures_of(paths: Sequence[str] | None) -> list[str]:
 
 def _sources(paths: Sequence[str] | None) -> list[Path]:
     if not paths:
-        raise ValueError("There are no pictures yet: add some, a folder or a zip, then go on.")
+        raise Refused("batch_callbacks.nothing")
     return [Path(path) for path in paths]
 
 

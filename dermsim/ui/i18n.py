@@ -18,6 +18,8 @@ import string
 import tomllib
 from importlib.resources import files
 
+from dermsim.core.refused import Refused
+
 LANGUAGES = ("en", "es")
 """BCP 47 codes; the first is what a visitor of any other language reads."""
 
@@ -66,7 +68,7 @@ def phrases() -> dict[str, str]:
             continue
         first = found.setdefault(english, key)
         if any(texts[language][first] != texts[language][key] for language in LANGUAGES):
-            raise ValueError(f"{first} and {key} are one text in English and two in another.")
+            raise Refused("i18n.two_translations", first=first, key=key)
     return found
 
 
@@ -106,9 +108,9 @@ def translations() -> dict[str, dict[str, str]]:
         for name, texts in tomllib.loads(file.read_text(encoding="utf-8")).items():
             key = f"{topic}.{name}"
             if set(texts) != set(LANGUAGES):
-                raise ValueError(f"{key} must be given in {' and '.join(LANGUAGES)}.")
+                raise Refused("i18n.lacks_language", key=key, languages=LANGUAGES)
             if len({_values(text) for text in texts.values()}) > 1:
-                raise ValueError(f"{key} does not name the same values in every language.")
+                raise Refused("i18n.other_values", key=key)
             for language, text in texts.items():
                 found[language][key] = text
     return found

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from dermsim.core.refused import Refused
+
 FILE, CLASSES, ROWS, VISIT = "file", "classes", "rows", "visit"
 """Kinds of things, and all that a visit holds together."""
 
@@ -137,10 +139,7 @@ class Shelf:
             ValueError: If it is larger than the whole shelf.
         """
         if size > self.most:
-            raise ValueError(
-                f"That is {size / 1e6:.0f} MB, more than the {self.most / 1e6:.0f} MB that can be "
-                "held: take fewer or smaller files."
-            )
+            raise Refused("shelf.full", size=size / 1e6, most=self.most / 1e6)
         with self._lock:
             if session is not None:
                 self._last[session] = next(self._uses)

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
+from dermsim.core.refused import Refused
 from dermsim.data.formats.extras import require_for
 from dermsim.data.formats.quiet import quietly
 from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame
@@ -71,7 +72,7 @@ def open_dicom(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Ima
     except UnreadableError:
         raise
     except Exception as error:  # whatever pydicom says may quote the file
-        raise UnreadableError(f"{name} is a damaged DICOM file: export it again") from error
+        raise UnreadableError("dicom.damaged", name=name) from error
     if burned_in:
         sentence = f"{name} has text burned into its picture: see that it names nobody"
         warnings.warn(sentence, stacklevel=2)
@@ -81,12 +82,12 @@ def open_dicom(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Ima
 def _check_kind(elements: Dataset, name: str) -> None:
     """Refuse what holds no photograph."""
     if "SOPClassUID" not in elements and "PixelData" not in elements:
-        raise ValueError("nothing of a picture")
+        raise Refused("dicom.nothing")
     what = _NO_PHOTOGRAPHS.get(str(elements.get("SOPClassUID", "")))
     if what is None and "PixelData" not in elements:
         what = _kind(elements)
     if what is not None:
-        raise UnreadableError(f"{name} is a DICOM file with {what} and no photograph: export that")
+        raise UnreadableError("dicom.no_photograph", name=name, what=what)
 
 
 def _kind(elements: Dataset) -> str:

@@ -95,4 +95,4 @@ def check_frame(frame: int, count: int, name: str) -> None:
     """
     if not 0 <= frame < count:
         has = "one picture" if count == 1 else f"{count} pictures, 0 to {count - 1}"
-        raise UnreadableError(f"{name} has {has}: there is no picture {frame}")
+        raise UnreadableError("formats_registry.no_frame", name=name, has=has, frame=frame)

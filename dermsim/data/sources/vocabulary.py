@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from typing import TypeVar
 
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.vocabulary import is_missing
 from dermsim.data.rows import known, parse_age
 from dermsim.data.tables import Row, row_error
@@ -137,7 +138,11 @@ def marked(
             raise row_error(
                 number,
                 row.get(key),
-                f"one of {', '.join(columns)} must be marked 1, got {', '.join(chosen) or 'none'}",
+                Phrase(
+                    "sources_vocabulary.one_mark",
+                    columns=list(columns),
+                    chosen=", ".join(chosen) or "none",
+                ),
             )
         found.append(chosen[0])
     return found
@@ -170,11 +175,15 @@ def required(rows: Sequence[Row], column: str, *, source: str) -> list[str]:
     for number, row in enumerate(rows):
         value = row.get(column)
         if value is None:
-            raise ValueError(f"{source}: row {number} has no {column}")
+            raise Refused("sources_vocabulary.no_key", source=source, number=number, column=column)
         if value in values:
-            raise ValueError(
-                f"{source}: {column} {value} comes in row {values[value]} and in row {number}, "
-                "keep one"
+            raise Refused(
+                "sources_vocabulary.repeats",
+                source=source,
+                column=column,
+                value=value,
+                other=values[value],
+                number=number,
             )
         values[value] = number
     return list(values)
@@ -197,7 +206,7 @@ def words_by_code(**words: str) -> dict[str, str]:
         for word in listed.split(";"):
             name = " ".join(word.split())
             if name in labels:
-                raise ValueError(f"{name!r} is listed twice")
+                raise Refused("sources_vocabulary.listed_twice", name=name)
             if name:
                 labels[name] = code
     return labels

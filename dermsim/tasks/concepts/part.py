@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.bootstrap import Interval
+from dermsim.core.refused import Refused
 from dermsim.core.storage import check_keys, load_json, read_arrays, save_arrays, save_json
 from dermsim.tasks.concepts.bottleneck import Bottleneck
 from dermsim.tasks.concepts.cases import CaseConcepts
@@ -152,7 +153,7 @@ class Concepts:
             if name in (self.name_of(head), head.key):
                 return head
         known = ", ".join(map(self.name_of, self.usable.heads)) or "none"
-        raise ValueError(f"No usable concept head is called {name!r}; there are: {known}.")
+        raise Refused("part.no_head", name=name, known=known)
 
     def with_source(
         self,
@@ -245,11 +246,11 @@ class Concepts:
         arrays, facts = read_arrays(Path(folder) / ARRAYS)
         for name, told in ((JSON, values["fingerprint"]), (ARRAYS, facts.get("fingerprint"))):
             if told != (fingerprint or values["fingerprint"]):
-                raise ValueError(f"{name} was made by another encoder: fit the concepts anew.")
+                raise Refused("part.other_encoder", name=name)
         try:
             return cls._from(values, arrays)
         except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"{JSON} is damaged: {error!r}.") from error
+            raise Refused("part.damaged", json=JSON, error=error) from error
 
     @classmethod
     def _from(
@@ -271,7 +272,7 @@ class Concepts:
         }
         for own in structures.values():
             if len(own.concepts) != len(own.head.output):
-                raise ValueError(f"the regions of {own.source} are not those of its concepts.")
+                raise Refused("part.other_regions", source=own.source)
         outline, bottleneck, cases = (values[name] for name in ("outline", "bottleneck", "cases"))
         return cls(
             fingerprint=str(values["fingerprint"]),

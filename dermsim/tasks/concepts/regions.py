@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.metrics import class_auc
+from dermsim.core.refused import Refused
 from dermsim.core.storage import check_keys
 from dermsim.tasks.concepts.dense import Maps, on_grid
 
@@ -76,7 +77,7 @@ class RegionFigures:
             known[name] = {key: Interval(**value) for key, value in own.items()}  # type: ignore[arg-type]
         found = cls(**known)
         if found.may_point is not told:
-            raise ValueError(f"a region says may_point {told}, and its gains do not.")
+            raise Refused("concepts_regions.may_point", told=told)
         return found
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import gradio as gr
 
 from dermsim.core.discretion import note_error
+from dermsim.core.refused import Refused
 from dermsim.data.admission import PIXELS
 from dermsim.data.images import pixels_to_decode
 from dermsim.engine.shared_runs import Overloaded, patience
@@ -278,7 +279,7 @@ def _from_uri(value: Any) -> Any:
 def _uploaded(path: str) -> _UploadedPath:
     """Return the path of an upload; a program may name any file of the server as its own."""
     if not Path(path).resolve().is_relative_to(upload_folder().path):
-        raise ValueError(f"{Path(path).name} was not uploaded: add it again.")
+        raise Refused("wiring.not_uploaded", name=Path(path).name)
     return _UploadedPath(path)
 
 

@@ -100,7 +100,7 @@ class Classify(ModelCommand):
                 informed=engine.calibration_facts,
             )
         results: list[dict[str, Any]] = [row.to_dict() for row in rows if row.prediction]
-        errors = [{"picture": row.file, "error": row.reason} for row in rows if row.reason]
+        errors = [{"picture": row.file, "error": str(row.reason)} for row in rows if row.reason]
         chosen = answers.point(engine, point, facts=facts)
         answer: dict[str, Any] = {"operating_point": chosen, "results": results, "errors": errors}
         if stopped:

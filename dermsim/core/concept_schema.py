@@ -175,11 +175,11 @@ class Schema(Mapping[str, Concept]):
         if len(found) == 1:
             return found[0]
         if found:
-            several = ", ".join(concept.name for concept in found)
-            raise Refused("concept_schema.ambiguous", word=word, several=several)
+            raise Refused("concept_schema.ambiguous", word=word, several=[c.name for c in found])
         near = sorted(name for name in self if key.split(" ")[-1] in name.replace("_", " "))
-        hint = f": did you mean {' or '.join(near[:3])}?" if near else "."
-        raise Refused("concept_schema.no_concept", word=word, hint=hint)
+        if near:
+            raise Refused("concept_schema.did_you_mean", word=word, near=near[:3])
+        raise Refused("concept_schema.no_concept", word=word)
 
     def labelled_by(self, source: str) -> tuple[Concept, ...]:
         """Return the concepts that a data set labels, by the name of its adapter."""

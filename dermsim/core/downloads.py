@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dermsim.core.refused import (
+    Keyed,
+    Phrase,
     Refused,
     RefusedConnectionError,
     RefusedFileNotFoundError,
@@ -40,7 +42,7 @@ FINAL = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ReadTimeout", "WriteT
 network to wait for. The names are of the HTTP client, whose package changes with its versions."""
 
 
-class DamagedError(OSError):
+class DamagedError(RefusedOSError):
     """A file came with another content than the Hub says it has."""
 
 
@@ -88,9 +90,10 @@ def download(
     try:
         return persist(fetch)
     except (HTTPError, OSError, ValueError) as error:
-        kind = "data set" if options.get("repo_type") == "dataset" else "model"
+        data_set = options.get("repo_type") == "dataset"
+        kind = Phrase("downloads.data_set" if data_set else "downloads.model")
         raise (
-            _damage(error, name, ", ".join(removed))
+            _damage(error, name, removed)
             or _refusal(error, name, kind, revision)
             or _failure(error, name, kind)
         ) from error
@@ -199,7 +202,7 @@ def _holds(path: Path, name: str) -> bool:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == name
 
 
-def _damage(error: Exception, name: str, files: str) -> OSError | None:
+def _damage(error: Exception, name: str, files: list[str]) -> OSError | None:
     """Explain files that were found damaged, and stay so."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -212,7 +215,7 @@ def _damage(error: Exception, name: str, files: str) -> OSError | None:
     return None
 
 
-def _refusal(error: Exception, name: str, kind: str, revision: str | None) -> OSError | None:
+def _refusal(error: Exception, name: str, kind: Keyed, revision: str | None) -> OSError | None:
     """Explain an error that says no: there is no such thing, or it is not for this user."""
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -226,10 +229,9 @@ def _refusal(error: Exception, name: str, kind: str, revision: str | None) -> OS
 
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, HfHubHTTPError):
         error = error.__cause__  # what the Hub answered, before the cache was looked into in vain
-    nowhere = f"There is no folder {name}, and"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if isinstance(error, HFValidationError):
-        return RefusedFileNotFoundError("downloads.no_hub_name", nowhere=nowhere, kind=kind)
+        return RefusedFileNotFoundError("downloads.no_hub_name", name=name, kind=kind)
     if isinstance(error, RevisionNotFoundError):
         return RefusedFileNotFoundError(
             "downloads.no_revision", kind=kind, name=name, revision=revision
@@ -241,7 +243,7 @@ def _refusal(error: Exception, name: str, kind: str, revision: str | None) -> OS
     if status == 401 and "Invalid credentials" in str(error):
         return RefusedPermissionError("downloads.token_refused", name=name)
     if isinstance(error, RepositoryNotFoundError) or status == 401:
-        return RefusedFileNotFoundError("downloads.no_repository", nowhere=nowhere, kind=kind)
+        return RefusedFileNotFoundError("downloads.no_repository", name=name, kind=kind)
     if status == 403:
         return RefusedPermissionError(
             "downloads.not_readable", name=name, error=_first_sentence(error)
@@ -249,7 +251,7 @@ def _refusal(error: Exception, name: str, kind: str, revision: str | None) -> OS
     return None
 
 
-def _failure(error: Exception, name: str, kind: str) -> OSError:
+def _failure(error: Exception, name: str, kind: Keyed) -> OSError:
     """Explain an error of the network, the Hub or the disk."""
     from huggingface_hub.errors import HfHubHTTPError, IncompleteSnapshotError
 
@@ -258,9 +260,9 @@ def _failure(error: Exception, name: str, kind: str) -> OSError:
         return RefusedOSError("downloads.cache_not_writable", name=name, reason=error.strerror)
     if isinstance(error, IncompleteSnapshotError):
         return RefusedConnectionError("downloads.incomplete", name=name)
-    reason = _first_sentence(error)
+    reason: Keyed | str = _first_sentence(error)
     if isinstance(error, json.JSONDecodeError):
-        reason = "what answered is not the Hub, or sent half an answer"
+        reason = Phrase("downloads.no_answer")
     return RefusedConnectionError("downloads.hub_not_asked", name=name, kind=kind, reason=reason)
 
 

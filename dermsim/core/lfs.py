@@ -27,9 +27,8 @@ def refuse_lfs_pointer(*paths: Path) -> None:
     pointers = [path for path in paths if path.is_file() and _is_pointer(path)]
     if not pointers:
         return
-    names = ", ".join(path.name for path in pointers)
-    are = "is a Git LFS pointer and not the file" if len(pointers) == 1 else "are Git LFS pointers"
-    raise Refused("lfs.pointers", names=names, are=are, parent=pointers[0].parent)
+    key = "lfs.pointer" if len(pointers) == 1 else "lfs.pointers"
+    raise Refused(key, names=[path.name for path in pointers], parent=pointers[0].parent)
 
 
 def _is_pointer(path: Path) -> bool:

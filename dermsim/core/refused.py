@@ -6,7 +6,8 @@ refusal is its English sentence; `say` puts it into another language, and what i
 value that is a refusal itself, or a `Phrase`. Programs and tests compare keys, never sentences.
 
 Besides what `str.format` knows, a value with several parts may be written as ``{names:list}`` (a,
-b), ``{names:quoted}`` ('a', 'b'), ``{names:and}`` (a and b) or ``{names:or}`` (a or b).
+b), ``{names:quoted}`` ('a', 'b'), ``{names:and}`` (a and b), ``{names:or}`` (a or b) or
+``{names:clauses}`` (a; b); without any part it is "none".
 """
 
 from __future__ import annotations
@@ -43,12 +44,19 @@ class Keyed:
     def __str__(self) -> str:
         return say(self)
 
+    def _take(self, key: str, values: Mapping[str, Any]) -> None:
+        # an error of somebody else says the same in every language, and would keep its frames alive
+        self.key, self.values = key, dict(values)
+        for name, value in values.items():
+            if isinstance(value, BaseException) and not isinstance(value, Keyed):
+                self.values[name] = " ".join(str(value).split())  # some come in lines
+
 
 class Phrase(Keyed):
     """A part of a sentence that is put into words like a sentence."""
 
     def __init__(self, key: str, /, **values: object) -> None:
-        self.key, self.values = key, values
+        self._take(key, values)
 
     def __repr__(self) -> str:
         return f"Phrase({self.key!r}, {self.values!r})"
@@ -62,7 +70,7 @@ class Phrase(Keyed):
 class _Refusal(Keyed, Exception):  # noqa: N818  (the built-in types below end its name)
     def __init__(self, key: str, /, **values: object) -> None:
         super().__init__(key)
-        self.key, self.values = key, values
+        self._take(key, values)
 
 
 class Refused(_Refusal, ValueError):
@@ -117,11 +125,22 @@ class RefusedIndexError(_Refusal, IndexError):
     """There are not as many."""
 
 
-def say(said: BaseException | Keyed, language: str = ENGLISH) -> str:
+def renamed(said: Keyed, **values: object) -> Keyed:
+    """Return a refusal or a phrase that says the same of something else.
+
+    Args:
+        said: It stays as it is.
+        **values: In place of those that it has; others are left out.
+    """
+    known = {name: value for name, value in values.items() if name in said.values}
+    return type(said)(said.key, **{**said.values, **known})  # type: ignore[call-arg]
+
+
+def say(said: BaseException | Keyed | str, language: str = ENGLISH) -> str:
     """Return what an error or a phrase says.
 
     Args:
-        said: An error; one without a key says what it says in every language.
+        said: What has no key says the same in every language.
         language: One of `LANGUAGES`. What has no sentence in it is said in English.
     """
     if not isinstance(said, Keyed):
@@ -150,12 +169,12 @@ class _Format(string.Formatter):
         self.language = language
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        if format_spec in ("list", "and", "or", "quoted"):
-            between = ", "
+        if format_spec in ("list", "and", "or", "quoted", "clauses"):
+            between = "; " if format_spec == "clauses" else ", "
             if format_spec in ("and", "or"):
                 between = f" {sentences(self.language)[f'words.{format_spec}']} "
             parts = map(repr, value) if format_spec == "quoted" else map(self._said, value)
-            return between.join(parts)
+            return between.join(parts) or sentences(self.language)["words.none"]
         if isinstance(value, Keyed):
             return format(say(value, self.language), format_spec)
         text: str = format(value, format_spec)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Keyed, Phrase, Refused
 from dermsim.data.folders import may_be_picture
 
 ARCHIVE = ".zip"
@@ -43,7 +43,7 @@ _DAMAGED = (
 )
 
 
-class _RefusedError(ValueError):
+class _RefusedError(Refused):
     """Something was refused by a rule of this module, in a sentence of its own."""
 
 
@@ -93,7 +93,7 @@ class Listed:
     name: str
     path: Path
     member: int | None = None
-    reason: str = ""
+    reason: Keyed | str = ""
 
 
 def list_photographs(
@@ -124,18 +124,17 @@ def list_photographs(
     for source in sources:
         name = str(source) if with_folders else source.name
         if not source.exists():
-            link = " is a link to a file that" if source.is_symlink() else ""
-            reason = f"{source.name}{link} is not there: add it again."
-            found.append(Listed(name, source, reason=reason))
+            key = "archives.broken_link" if source.is_symlink() else "archives.gone"
+            found.append(Listed(name, source, reason=Phrase(key, name=source.name)))
             continue
         if source.suffix.lower() == ARCHIVE and source.is_file():
             try:
                 inside, size = _list_archive(source, limits)
             except _RefusedError as error:
-                inside, size = [Listed(name, source, reason=str(error))], 0
+                inside, size = [Listed(name, source, reason=error)], 0
         else:
             size = source.stat().st_size
-            inside = [Listed(name, source, reason=_too_large(source.name, size, limits))]
+            inside = [Listed(name, source, reason=_too_large(source.name, size, limits) or "")]
         found += inside
         total += size
     if not found:
@@ -188,13 +187,13 @@ class _Guarded(io.RawIOBase):
     makes an object of every name.
     """
 
-    def __init__(self, stream: BinaryIO, most: int) -> None:
-        self.stream = stream
+    def __init__(self, stream: BinaryIO, most: int, name: str) -> None:
+        self.stream, self.name = stream, name
         self.most: int | None = most
 
     def read(self, size: int | None = -1) -> bytes:
         if self.most is not None and size is not None and size > self.most:
-            raise _RefusedError("archives.lists_more")
+            raise _RefusedError("archives.lists_more", name=self.name)
         return self.stream.read(-1 if size is None else size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -213,7 +212,7 @@ class _Guarded(io.RawIOBase):
 @contextmanager
 def _open(path: Path, limits: ArchiveLimits) -> Iterator[zipfile.ZipFile]:
     with path.open("rb") as stream:
-        guarded = _Guarded(stream, limits.entries * _ENTRY_BYTES)
+        guarded = _Guarded(stream, limits.entries * _ENTRY_BYTES, path.name)
         with zipfile.ZipFile(guarded) as archive:
             guarded.most = None
             yield archive
@@ -224,8 +223,8 @@ def _list_archive(path: Path, limits: ArchiveLimits) -> tuple[list[Listed], int]
     try:
         with _open(path, limits) as archive:
             members = archive.infolist()
-    except _RefusedError as error:
-        raise _RefusedError("archives.said", name=path.name, error=error) from error
+    except _RefusedError:
+        raise
     except _DAMAGED as error:
         raise _RefusedError("archives.damaged", name=path.name) from error
     if len(members) > limits.entries:
@@ -237,37 +236,34 @@ def _list_archive(path: Path, limits: ArchiveLimits) -> tuple[list[Listed], int]
         if member.is_dir() or not may_be_picture(member.filename):
             continue
         reason = _refusal(member, limits)
-        found.append(Listed(f"{path.name}/{member.filename}", path, place, reason))
+        found.append(Listed(f"{path.name}/{member.filename}", path, place, reason or ""))
         total += 0 if reason else member.file_size
     if not found:
         raise _RefusedError("archives.no_pictures", name=path.name)
     return sorted(found, key=lambda item: item.name), total
 
 
-def _refusal(member: zipfile.ZipInfo, limits: ArchiveLimits) -> str:
-    """Say why a file in an archive is not unpacked; nothing when it is."""
+def _refusal(member: zipfile.ZipInfo, limits: ArchiveLimits) -> Phrase | None:
+    """Say why a file in an archive is not unpacked; None when it is."""
     name = _last(member.filename)
     path = PurePosixPath(member.filename.replace("\\", "/"))
     mode = member.external_attr >> 16
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-        return f"{name} has a path that leads out of its archive: pack the pictures again."
+        return Phrase("archives.member_path", name=name)
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        return f"{name} is a link or another special file: pack the picture itself."
+        return Phrase("archives.member_link", name=name)
     if name.lower().endswith(ARCHIVE):
-        return f"{name} is an archive inside an archive, which is not opened: add it by itself."
+        return Phrase("archives.member_archive", name=name)
     if member.flag_bits & 0x1:
-        return f"{name} is encrypted: pack the pictures without a password."
+        return Phrase("archives.member_encrypted", name=name)
     if member.compress_type not in _METHODS:
-        return f"{name} is packed in an unusual way: pack the pictures as an ordinary zip."
+        return Phrase("archives.member_method", name=name)
     if large := _too_large(name, member.file_size, limits):
         return large
     packed = max(member.compress_size, 1)
     if member.file_size > _RATIO_FROM and member.file_size > limits.ratio * packed:
-        return (
-            f"{name} would grow {member.file_size // packed:,} times when unpacked, which no "
-            "photograph does."
-        )
-    return ""
+        return Phrase("archives.member_bomb", name=name, times=member.file_size // packed)
+    return None
 
 
 def _read_member(archive: zipfile.ZipFile, item: Listed, limits: ArchiveLimits) -> bytes:
@@ -275,7 +271,7 @@ def _read_member(archive: zipfile.ZipFile, item: Listed, limits: ArchiveLimits) 
     assert item.member is not None
     member = archive.infolist()[item.member]
     if reason := _refusal(member, limits):  # the file was exchanged since it was listed
-        raise _RefusedError(reason)
+        raise _RefusedError(reason.key, **reason.values)
     with archive.open(member) as stream:
         return stream.read(limits.file_bytes)
 
@@ -291,35 +287,37 @@ def _read_loose(path: Path, limits: ArchiveLimits) -> bytes:
     with path.open("rb") as stream:
         data = stream.read(limits.file_bytes + 1)
     if reason := _too_large(path.name, len(data), limits):
-        raise _RefusedError(reason)
+        raise _RefusedError(reason.key, **reason.values)
     return data
 
 
-def _too_large(name: str, size: int, limits: ArchiveLimits) -> str:
+def _too_large(name: str, size: int, limits: ArchiveLimits) -> Phrase | None:
     if size <= limits.file_bytes:
-        return ""
-    return (
-        f"{name} has {_size(size)}, more than the {_size(limits.file_bytes)} accepted: scale the "
-        "picture down."
+        return None
+    return Phrase(
+        "archives.file_too_large", name=name, size=_size(size), most=_size(limits.file_bytes)
     )
 
 
-def _size(count: int) -> str:
-    return f"{count / 2**20:,.0f} MB" if count >= 2**20 else f"{count / 2**10:,.0f} kB"
+def _size(count: int) -> Phrase:
+    large = count >= 2**20
+    key = "archives.megabytes" if large else "archives.kilobytes"
+    return Phrase(key, count=count / (2**20 if large else 2**10))
 
 
 def _last(name: str) -> str:
     return PurePosixPath(name.replace("\\", "/")).name
 
 
-def _reason(item: Listed, error: Exception) -> str:
+def _reason(item: Listed, error: Exception) -> Keyed:
     """Word why a file could not be read."""
     name = _last(item.name)
     if isinstance(error, _RefusedError):
-        return str(error)
+        return error
     if item.member is None:
-        return f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}."
-    return f"{name} is damaged inside its archive: pack the pictures again."
+        reason = getattr(error, "strerror", None) or error
+        return Phrase("archives.not_opened", name=name, reason=reason)
+    return Phrase("archives.member_damaged", name=name)
 
 
 def _told_apart(found: Sequence[Listed]) -> list[Listed]:

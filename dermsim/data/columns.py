@@ -94,16 +94,14 @@ def find_label_column(columns: Sequence[str], asked: str | None, *, source: str)
     return found
 
 
-def lacks(columns: Sequence[str], missing: Sequence[str], *, source: str) -> ValueError:
+def lacks(columns: Sequence[str], missing: Sequence[str], *, source: str) -> Refused:
     """Word that columns are missing, and what may hold the diagnoses where that is one of them."""
-    sentence = (
-        f"{source} lacks the column {' and '.join(sorted(missing))}, it has {', '.join(columns)}"
-    )
+    told = {"source": source, "missing": sorted(missing), "columns": list(columns)}
     if "dx" not in missing:
-        return ValueError(sentence)
+        return Refused("columns.lacks", **told)
     likely = [column for column in columns if fold(column) in _LABEL_COLUMNS]
     example = likely[0] if likely else "NAME"
-    return Refused("columns.which_column", sentence=sentence, example=example)
+    return Refused("columns.lacks_diagnoses", **told, example=example)
 
 
 def house_names(columns: Sequence[str], label_column: str | None) -> dict[str, str]:

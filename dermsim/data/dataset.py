@@ -225,14 +225,14 @@ def _refuse_missing(source: str, layout: Layout, facts: Sequence[Facts]) -> None
     lacking = [row for row, path in enumerate(layout.pictures) if not path]
     if lacking:
         first, *more = lacking
-        beside = ""
-        if more:
-            named = ", ".join(str(facts[row]["image_id"]) for row in more[: NAMED - 1])
-            beside = f", and none for {len(more):,} more rows ({named}"
-            beside += ", …)" if len(more) >= NAMED else ")"
+        named = [facts[row]["image_id"] for row in more[: NAMED - 1]]
+        rest = ", …" if len(more) >= NAMED else ""
+        beside = Phrase("dataset.more_rows", count=len(more), named=named, rest=rest)
         folder = Path(source) if Path(source).is_dir() else Path(source).parent
         raise row_error(
             first,
             facts[first]["image_id"],
-            Phrase("dataset.no_image_file", beside=beside, folder=packed_away(folder)),
+            Phrase(
+                "dataset.no_image_file", beside=beside if more else "", packed=packed_away(folder)
+            ),
         )

@@ -86,7 +86,7 @@ def load_elsewhere(
         raise Refused(
             "elsewhere.no_such_word",
             strange=strange[0],
-            words=", ".join(map(repr, sorted(words.values()))) or "none",
+            words=sorted(words.values()),
         )
     own: dict[str, list[Dataset]] = {word: [] for word in meant if meant[word] == OWN}
     labelled = []

@@ -61,8 +61,8 @@ def refuse_exam(image_ids: Iterable[str | None], *, source: str = "the data") ->
     found = [(name, exam) for name in image_ids if (exam := exam_of(name)) is not None]
     if not found:
         return
-    exams = " and the ".join(sorted({exam for _, exam in found}))
-    names = ", ".join(str(name) for name, _ in found[:NAMED])
+    exams = sorted({exam for _, exam in found})
+    names = [name for name, _ in found[:NAMED]]
     more = ", ..." if len(found) > NAMED else ""
     raise Refused(
         "exam.exam_pictures", count=len(found), source=source, exams=exams, names=names, more=more

@@ -171,5 +171,5 @@ def facts_of(dataset: Dataset) -> list[Facts]:
         try:
             found.append(Facts(age, sex, None if localization in BROAD_SITES else localization))
         except ValueError as error:
-            raise row_error(row, image_id, str(error)) from error
+            raise row_error(row, image_id, error) from error
     return found

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from PIL import Image
 
-from dermsim.core.refused import Refused, RefusedFileNotFoundError, RefusedTypeError
+from dermsim.core.refused import Phrase, Refused, RefusedFileNotFoundError, RefusedTypeError
 from dermsim.data.admission import PIXELS
 from dermsim.data.arrays_dermsim import array_picture, array_size, is_array
+from dermsim.data.depth_dermsim import PixelsError
 from dermsim.data.folders import walk_files
 from dermsim.data.formats import FORMATS
-from dermsim.data.formats.foreign import name_foreign
+from dermsim.data.formats.foreign import foreign
 from dermsim.data.formats.registry import PREFIX, Check, Format, UnreadableError, recognise
 from dermsim.data.srgb_dermsim import to_srgb
 
@@ -82,9 +83,39 @@ def read_image(
             naming the file and the reason.
         TypeError: If the source is none of the accepted types.
     """
-    name = source.name if isinstance(source, Path) else "the image"
+    name = source.name if isinstance(source, Path) else THE_IMAGE
     name = Path(source).name if isinstance(source, str) else name
     check = partial(_check_size, name=name, max_pixels=max_pixels, min_side=min_side)
+    with _worded():
+        return _read(source, name, frame=frame, check=check, at_least=at_least)
+
+
+@contextmanager
+def _worded() -> Iterator[None]:
+    """Raise what is refused so that it can be said in any language."""
+    try:
+        yield
+    except PixelsError as error:
+        raise Refused(f"pixels.{error.kind}", **_named(error.values)) from error
+    except Refused as error:
+        error.values = _named(error.values)
+        raise
+
+
+def _named(values: dict[str, Any]) -> dict[str, Any]:
+    if values.get("name") != THE_IMAGE:
+        return values
+    return values | {"name": Phrase("images.the_image")}
+
+
+def _read(
+    source: ImageSource,
+    name: str,
+    *,
+    frame: int,
+    check: Check,
+    at_least: tuple[int, int] | None,
+) -> Image.Image:
     if isinstance(source, bytes):
         return _read_file(BytesIO(source), name, frame=frame, check=check, at_least=at_least)
     if isinstance(source, str | Path):
@@ -99,6 +130,10 @@ def read_image(
         return to_srgb(source, name)
     check(*array_size(source, name))
     return to_srgb(array_picture(source, name), name)
+
+
+THE_IMAGE = "the image"
+"""What messages call a picture without a name."""
 
 
 class _MeasuredError(UnreadableError):
@@ -121,9 +156,9 @@ def pixels_to_decode(source: str | Path | bytes) -> int:
     def measure(width: int, height: int) -> None:
         nonlocal found
         found = width * height
-        raise _MeasuredError("")
+        raise _MeasuredError("images.measured")
 
-    name = "the image"
+    name = THE_IMAGE
     try:
         with BytesIO(source) if isinstance(source, bytes) else _open_file(Path(source)) as stream:
             kind = _recognise(stream, name)
@@ -228,9 +263,8 @@ def _recognise(stream: IO[bytes], name: str) -> Format:
         raise Refused("images.empty", name=name)
     kind = recognise(prefix, FORMATS)
     if kind is None:
-        expected = ", ".join(known.name for known in FORMATS)
-        foreign = name_foreign(prefix, name)
-        raise ValueError(foreign or f"{name} is not an image: expected one of {expected}")
+        formats = [known.name for known in FORMATS]
+        raise foreign(prefix, name) or Refused("images.not_an_image", name=name, formats=formats)
     stream.seek(0)
     return kind
 

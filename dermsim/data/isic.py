@@ -48,7 +48,7 @@ def find_ground_truth(source: Path) -> Path | None:
         path for path in walk_files(source) if any(path.match(name) for name in _GROUND_TRUTHS)
     )
     if len(found) > 1:
-        names = ", ".join(path.name for path in found)
+        names = [path.name for path in found]
         raise Refused("isic.several_truths", source=source, names=names)
     return found[0] if found else None
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dermsim.core.labels import CODES, fold, parse_dx
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 from dermsim.data.tables import OTHER, row_error
 
 NAMED = 5
@@ -148,14 +148,11 @@ def _meanings(mapping: Mapping[str, str], counts: Counter[str]) -> dict[str, str
     return meanings
 
 
-def _unknown(first: str, unknown: Sequence[str]) -> str:
-    more = [repr(label) for label in unknown if label != first]
-    beside = ""
-    if more:
-        rest = f" and {len(more) - NAMED} more" if len(more) > NAMED else ""
-        beside = f" (and {', '.join(more[:NAMED])}{rest})"
-    return (
-        f"unknown dx {first!r}{beside}: expected one of {', '.join(CODES)} or a long name of one "
-        f"of them; say what it is in the mapping (--map '{first}=mel', or '{first}={OTHER}' for "
-        "none of these)"
-    )
+def _unknown(first: str, unknown: Sequence[str]) -> Phrase:
+    more = [label for label in unknown if label != first]
+    told = {"label": first, "codes": CODES, "other": OTHER, "more": more[:NAMED]}
+    if not more:
+        return Phrase("label_mapping.unknown", **told)
+    if len(more) <= NAMED:
+        return Phrase("label_mapping.several_unknown", **told)
+    return Phrase("label_mapping.many_unknown", **told, count=len(more) - NAMED)

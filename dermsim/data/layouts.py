@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.labels import fold
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 from dermsim.data.archives import ARCHIVE
 from dermsim.data.class_folder import is_diagnosis, read_class_folder
 from dermsim.data.folders import walk_files
@@ -23,16 +23,12 @@ from dermsim.data.table_folder import (
     read_table_folder,
     why_no_table,
 )
-from dermsim.data.tables import FOREIGN_TABLES, TABLE_SUFFIXES, find_table, match_column, read_rows
+from dermsim.data.tables import TABLE_SUFFIXES, find_table, foreign_table, match_column, read_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-LAYOUTS = (
-    "a folder of Parquet files, HAM10000_metadata.csv beside the images, an imagefolder with "
-    "metadata.csv, a folder of pictures for each class, pictures with a table beside them, or an "
-    "ISIC 2018 Task 3 or ISIC 2017 Part 3 folder"
-)
+LAYOUTS = Phrase("layouts.known")
 """What a source may be, for refusals."""
 
 HAM10000 = "HAM10000"
@@ -105,8 +101,8 @@ def read_layout(
     if packed:
         return _from_parquet(packed)
     if why := why_no_table(path) if loose else None:
-        raise ValueError(why)
-    raise Refused("layouts.unknown", path=path, layouts=LAYOUTS, path_2=packed_away(path))
+        raise why
+    raise Refused("layouts.unknown", path=path, layouts=LAYOUTS, packed=packed_away(path))
 
 
 def _refuse_dead_links(files: Sequence[Path]) -> None:
@@ -116,13 +112,13 @@ def _refuse_dead_links(files: Sequence[Path]) -> None:
             raise Refused("layouts.broken_link", file=file)
 
 
-def packed_away(path: Path) -> str:
+def packed_away(path: Path) -> Phrase | str:
     """Say which archives in a folder were not unpacked; nothing where there are none."""
     zips = sorted(file.name for file in walk_files(path) if file.suffix.lower() == ARCHIVE)
     if not zips:
         return ""
     more = ", …" if len(zips) > NAMED else ""
-    return f"; unpack {', '.join(zips[:NAMED])}{more}"
+    return Phrase("layouts.packed", zips=zips[:NAMED], more=more)
 
 
 def _read_file(
@@ -140,8 +136,8 @@ def _read_file(
         return _with_paths(rows, name=HAM10000)
     if path.suffix.lower() == SUFFIX and (packed := find_parquet(path)):
         return _from_parquet(packed)
-    if advice := FOREIGN_TABLES.get(path.suffix.lower()):
-        raise Refused("layouts.advice", name=path.name, advice=advice)
+    if refusal := foreign_table(path):
+        raise refusal
     if path.suffix.lower() == ARCHIVE:
         raise Refused("layouts.archive", name=path.name)
     if path.suffix.lower() not in TABLE_SUFFIXES or is_image_path(path):

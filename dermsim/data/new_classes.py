@@ -61,12 +61,8 @@ def read_classes(
     old = [name for name in classes if is_diagnosis(name)]
     new = {n: rows for n, rows in classes.items() if n not in old and fold(n) != OTHER}
     if not new:
-        raise Refused(
-            "new_classes.no_new_class",
-            source=source,
-            value=f" called {only}" if only else "",
-            there=list(there),
-        )
+        key = "new_classes.none_called" if only else "new_classes.no_new_class"
+        raise Refused(key, source=source, name=only, there=list(there))
     if old:
         warnings.warn(
             f"{', '.join(old)}: names of the seven diagnoses, which are old classes, and left out",
@@ -103,5 +99,5 @@ def _photographs(layout: Layout, rows: list[int]) -> list[Image.Image]:
         try:
             found.append(read_image(picture))
         except (OSError, ValueError) as error:
-            raise row_error(row, image_id, str(error)) from error
+            raise row_error(row, image_id, error) from error
     return found

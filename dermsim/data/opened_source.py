@@ -72,15 +72,15 @@ class OpenedSource:
     def _say_left_out(self, others: Sequence[int]) -> None:
         """Count the words of what is left out."""
         words = Counter(self.facts[row]["original_label"] or "no diagnosis" for row in others)
-        named = ", ".join(f"{word} ({count})" for word, count in words.most_common(NAMED))
+        counted = [f"{word} ({count})" for word, count in words.most_common(NAMED)]
         if len(others) == len(self.kept):
             raise Refused(
-                "opened_source.no_photograph", source=self.source, codes=CODES, named=named
+                "opened_source.no_photograph", source=self.source, codes=CODES, named=counted
             )
         if others:
             warnings.warn(
                 f"{self.source}: {len(others):,} photographs of other diagnoses are left out: "
-                f"{named}{', …' if len(words) > NAMED else ''}",
+                f"{', '.join(counted)}{', …' if len(words) > NAMED else ''}",
                 stacklevel=3,
             )
 
@@ -119,7 +119,7 @@ def _refuse_outlines(dataset: Dataset, rows: Sequence[int]) -> None:
     outlines = [position for position, outline in enumerate(found) if outline]
     if outlines:
         names = dataset["image_id"]
-        first = ", ".join(names[position] for position in outlines[:NAMED])
+        first = [names[position] for position in outlines[:NAMED]]
         more = ", …" if len(outlines) > NAMED else ""
         raise Refused(
             "opened_source.outlines",

@@ -19,16 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from dermsim.core.refused import Refused, RefusedFileNotFoundError
+from dermsim.core.refused import Phrase, Refused, RefusedFileNotFoundError
 from dermsim.data.folders import walk_files
 
 SUFFIX = "_segmentation"
 """What the archive's outlines are called after their image_id."""
 
-_LAYOUTS = (
-    "a folder of Parquet files with the columns image_id and mask, a folder of pictures called "
-    f"<image_id>.png or <image_id>{SUFFIX}.png, or 'synthetic'"
-)
+_LAYOUTS = Phrase("outlines.layouts", suffix=SUFFIX)
 
 
 class Outlines(Mapping[str, npt.NDArray[np.bool_]]):

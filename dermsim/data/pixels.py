@@ -93,7 +93,7 @@ def map_images(
         try:
             return function(read_image(source, at_least=at_least))
         except (ValueError, FileNotFoundError) as error:
-            raise row_error(row, image_id, str(error)) from error
+            raise row_error(row, image_id, error) from error
 
     with ThreadPoolExecutor() as pool:
         for start, batch in enumerate(encoded.iter(batch_size=_BATCH)):

@@ -87,7 +87,7 @@ def normalise(row: int, given: Mapping[str, Any], *, m: str = "male") -> Facts:
             "localization": parse_site(site) if site else None,
         }
     except ValueError as error:
-        raise row_error(row, image_id, str(error)) from error
+        raise row_error(row, image_id, error) from error
     further = {column: text.get(column) for column in MORE_COLUMNS}
     further["modality"] = modality_of(given)
     return {**facts, **further, "concepts": _concepts(given.get("concepts"))}

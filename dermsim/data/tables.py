@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import CODES, fold
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Keyed, Refused
 from dermsim.data.delimited import decode_table, read_delimited
 from dermsim.data.workbook import read_workbook
 
@@ -26,18 +26,8 @@ TABLE_SUFFIXES = ("", ".csv", ".tsv", ".tab", ".txt", ".jsonl", ".xlsx", ".xlsm"
 DELIMITED_SUFFIXES = ("", ".csv", ".tsv", ".tab", ".txt")
 """Those of them that are delimited text."""
 
-FOREIGN_TABLES = {
-    ".xls": "an old Excel workbook: save it as .xlsx or as CSV UTF-8",
-    ".xlsb": "a binary Excel workbook: save it as .xlsx or as CSV UTF-8",
-    ".ods": "an OpenDocument workbook: save it as .xlsx or as CSV UTF-8",
-    ".numbers": "a workbook of Numbers: export it as .xlsx or as CSV UTF-8",
-    ".json": "one JSON document: write an object a line, and call it .jsonl",
-    ".sav": "a table of SPSS: save it as CSV UTF-8",
-    ".dta": "a table of Stata: save it as CSV UTF-8",
-    ".rds": "a table of R: save it as CSV UTF-8",
-    ".gz": "packed: unpack it",
-}
-"""Tables that are not read, by how their names end, and what to do."""
+FOREIGN_TABLES = (".xls", ".xlsb", ".ods", ".numbers", ".json", ".sav", ".dta", ".rds", ".gz")
+"""How tables end that are not read; what to do is in the table ``foreign_tables`` of refusals."""
 
 OTHER = "other"
 """What stands for ``dx`` in a row whose diagnosis is none of the seven, by decision."""
@@ -107,7 +97,14 @@ def schema(*, more: bool = False) -> Features:
     )
 
 
-def row_error(row: int, image_id: str | None, reason: str) -> ValueError:
+def foreign_table(path: Path) -> Refused | None:
+    """Say what to do about a table that is not read; None for any other file."""
+    ending = path.suffix.lower()
+    known = ending in FOREIGN_TABLES
+    return Refused(f"foreign_tables.{ending[1:]}", name=path.name) if known else None
+
+
+def row_error(row: int, image_id: str | None, reason: BaseException | Keyed) -> Refused:
     """Word an error so that the row can be found in the source."""
     return Refused("tables.row", row=row, image_id=image_id, reason=reason)
 

@@ -17,7 +17,7 @@ from PIL import Image
 from dermsim.core.csv_table import csv_text
 from dermsim.core.csv_table import save_csv as write_csv
 from dermsim.core.labels import CODES
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Keyed, Refused, renamed
 from dermsim.core.version import __version__
 from dermsim.data.archives import ArchiveLimits, Listed, read_photographs
 from dermsim.data.formats.dicom_facts import read_dicom_facts
@@ -60,7 +60,7 @@ class FileAnswer:
     file: str
     prediction: Prediction | None = None
     vote: dict[str, float] = field(default_factory=dict)
-    reason: str = ""
+    reason: Keyed | str = ""
     thumbnail: bytes = b""
     enrolled: dict[str, float] | None = None
     facts: Facts | None = None
@@ -83,7 +83,7 @@ class FileAnswer:
     def to_dict(self) -> dict[str, object]:
         """Return what was found as plain Python values, without the thumbnail."""
         if self.prediction is None:
-            return {"picture": self.file, "error": self.reason}
+            return {"picture": self.file, "error": str(self.reason)}
         answer = Classified(self.prediction, self.vote, self.enrolled)
         found = {"picture": self.file, **answer.to_dict()}
         return found if self.facts is None else {**found, "facts": asdict(self.facts)}
@@ -238,7 +238,7 @@ def row_cells(
         threshold = with_facts if row.facts is not None and row.facts.known else plain
         facts = {
             "file": row.file,
-            "error": row.reason,
+            "error": str(row.reason),
             "operating_point": point if isinstance(point, str) else CHOSEN,
             "threshold": threshold,
             "voters": VOTERS,
@@ -281,7 +281,7 @@ def threshold_of(calibration: Calibration, point: str | float) -> float:
     if not isinstance(point, str):
         return check_threshold(point)
     if point not in calibration.operating_points:
-        known = ", ".join(sorted(calibration.operating_points))
+        known = sorted(calibration.operating_points)
         raise Refused("engine_batch.operating_point", point=point, known=known)
     return calibration.operating_points[point].threshold
 
@@ -292,7 +292,7 @@ class _Waiting:
 
     name: str
     image: Image.Image | None = None
-    reason: str = ""
+    reason: Keyed | str = ""
     facts: Facts | None = None
     own_facts: bool = False
 
@@ -314,8 +314,8 @@ def _decode(
         known = read_dicom_facts(data) if dicom_facts else facts
     except ValueError as error:
         name = item.name.rsplit("/", 1)[-1]
-        reason = " ".join(str(error).replace("the image", name, 1).split())
-        return _Waiting(item.name, reason=reason)
+        known = isinstance(error, Keyed)
+        return _Waiting(item.name, reason=renamed(error, name=name) if known else str(error))
     return _Waiting(item.name, image, facts=known, own_facts=dicom_facts)
 
 

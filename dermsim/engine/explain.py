@@ -292,5 +292,5 @@ class Explaining:
             head, space = bank.heads[own.index(name)], bank.space
             directions = head.directions * bank.temperature  # cosines, where they are means
             return EnrolledTarget(space.name, directions, head.nearest, space.center, space.scale)
-        choices = ", ".join((*CODES, MALIGNANCY, *own))
+        choices = (*CODES, MALIGNANCY, *own)
         raise Refused("engine_explain.target", name=name, choices=choices)

@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from dermsim.core.refused import Refused, RefusedTimeoutError
+from dermsim.core.refused import Refused, RefusedRuntimeError, RefusedTimeoutError
 
 AskedT = TypeVar("AskedT")
 AnswerT = TypeVar("AnswerT")
@@ -30,7 +30,7 @@ AnswerT = TypeVar("AnswerT")
 _patience: ContextVar[float | None] = ContextVar("patience", default=None)
 
 
-class Overloaded(RuntimeError):  # noqa: N818  (says how things stand, as `KeyboardInterrupt`)
+class Overloaded(RefusedRuntimeError):  # noqa: N818  (says how things stand, as `KeyboardInterrupt`)
     """More is being asked for than can be answered soon; asking again a little later helps."""
 
 

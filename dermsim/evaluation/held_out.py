@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,7 +28,7 @@ def refuse_learned(gallery: Gallery, rows: Dataset, *, name: str = "") -> None:
     lesions = set(records.values("lesion_id")).intersection(rows["lesion_id"]) - {None}
     if images or lesions:
         example = min(map(str, images or lesions))
-        of = f" of {name}" if name else ""
+        of = Phrase("held_out.of", name=name) if name else ""
         raise Refused(
             "held_out.learned_from",
             images_count=len(images),

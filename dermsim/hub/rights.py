@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dermsim.core.refused import Refused, RefusedPermissionError
+from dermsim.core.refused import Phrase, Refused, RefusedPermissionError
 from dermsim.hub.asking import ask
 from dermsim.hub.difference import Difference
 
@@ -36,7 +36,7 @@ def check_rights(
         PermissionError: If there is no token, it may only read, or not there.
         ConnectionError: If the Hub cannot be asked.
     """
-    account = ask("say whose token this is", api.whoami)
+    account = ask(Phrase("asking.whose_token"), api.whoami)
     token = account.get("auth", {}).get("accessToken", {})
     if token.get("role") == "read":
         raise RefusedPermissionError("rights.read_only", name=account["name"])
@@ -52,7 +52,8 @@ def check_rights(
                 )
         elif not create_pr:
             check = partial(api.auth_check, parcel.repo_id, repo_type=parcel.kind, write=True)
-            ask(f"let {account['name']} write to {parcel.repo_id}", check)
+            let = Phrase("asking.let_write", account=account["name"], repo_id=parcel.repo_id)
+            ask(let, check)
 
 
 def _may_create(account: dict[str, Any], token: dict[str, Any], owner: str) -> bool:

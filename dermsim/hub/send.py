@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.downloads import ATTEMPTS, WAIT, is_transient
-from dermsim.core.refused import Refused, RefusedConnectionError
+from dermsim.core.refused import Keyed, Phrase, Refused, RefusedConnectionError, RefusedOSError
 from dermsim.hub.asking import ask, explained
 from dermsim.hub.difference import Difference, compare, look
 
@@ -83,7 +83,7 @@ def send(
             create_pr=create_pr,
             free_memory=False,
         )
-        ask(f"take the files of {job.repo_id}", upload)
+        ask(Phrase("asking.take", repo_id=job.repo_id), upload)
     sent: list[Sent] = []
     for job in jobs:
         try:
@@ -91,8 +91,10 @@ def send(
         except (OSError, ValueError) as error:
             if not sent:
                 raise
-            done = ", ".join(f"{one.kind} {one.repo_id}" for one in sent)
-            raise type(error)(f"{error} Already there: {done}.") from error
+            done = [f"{one.kind} {one.repo_id}" for one in sent]
+            kind = Refused if isinstance(error, ValueError) else RefusedOSError
+            kind = type(error) if isinstance(error, Keyed) else kind
+            raise kind("send.partly", error=error, done=done) from error
     return sent
 
 
@@ -111,7 +113,7 @@ def _prepare(api: HfApi, difference: Difference, *, private: bool, branch: str |
     parcel = difference.parcel
     where: dict[str, Any] = {"repo_id": parcel.repo_id, "repo_type": parcel.kind}
     head = difference.head
-    what = f"make {parcel.repo_id}"
+    what = Phrase("asking.make", repo_id=parcel.repo_id)
     if head is None:
         sdk = "gradio" if parcel.kind == "space" else None
         new: dict[str, Any] = {"private": private, "space_sdk": sdk, "exist_ok": True}
@@ -155,7 +157,7 @@ class _Job:
         from huggingface_hub import CommitOperationDelete
         from huggingface_hub.errors import HTTPError
 
-        what, wait = f"commit to {self.repo_id}", WAIT
+        what, wait = Phrase("asking.commit", repo_id=self.repo_id), WAIT
         removed = [CommitOperationDelete(path_in_repo=path) for path in self.difference.removed]
         for attempt in range(ATTEMPTS):
             if attempt:

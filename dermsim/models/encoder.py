@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from dermsim.core.atomic import read_steadily
 from dermsim.core.checkpoint import FORMAT
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import LARGEST_CONFIG, existing, read_json
 from dermsim.models.configuration_dermsim import DermSimConfig
 from dermsim.models.configuration_dermsim_ensemble import DermSimEnsembleConfig
@@ -316,16 +316,16 @@ def _network(folder: Path) -> Encoder:
     raise Refused("encoder.model_type", kind=kind)
 
 
-def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str | None:
+def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> Phrase | None:
     """Name the first tensor that a network lacks, does not know or has in another shape."""
     if missing := sorted(own.keys() - found.keys()):
-        return f"missing keys, such as {missing[0]}"
+        return Phrase("encoder.missing", name=missing[0])
     if unexpected := sorted(found.keys() - own.keys()):
-        return f"unexpected keys, such as {unexpected[0]}"
+        return Phrase("encoder.unexpected", name=unexpected[0])
     for name, tensor in sorted(found.items()):
         if tensor.shape != own[name].shape:
-            shapes = f"{list(tensor.shape)} in place of {list(own[name].shape)}"
-            return f"mismatched keys, such as {name} of shape {shapes}"
+            shapes = {"shape": list(tensor.shape), "expected": list(own[name].shape)}
+            return Phrase("encoder.mismatched", name=name, **shapes)
     return None
 
 

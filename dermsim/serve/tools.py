@@ -20,7 +20,7 @@ from pydantic import Field
 
 from dermsim.core.explain_methods import MethodName
 from dermsim.core.labels import DISCLAIMER
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Refused, RefusedRuntimeError
 from dermsim.engine import answers
 from dermsim.serve import documents
 from dermsim.serve.errors import FAULT, Refusal, note_fault
@@ -87,7 +87,7 @@ class Tools:
             raise ValueError(refusal.detail) from refusal
         except Exception as error:  # its words may be of the picture, and are not for others
             note_fault(error)
-            raise RuntimeError(FAULT) from None
+            raise RefusedRuntimeError(FAULT.key) from None
 
     async def predict(
         self,

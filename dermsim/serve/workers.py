@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from dermsim.core.discretion import be_discreet, show_access
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Keyed, Refused
 from dermsim.serve.errors import problem_response
 from dermsim.serve.limits import Limits
 from dermsim.serve.memory import release_early
@@ -140,5 +140,5 @@ def mounted(engine: Engine) -> ASGIApp:
     return AccessLog(SafeHeaders(Gate(paced, entrance=Entrance(), refuse=_refuse)))
 
 
-def _refuse(status: int, sentence: str) -> Response:
+def _refuse(status: int, sentence: Keyed | str) -> Response:
     return problem_response(status, sentence)

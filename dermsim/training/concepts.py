@@ -172,7 +172,7 @@ def _provenance(known: Labelled, fitted: FittedHeads, *, folds: int, seed: int) 
         "seen_by_the_encoder": int((~known.measured).sum()),
         "folds": folds,
         "seed": seed,
-        "skipped": dict(fitted.skipped),
+        "skipped": {concept: str(reason) for concept, reason in fitted.skipped.items()},
     }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermsim.core.atomic import atomic_path, exclusive, one_sentence, sync
 from dermsim.core.refused import (
+    Phrase,
     Refused,
     RefusedFileExistsError,
     RefusedFileNotFoundError,
@@ -142,14 +143,12 @@ class StateFolder:
             raise RefusedFileNotFoundError("run_state.no_record", record=record)
         begun = json.loads(record.read_text(encoding="utf-8"))
         other = [
-            f"{name} was {begun.get(name)!r} and is {choices.get(name)!r}"
+            Phrase("run_state.choice", name=name, was=begun.get(name), now=choices.get(name))
             for name in {**begun, **choices}
             if begun.get(name) != choices.get(name)
         ]
         if other:
-            raise Refused(
-                "run_state.other_choices", parent=self.folder.parent, other="; ".join(other)
-            )
+            raise Refused("run_state.other_choices", parent=self.folder.parent, other=other)
 
     def check_room(self, model: nn.Module) -> None:
         """See whether the disk has room for a run: two states side by side, and its checkpoint.

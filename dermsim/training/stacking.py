@@ -76,8 +76,8 @@ class Stack:
         if inputs.shape[1] != self.weight.shape[1]:
             raise Refused(
                 "stacking.members",
-                dimensions=self.weight.shape[1] // len(CODES),
-                dimensions_2=inputs.shape[1] // len(CODES),
+                members=self.weight.shape[1] // len(CODES),
+                given=inputs.shape[1] // len(CODES),
             )
         return _centred(inputs @ self.weight.T.astype(np.float64) + self.bias)
 

@@ -149,7 +149,7 @@ def compare_data(
         raise Refused("callbacks.no_picture")
     second = _other(engine, other, case, pictures)
     if second is None:
-        raise ValueError(say("compare.missing"))
+        raise Refused("compare_callbacks.no_second")
     found = _likeness(engine, image, second)
     cosine = float(found.heatmaps[0].score or 0.0)
     standing = scale_of(engine.gallery).standing(cosine)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Refused, RefusedFileNotFoundError
 
 FILE, CLASSES, ROWS, VISIT = "file", "classes", "rows", "visit"
 """Kinds of things, and all that a visit holds together."""
@@ -23,7 +23,7 @@ LOST = 10_000
 """Visits that are remembered as lost, until their visitors are told."""
 
 
-class Gone(FileNotFoundError):  # noqa: N818  (says how things stand, as `KeyboardInterrupt`)
+class Gone(RefusedFileNotFoundError):  # noqa: N818  (says how things stand, as `KeyboardInterrupt`)
     """What was held for a visitor is no longer there; the page has a sentence for each kind.
 
     Attributes:
@@ -31,7 +31,7 @@ class Gone(FileNotFoundError):  # noqa: N818  (says how things stand, as `Keyboa
     """
 
     def __init__(self, kind: str) -> None:
-        super().__init__(f"what was held for a visitor is no longer there ({kind})")
+        super().__init__("shelf.gone", kind=kind)
         self.kind = kind
 
 

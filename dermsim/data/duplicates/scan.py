@@ -57,8 +57,10 @@ def find_duplicates(
     else:
         embeddings = embed(reading)
     if not reading.kept:
+        if not reading.unread:
+            raise Refused("scan.only_outlines")
         reasons = "; ".join(reason for _, reason in reading.unread[:3])
-        raise Refused("scan.nothing_readable", reasons=reasons or "there are outlines only")
+        raise Refused("scan.nothing_readable", reasons=reasons)
     pairs = find_pairs(reading.looks, embeddings, neighbors=neighbors)
     return Duplicates(reading.kept, pairs, reading.unread, reading.outlines)
 

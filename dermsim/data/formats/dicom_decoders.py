@@ -55,8 +55,9 @@ def decoding_plugin(elements: Dataset, name: str) -> str:
         raise UnreadableError("dicom_decoders.video", name=name)
     plugin = _PLUGINS.get(syntax)
     if plugin is None:
-        how = f"with {kind}" if syntax.is_transfer_syntax else "in a way of its own"
-        raise UnreadableError("dicom_decoders.compression", name=name, how=how)
+        if syntax.is_transfer_syntax:
+            raise UnreadableError("dicom_decoders.compression", name=name, kind=kind)
+        raise UnreadableError("dicom_decoders.own_compression", name=name)
     if syntax == uid.JPEGExtended12Bit and elements.BitsStored <= 8:
         plugin = _PILLOW
     if plugin in get_decoder(syntax).available_plugins:

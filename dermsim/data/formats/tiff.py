@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, TiffImagePlugin
 
-from dermsim.data.depth_dermsim import float_to_8_bits, to_8_bits
+from dermsim.data.depth_dermsim import PixelsError, float_to_8_bits, to_8_bits
 from dermsim.data.formats.quiet import quietly
 from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame
 from dermsim.data.formats.samples import scale_to_8_bits
@@ -44,7 +44,8 @@ _CHANNELS = {
     CIELAB: 3,
     ICCLAB: 3,
 }
-_RAW = {32803: "the raw values of a sensor", 34892: "the raw values of a sensor"}
+_RAW = (32803, 34892)
+"""Photometric interpretations of what a sensor saw."""
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _ORIENTATION, _MAX_SAMPLE, _ICC_PROFILE = 274, 281, 34675
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # of ExtraSamples
@@ -103,9 +104,8 @@ def _pictures(file: TiffFile, name: str) -> list[TiffPage]:
     sides = [side for page in pages for side in (page.imagewidth, page.imagelength)]
     if not all(isinstance(side, int) for side in sides):  # tifffile gives a tuple for such a tag
         raise UnreadableError("tiff.several_sizes", name=name)
-    raw = [_RAW[int(page.photometric)] for page in pages if int(page.photometric) in _RAW]
-    if raw:
-        raise UnreadableError("tiff.unfinished", name=name, raw=raw[0])
+    if any(int(page.photometric) in _RAW for page in pages):
+        raise UnreadableError("tiff.unfinished", name=name)
     whole = [page for page in pages if not page.subfiletype & (_REDUCED | _MASK)] or pages
     if not whole:
         raise UnreadableError("tiff.no_picture", name=name)
@@ -138,8 +138,7 @@ class _Reader:
     def read(self) -> Image.Image:
         """Decode with what does it right."""
         if self.kind not in _CHANNELS:
-            known = "grey, RGB, palette, CMYK, YCbCr or Lab"
-            raise UnreadableError("tiff.unknown_colours", name=self.name, known=known)
+            raise UnreadableError("tiff.unknown_colours", name=self.name)
         if not _CHANNELS[self.kind] <= self.samples <= _CHANNELS[self.kind] + 4:
             raise UnreadableError("tiff.many_values", name=self.name, samples=self.samples)
         size = self.page.imagewidth * self.page.imagelength * self.samples
@@ -284,8 +283,8 @@ def _or_refuse(
     """Scale; what is refused is no damage."""
     try:
         return scale(*values, **options)
-    except ValueError as error:
-        raise UnreadableError(str(error)) from error
+    except PixelsError as error:
+        raise UnreadableError(f"pixels.{error.kind}", **error.values) from error
 
 
 def _even(most: int) -> int:

@@ -135,6 +135,6 @@ class Folder:
         if len(found) > 1 and not all(
             filecmp.cmp(found[0], other, shallow=False) for other in found
         ):
-            names = " and ".join(str(self.inside(path)) for path in found[:5])
+            names = [self.inside(path) for path in found[:5]]
             raise Refused("sources_folder.ambiguous", path=self.path, names=names)
         return found[0] if found else None

@@ -69,7 +69,7 @@ class Table:
             rows = tuple(_row(row) for row in values["rows"])
             return cls(values["protocol"], values["summary"], rows, values["facts"])
         except (AttributeError, KeyError, TypeError) as error:
-            raise Refused("protocol_tables.no_table", error=error) from error
+            raise Refused("protocol_tables.no_table", error=repr(error)) from error
 
     def to_dict(self) -> dict[str, object]:
         """Return plain Python values, figures rounded to 4 decimals."""

@@ -171,8 +171,10 @@ class Calibration:
         """
         values = _check_probabilities(probabilities)
         if level is not None and level not in self.levels:
-            known = ", ".join(self.levels) or f"the default {1 - self.alpha:.2f} alone"
-            raise Refused("calibration.coverage", level=level, known=known)
+            if self.levels:
+                raise Refused("calibration.coverage", level=level, known=list(self.levels))
+            default = 1 - self.alpha
+            raise Refused("calibration.one_coverage", level=level, default=default)
         chosen = self.set_thresholds if level is None else self.levels[level]
         thresholds = np.array([chosen[code] for code in CODES])
         members = 1.0 - values <= thresholds

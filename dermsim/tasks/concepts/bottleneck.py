@@ -70,7 +70,7 @@ class Bottleneck:
             ValueError: If the score does not read this concept.
         """
         if key not in self.inputs:
-            names = ", ".join(name.partition("@")[0] for name in self.inputs)
+            names = [name.partition("@")[0] for name in self.inputs]
             raise Refused("bottleneck.not_read", key=key.partition("@")[0], names=names)
         place = self.inputs.index(key)
         changed = np.array(log_odds, dtype=np.float64)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.folds import deal_lesions
 from dermsim.core.metrics import class_auc
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys
 from dermsim.tasks.concepts.thresholds import Threshold, absent_below, present_from
 
@@ -138,8 +138,8 @@ class ConceptHeads:
         if features.ndim != 2 or features.shape[1] != self.weight.shape[1]:
             raise Refused(
                 "concepts_heads.other_encoder",
-                dimensions=self.weight.shape[1],
-                dimensions_2=features.shape[-1],
+                expected=self.weight.shape[1],
+                dimensions=features.shape[-1],
             )
         return features.astype(np.float64) @ self.weight.T.astype(np.float64) + self.bias
 
@@ -199,7 +199,7 @@ class FittedHeads:
     heads: ConceptHeads
     left_out: FloatArray
     labels: npt.NDArray[np.int8]
-    skipped: dict[str, str]
+    skipped: dict[str, Phrase]
 
 
 def fit_heads(
@@ -246,11 +246,8 @@ def fit_heads(
     }
     kept = [place for place, concept in enumerate(concepts) if concept not in skipped]
     if not kept:
-        raise Refused(
-            "concepts_heads.none_fitted",
-            source=source,
-            skipped=next(iter(skipped.values()), "none is there"),
-        )
+        reason = next(iter(skipped.values()), Phrase("concepts_heads.none_there"))
+        raise Refused("concepts_heads.none_fitted", source=source, reason=reason)
     deals = deal_groups(labels[:, kept], groups, folds=folds, seed=seed)
     heads, weights, biases = [], [], []
     left_out = np.zeros((len(features), len(kept)))
@@ -344,12 +341,14 @@ def sigmoid(values: npt.NDArray[np.floating]) -> FloatArray:
     return 0.5 + 0.5 * np.tanh(np.asarray(values, dtype=np.float64) / 2)
 
 
-def _too_few(column: npt.NDArray[np.int8], groups: Sequence[str], counted: BoolArray) -> str | None:
+def _too_few(
+    column: npt.NDArray[np.int8], groups: Sequence[str], counted: BoolArray
+) -> Phrase | None:
     names = np.asarray(groups, dtype=object)
-    for state, words in ((1, "show it"), (0, "do not show it")):
+    for state, key in ((1, "concepts_heads.few_with"), (0, "concepts_heads.few_without")):
         found = len(set(names[(column == state) & counted]))
         if found < FEWEST:
-            return f"{found} groups of pictures {words}, and {FEWEST} are needed"
+            return Phrase(key, count=found, fewest=FEWEST)
     return None
 
 

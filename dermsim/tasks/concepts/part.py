@@ -152,7 +152,7 @@ class Concepts:
         for head in self.usable.heads:
             if name in (self.name_of(head), head.key):
                 return head
-        known = ", ".join(map(self.name_of, self.usable.heads)) or "none"
+        known = [self.name_of(head) for head in self.usable.heads]
         raise Refused("part.no_head", name=name, known=known)
 
     def with_source(
@@ -250,7 +250,7 @@ class Concepts:
         try:
             return cls._from(values, arrays)
         except (AttributeError, KeyError, TypeError) as error:
-            raise Refused("part.damaged", json=JSON, error=error) from error
+            raise Refused("part.damaged", json=JSON, error=repr(error)) from error
 
     @classmethod
     def _from(

@@ -79,8 +79,7 @@ class ConceptReading:
             ValueError: If there is no such concept here, or no score that reads it.
         """
         if name not in self.findings:
-            known = ", ".join(self.findings) or "none"
-            raise Refused("reading.no_concept", name=name, known=known)
+            raise Refused("reading.no_concept", name=name, known=list(self.findings))
         if self.bottleneck is None:
             raise Refused("reading.no_score")
         finding = self.findings[name]

@@ -385,8 +385,9 @@ def _check_name(name: object, taken: Sequence[str]) -> None:
     if same is None and (code := _diagnosis(name)) in taken:
         same = code
     if same is not None:
-        known = f" (as {same!r})" if same != name else ""
-        raise Refused("bank.class_exists", name=name, known=known)
+        if same == name:
+            raise Refused("bank.class_exists", name=name)
+        raise Refused("bank.class_exists_as", name=name, other=same)
 
 
 def _diagnosis(name: str) -> str | None:

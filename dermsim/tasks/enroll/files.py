@@ -112,8 +112,8 @@ def restore_bank(
         raise Refused(
             "files.other_encoder",
             name=name,
-            fingerprint=facts["fingerprint"],
-            fingerprint_2=fingerprint,
+            theirs=facts["fingerprint"],
+            ours=fingerprint,
         )
     try:
         return build(**_fields(arrays, facts))

@@ -195,7 +195,7 @@ def open_attention(model: AnyExplainable, pixel_values: Tensor) -> Opened:
     """
     check_input(model, pixel_values)
     if not has_attention(model):
-        names = ", ".join(type(m.backbone).__name__ for m in members(model))
+        names = [type(m.backbone).__name__ for m in members(model)]
         raise Refused("opening.no_attention", names=names)
     view: Any = shadow(model)
     taps: list[list[Tensor]] = []

@@ -170,9 +170,9 @@ class EnrolledTarget:
         if directions.shape[1] != vectors.shape[1]:
             raise Refused(
                 "targets.class_dimensions",
-                dimensions=directions.shape[1],
+                own=directions.shape[1],
                 field=self.field.replace("_", " "),
-                dimensions_2=vectors.shape[1],
+                expected=vectors.shape[1],
             )
         if self.center is not None and self.scale is not None:
             center, scale = (torch.tensor(np.asarray(a)) for a in (self.center, self.scale))

@@ -299,8 +299,8 @@ class CaseTable(Sequence[dict[str, object]]):
         except ValueError:
             meant = asked
         if meant not in there:
-            known = f"there are {', '.join(sorted(there))}" if there else "of none is it known"
-            raise Refused("case_table.no_value", column=column, asked=asked, known=known)
+            key = "case_table.no_value" if there else "case_table.none_known"
+            raise Refused(key, column=column, asked=asked, known=sorted(there))
         return meant
 
     def rows_of(

@@ -259,8 +259,8 @@ def _load(
     if fingerprint is not None and header["fingerprint"] != fingerprint:
         raise Refused(
             "retrieve_folder.other_encoder",
-            fingerprint=header["fingerprint"],
-            fingerprint_2=fingerprint,
+            theirs=header["fingerprint"],
+            model=fingerprint,
         )
     listed = _listed_parts(header)
     rows, dim = header["rows"], header["dim"]

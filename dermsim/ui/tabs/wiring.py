@@ -22,6 +22,7 @@ from typing import Any
 
 import gradio as gr
 
+from dermsim.core import refused
 from dermsim.core.discretion import note_error
 from dermsim.core.refused import Refused
 from dermsim.data.admission import PIXELS
@@ -29,7 +30,7 @@ from dermsim.data.images import pixels_to_decode
 from dermsim.engine.shared_runs import Overloaded, patience
 from dermsim.ui import inline
 from dermsim.ui.gradio_seams import visitor_request
-from dermsim.ui.i18n import LANGUAGES, refusal, say
+from dermsim.ui.i18n import LANGUAGES, say
 from dermsim.ui.inline import is_inline
 from dermsim.ui.page_language import chosen_language
 from dermsim.ui.shelf import CLASSES, FILE, ROWS, VISIT, Gone, Held
@@ -140,7 +141,7 @@ def _refusals(language: Callable[[], str]) -> Iterator[None]:
     except FileNotFoundError as error:
         raise _refusal(say("wiring.gone", language())) from error
     except ValueError as error:
-        raise _refusal(refusal(str(error), language())) from error
+        raise _refusal(refused.say(error, language())) from error
     except (Overloaded, TimeoutError) as error:
         raise _refusal(say("sharing.busy", language())) from error
     except gr.Error:

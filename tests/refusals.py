@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,4 +47,5 @@ def same(found: object, expected: object) -> bool:
     if isinstance(found, list | tuple) and isinstance(expected, list | tuple):
         pairs = zip(found, expected, strict=False)
         return len(found) == len(expected) and all(same(one, other) for one, other in pairs)
-    return bool(found == expected) or str(found) == expected
+    text = str(expected) if isinstance(expected, str | Path) else None
+    return bool(found == expected) or str(found) == text

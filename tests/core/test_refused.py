@@ -1,8 +1,7 @@
-"""Every refusal has a sentence in every language, and is raised with what the sentence speaks of."""
+"""Every refusal has a sentence in every language, and is given what the sentence speaks of."""
 
 import ast
 import copy
-import pickle
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dermsim
+from dermsim.core import refused
 from dermsim.core.refused import (
     ENGLISH,
     LANGUAGES,
@@ -87,3 +87,93 @@ def test_every_sentence_can_be_said(language):
         for name, spec in placeholders(sentence).items():
             if not spec:
                 assert f"<{name}>" in said, key
+
+
+def test_a_refusal_says_its_english_sentence_and_stays_the_built_in_error():
+    error = Refused("images.too_small", name="a.png", width=3, height=3, least=8)
+    assert isinstance(error, ValueError)
+    assert str(error) == "a.png is 3 x 3 pixels, too small to analyse: at least 8 x 8 are needed"
+    assert error.values["width"] == 3
+    missing = RefusedFileNotFoundError("images.no_file", path="a.png")
+    assert isinstance(missing, FileNotFoundError)
+    assert str(missing) == "no image at a.png: check the path"
+
+
+def test_a_language_writes_numbers_and_lists_in_its_way():
+    error = Refused("archives.too_many", count=12_345, most=500)
+    assert str(error).startswith("12,345 pictures")
+    assert say(error, "es").startswith("12.345 imágenes")
+    assert say(Phrase("images.too_large", name="a", width=1, height=2, most=1.5), "es").count("1,5")
+    lacking = Refused("columns.lacks", source="t.csv", missing=["age", "dx"], columns=["a", "b"])
+    assert str(lacking) == "t.csv lacks the column age and dx, it has a, b"
+    assert "age y dx; tiene a, b" in say(lacking, "es")
+    assert str(Phrase("part.no_head", name="x", known=[])).endswith("there are: none.")
+
+
+def test_what_a_refusal_quotes_is_translated_too():
+    reason = Refused("rows.missing", column="dx")
+    row = Refused("tables.row", row=3, image_id="ISIC_1", reason=reason)
+    assert str(row) == "row 3 (image_id ISIC_1): dx is missing"
+    assert say(row, "es") == "Fila 3 (image_id ISIC_1): falta dx"
+
+
+def test_an_error_without_a_key_says_the_same_in_one_line_and_is_not_kept_alive():
+    error = Refused("storage.not_json", name="a.json", error=ValueError("broken\n  off"))
+    assert error.values["error"] == "broken off"
+    assert say(error, "es") == "a.json no es JSON válido: broken off."
+
+
+@pytest.mark.parametrize("kind", [Refused, RefusedOSError, RefusedFileNotFoundError])
+def test_a_refusal_passes_to_another_process_whole(kind):
+    reason = Phrase("downloads.no_answer")
+    error = kind("downloads.hub_not_asked", name="a", kind="model", reason=reason)
+    for other in (copy.copy(error), copy.deepcopy(error)):  # as pickle does it
+        assert type(other) is kind
+        assert (other.key, other.values, str(other)) == (error.key, error.values, str(error))
+
+
+def test_what_a_worker_of_torch_raises_anew_says_its_traceback():
+    assert str(Refused("Caught ValueError in worker process 0.")).startswith("Caught ValueError")
+
+
+def test_a_sentence_without_a_translation_is_said_in_english(monkeypatch):
+    known = {"es": {}, "en": {"a.b": "There is no {name}."}}
+    monkeypatch.setattr(refused, "sentences", known.__getitem__)
+    assert say(Phrase("a.b", name="map"), "es") == "There is no map."
+
+
+def test_a_refusal_of_something_else_keeps_its_kind():
+    error = Refused("images.empty", name="the image")
+    other = renamed(error, name="a.png", width=3)
+    assert type(other) is Refused
+    assert (other.key, other.values) == ("images.empty", {"name": "a.png"})
+    assert error.values == {"name": "the image"}
+
+
+def test_phrases_are_equal_by_what_they_say():
+    assert Phrase("images.empty", name="a") == Phrase("images.empty", name="a")
+    assert Phrase("images.empty", name="a") != Phrase("images.empty", name="b")
+    assert repr(Phrase("images.empty", name="a")) == "Phrase('images.empty', {'name': 'a'})"
+
+
+def test_sources_that_ship_with_weights_say_what_the_files_of_sentences_say():
+    """They must stand alone, so that their sentences are written twice."""
+    found = {}
+    for path in sorted(PACKAGE.glob("data/*_dermsim.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                found |= dict(pixel_errors(node))
+    table = "pixels."
+    own = {k.removeprefix(table): s for k, s in sentences(ENGLISH).items() if k.startswith(table)}
+    assert found == own
+
+
+def pixel_errors(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the sentence of what a function refuses, in the order of its lines."""
+    sentence = None
+    nodes = [node for node in ast.walk(function) if isinstance(node, ast.Assign | ast.Call)]
+    for node in sorted(nodes, key=lambda node: node.lineno):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            sentence = node.value.value
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "PixelsError":
+            yield node.args[0].value, sentence

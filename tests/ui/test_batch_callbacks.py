@@ -8,12 +8,13 @@ from io import BytesIO
 
 import pytest
 
+from dermsim.core import refused
 from dermsim.data.archives import ArchiveLimits
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine.batch import FileAnswer
 from dermsim.engine.results import Prediction
 from dermsim.ui import batch_callbacks
-from dermsim.ui.i18n import refusal, say
+from dermsim.ui.i18n import say
 
 
 def drawing(code="mel", seed=0) -> bytes:
@@ -80,7 +81,7 @@ def test_the_table_has_a_row_for_every_file(engine, rows, language):
     for row, line in zip(rows, cells, strict=True):
         found = dict(zip(batch_callbacks.COLUMNS, line, strict=True))
         if row.prediction is None:
-            assert found["problem"] == refusal(row.reason, language)
+            assert found["problem"] == refused.say(row.reason, language)
             assert [found[name] for name in batch_callbacks.NUMBERS] == [None] * 3
             assert found["label"] == ""
             continue

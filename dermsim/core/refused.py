@@ -73,7 +73,7 @@ class _Refusal(Keyed, Exception):  # noqa: N818  (the built-in types below end i
         self._take(key, values)
 
 
-class Refused(_Refusal, ValueError):
+class Refused(_Refusal, ValueError):  # noqa: N818  (the one that is raised most)
     """What was given cannot be used."""
 
 

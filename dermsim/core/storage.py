@@ -17,7 +17,7 @@ import numpy.typing as npt
 from dermsim.core.atomic import atomic_path
 from dermsim.core.bounded_parquet import read_bounded
 from dermsim.core.lfs import refuse_lfs_pointer
-from dermsim.core.refused import Refused, RefusedFileNotFoundError, RefusedOSError
+from dermsim.core.refused import Keyed, Phrase, Refused, RefusedFileNotFoundError, RefusedOSError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,7 +82,7 @@ def load_json(
     return check_keys(values, keys | besides, name=source.name)
 
 
-def check_keys(values: object, keys: set[str], *, name: str) -> dict[str, object]:
+def check_keys(values: object, keys: set[str], *, name: Keyed | str) -> dict[str, object]:
     """Return `values` if it is a mapping with exactly these keys, or refuse it.
 
     Raises:
@@ -166,7 +166,7 @@ def read_arrays(
 
 
 def unpack_arrays(
-    data: bytes, *, name: str
+    data: bytes, *, name: Keyed | str
 ) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
     """Read what `pack_arrays` returned, as `read_arrays` reads a file.
 
@@ -210,7 +210,7 @@ def load_arrays(
     """
     values, parsed = read_arrays(path)
     name = Path(path).name
-    check_keys(parsed, facts | (optional & parsed.keys()), name=f"the header of {name}")
+    check_keys(parsed, facts | (optional & parsed.keys()), name=Phrase("storage.header", name=name))
     check_keys(values, arrays, name=name)
     return values, parsed
 
@@ -244,7 +244,9 @@ def map_arrays(
         parsed = {key: json.loads(value) for key, value in header.items()}
     except (SafetensorError, json.JSONDecodeError, OSError, TypeError) as error:
         raise Refused("storage.not_safetensors", name=source.name, error=error) from error
-    check_keys(parsed, facts | (optional & parsed.keys()), name=f"the header of {source.name}")
+    check_keys(
+        parsed, facts | (optional & parsed.keys()), name=Phrase("storage.header", name=source.name)
+    )
     check_keys(dict.fromkeys(names), arrays, name=source.name)
     with source.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")

@@ -15,7 +15,7 @@ from pathlib import Path
 from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import LABELS, MALIGNANT
 from dermsim.core.markdown import markdown_table
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys, load_json, save_json
 from dermsim.evaluation.explanations.explanation_report import ExplanationReport
 from dermsim.evaluation.explanations.explanation_tables import explanation_digest, explanation_lines
@@ -104,11 +104,13 @@ class Subgroup:
         Raises:
             ValueError: If `values` is something else.
         """
-        given = check_keys(values, {field.name for field in fields(cls)}, name="a subgroup")
+        given = check_keys(
+            values, {field.name for field in fields(cls)}, name=Phrase("evaluation_report.subgroup")
+        )
         diagnoses = given["diagnoses"]
         if not isinstance(diagnoses, list):
             raise Refused("evaluation_report.subgroup_diagnoses", diagnoses=diagnoses)
-        metrics = _intervals(given["metrics"], name="a subgroup's metrics")
+        metrics = _intervals(given["metrics"], name=Phrase("evaluation_report.subgroup_metrics"))
         return cls(**{**given, "diagnoses": tuple(diagnoses), "metrics": metrics})  # type: ignore[arg-type]
 
 
@@ -187,7 +189,7 @@ class Report:
         names = {field.name for field in fields(cls)}
         values = load_json(path, keys=names - optional, optional=optional)
         values["metrics"] = _intervals(
-            values["metrics"], name=f"{Path(path).name} is not a report: its metrics"
+            values["metrics"], name=Phrase("evaluation_report.report_metrics", name=Path(path).name)
         )
         if "shift" in values:
             names = {field.name for field in fields(Shift)}
@@ -306,13 +308,15 @@ class Report:
         raise Refused("evaluation_report.no_figure", name=name)
 
 
-def _intervals(values: object, *, name: str) -> dict[str, Interval]:
+def _intervals(values: object, *, name: Phrase) -> dict[str, Interval]:
     """Read figures by name, or refuse them."""
     if not isinstance(values, dict):
         raise Refused("evaluation_report.not_an_object", name=name)
     keys = {field.name for field in fields(Interval)}
     return {
-        figure: Interval(**check_keys(value, keys, name=f"metric {figure}"))  # type: ignore[arg-type]
+        figure: Interval(
+            **check_keys(value, keys, name=Phrase("evaluation_report.metric", name=figure))
+        )  # type: ignore[arg-type]
         for figure, value in values.items()
     }
 

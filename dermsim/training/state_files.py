@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from dermsim.core.atomic import sync
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys, existing, load_json, save_json
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Progress:
         Raises:
             ValueError: If they are no numbers of a run.
         """
-        known = check_keys(values, set(asdict(self)), name="the progress of a run")
+        known = check_keys(values, set(asdict(self)), name=Phrase("state_files.progress_of_run"))
         if not all(type(known[name]) is int and known[name] >= 0 for name in ("epoch", "step")):  # type: ignore[operator]
             raise Refused("state_files.progress", known=known)
         if type(known["seconds"]) not in (int, float):
@@ -110,7 +110,9 @@ class Learning:
         """
         refuse_strange_files(folder)
         course = load_json(folder / COURSE, keys={"progress", "schedule", "groups", "scaler"})
-        schedule = check_keys(course["schedule"], SCHEDULE, name=f"the schedule in {COURSE}")
+        schedule = check_keys(
+            course["schedule"], SCHEDULE, name=Phrase("state_files.schedule", file=COURSE)
+        )
         try:
             self.model.load_state_dict(_load_tensors(folder / MODEL))
             self.average.load_state_dict(_load_tensors(folder / AVERAGE))
@@ -120,7 +122,9 @@ class Learning:
             if self.scaler is not None and course["scaler"]:
                 known = set(self.scaler.state_dict())
                 self.scaler.load_state_dict(
-                    check_keys(course["scaler"], known, name=f"the scaler in {COURSE}")
+                    check_keys(
+                        course["scaler"], known, name=Phrase("state_files.scaler", file=COURSE)
+                    )
                 )
         except (RuntimeError, KeyError, TypeError, AttributeError) as error:
             reason = str(error).strip().splitlines()[0].rstrip(".:")
@@ -234,7 +238,7 @@ def _restore_optimizer(
     if not isinstance(groups, list) or len(groups) != len(own):
         raise Refused("state_files.groups", course=COURSE)
     for kept, group in zip(groups, own, strict=True):
-        check_keys(kept, set(group), name=f"a group of weights in {COURSE}")
+        check_keys(kept, set(group), name=Phrase("state_files.group", file=COURSE))
         if kept["params"] != group["params"]:
             raise Refused("state_files.groups", course=COURSE)
         for name, value in group.items():  # JSON has no tuples

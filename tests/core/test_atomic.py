@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from refusals import refuses
 
 from dermsim.core import atomic
 from dermsim.core.atomic import (
@@ -92,7 +93,7 @@ def test_atomic_path_does_not_write_a_file_over_a_folder(tmp_path):
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "inside").write_text("still here")
     with (
-        pytest.raises(IsADirectoryError, match="kept is a folder"),
+        refuses("atomic.is_folder", IsADirectoryError, target=tmp_path / "kept"),
         atomic_path(tmp_path / "kept") as fresh,
     ):
         fresh.write_text("a file")
@@ -331,7 +332,12 @@ def test_safetensors_that_cannot_be_written_are_an_oserror(tmp_path, monkeypatch
         raise safetensors.SafetensorError("Error while serializing: I/O error: Input/output error")
 
     monkeypatch.setattr(safetensors.numpy, "save_file", save_file)
-    with pytest.raises(OSError, match=r"a\.safetensors cannot be written: .*Input/output error"):
+    with refuses(
+        "storage.not_writable",
+        OSError,
+        path=tmp_path / "a.safetensors",
+        error="Error while serializing: I/O error: Input/output error",
+    ):
         save_arrays(tmp_path / "a.safetensors", {"x": np.zeros(1)}, facts={})
 
 

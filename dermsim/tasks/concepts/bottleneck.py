@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dermsim.core.bootstrap import Interval
 from dermsim.core.concept_schema import Schema
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys
 from dermsim.tasks.concepts.heads import ConceptHeads, fit_linear, fit_sigmoid, sigmoid
 
@@ -90,7 +90,7 @@ class Bottleneck:
             ValueError: If a key is unknown or missing, or there is not one number for each input.
         """
         names = {part.name for part in fields(cls)}
-        known: dict[str, Any] = check_keys(values, names, name="the bottleneck")
+        known: dict[str, Any] = check_keys(values, names, name=Phrase("bottleneck.bottleneck"))
         for name in ("inputs", "weight", "absent_at", "present_at"):
             known[name] = tuple(known[name])
             if len(known[name]) != len(known["inputs"]):

@@ -85,7 +85,9 @@ class ConceptHead:
             ValueError: If a key is unknown or missing, or says another thing than the rest.
         """
         names = {part.name for part in fields(cls)}
-        known: dict[str, Any] = check_keys(values, names | {"usable"}, name="a concept head")
+        known: dict[str, Any] = check_keys(
+            values, names | {"usable"}, name=Phrase("concepts_heads.head")
+        )
         usable = known.pop("usable")
         try:
             known["auc"] = Interval(**known["auc"])

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.bootstrap import Interval
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys, load_json, read_arrays, save_arrays, save_json
 from dermsim.tasks.concepts.bottleneck import Bottleneck
 from dermsim.tasks.concepts.cases import CaseConcepts
@@ -296,4 +296,6 @@ class Concepts:
 
 
 def _transfer(values: object) -> dict[str, Any]:
-    return check_keys(values, {"concept", "fitted_to", "asked_of", "auc"}, name="a transfer")
+    return check_keys(
+        values, {"concept", "fitted_to", "asked_of", "auc"}, name=Phrase("part.transfer")
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys, read_arrays, save_arrays
 from dermsim.core.vectors import check_labels
 from dermsim.tasks.detect.scores import SCORES, Outputs, Score
@@ -127,7 +127,7 @@ class OutlierDetector:
         name = Path(path).name
         arrays, facts = read_arrays(path)
         keys = {"method", "threshold", "fingerprint"}
-        check_keys(facts, keys, name=f"the header of {name}")
+        check_keys(facts, keys, name=Phrase("storage.header", name=name))
         own = facts["fingerprint"]
         if fingerprint is not None and own != fingerprint:
             raise Refused("detector.other_encoder", name=name, own=own, fingerprint=fingerprint)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys, read_arrays, save_arrays
 
 FloatArray = npt.NDArray[np.float64]
@@ -145,7 +145,9 @@ class QualityGate:
         """
         name = Path(path).name
         arrays, facts = read_arrays(path)
-        check_keys(facts, {"reasons", "side", "provenance"}, name=f"the header of {name}")
+        check_keys(
+            facts, {"reasons", "side", "provenance"}, name=Phrase("storage.header", name=name)
+        )
         check_keys(arrays, set(_ARRAYS), name=name)
         if facts["reasons"] != list(REASONS):
             raise Refused("detect_quality.other_version", name=name)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.labels import parse_dx
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import pack_arrays, read_arrays, save_arrays, unpack_arrays
 from dermsim.core.vectors import (
     centroids,
@@ -44,6 +44,8 @@ from dermsim.tasks.enroll.heads import (
     fit_prototype_temperature,
     head_for,
 )
+
+_THE_BANK = Phrase("bank.the_bank")
 
 DEFAULT_TEMPERATURE = 0.1
 """Used by a bank with no old classes, which have nothing to fit one on."""
@@ -372,8 +374,8 @@ class ClassBank:
     @classmethod
     def from_bytes(cls, data: bytes, *, fingerprint: str | None = None) -> ClassBank:
         """Read what `to_bytes` returned, or the bytes of a file, as `load` does."""
-        arrays, facts = unpack_arrays(data, name="the bank")
-        return restore_bank(cls, arrays, facts, name="the bank", fingerprint=fingerprint)
+        arrays, facts = unpack_arrays(data, name=_THE_BANK)
+        return restore_bank(cls, arrays, facts, name=_THE_BANK, fingerprint=fingerprint)
 
 
 def _check_name(name: object, taken: Sequence[str]) -> None:

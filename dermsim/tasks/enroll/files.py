@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Keyed, Phrase, Refused
 from dermsim.core.storage import check_keys
 from dermsim.core.vectors import check_embeddings, check_labels
 from dermsim.tasks.enroll.feature_space import Space
@@ -91,7 +91,7 @@ def restore_bank(
     arrays: Arrays,
     facts: Mapping[str, Any],
     *,
-    name: str,
+    name: Keyed | str,
     fingerprint: str | None,
 ) -> Restored:
     """Make a bank of what a file holds.
@@ -106,7 +106,7 @@ def restore_bank(
     Raises:
         ValueError: If the file is not a bank, or was made by another encoder.
     """
-    check_keys(facts, FACTS, name=f"the header of {name}")
+    check_keys(facts, FACTS, name=Phrase("storage.header", name=name))
     check_keys(arrays, ARRAYS, name=name)
     if fingerprint is not None and facts["fingerprint"] != fingerprint:
         raise Refused(
@@ -158,7 +158,7 @@ def _lists(facts: Mapping[str, Any], *names: str) -> list[list[Any]]:
 
 
 def _pictures(entry: object) -> int:
-    plain = check_keys(entry, {"name", "pictures", "head"}, name="an enrolled class")
+    plain = check_keys(entry, {"name", "pictures", "head"}, name=Phrase("files.enrolled_class"))
     pictures = plain["pictures"]
     if type(pictures) is not int or pictures < 1 or plain["head"] not in ("auto", *HEADS):
         raise Refused("files.plain", plain=plain)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dermsim.core.atomic import ATTEMPTS, LOCK, SCRATCH, atomic_path, exclusive
-from dermsim.core.refused import Refused, RefusedFileExistsError
+from dermsim.core.refused import Phrase, Refused, RefusedFileExistsError
 from dermsim.core.storage import (
     check_keys,
     load_arrays,
@@ -292,7 +292,10 @@ def _listed_parts(header: dict[str, Any]) -> list[dict[str, object]]:
     listed = header.get("parts", [{"name": "", "rows": header["rows"]}])
     if not isinstance(listed, list) or not listed:
         raise Refused("retrieve_folder.parts", header=HEADER)
-    entries = [check_keys(part, {"name", "rows"}, name=f"a part in {HEADER}") for part in listed]
+    entries = [
+        check_keys(part, {"name", "rows"}, name=Phrase("retrieve_folder.part", header=HEADER))
+        for part in listed
+    ]
     for entry in entries:  # a name becomes part of a path
         if not re.fullmatch(r"(-\d+)?", str(entry["name"])):
             raise Refused("retrieve_folder.no_part", header=HEADER, name=entry["name"])

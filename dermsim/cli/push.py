@@ -16,7 +16,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from dermsim.cli.command import HUB_MODEL, Command, default_model, open_data
 from dermsim.cli.terminal import show, table
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -185,7 +185,7 @@ class Push(HubCommand):
         names = Names(self.to, gallery=gallery, space=self.to if "space" in self.only else None)
         if "gallery" not in self.only:
             there = partial(HfApi().repo_exists, str(gallery), repo_type="dataset")
-            if not ask(f"say whether there is a data set {gallery}", there):
+            if not ask(Phrase("asking.whether_there", repo_id=gallery), there):
                 return replace(names, gallery=None)
         return names
 

@@ -314,8 +314,8 @@ def _decode(
         known = read_dicom_facts(data) if dicom_facts else facts
     except ValueError as error:
         name = item.name.rsplit("/", 1)[-1]
-        known = isinstance(error, Keyed)
-        return _Waiting(item.name, reason=renamed(error, name=name) if known else str(error))
+        reason = renamed(error, name=name) if isinstance(error, Keyed) else str(error)
+        return _Waiting(item.name, reason=reason)
     return _Waiting(item.name, image, facts=known, own_facts=dicom_facts)
 
 

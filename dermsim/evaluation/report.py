@@ -313,12 +313,11 @@ def _intervals(values: object, *, name: Phrase) -> dict[str, Interval]:
     if not isinstance(values, dict):
         raise Refused("evaluation_report.not_an_object", name=name)
     keys = {field.name for field in fields(Interval)}
-    return {
-        figure: Interval(
-            **check_keys(value, keys, name=Phrase("evaluation_report.metric", name=figure))
-        )  # type: ignore[arg-type]
-        for figure, value in values.items()
-    }
+    found = {}
+    for figure, value in values.items():
+        known = check_keys(value, keys, name=Phrase("evaluation_report.metric", name=figure))
+        found[figure] = Interval(**known)  # type: ignore[arg-type]
+    return found
 
 
 def _subgroup_row(group: Subgroup) -> list[str]:

@@ -92,8 +92,8 @@ def send(
             if not sent:
                 raise
             done = [f"{one.kind} {one.repo_id}" for one in sent]
-            kind = Refused if isinstance(error, ValueError) else RefusedOSError
-            kind = type(error) if isinstance(error, Keyed) else kind
+            other = Refused if isinstance(error, ValueError) else RefusedOSError
+            kind: Any = type(error) if isinstance(error, Keyed) else other
             raise kind("send.partly", error=error, done=done) from error
     return sent
 

@@ -9,6 +9,7 @@ import zlib
 
 import pytest
 from PIL import Image
+from refusals import refuses
 
 from dermsim.data.archives import OWN_FILES, ArchiveLimits, list_photographs, read_photographs
 
@@ -180,7 +181,7 @@ def test_a_list_of_contents_is_bounded_before_it_is_parsed(tmp_path):
 
 def test_too_many_pictures_are_refused_at_once(tmp_path):
     archive = packed(tmp_path / "a.zip", [(f"{n}.png", png()) for n in range(5)])
-    with pytest.raises(ValueError, match="5 pictures are too many at once: choose up to 4"):
+    with refuses("archives.too_many", count=5, most=4):
         list_photographs([archive], limits=SMALL)
 
 
@@ -263,7 +264,7 @@ def test_nothing_is_written(tmp_path):
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "9"])
 def test_limits_that_cannot_be_kept(value):
-    with pytest.raises(ValueError, match="limit pictures must be a positive integer"):
+    with refuses("archives.limit", name="pictures"):
         ArchiveLimits(pictures=value)
 
 

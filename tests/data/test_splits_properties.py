@@ -2,10 +2,10 @@
 
 import random
 
-import pytest
 from datasets import ClassLabel, Dataset
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from refusals import refuses
 
 from dermsim.core.labels import CODES
 from dermsim.data.grouping import group_ids
@@ -79,5 +79,5 @@ def test_too_few_lesions_are_refused_in_words():
     rows = Dataset.from_dict(
         {"image_id": list("abcdefgh"), "lesion_id": ["L"] * 8, "dx": [0] * 8}
     ).cast_column("dx", ClassLabel(names=list(CODES)))
-    with pytest.raises(ValueError, match="lesions"):
+    with refuses("splits.too_few"):
         grouped_splits(rows)

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from refusals import refuses
 
 from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES, LABELS, diagnosis
@@ -166,7 +167,7 @@ class TestRefusals:
             lambda: explain_callbacks.blend_pair(kept, opacity),
             lambda: explain_callbacks.explain_data(engine, lesion, "", opacity),
         ):
-            with pytest.raises(ValueError, match="choose 0 to 1"):
+            with refuses("heatmaps.opacity"):
                 act()
 
     @pytest.mark.parametrize("target", ["clover", 4])
@@ -179,17 +180,21 @@ class TestRefusals:
         assert found.heatmaps[0].target == "mel"
 
     def test_method_layer_and_case(self, engine, lesion):
-        with pytest.raises(ValueError, match="Unknown method 'magic': choose one of gradcam"):
+        with refuses(
+            "explain_callbacks.method",
+            method="magic",
+            methods="{'gradcam': Method(name='gradcam', title='Grad-CAM', sentence='Adds up the channels of the feature map, each as important as its mean gradient.', paper='https://arxiv.org/abs/1610.02391', needs_attention=False, follows_target=True, is_slow=False), 'gradcam++': Method(name='gradcam++', title='Grad-CAM++', sentence='As Grad-CAM, but places that raise the score weigh more within a channel.', paper='https://arxiv.org/abs/1710.11063', needs_attention=False, follows_target=True, is_slow=False), 'xgradcam': Method(name='xgradcam', title='XGrad-CAM', sentence='As Grad-CAM, with gradients averaged where the channel is active.', paper='https://arxiv.org/abs/2008.02312', needs_attention=False, follows_target=True, is_slow=False), 'scorecam': Method(name='scorecam', title='Score-CAM', sentence='Hides all but what a channel responds to and asks how high the score still is; slow.', paper='https://arxiv.org/abs/1910.01279', needs_attention=False, follows_target=True, is_slow=True), 'hirescam': Method(name='hirescam', title='HiResCAM', sentence='Multiplies gradient and feature place by place: exactly what a linear head adds up.', paper='https://arxiv.org/abs/2011.08891', needs_attention=False, follows_target=True, is_slow=False), 'layercam': Method(name='layercam', title='LayerCAM', sentence='As HiResCAM, keeping only gradients that raise the score.', paper='https://doi.org/10.1109/TIP.2021.3089943', needs_attention=False, follows_target=True, is_slow=False), 'eigencam': Method(name='eigencam', title='Eigen-CAM', sentence='Shows what dominates the features, whatever is asked for.', paper='https://arxiv.org/abs/2008.00299', needs_attention=False, follows_target=False, is_slow=False), 'rollout': Method(name='rollout', title='Attention rollout', sentence=\"Follows a transformer's attention from the answer back to the picture.\", paper='https://arxiv.org/abs/2005.00928', needs_attention=True, follows_target=False, is_slow=False), 'gradattention': Method(name='gradattention', title='Gradient-weighted attention', sentence='As rollout, counting only the attention that raises the score.', paper='https://arxiv.org/abs/2103.15679', needs_attention=True, follows_target=True, is_slow=False)}",
+        ):
             explain_callbacks.explain(engine, lesion, None, "", "magic")
-        with pytest.raises(ValueError, match="no layer 'attic' in ResNet"):
+        with refuses("opening.no_such_layer", layer="attic", kind="ResNet"):
             explain_callbacks.explain(engine, lesion, None, "", "gradcam", "attic")
-        with pytest.raises(ValueError, match="no past case 'ISIC_9': choose one of the list"):
+        with refuses("explain_callbacks.no_past_case", name="ISIC_9"):
             explain_callbacks.compare(engine, lesion, "ISIC_9")
-        with pytest.raises(ValueError, match="no global attention"):
+        with refuses("opening.no_attention"):
             explain_callbacks.explain(engine, lesion, None, "", "rollout", "-2")
 
     def test_no_picture(self, engine):
-        with pytest.raises(ValueError, match="no picture yet"):
+        with refuses("callbacks.no_picture"):
             explain_callbacks.explain_data(engine, None, "", 0.6)
 
 

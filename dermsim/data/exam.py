@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from dermsim.core.refused import Refused
+from dermsim.core.refused import Phrase, Refused
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -61,7 +61,7 @@ def refuse_exam(image_ids: Iterable[str | None], *, source: str = "the data") ->
     found = [(name, exam) for name in image_ids if (exam := exam_of(name)) is not None]
     if not found:
         return
-    exams = sorted({exam for _, exam in found})
+    exams = [Phrase("exam.exam", name=exam) for exam in sorted({exam for _, exam in found})]
     names = [name for name, _ in found[:NAMED]]
     more = ", ..." if len(found) > NAMED else ""
     raise Refused(

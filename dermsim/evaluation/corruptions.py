@@ -89,7 +89,7 @@ def corrupt(image: Image.Image, kind: str, *, strength: int, seed: int) -> Image
     if image.mode != "RGB":
         raise Refused("corruptions.mode", mode=image.mode)
     if kind not in CORRUPTIONS:
-        raise Refused("corruptions.kind", kind=kind, corruptions=CORRUPTIONS)
+        raise Refused("corruptions.kind", kind=kind, corruptions=list(CORRUPTIONS))
     if strength not in STRENGTHS:
         raise Refused("corruptions.strength", strength=strength)
     if seed < 0:

@@ -157,7 +157,7 @@ def requirements(hardware: Hardware) -> list[str]:
         fitting = [v for v in ZERO_GPU_TORCH if plain["torch"].specifier.contains(v)]
         if not fitting:
             raise Refused(
-                "space_repository.torch", torch=plain["torch"], zero_gpu_torch=ZERO_GPU_TORCH
+                "space_repository.torch", torch=plain["torch"], zero_gpu_torch=list(ZERO_GPU_TORCH)
             )
         pins["torch"] = f"torch=={fitting[-1]}"
         pins["torchvision"] = f"torchvision=={ZERO_GPU_TORCH[fitting[-1]]}"

@@ -98,7 +98,7 @@ def _from_hub(backbone: nn.Module, name: str) -> dict[str, str]:
 
 def _from_package(backbone: nn.Module, name: str) -> dict[str, str]:
     if (package := PACKAGES.get(name)) is None:
-        raise Refused("imagenet.no_package", name=name, packages=PACKAGES, hub=HUB)
+        raise Refused("imagenet.no_package", name=name, packages=list(PACKAGES), hub=HUB)
     module: Any = require(package.replace("-", "_"), extra="imagenet")
     folder = Path(module.__file__).parent / "models"
     [path] = sorted(folder.glob("*.pth"))

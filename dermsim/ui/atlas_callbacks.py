@@ -267,7 +267,7 @@ def _checked(rows: Sequence[object], atlas: Atlas) -> Rows:
     checked = []
     for row in rows:
         if type(row) is not int or not 0 <= row < len(atlas.map):
-            raise Refused("atlas_callbacks.no_such_case", row=row)
+            raise Refused("atlas_callbacks.no_case", row=row)
         checked.append(row)
     return checked
 

@@ -301,7 +301,7 @@ def row_of(engine: DermSim, case: str) -> int:
 
 def _layer(choice: str, method: str) -> int | str | None:
     if method not in METHODS:
-        raise Refused("explain_callbacks.method", method=method, methods=METHODS)
+        raise Refused("explain_callbacks.method", method=method, methods=list(METHODS))
     if METHODS[method].needs_attention:
         return None  # it is everywhere
     return parse_layer(choice or None)

@@ -35,7 +35,8 @@ def packed(path, members, compression=zipfile.ZIP_DEFLATED):
 def read(sources, limits=SMALL):
     listed = list_photographs(sources, limits=limits)
     return [
-        (item.name, item.reason, data) for item, data in read_photographs(listed, limits=limits)
+        (item.name, str(item.reason), data)
+        for item, data in read_photographs(listed, limits=limits)
     ]
 
 
@@ -187,7 +188,7 @@ def test_too_many_pictures_are_refused_at_once(tmp_path):
 
 def test_too_much_together_is_refused_before_anything_is_read(tmp_path):
     archive = packed(tmp_path / "a.zip", [(f"{n}.png", bytes(18_000)) for n in range(3)])
-    with pytest.raises(ValueError, match="take 53 kB together, more than the 49 kB accepted"):
+    with refuses("archives.too_large", size="53 kB", most="49 kB"):
         list_photographs([archive], limits=SMALL)
 
 
@@ -224,14 +225,14 @@ def test_an_archive_exchanged_since_it_was_listed_is_checked_again(tmp_path):
     listed = list_photographs([archive], limits=SMALL)
     packed(archive, [("../a.png", png())])
     ((item, data),) = read_photographs(listed, limits=SMALL)
-    assert data is None and "leads out of its archive" in item.reason
+    assert data is None and item.reason.key == "archives.member_path"
 
 
 def test_nothing_in_it_is_a_sentence(tmp_path):
     assert (
         reason_of(packed(tmp_path / "a.zip", [("notes.txt", b"x")])) == "a.zip holds no pictures."
     )
-    with pytest.raises(ValueError, match="no picture was given"):
+    with refuses("archives.nothing_given"):
         list_photographs([], limits=SMALL)
     assert reason_of(tmp_path / "none.png") == "none.png is not there: add it again."
 

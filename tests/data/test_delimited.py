@@ -113,16 +113,16 @@ def test_quotes_are_kept_together(tmp_path):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\xd0\xcf\x11\xe0\xa1\xb1" + bytes(90), "an old Excel workbook"),
-        (b"PK\x03\x04" + bytes(90), "a zip archive or a workbook under another name"),
-        (b"PAR1" + bytes(90), "a Parquet file under another name"),
-        (gzip.compress(b"a,b", mtime=0), "packed with gzip"),
-        (b"\x89PNG\r\n\x1a\n", "a picture, not a table"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "a Git LFS pointer"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1" + bytes(90), "delimited.old_workbook"),
+        (b"PK\x03\x04" + bytes(90), "delimited.zip"),
+        (b"PAR1" + bytes(90), "delimited.parquet"),
+        (gzip.compress(b"a,b", mtime=0), "delimited.gzip"),
+        (b"\x89PNG\r\n\x1a\n", "delimited.picture"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "delimited.lfs_pointer"),
     ],
 )
 def test_what_is_no_text_is_named(tmp_path, data, words):
-    with pytest.raises(ValueError, match=f"^t.csv is not a table but {words}"):
+    with refuses(words, name="t.csv"):
         read_rows(table(tmp_path, data))
 
 

@@ -50,8 +50,7 @@ def test_a_checkpoint_with_pointers(checkpoint, tmp_path, part):
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / part).unlink()
     (tmp_path / part).write_bytes(POINTER)
-    said = f"^{part} is a Git LFS pointer and not the file: run git lfs pull in {tmp_path}"
-    with pytest.raises(ValueError, match=said):
+    with refuses("lfs.pointer", names=[part], parent=tmp_path):
         local_folder(tmp_path)
 
 

@@ -216,7 +216,7 @@ def test_truncated_file(kind, share, tmp_path):
     data = encode(Image.fromarray(noise), kind)
     path = tmp_path / "cut.img"
     path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(ValueError, match=r"^cut\.img is (truncated or )?(a )?damaged"):
+    with refuses(("images.damaged", "pixels.truncated"), name="cut.img"):
         read_image(path)
 
 
@@ -235,7 +235,7 @@ def test_truncated_pil_image_is_refused():
 
 def test_garbage_after_a_valid_start():
     for start in (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\x00"):
-        with pytest.raises(ValueError, match=r"the image is .*(damaged|too small|pixels)"):
+        with refuses(("images.damaged", "tiff.no_picture"), name="images.the_image"):
             read_image(start + bytes(range(256)))
 
 
@@ -290,7 +290,7 @@ def test_pipe_does_not_block(tmp_path):
 def test_unreadable_file(tmp_path):
     path = tmp_path / "secret.jpg"
     path.touch(mode=0o000)
-    with pytest.raises(ValueError, match=r"secret\.jpg cannot be opened: Permission denied"):
+    with refuses("images.not_opened", name="secret.jpg", reason="Permission denied"):
         read_image(path)
 
 

@@ -52,7 +52,7 @@ def test_without_the_end_marker_every_pixel_is_read(whole):
 def test_cut_it_is_refused(whole, share):
     kept = whole[: int(share * len(whole))]
     for cut in (kept, kept + bytes(1000)):
-        with pytest.raises(ValueError, match=r"^the image is (truncated or|a) damaged"):
+        with refuses(("images.damaged", "pixels.truncated"), name="images.the_image"):
             read_image(cut)
 
 

@@ -48,17 +48,21 @@ def pictures(tmp_path):
         ("labels.ods", b"PK\x03\x04 open", Phrase("foreign_tables.ods", name="labels.ods")),
         ("labels.json", b"[{}]", Phrase("foreign_tables.json", name="labels.json")),
         ("labels.csv.gz", b"\x1f\x8b", Phrase("foreign_tables.gz", name="labels.csv.gz")),
-        ("labels.csv", b"PK\x03\x04 zip", "labels.csv is not a table but a zip archive"),
-        ("labels.csv", b"", "labels.csv has no rows"),
-        ("labels.csv", b"image_id,dx\n", "labels.csv has no rows"),
-        ("labels.csv", b"a,b\n1,2\n", "labels.csv has no column that names the pictures, .* a, b"),
-        ("labels.csv", b"Our moles\n\nimage_id,dx\na,nv\n", "remove what stands above the header"),
-        ("labels.csv", b'image_id,dx\na,"nv\n', "labels.csv is not a table with commas between"),
+        ("labels.csv", b"PK\x03\x04 zip", Phrase("delimited.zip", name="labels.csv")),
+        ("labels.csv", b"", Phrase("table_folder.no_rows", table="labels.csv")),
+        ("labels.csv", b"image_id,dx\n", Phrase("table_folder.no_rows", table="labels.csv")),
+        ("labels.csv", b"a,b\n1,2\n", Phrase("table_folder.no_pictures", columns=["a", "b"])),
+        ("labels.csv", b"Our moles\n\nimage_id,dx\na,nv\n", "delimited.title"),
+        (
+            "labels.csv",
+            b'image_id,dx\na,"nv\n',
+            Phrase("delimited.separator", name="labels.csv", separator="delimited.commas"),
+        ),
     ],
 )
 def test_a_table_that_cannot_be_used_is_what_the_refusal_is_about(pictures, name, content, reason):
     (pictures / name).write_bytes(content)
-    with pytest.raises(ValueError, match=f"{reason}.*; without a table folders are .* images$"):
+    with refuses("layouts.no_classes", why=reason, called="images"):
         open_source(pictures)
     if not name.endswith(".csv"):
         with refuses(reason):

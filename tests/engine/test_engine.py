@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from dermsim import DermSim, Facts
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Phrase
 from dermsim.data.facts import encode_facts, facts_of
 from dermsim.data.splits import without
 from dermsim.data.synthetic import draw_lesion
@@ -418,7 +419,7 @@ def copy(checkpoint, tmp_path):
 def test_a_missing_part_is_named(copy, part):
     path = copy / part
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(FileNotFoundError, match=f"not a dermsim checkpoint: it lacks {part}"):
+    with refuses("core_checkpoint.lacks_files", FileNotFoundError, missing=[part]):
         DermSim.from_pretrained(copy)
 
 
@@ -543,7 +544,8 @@ def test_a_folder_whose_temperatures_differ_is_refused(copy, informed_checkpoint
         config = json.loads(path.read_text())
         assert config[name] == json.loads((folder / f"{kind}.json").read_text())["temperature"]
         path.write_text(json.dumps({**config, name: 0.5}))
-        with pytest.raises(ValueError, match=rf"at temperature 0.5, and {kind}.json is one at"):
+        error = Phrase("load.calibration", told=0.5, kind=kind)
+        with refuses("load.unusable", error=error):
             DermSim.from_pretrained(folder)
 
 

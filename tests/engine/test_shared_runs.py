@@ -202,7 +202,7 @@ def test_patience_is_a_positive_time(seconds):
 
 @pytest.mark.parametrize("limit", ["most", "waiting"])
 def test_limits_are_at_least_one(limit):
-    with pytest.raises(ValueError, match=f"{limit} is 0"):
+    with refuses("shared_runs.at_least_one", name=limit, value=0):
         SharedRun(list, **{"most": 1, "waiting": 1, limit: 0})
 
 

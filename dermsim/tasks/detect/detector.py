@@ -154,7 +154,7 @@ class OutlierDetector:
 
 def _kind(method: object) -> type[Score]:
     if not isinstance(method, str) or method not in SCORES:
-        raise Refused("detector.method", method=method, scores=SCORES)
+        raise Refused("detector.method", method=method, scores=list(SCORES))
     return SCORES[method]
 
 

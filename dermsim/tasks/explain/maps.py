@@ -93,7 +93,7 @@ def open_for(
         ValueError: As for `explain`.
     """
     if method not in METHODS:
-        raise Refused("maps.method", method=method, methods=METHODS)
+        raise Refused("maps.method", method=method, methods=list(METHODS))
     if METHODS[method].needs_attention and layer is not None:
         raise Refused("maps.no_layer", method=method)
 

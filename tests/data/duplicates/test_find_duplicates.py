@@ -215,7 +215,7 @@ def test_parquet_needs_no_diagnosis(layout, rows):
     assert len(found.pictures) == len(rows)
     assert list_source(str(folder))[0].lesion_id is None
     (folder / "data" / "second.parquet").write_bytes(b"PAR1 nothing")
-    with pytest.raises(ValueError, match=r"second.parquet cannot be read as Parquet"):
+    with refuses("parquet_folder.unreadable", path=folder / "data" / "second.parquet"):
         list_source(str(folder))
 
 

@@ -290,7 +290,9 @@ def test_derm7pt(drawn, read):
 )
 def test_derm7pt_of_another_word(drawn, read, column, word):
     drawn.table("meta.csv", [{**seven_point(1, "melanoma", "a.jpg", "b.jpg"), column: word}])
-    with pytest.raises(ValueError, match=f"derm7pt is not known to write '{word}'.*{column}"):
+    kind = "unknown_labels" if column == "diagnosis" else "unknown_words"
+    shown = [Phrase("sources_vocabulary.word", word=word)]
+    with refuses(f"sources_vocabulary.{kind}", source="derm7pt", shown=shown, column=column):
         read("derm7pt")
 
 

@@ -78,11 +78,12 @@ def test_figures_that_no_measurement_gives_are_refused(figures, change, words):
 
 
 @pytest.mark.parametrize(
-    "damaged", [{"thresholds": {}}, {"thresholds": [[]]}, {"thresholds": [{}]}]
+    ("damaged", "key"),
+    [({}, "reached.not_a_list"), ([[]], "storage.not_an_object"), ([{}], "storage.keys")],
 )
-def test_a_damaged_file_is_refused(damaged):
-    with pytest.raises(ValueError, match=r"must be|has the keys"):
-        read_figures({"fingerprint": "f", **damaged}, fingerprint="f")
+def test_a_damaged_file_is_refused(damaged, key):
+    with refuses(key):
+        read_figures({"fingerprint": "f", "thresholds": damaged}, fingerprint="f")
 
 
 def test_photographs_that_are_all_benign_measure_nothing():

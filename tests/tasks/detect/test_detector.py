@@ -179,7 +179,6 @@ def test_fit_refuses():
     with refuses(
         "detector.method",
         method="oracle",
-        scores="{'softmax': <class 'dermsim.tasks.detect.scores.SoftmaxScore'>, 'energy': <class 'dermsim.tasks.detect.scores.EnergyScore'>, 'mahalanobis': <class 'dermsim.tasks.detect.scores.MahalanobisScore'>, 'embedding-mahalanobis': <class 'dermsim.tasks.detect.scores.EmbeddingMahalanobisScore'>, 'neighbors': <class 'dermsim.tasks.detect.scores.NeighborScore'>, 'embedding-neighbors': <class 'dermsim.tasks.detect.scores.EmbeddingNeighborScore'>, 'vim': <class 'dermsim.tasks.detect.scores.VimScore'>}",
     ):
         fit(method="oracle")
 

@@ -41,7 +41,7 @@ def test_the_commands_answer(page, folder, name):
         ["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert '"results":[{"notice":' in done.stdout
+    assert '"results":[{"answer":{"label":"' in done.stdout
     if name == "docs/api.md":
         assert '"ulcer":' in done.stdout
 

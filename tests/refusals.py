@@ -29,7 +29,9 @@ def refuses(
         assert isinstance(caught.value, Keyed), f"{caught.value!r} has no key"
         assert caught.value.key in expected, f"{caught.value.key} was refused: {caught.value}"
         expected = caught.value.key
-    check(caught.value, expected if isinstance(expected, Phrase) else Phrase(expected, **values))
+    if isinstance(expected, Phrase):
+        expected, values = expected.key, {**expected.values, **values}
+    check(caught.value, Phrase(expected, **values))
 
 
 def check(said: object, expected: Phrase) -> None:

@@ -92,8 +92,8 @@ class ImagePreparation:
         for name, fits in (("image_mean", _is_number), ("image_std", _is_positive)):
             value = getattr(self, name)
             if not isinstance(value, list | tuple) or len(value) != 3 or not all(map(fits, value)):
-                kind = "positive numbers" if fits is _is_positive else "numbers"
-                raise Refused("preparation.three", name=name, value=value, kind=kind)
+                key = "preparation.three_positive" if fits is _is_positive else "preparation.three"
+                raise Refused(key, name=name, value=value)
             object.__setattr__(self, name, tuple(value))
         if type(self.do_color_constancy) is not bool:
             raise Refused("preparation.color_constancy", do_color_constancy=self.do_color_constancy)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from refusals import refuses
 
 import dermsim
 from dermsim.core import refused
@@ -177,3 +178,33 @@ def pixel_errors(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
             sentence = node.value.value
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "PixelsError":
             yield node.args[0].value, sentence
+
+
+@pytest.mark.parametrize(
+    ("expected", "values"),
+    [
+        ("images.folder", {}),
+        ("images.empty", {"name": "b.png"}),
+        (("images.folder", "images.type"), {}),
+        (Phrase("images.empty", name="a.png"), {"name": "b.png"}),
+    ],
+)
+def test_a_test_fails_where_something_else_is_refused(expected, values):
+    with pytest.raises(AssertionError), refuses(expected, **values):
+        raise Refused("images.empty", name="a.png")
+
+
+def test_a_test_looks_into_what_a_refusal_quotes():
+    def refuse():
+        reason = Refused("rows.age", text="200", max_age=120)
+        raise Refused("tables.row", row=3, image_id="a", reason=reason)
+
+    with refuses("tables.row", row=3, reason="rows.age"):
+        refuse()
+    with refuses("tables.row", reason=Phrase("rows.age", text="200")):
+        refuse()
+    for wrong in ("rows.missing", Phrase("rows.age", text="201"), Phrase("rows.missing")):
+        with pytest.raises(AssertionError), refuses("tables.row", reason=wrong):
+            refuse()
+    with pytest.raises(AssertionError, match="has no key"), refuses("tables.row"):
+        raise ValueError("row 3")

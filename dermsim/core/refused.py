@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import functools
 import string
-import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 ENGLISH = "en"
@@ -154,6 +152,9 @@ def say(said: BaseException | Keyed | str, language: str = ENGLISH) -> str:
 @functools.cache
 def sentences(language: str) -> Mapping[str, str]:
     """Return every sentence of a language by its key."""
+    import tomllib  # what refuses nothing need not load it
+    from importlib.resources import files
+
     text = files("dermsim.core").joinpath("refusals", f"{language}.toml").read_text("utf-8")
     return {
         f"{table}.{name}": sentence

@@ -131,7 +131,7 @@ def list_photographs(
             try:
                 inside, size = _list_archive(source, limits)
             except _RefusedError as error:
-                inside, size = [Listed(name, source, reason=error)], 0
+                inside, size = [Listed(name, source, reason=_reason(source.name, error))], 0
         else:
             size = source.stat().st_size
             inside = [Listed(name, source, reason=_too_large(source.name, size, limits) or "")]
@@ -173,7 +173,7 @@ def read_photographs(
                         opened = item.path
                     data = _read_member(archive, item, limits)
             except _DAMAGED as error:
-                reason = _reason(item, error)
+                reason = _reason(_last(item.name), error, loose=item.member is None)
             yield replace(item, reason=reason), data
 
 
@@ -309,12 +309,11 @@ def _last(name: str) -> str:
     return PurePosixPath(name.replace("\\", "/")).name
 
 
-def _reason(item: Listed, error: Exception) -> Keyed:
-    """Word why a file could not be read."""
-    name = _last(item.name)
+def _reason(name: str, error: Exception, *, loose: bool = True) -> Phrase:
+    """Word why a file could not be read; the error itself would keep the file's bytes alive."""
     if isinstance(error, _RefusedError):
-        return error
-    if item.member is None:
+        return Phrase(error.key, **error.values)
+    if loose:
         reason = getattr(error, "strerror", None) or error
         return Phrase("archives.not_opened", name=name, reason=reason)
     return Phrase("archives.member_damaged", name=name)

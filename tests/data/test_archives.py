@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from refusals import refuses
 
+from dermsim.core.refused import Phrase
 from dermsim.data.archives import OWN_FILES, ArchiveLimits, list_photographs, read_photographs
 
 SMALL = ArchiveLimits(pictures=4, file_bytes=20_000, total_bytes=50_000, entries=12)
@@ -204,7 +205,8 @@ def test_a_file_that_grew_since_it_was_listed_is_not_read_whole(tmp_path):
     listed = list_photographs([path], limits=SMALL)
     path.write_bytes(bytes(30_000))
     ((item, data),) = read_photographs(listed, limits=SMALL)
-    assert data is None and "more than the 20 kB accepted" in item.reason
+    assert data is None and item.reason.key == "archives.file_too_large"
+    assert str(item.reason.values["most"]) == "20 kB"
 
 
 def test_a_file_that_went_away_is_a_row(tmp_path):
@@ -216,8 +218,8 @@ def test_a_file_that_went_away_is_a_row(tmp_path):
     archive.unlink()
     found = list(read_photographs(listed, limits=SMALL))
     assert [data for _, data in found] == [None, None]
-    assert found[0][0].reason == "a.png is not there: add it again."
-    assert "damaged inside its archive" in found[1][0].reason
+    assert found[0][0].reason == Phrase("archives.gone", name="a.png")
+    assert found[1][0].reason == Phrase("archives.member_damaged", name="b.png")
 
 
 def test_an_archive_exchanged_since_it_was_listed_is_checked_again(tmp_path):

@@ -154,7 +154,7 @@ def test_missing_image(layout, rows, write):
 @pytest.mark.parametrize("write", ["parquet", "raw", "imagefolder"])
 def test_truncated_image(layout, rows, write):
     changed = with_row(rows, 5, image=rows[5]["image"][:400])
-    with refuses(named(rows, 5, "pixels.truncated")):
+    with refuses(named(rows, 5, "images.damaged")):
         load_ham10000(getattr(layout, write)(changed))
 
 

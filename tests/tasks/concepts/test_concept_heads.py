@@ -5,6 +5,7 @@ import pytest
 from refusals import refuses
 from sklearn.metrics import roc_auc_score
 
+from dermsim.core.refused import Phrase
 from dermsim.tasks.concepts.heads import (
     ConceptHead,
     ConceptHeads,
@@ -41,7 +42,7 @@ def test_a_planted_concept_is_found_and_chance_is_not_usable(fitted):
 
 
 def test_a_concept_of_too_few_groups_gets_no_head(fitted):
-    assert fitted.skipped == {"rare": "3 groups of pictures show it, and 10 are needed"}
+    assert fitted.skipped == {"rare": Phrase("concepts_heads.few_with", count=3, fewest=10)}
 
 
 def test_figures_are_of_rows_left_out(planted, fitted):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
+
 TOP = 0.5
 """Share of its peak above which a map's top region lies."""
 
@@ -53,5 +55,5 @@ class Heatmap:
             ValueError: If `level` is out of range.
         """
         if not 0 < level <= 1:
-            raise ValueError(f"level is {level}, but must be in (0, 1].")
+            raise Refused("heatmap.level", level=level)
         return (self.values >= level) & (self.values > 0)

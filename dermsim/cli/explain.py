@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 from dermsim.cli.command import ModelCommand, load_bank
 from dermsim.cli.terminal import check_frame, check_output, show, table
 from dermsim.core.explain_methods import DEFAULT, MethodChoice, parse_layer
+from dermsim.core.refused import Refused
 
 OPACITY = 0.7
 """Of the strongest place of a map."""
@@ -52,9 +53,9 @@ class Explain(ModelCommand):
 
         check_output(self.output)
         if self.output.suffix.lower() != ".png":
-            raise ValueError(f"the overlay is a PNG, so {self.output} must end in .png")
+            raise Refused("cli_explain.not_png", output=self.output)
         if self.like is not None and self.target is not None:
-            raise ValueError("--target and --like are two questions: ask one at a time")
+            raise Refused("cli_explain.two_questions")
         check_frame(self.frame)
         image = read_image(self.picture, frame=self.frame)
         other = read_image(self.like) if self.like is not None else None

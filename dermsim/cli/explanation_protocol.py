@@ -13,6 +13,7 @@ from dermsim.cli.concept_protocols import protocol_app
 from dermsim.cli.protocols import ProtocolCommand
 from dermsim.cli.terminal import check_output
 from dermsim.core.explain_methods import MethodName
+from dermsim.core.refused import Refused, RefusedFileNotFoundError
 
 __all__ = ["ExplanationsProtocol", "protocol_app"]
 
@@ -48,9 +49,9 @@ class ExplanationsProtocol(ProtocolCommand):
         if self.output is not None:
             check_output(self.output, ending=".json")
         if self.into and not Path(self.model).is_dir():
-            raise FileNotFoundError(f"there is no folder {self.model} to write {WORTH} into")
+            raise RefusedFileNotFoundError("cli_protocols.no_folder", model=self.model, file=WORTH)
         if self.into and self.split != "validation":
-            raise ValueError("--into keeps what a method is chosen by: measure on validation.")
+            raise Refused("cli_protocols.into_test")
         opened = open_data(self.data)
         from dermsim.data.outlines import load_masks
         from dermsim.evaluation.explanations.worth import Counts

@@ -11,6 +11,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from dermsim.cli.command import ModelCommand
 from dermsim.cli.terminal import check_frame, check_output, show, table
 from dermsim.core.explain_methods import DEFAULT, MethodChoice, parse_layer
+from dermsim.core.refused import Refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class CaseReportCommand(ModelCommand):
 
         check_output(self.output)
         if self.output.suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"the report is HTML, so {self.output} must end in .html")
+            raise Refused("cli_report.not_html", output=self.output)
         check_frame(self.frame)
         picture = read_image(self.picture, frame=self.frame)
         engine = self.engine()

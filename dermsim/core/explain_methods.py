@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from dermsim.core.labels import CODES, parse_dx
+from dermsim.core.refused import Refused
 
 MethodName = Literal[
     "gradcam",
@@ -253,7 +254,7 @@ def parse_layer(text: str | None) -> int | str | None:
     if text is None:
         return None
     if not _LAYER.fullmatch(text):
-        raise ValueError("layer must be the number of a stage, such as -2, or a module's name.")
+        raise Refused("explain_methods.layer")
     return int(text) if text.lstrip("-").isdigit() else text
 
 

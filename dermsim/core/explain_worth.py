@@ -14,6 +14,7 @@ from typing import Any, Literal
 from dermsim.core.bootstrap import Interval
 from dermsim.core.checkpoint import EXPLANATIONS as WORTH
 from dermsim.core.explain_methods import METHODS, UNMEASURED
+from dermsim.core.refused import Refused
 from dermsim.core.storage import check_keys, read_json, save_json
 
 Verdict = Literal["better", "partly_better", "mixed", "no_better", "worse"]
@@ -86,9 +87,9 @@ class MethodWorth:
         """
         known = check_keys(values, {"method", "layer", "verdict", *FIGURES}, name="a method")
         if known["method"] not in METHODS:
-            raise ValueError(f"{WORTH} measures an unknown method {known['method']!r}.")
+            raise Refused("explain_worth.method", file=WORTH, method=known["method"])
         if known["layer"] is not None and type(known["layer"]) is not int:
-            raise ValueError(f"{WORTH} names the layer {known['layer']!r}: expected a number.")
+            raise Refused("explain_worth.layer", file=WORTH, layer=known["layer"])
         parts = {f.name for f in fields(Interval)}
         figures: dict[str, Any] = {
             name: Interval(**check_keys(known[name], parts, name=name))  # type: ignore[arg-type]
@@ -208,7 +209,7 @@ class ExplanationWorth:
         names = {f.name for f in fields(cls)} | {"default"}
         known: Mapping[str, Any] = check_keys(values, names, name=WORTH)
         if not isinstance(known["methods"], Sequence) or isinstance(known["methods"], str):
-            raise ValueError(f"the methods of {WORTH} must be a list.")
+            raise Refused("explain_worth.methods", file=WORTH)
         return cls(
             fingerprint=str(known["fingerprint"]),
             dataset=str(known["dataset"]),

@@ -15,6 +15,7 @@ import numpy as np
 from dermsim.core.explain_methods import CLEAR, DEFAULT, VANISHED, parse_target
 from dermsim.core.explain_worth import Worth
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.facts import Facts
 from dermsim.data.images import read_image
 from dermsim.tasks.classify import POINTS
@@ -230,7 +231,7 @@ def similar(
             range.
     """
     if most is not None and k not in range(1, most + 1):
-        raise ValueError(f"Asked for {k} similar cases: choose 1 to {most}.")
+        raise Refused("answers.cases", k=k, most=most)
     return engine.similar_cases(
         pictures,
         int(k),
@@ -274,7 +275,7 @@ def explain(
     options: dict[str, Any] = {"method": method, "layer": layer, "smooth": smooth}
     if like is not None:
         if target is not None:
-            raise ValueError("target and like are two questions: ask one at a time.")
+            raise Refused("answers.two_questions")
         if isinstance(like, np.ndarray):
             maps = [engine.explain(picture, like=like, **options)]
             return _explanation(engine, [picture], maps, maps, options)
@@ -349,7 +350,7 @@ def teach(
     taught = known.enroll(name, engine.embed(pictures, space=known.space.name), head=head)
     shots = taught.enrolled[-1].shots
     if not all(np.isfinite(scored.scores(shots)).all() for scored in taught.heads):
-        raise ValueError("The bank cannot be extended: it was not made by dermsim.")
+        raise Refused("answers.foreign_bank")
     return taught
 
 

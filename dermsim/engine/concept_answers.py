@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dermsim.core.refused import Refused
 from dermsim.data.concepts import load_schema
 
 if TYPE_CHECKING:
@@ -79,16 +80,13 @@ def with_concepts(
     if not asked:
         return where
     if part is None or part.cases is None:
-        raise ValueError(
-            "This checkpoint's cases were not looked through for concepts: fit them with "
-            "dermsim concepts fit --diagnoses."
-        )
+        raise Refused("concept_answers.not_looked_through")
     found: set[str] | None = None
     for name, state in asked.items():
         head = part.head_of(head_name(part, name.removeprefix(PREFIX)))
         own = set(part.cases.matching(head, str(state)))
         found = own if found is None else found & own
     if not found:
-        raise ValueError("No case of the gallery has these concepts.")
+        raise Refused("concept_answers.no_case")
     others = {name: value for name, value in (where or {}).items() if name not in asked}
     return {**others, "image_id": sorted(found)}

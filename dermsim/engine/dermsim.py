@@ -16,6 +16,7 @@ from dermsim.core.checkpoint import local_folder
 from dermsim.core.explain_methods import DEFAULT
 from dermsim.core.explain_worth import ExplanationWorth
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.core.storage import save_json
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, as_list, read_image
@@ -87,7 +88,7 @@ class DermSim(Explaining, Searching, Describing):
         worth: ExplanationWorth | None = None,
     ) -> None:
         if (model.config.facts_dim > 0) != (calibration_facts is not None):
-            raise ValueError("An encoder that takes facts needs calibration_facts, no other any.")
+            raise Refused("dermsim.calibration_facts")
         self.model = model
         self.processor = processor
         self.calibration = calibration
@@ -338,7 +339,7 @@ class DermSim(Explaining, Searching, Describing):
             ValueError: If an image cannot be read, or the space is unknown.
         """
         if space not in SPACES:
-            raise ValueError(f"Unknown space {space!r}; choose one of {', '.join(SPACES)}.")
+            raise Refused("dermsim.space", space=space, spaces=SPACES)
         return getattr(self._encode(as_list(images), batch_size=batch_size), space)
 
     @property

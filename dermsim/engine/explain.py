@@ -15,6 +15,7 @@ from PIL import Image
 from dermsim.core.explain_methods import DEFAULT, UNMEASURED, VANISHED, Method, methods_for
 from dermsim.core.explain_worth import ExplanationWorth, Worth
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
+from dermsim.core.refused import Refused
 from dermsim.data.images import ImageSource, read_image
 from dermsim.engine.answers import SIMILARITY
 from dermsim.engine.framing import Frame, cut_region, place_heatmap
@@ -145,10 +146,12 @@ class Explaining:
             ValueError: As for `explain`, or if there are not as many targets as images.
         """
         if target is not None and like is not None:
-            raise ValueError("Give either a target diagnosis or a case to be like, not both.")
+            raise Refused("engine_explain.target_and_like")
         named = [target] * len(images) if target is None or isinstance(target, str) else target
         if len(named) != len(images):
-            raise ValueError(f"{len(images)} images came with {len(named)} targets; need one each.")
+            raise Refused(
+                "engine_explain.targets", images_count=len(images), named_count=len(named)
+            )
         goals = {name: self._target(name, bank) for name in set(named) if name is not None}
         way = self.explanation_method(method)
         other = None if like is None else SimilarityTarget(self._embedding(like))
@@ -232,8 +235,8 @@ class Explaining:
         if regions is None:
             regions = [self._lesion(image, number) for number, image in enumerate(images)]
         if len(images) != len(regions):
-            raise ValueError(
-                f"{len(images)} images came with {len(regions)} regions; need one each."
+            raise Refused(
+                "engine_explain.regions", images_count=len(images), regions_count=len(regions)
             )
         side, frame = self.processor.crop_size["height"], Frame.of(self.processor)
         parts = []
@@ -247,13 +250,13 @@ class Explaining:
             ]
             parts.append(embed_regions(self.model, self._pixel_values(photographs), np.stack(cut)))
         if not parts:
-            raise ValueError("There is no image to look at.")
+            raise Refused("engine_explain.no_image")
         return np.concatenate(parts)
 
     def _lesion(self, image: ImageSource, number: int) -> npt.NDArray[np.bool_]:
         found = self.outline(image)
         if found is None:
-            raise ValueError(f"No lesion is found in image {number}: give its region.")
+            raise Refused("engine_explain.no_lesion", number=number)
         return found
 
     def explanation_methods(self) -> tuple[Method, ...]:
@@ -329,8 +332,8 @@ class Explaining:
             head, space = bank.heads[own.index(name)], bank.space
             directions = head.directions * bank.temperature  # cosines, where they are means
             return EnrolledTarget(space.name, directions, head.nearest, space.center, space.scale)
-        choices = ", ".join((*CODES, MALIGNANCY, *own))
-        raise ValueError(f"Unknown diagnosis {name!r}: choose one of {choices}.")
+        choices = (*CODES, MALIGNANCY, *own)
+        raise Refused("engine_explain.target", name=name, choices=choices)
 
 
 def _unvanished(

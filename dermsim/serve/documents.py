@@ -16,6 +16,7 @@ from PIL import Image
 
 from dermsim.core.explain_methods import parse_layer
 from dermsim.core.labels import LABELS, parse_dx
+from dermsim.core.refused import Refused
 from dermsim.engine import answers
 from dermsim.serve.concept_schemas import DescribeAnswer
 from dermsim.serve.limits import NEIGHBORS, Limits
@@ -119,7 +120,7 @@ def case_filter(
         low, high = age_min if age_min is not None else 0.0, age_max
         where["age"] = (low, high if high is not None else 200.0)
         if low > where["age"][1]:
-            raise ValueError(f"No case is at least {low:g} and at most {high:g} years old.")
+            raise Refused("documents.no_age", youngest=low, oldest=high)
     return where
 
 

@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic import Field
 
 from dermsim.core.explain_methods import DEFAULT, MethodChoice
+from dermsim.core.refused import Phrase
 from dermsim.serve import documents
 from dermsim.serve.concept_schemas import DescribeAnswer
 from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
@@ -43,7 +44,6 @@ Engine = Callable[[], "DermSim | None"]
 MAPS = 2
 """Requests for heatmaps that are worked on at the same time."""
 
-LOADING = "The checkpoint is still loading: ask again in a moment."
 
 Pictures = Annotated[
     list[UploadFile],
@@ -93,7 +93,7 @@ class Desk:
         """Return the checkpoint, or refuse while it is loading."""
         engine = self._engine()
         if engine is None:
-            raise come_back(LOADING)
+            raise come_back(Phrase("routes.loading"))
         return engine
 
     async def work(self, task: Callable[[], T], *, maps: bool = False) -> T:
@@ -106,15 +106,15 @@ class Desk:
         try:
             return await (self._drawers if maps else self._workers).run(task)
         except OVERLOADED as error:
-            raise come_back(str(error)) from error
+            raise come_back(error) from error
         except ValueError as error:
-            raise Refusal(422, _sentence(error)) from error
+            raise Refusal(422, error) from error
 
     async def pictures(self, files: list[UploadFile]) -> list[bytes]:
         """Take the files of a form."""
         if len(files) > self.limits.pictures:
             most = self.limits.pictures
-            raise Refusal(413, f"{len(files)} pictures came, and {most} are accepted at once.")
+            raise Refusal(413, Phrase("routes.too_many", count=len(files), most=most))
         return [await file.read() for file in files]
 
     def reading(
@@ -138,7 +138,7 @@ class Desk:
         data = await file.read()
         if len(data) > self.limits.bank_bytes:
             most = self.limits.bank_bytes
-            raise Refusal(413, f"The bank has more than the {most:,} bytes accepted.")
+            raise Refusal(413, Phrase("routes.bank_too_large", most=most))
 
         def read() -> ClassBank:
             from dermsim.tasks.enroll import ClassBank
@@ -146,11 +146,6 @@ class Desk:
             return ClassBank.from_bytes(data, fingerprint=engine.fingerprint)
 
         return read
-
-
-def _sentence(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def build_router(desk: Desk) -> APIRouter:

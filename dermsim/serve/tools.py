@@ -20,6 +20,7 @@ from pydantic import Field
 
 from dermsim.core.explain_methods import DEFAULT, MethodChoice
 from dermsim.core.labels import DISCLAIMER
+from dermsim.core.refused import Refused, RefusedRuntimeError
 from dermsim.engine import answers
 from dermsim.serve import documents
 from dermsim.serve.errors import FAULT, Refusal, note_fault
@@ -74,7 +75,7 @@ class Tools:
         """Decode the pictures of a call; see `Desk.reading`."""
         most = self._desk.limits.pictures
         if len(texts) > most:
-            raise ValueError(f"{len(texts)} pictures are too many: at most {most}.")
+            raise Refused("tools.too_many", count=len(texts), most=most)
         files = [picture_bytes(text, uploads=self._uploads) for text in texts]
         return self._desk.reading(engine, files, side=side)
 
@@ -86,7 +87,7 @@ class Tools:
             raise ValueError(refusal.detail) from refusal
         except Exception as error:  # its words may be of the picture, and are not for others
             note_fault(error)
-            raise RuntimeError(FAULT) from None
+            raise RefusedRuntimeError(FAULT.key) from None
 
     async def predict(
         self,
@@ -207,7 +208,7 @@ class Tools:
 
         def task(engine: DermSim) -> Answer:
             if not examples:
-                raise ValueError("A new class needs at least one example.")
+                raise Refused("tools.no_example")
             with self._reading(engine, *examples, image) as (*shown, asked):
                 bank = answers.teach(engine, shown, name=name)
                 report = documents.enrollment(bank)
@@ -253,10 +254,7 @@ def picture_bytes(text: str, *, uploads: Path) -> bytes:
     if text.startswith(("http://", "https://")):
         _, route, path = urlsplit(text).path.partition(FILE_ROUTE)
         if not route:
-            raise ValueError(
-                "This server fetches no pictures from elsewhere: send a data URI, or upload the "
-                "file to /gradio_api/upload first."
-            )
+            raise Refused("tools.no_fetching")
         return _upload(unquote(path), uploads)
     # not every absolute path: base64 of a JPEG begins like one
     return _upload(text, uploads) if text.startswith(f"{uploads}/") else _decode(text)
@@ -266,9 +264,7 @@ def _decode(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ValueError(
-            "The picture is neither a data URI nor base64 nor the address of an upload."
-        ) from error
+        raise Refused("tools.not_a_picture") from error
 
 
 def _upload(path: str, uploads: Path) -> bytes:
@@ -278,4 +274,4 @@ def _upload(path: str, uploads: Path) -> bytes:
             return file.read_bytes()
     except (OSError, ValueError):  # a name no file can have
         pass
-    raise ValueError("There is no such upload on this server any more: upload the file again.")
+    raise Refused("tools.upload_gone")

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from dermsim.core.discretion import be_discreet
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Phrase
 from dermsim.ui import (
     atlas_callbacks,
     batch_callbacks,
@@ -196,8 +197,8 @@ def _limit(most: int, **options: Any) -> Middleware:
         BodyLimit,
         most=most,
         refuse=refusal,
-        too_long=f"No more than {most / 1e6:.0f} MB are taken at a time: send less.",
-        too_many="Many visitors are uploading: try again in a minute.",
+        too_long=Phrase("app.too_long", most=most / 1e6),
+        too_many=Phrase("app.too_many"),
         **options,
     )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from dermsim.core.labels import CODES, DISCLAIMER
+from dermsim.core.refused import Refused
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import answers
 from dermsim.tasks.classify import POINTS, parse_point
@@ -201,11 +202,11 @@ def enroll(
             cannot be read.
     """
     if not isinstance(name, str) or not name.strip():
-        raise ValueError("The new class has no name yet: write one, then enrol.")
+        raise Refused("callbacks.no_name")
     if not pictures:
-        raise ValueError(f"There are no pictures of {name.strip()!r} yet: add a few, then enrol.")
+        raise Refused("callbacks.no_pictures", name=name.strip())
     if len(pictures) > MAX_PICTURES:
-        raise ValueError(f"{len(pictures)} pictures are too many: choose up to {MAX_PICTURES}.")
+        raise Refused("callbacks.too_many", count=len(pictures), most=MAX_PICTURES)
 
     def reported() -> Iterator[str]:
         for done, picture in enumerate(pictures):
@@ -224,7 +225,7 @@ def remove(bank: ClassBank | None, name: str | None) -> ClassBank:
         ValueError: If no class was chosen or this visitor has not enrolled it.
     """
     if bank is None or name is None or name not in own_classes(bank):
-        raise ValueError("Choose one of your own classes to remove.")
+        raise Refused("callbacks.nothing_to_remove")
     return bank.remove(name)
 
 
@@ -244,10 +245,7 @@ def load_bank(engine: DermSim, path: str) -> ClassBank:
         ValueError: If the file is too large, not a bank or was made with another model.
     """
     if Path(path).stat().st_size > BANK_BYTES:
-        raise ValueError(
-            f"{Path(path).name} has more than the {BANK_BYTES // 10**6} MB that a file of classes "
-            "may have."
-        )
+        raise Refused("callbacks.bank_too_large", name=Path(path).name, most=BANK_BYTES // 10**6)
     return ClassBank.load(path, fingerprint=engine.fingerprint)
 
 
@@ -338,7 +336,7 @@ def dataset_pictures(dataset: Dataset) -> render.Pictures:
 
 def _required(image: str | None) -> str:
     if image is None:
-        raise ValueError("There is no picture yet: add one first.")
+        raise Refused("callbacks.no_picture")
     return image
 
 

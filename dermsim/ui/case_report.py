@@ -16,6 +16,7 @@ from PIL import Image
 
 from dermsim.core.explain_methods import DEFAULT
 from dermsim.core.explain_worth import Worth
+from dermsim.core.refused import Refused
 from dermsim.core.version import __version__
 from dermsim.data.images import ImageSource, read_image
 from dermsim.engine import answers
@@ -141,7 +142,7 @@ def examine(
     """
     points = engine.calibration.operating_points
     if isinstance(point, str) and point not in points:
-        raise ValueError(f"unknown operating point {point!r}: choose one of {', '.join(points)}.")
+        raise Refused("case_report.operating_point", point=point, points=list(points))
     picture = read_image(image)
     called = name or (Path(image).name if isinstance(image, str | Path) else "")
     left_out: Any = {"exclude_lesion_ids": exclude_lesion_ids}

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from dermsim.core.labels import DISCLAIMER
+from dermsim.core.refused import Refused
 from dermsim.tasks.retrieve import PairScale
 from dermsim.ui import cards, explain_callbacks, heatmaps, likeness, render, summary
 from dermsim.ui.i18n import say
@@ -141,10 +142,10 @@ def compare_data(
         ValueError: If a picture is missing or cannot be read, or there is no such case.
     """
     if image is None:
-        raise ValueError("There is no picture yet: add one first.")
+        raise Refused("callbacks.no_picture")
     second = _other(engine, other, case, pictures)
     if second is None:
-        raise ValueError(say("compare.missing"))
+        raise Refused("compare_callbacks.no_second")
     found = _likeness(engine, image, second)
     cosine = float(found.heatmaps[0].score or 0.0)
     standing = scale_of(engine.gallery).standing(cosine)

@@ -15,6 +15,7 @@ from importlib.resources import files
 from PIL import Image
 
 from dermsim.core.labels import CODES, diagnosis
+from dermsim.core.refused import Refused
 from dermsim.ui.i18n import LANGUAGES, say
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -28,7 +29,7 @@ def check_language(language: str) -> None:
         ValueError: If it is not one of `LANGUAGES`.
     """
     if language not in LANGUAGES:
-        raise ValueError(f"unknown language {language!r}: choose {' or '.join(LANGUAGES)}.")
+        raise Refused("document.language", language=language, languages=LANGUAGES)
 
 
 def document(title: str, body: str, *, language: str, kind: str = "") -> str:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from dermsim.core.explain_methods import DEFAULT, METHODS, Method, methods_for, parse_layer
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.images import ImageSource, read_image
 from dermsim.engine import answers
 from dermsim.engine.answers import Explanation
@@ -240,7 +241,7 @@ def explain_data(
 ) -> tuple[Image.Image, dict[str, object]]:
     """Return the picture with its heatmap, and its facts: the ``/explain`` endpoint."""
     if image is None:
-        raise ValueError("There is no picture yet: add one first.")
+        raise Refused("callbacks.no_picture")
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
     found = explained(engine, image, target=target or None, **options)
     (drawn,) = heatmaps.paint(found, opacity=opacity, outlined=outlined)
@@ -309,7 +310,7 @@ def row_of(engine: DermSim, case: str) -> int:
     """
     (rows,) = engine.gallery.records.rows_of("image_id", [{str(case)}])
     if len(rows) == 0:
-        raise ValueError(f"There is no past case {case!r}: choose one of the list.")
+        raise Refused("explain_callbacks.no_past_case", name=case)
     return int(rows[0])
 
 
@@ -317,7 +318,7 @@ def _layer(choice: str, method: str) -> int | str | None:
     if method == DEFAULT:
         return parse_layer(choice or None)
     if method not in METHODS:
-        raise ValueError(f"Unknown method {method!r}: choose one of {', '.join(METHODS)}.")
+        raise Refused("explain_callbacks.method", method=method, methods=list(METHODS))
     if METHODS[method].needs_attention:
         return None  # it is everywhere
     return parse_layer(choice or None)

@@ -13,6 +13,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.images import read_image
 from dermsim.engine.answers import Explanation
 from dermsim.ui.i18n import number, say
@@ -64,7 +65,7 @@ def paint(
         ValueError: If the opacity is out of range or a picture cannot be read any more.
     """
     if not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
-        raise ValueError(f"Asked for an opacity of {opacity}: choose 0 to 1.")
+        raise Refused("heatmaps.opacity", opacity=opacity)
     pictures = [read_image(source, at_least=(SIDE, SIDE)) for source in explanation.pictures]
     return [
         overlay(

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from refusals import refuses
 
 from dermsim.core.bootstrap import Interval
 from dermsim.core.explain_methods import METHODS, UNMEASURED
@@ -100,5 +101,6 @@ def test_a_damaged_file_is_refused(tmp_path, change):
     change(document)
     path = tmp_path / WORTH
     path.write_text(json.dumps(document))
-    with pytest.raises(ValueError, match=r"keys|list|unknown method|expected a number"):
+    keys = ("storage.keys", "explain_worth.methods", "explain_worth.method", "explain_worth.layer")
+    with refuses(keys):
         ExplanationWorth.load(path, fingerprint="f" * 16)

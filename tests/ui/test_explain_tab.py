@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from refusals import refuses
 
 from dermsim.core.bootstrap import Interval
 from dermsim.core.explain_methods import CLEAR, DEFAULT, METHODS, VANISHED
@@ -181,12 +182,12 @@ class TestRefusals:
             lambda: explain_callbacks.blend_pair(kept, opacity),
             lambda: explain_callbacks.explain_data(engine, lesion, "", opacity),
         ):
-            with pytest.raises(ValueError, match="choose 0 to 1"):
+            with refuses("heatmaps.opacity"):
                 act()
 
     @pytest.mark.parametrize("target", ["clover", 4])
     def test_target(self, engine, lesion, target):
-        with pytest.raises(ValueError, match=f"unknown dx {target!r}: expected one of akiec"):
+        with refuses("labels.unknown_dx", text=target):
             explain_callbacks.explain(engine, lesion, None, target)
 
     def test_a_long_name_is_a_target_as_everywhere_else(self, engine, lesion):
@@ -194,17 +195,20 @@ class TestRefusals:
         assert found.heatmaps[0].target == "mel"
 
     def test_method_layer_and_case(self, engine, lesion):
-        with pytest.raises(ValueError, match="Unknown method 'magic': choose one of gradcam"):
+        with refuses(
+            "explain_callbacks.method",
+            method="magic",
+        ):
             explain_callbacks.explain(engine, lesion, None, "", "magic")
-        with pytest.raises(ValueError, match="no layer 'attic' in ResNet"):
+        with refuses("opening.no_such_layer", layer="attic", kind="ResNet"):
             explain_callbacks.explain(engine, lesion, None, "", "gradcam", "attic")
-        with pytest.raises(ValueError, match="no past case 'ISIC_9': choose one of the list"):
+        with refuses("explain_callbacks.no_past_case", name="ISIC_9"):
             explain_callbacks.compare(engine, lesion, "ISIC_9")
-        with pytest.raises(ValueError, match="no global attention"):
+        with refuses("opening.no_attention"):
             explain_callbacks.explain(engine, lesion, None, "", "rollout", "-2")
 
     def test_no_picture(self, engine):
-        with pytest.raises(ValueError, match="no picture yet"):
+        with refuses("callbacks.no_picture"):
             explain_callbacks.explain_data(engine, None, "", 0.6)
 
 

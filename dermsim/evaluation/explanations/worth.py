@@ -21,6 +21,7 @@ from dermsim.core.explain_methods import METHODS
 from dermsim.core.explain_worth import FIGURES, ExplanationWorth, MethodWorth
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import FloatArray, IntArray, macro_mean
+from dermsim.core.refused import Refused
 from dermsim.evaluation.explanations.baselines import centred_gaussian, lesion_spread
 from dermsim.evaluation.explanations.explanation_report import GAUSSIAN
 from dermsim.evaluation.explanations.ledger import Ledger
@@ -60,10 +61,7 @@ class Counts:
     def __post_init__(self) -> None:
         """Refuse nothing and less, and a part that is larger than the whole."""
         if min(self.choosing, self.road) < 1 or self.road > self.energy:
-            raise ValueError(
-                f"asked for {self.choosing}, {self.energy} and {self.road} photographs of each "
-                "diagnosis: 1 is the least, and ROAD takes a part of what energy takes."
-            )
+            raise Refused("explanation_worth.counts", **vars(self))
 
 
 def measure_worth(
@@ -99,10 +97,7 @@ def measure_worth(
     """
     possible = [method.name for method in engine.explanation_methods()]
     if wrong := sorted(set(methods) - set(possible)):
-        raise ValueError(
-            f"this encoder cannot be explained with {wrong[0]!r}: choose among "
-            f"{', '.join(possible)}."
-        )
+        raise Refused("measure.method", wrong=wrong[0], possible=possible)
     subject, counts = Subject(engine), counts or Counts()
     photographs = Photographs(rows, outlines, subject)
     choosing, measured = _parts(photographs, counts)
@@ -232,9 +227,7 @@ def _parts(photographs: Photographs, counts: Counts) -> tuple[IntArray, IntArray
         choosing += own[:first].tolist()
         measured += own[first : first + counts.energy].tolist()
     if not choosing or not measured:
-        raise ValueError(
-            "there are too few lesions to choose layers on some and measure on others."
-        )
+        raise Refused("explanation_worth.too_few")
     return np.array(choosing), np.array(measured)
 
 

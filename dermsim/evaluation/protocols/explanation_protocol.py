@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dermsim.core.explain_methods import METHODS
 from dermsim.core.explain_worth import GAINS, ExplanationWorth
+from dermsim.core.refused import Refused
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.explanations.worth import Counts, measure_worth
 from dermsim.evaluation.held_out import refuse_learned
@@ -52,7 +53,7 @@ def evaluate_explanations(
             checkpoint's gallery.
     """
     if split not in ("validation", "test"):
-        raise ValueError(f"Unknown split {split!r}; choose validation or test.")
+        raise Refused("incremental.split", split=split)
     rows = grouped_splits(dataset)[split]
     refuse_learned(engine.gallery, rows)
     counts = counts or Counts()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
+
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 """Left, top, right and bottom of a picture, in shares of its width and height."""
 
@@ -60,5 +62,5 @@ class Heatmap:
             ValueError: If `level` is out of range.
         """
         if not 0 < level <= 1:
-            raise ValueError(f"level is {level}, but must be in (0, 1].")
+            raise Refused("heatmap.level", level=level)
         return (self.values >= level) & (self.values > 0)

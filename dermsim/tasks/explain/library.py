@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from dermsim.core.explain_methods import METHODS
+from dermsim.core.refused import Refused
 from dermsim.tasks.explain.opening import Opened, members, shadow
 from dermsim.tasks.explain.targets import ClassTarget, Target
 
@@ -61,9 +62,9 @@ def from_library(method: str, opened: Opened, targets: Sequence[Target]) -> list
             features as a map with the channels first and there are none.
     """
     if method == "finercam" and not all(isinstance(target, ClassTarget) for target in targets):
-        raise ValueError("finercam tells diagnoses from one another: ask it for a diagnosis.")
+        raise Refused("explain_library.diagnoses_only", method=METHODS[method].title)
     if METHODS[method].needs_maps and any(tap.ndim != 4 for (tap,) in opened.taps):
-        raise ValueError(f"{method} needs features that lie as a map with the channels first.")
+        raise Refused("explain_library.channels_first", method=METHODS[method].title)
     with torch.inference_mode(False), torch.enable_grad():
         view = shadow(opened.model)
         if method == "shapleycam":  # a second derivative needs a graph that reaches the weights
@@ -180,7 +181,7 @@ def _kind(method: str) -> Any:
                 activations = activations.numpy()
                 gradients = [None if one is None else one.numpy() for one in gradients]
             if activations.ndim != 4:
-                raise ValueError("this layer holds no map: choose another.")
+                raise Refused("opening.not_a_map", shape=tuple(activations.shape))
             place = own.target_layers[0]
             return own.get_cam_image(images, place, targets, activations, gradients[0], smooth)
 

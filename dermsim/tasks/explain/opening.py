@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dermsim.core.refused import Refused
 from dermsim.tasks.explain.targets import HeadOutput, Target, score_each
 
 FeaturesT = TypeVar("FeaturesT", Tensor, tuple[Tensor, ...])
@@ -128,13 +129,10 @@ class Opened:
             else:
                 maps = list(self.model.feature_map(tuple(tensors)))
         except RuntimeError as error:  # tokens that fill no rectangle
-            raise ValueError(f"this layer holds no map: {error}; choose another.") from error
+            raise Refused("opening.no_map", error=error) from error
         for own in maps:
             if own.ndim != 4:
-                raise ValueError(
-                    f"this layer gives {tuple(own.shape)} instead of a map (B, C, h, w); "
-                    "choose another."
-                )
+                raise Refused("opening.not_a_map", shape=tuple(own.shape))
         return maps
 
 
@@ -169,7 +167,7 @@ def open_model(model: AnyExplainable, pixel_values: Tensor, *, layer: Layer = No
         features = list(encoded) if several else [encoded]
         for number, own in enumerate(features):
             if number in places and number not in taps:
-                raise ValueError(f"{places[number]} takes no part in encoding; choose another.")
+                raise Refused("opening.unused", places=places[number])
             if number not in places:
                 taps[number] = features[number] = own.detach().requires_grad_()
         with torch.enable_grad():
@@ -201,11 +199,8 @@ def open_attention(model: AnyExplainable, pixel_values: Tensor) -> Opened:
     """
     check_input(model, pixel_values)
     if not has_attention(model):
-        names = ", ".join(type(m.backbone).__name__ for m in members(model))
-        raise ValueError(
-            f"there is no global attention to look at in {names}: choose a method that reads "
-            "feature maps, such as gradcam."
-        )
+        names = [type(m.backbone).__name__ for m in members(model)]
+        raise Refused("opening.no_attention", names=names)
     view: Any = shadow(model)
     taps: list[list[Tensor]] = []
     for member in members(view):
@@ -220,10 +215,7 @@ def open_attention(model: AnyExplainable, pixel_values: Tensor) -> Opened:
     for own, seen in zip(features, taps, strict=True):
         tokens = own.shape[1]
         if any(tap.shape[0] != len(own) or tap.shape[2:] != (tokens, tokens) for tap in seen):
-            raise ValueError(
-                "the attention of this backbone does not reach over all its tokens: choose a "
-                "method that reads feature maps, such as gradcam."
-            )
+            raise Refused("opening.windowed")
     return Opened(
         model=model,
         pixel_values=pixel_values,
@@ -306,9 +298,9 @@ def check_input(model: AnyExplainable, pixel_values: Tensor) -> None:
         ValueError: If the model is in training mode, or the images are not (B, 3, H, W).
     """
     if model.training:
-        raise ValueError("the model is in training mode, call model.eval() before explaining")
+        raise Refused("opening.training_mode")
     if pixel_values.ndim != 4:
-        raise ValueError(f"expected pixel_values (B, 3, H, W), got {tuple(pixel_values.shape)}")
+        raise Refused("opening.pixel_values", shape=tuple(pixel_values.shape))
 
 
 def _place(member: Any, layer: Layer) -> str | None:
@@ -321,9 +313,8 @@ def _place(member: Any, layer: Layer) -> str | None:
         return names[layer]
     if isinstance(layer, str) and layer and layer in dict(backbone.named_modules()):
         return layer
-    raise ValueError(
-        f"there is no layer {layer!r} in {type(backbone).__name__}: choose one of its stages "
-        f"{', '.join(names)}, by name or by number, or the name of a module inside."
+    raise Refused(
+        "opening.no_such_layer", layer=layer, kind=type(backbone).__name__, names=list(names)
     )
 
 
@@ -342,9 +333,9 @@ def _begin_graph(
 ) -> Tensor:
     """Cut the graph off before a module's output and begin another there: a forward hook."""
     if not isinstance(output, Tensor):
-        raise ValueError(f"{place} gives no tensor to look at; choose another layer.")
+        raise Refused("opening.no_tensor", place=place)
     if number in taps:
-        raise ValueError(f"{place} runs more than once in encoding; choose another layer.")
+        raise Refused("opening.runs_twice", place=place)
     taps[number] = output.detach().requires_grad_()
     return taps[number].clone()  # a leaf may not be changed in place, as what follows may do
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from refusals import refuses
 
 from dermsim.core.explain_methods import METHODS
 from dermsim.tasks.explain import ClassTarget, SimilarityTarget, draw, explain, open_for
@@ -157,13 +158,13 @@ def test_transformers_are_read_as_maps(transformers, pixels, method):
 
 
 def test_finer_cam_explains_diagnoses_only(model, pixels):
-    with pytest.raises(ValueError, match="finercam"):
+    with refuses("explain_library.diagnoses_only", method="Finer-CAM"):
         raw_maps("finercam", model, pixels, SimilarityTarget(CASE))
 
 
 @pytest.mark.parametrize("method", [m for m in sorted(KINDS) if METHODS[m].needs_maps])
 def test_what_needs_maps_refuses_tokens(transformers, pixels, method):
-    with pytest.raises(ValueError, match="channels first"):
+    with refuses("explain_library.channels_first"):
         raw_maps(method, transformers["avg"], pixels, ClassTarget(1))
 
 

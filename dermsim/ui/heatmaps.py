@@ -96,7 +96,7 @@ def overlay(
     alpha = (values * opacity * strength)[..., None]  # (h, w, 1)
     mixed = np.asarray(shown) * (1 - alpha) + _heat_colors(values) * alpha
     if outlined:
-        inner, outer = _rims(replace(heatmap, values=values).top_region())
+        inner, outer = rims(replace(heatmap, values=values).top_region())
         mixed = np.where(inner[..., None], mixed * (1 - strength) + 255 * strength, mixed)
         mixed = np.where(outer[..., None], mixed * (1 - 0.7 * strength), mixed)
     return Image.fromarray(mixed.round().astype(np.uint8))
@@ -197,7 +197,7 @@ def _caption(finding: str, heatmap: Heatmap, language: str, hint: str = "") -> s
     )
 
 
-def _rims(
+def rims(
     region: npt.NDArray[np.bool_],
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return a line just inside a region and one just outside, ``(h, w)`` each."""

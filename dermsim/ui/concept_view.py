@@ -198,7 +198,7 @@ def draw(
         edge, around = rims(inside)
         pixels[edge] = ORANGE
         pixels[around] *= 0.4
-    inner, outer = rims(_resized(outline, shown.size))
+    inner, outer = rims(_resized(outline, shown.size), bold=2)
     pixels[inner] = 255
     pixels[outer] *= 0.3
     return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))

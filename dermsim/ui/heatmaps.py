@@ -198,11 +198,16 @@ def _caption(finding: str, heatmap: Heatmap, language: str, hint: str = "") -> s
 
 
 def rims(
-    region: npt.NDArray[np.bool_],
+    region: npt.NDArray[np.bool_], *, bold: int = 1
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return a line just inside a region and one just outside, ``(h, w)`` each."""
+    """Return a line just inside a region and one just outside, ``(h, w)`` each.
+
+    Args:
+        region: ``(h, w)``.
+        bold: How many times as wide as the lines around evidence are.
+    """
     inside = Image.fromarray(region.astype(np.uint8) * 255)
-    width = 2 * max(1, round(max(region.shape) / 450)) + 1
+    width = 2 * bold * max(1, round(max(region.shape) / 450)) + 1
     smaller, larger = ImageFilter.MinFilter(width), ImageFilter.MaxFilter(width)
     core, around = (np.asarray(inside.filter(f)) > 0 for f in (smaller, larger))
     return region & ~core, around & ~region

@@ -265,6 +265,7 @@ def _rests_on(
     source = str(part.sources.get(head.source, {}).get("title", head.source))
     told = {**_auc(head.auc, language), "source": escape(source)}
     told["positives"] = number(head.positives, ",", language)
+    told["negatives"] = number(head.negatives, ",", language)
     said = [say("concepts.head_figure", language, **told)]
     for state, limit in zip(STATES, (head.present, head.absent), strict=True):
         if limit is None:

@@ -80,7 +80,7 @@ def _scores(found: Description, reading: ConceptReading, language: str) -> str:
     switched = (
         f'<section class="ds-card ds-what-if"><h3 class="ds-eyebrow">'
         f'{say("concepts.what_if", language)}</h3><output class="ds-figure" aria-live="polite" '
-        f'data-log-odds="{_log_odds(reading.melanoma):.6f}"></output>'
+        f'data-log-odds="{_log_odds(reading.melanoma):.6f}">–</output>'
         f'<p class="ds-muted">{say("concepts.what_if_none", language)}</p>'
         f'<button type="button" class="ds-button" hidden>{say("concepts.reset", language)}'
         "</button></section>"

@@ -13,7 +13,7 @@ const addUp = (tab) => {
     .filter((input) => input !== input.closest(".ds-switch").querySelector("input"));
   const change = switched.reduce((sum, input) => sum + Number(input.dataset.change), 0);
   const logOdds = Number(output.dataset.logOdds) + change;
-  output.value = switched.length ? share(1 / (1 + Math.exp(-logOdds))) : "";
+  output.value = switched.length ? share(1 / (1 + Math.exp(-logOdds))) : "–";
   const place = output.closest(".ds-what-if");
   place.querySelector("p").hidden = switched.length > 0;
   place.querySelector("button").hidden = switched.length === 0;

@@ -107,12 +107,13 @@ INTRODUCTION = """# What the protocols found
 
 The released encoder, and others of a small budget, on the held-out lesions of HAM10000 where
 nothing else is said; what each protocol asks is told in [protocols.md](protocols.md). *Similar
-cases*, *Ambiguity*, *Concepts* and *Descriptions* are of the released encoder. Under *Unfamiliar images*, and where it is
-compared with the one before, `hub/dermsim-ham10000` was the encoder released before it, a ResNet-18
-from random weights. Encoders trained without a diagnosis had a small budget (64 pixels, 4 or 6
-epochs from random weights, minutes on two cores), and so had the two that ask what ImageNet gives:
-their figures say what the method is worth at that budget, not what the released encoder would
-reach. This page is written by `python hub/measured.py` from the files in [measured/](measured).
+cases*, *Ambiguity*, *Concepts* and *Descriptions* are of the released encoder. Under *Unfamiliar
+images*, and where it is compared with the one before, `hub/dermsim-ham10000` was the encoder
+released before it, a ResNet-18 from random weights. Encoders trained without a diagnosis had a
+small budget (64 pixels, 4 or 6 epochs from random weights, minutes on two cores), and so had the
+two that ask what ImageNet gives: their figures say what the method is worth at that budget, not
+what the released encoder would reach. This page is written by `python hub/measured.py` from the
+files in [measured/](measured).
 """
 
 

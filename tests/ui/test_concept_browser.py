@@ -38,12 +38,16 @@ def shown(page, picture: str, language: str = "en"):
 
 def test_switches_change_the_score_without_asking_anybody(visit, concept_engine, picture):
     page = visit()
-    panel = shown(page, picture)
+    shown(page, picture)
+    page.get_by_role("tab", name="Enrol a class").click()  # the last tab to answer a new picture
+    page.locator("#comparison .ds-bars").wait_for()
+    page.get_by_role("tab", name=say("concepts.tab")).click()
+    panel = page.locator("#concepts-panel")
     reading = concept_engine.describe(picture).reading
     output = panel.locator(".ds-what-if output")
     assert output.inner_text() == "–"
     asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda sent: "/queue/join" in sent.url and asked.append(sent.url))
     start = math.log(reading.melanoma / (1 - reading.melanoma))
     total, told = start, []
     for name in list(reading.findings)[:2]:

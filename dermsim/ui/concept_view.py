@@ -39,7 +39,7 @@ SOFT, DIRECT = "soft", "direct"
 def withheld(why: str, *, language: str = "en") -> str:
     """Return what is shown of a picture that is not to be described: why, and nothing else."""
     title = say("concepts.withheld", language)
-    return f'<div class="ds"><h2>{title}</h2></div>{why}'
+    return f'<div class="ds ds-no-concepts"><h2>{title}</h2></div>{why}'
 
 
 def concepts(

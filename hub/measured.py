@@ -38,6 +38,16 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         "dermsim protocol quality hub/dermsim-ham10000 --data <source> --masks <outlines> \\\n"
         "    --shift <ISIC 2017> --far <everyday pictures> --far <PAD-UFES-20>",
     ),
+    "concepts": (
+        "Concepts",
+        "dermsim protocol concepts hub/dermsim-ham10000 --data <ISIC 2018 Task 2> \\\n"
+        "    --learned <ISIC 2019>",
+    ),
+    "captions": (
+        "Descriptions",
+        "dermsim protocol captions hub/dermsim-ham10000 --data <ISIC 2018 Task 2> \\\n"
+        "    --learned <ISIC 2019>",
+    ),
     "unfamiliar": (
         "Unfamiliar images",
         "dermsim protocol unfamiliar hub/dermsim-ham10000 --data <source> \\\n"
@@ -97,12 +107,13 @@ INTRODUCTION = """# What the protocols found
 
 The released encoder, and others of a small budget, on the held-out lesions of HAM10000 where
 nothing else is said; what each protocol asks is told in [protocols.md](protocols.md). *Similar
-cases* and *Ambiguity* are of the released encoder. Under *Unfamiliar images*, and where it is
-compared with the one before, `hub/dermsim-ham10000` was the encoder released before it, a ResNet-18
-from random weights. Encoders trained without a diagnosis had a small budget (64 pixels, 4 or 6
-epochs from random weights, minutes on two cores), and so had the two that ask what ImageNet gives:
-their figures say what the method is worth at that budget, not what the released encoder would
-reach. This page is written by `python hub/measured.py` from the files in [measured/](measured).
+cases*, *Ambiguity*, *Concepts* and *Descriptions* are of the released encoder. Under *Unfamiliar
+images*, and where it is compared with the one before, `hub/dermsim-ham10000` was the encoder
+released before it, a ResNet-18 from random weights. Encoders trained without a diagnosis had a
+small budget (64 pixels, 4 or 6 epochs from random weights, minutes on two cores), and so had the
+two that ask what ImageNet gives: their figures say what the method is worth at that budget, not
+what the released encoder would reach. This page is written by `python hub/measured.py` from the
+files in [measured/](measured).
 """
 
 

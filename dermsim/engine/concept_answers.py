@@ -27,6 +27,26 @@ def head_name(part: Concepts, word: str) -> str:
     return word if word in names else part.name_of(part.head_of(load_schema().find(word).name))
 
 
+def concept_conditions(texts: Iterable[str]) -> dict[str, list[str]]:
+    """Turn ``["streaks=present"]`` into conditions for `DermSim.search`.
+
+    Args:
+        texts: Concepts with a state; several of one concept let any of them pass.
+
+    Raises:
+        ValueError: If one is not written so.
+    """
+    where: dict[str, list[str]] = {}
+    for text in texts:
+        name, _, state = str(text).partition("=")
+        if not name.strip() or not state.strip():
+            raise ValueError(
+                f"A concept is asked for with its state, such as streaks=present, not as {text!r}."
+            )
+        where.setdefault(f"{PREFIX}{name.strip()}", []).append(state.strip())
+    return where
+
+
 def sort_by_concept(
     engine: DermSim, pictures: Iterable[tuple[str, ImageSource]], *, concept: str
 ) -> list[dict[str, Any]]:
@@ -67,7 +87,8 @@ def with_concepts(
 
     Args:
         part: The checkpoint's concepts.
-        where: As for `DermSim.search`.
+        where: As for `DermSim.search`; a concept may have several states, of which any
+            will do.
 
     Returns:
         The same conditions, those on concepts replaced by one on ``image_id``.
@@ -82,9 +103,10 @@ def with_concepts(
     if part is None or part.cases is None:
         raise Refused("concept_answers.not_looked_through")
     found: set[str] | None = None
-    for name, state in asked.items():
+    for name, told in asked.items():
         head = part.head_of(head_name(part, name.removeprefix(PREFIX)))
-        own = set(part.cases.matching(head, str(state)))
+        states = [told] if isinstance(told, str) else list(told)
+        own = {case for state in states for case in part.cases.matching(head, str(state))}
         found = own if found is None else found & own
     if not found:
         raise Refused("concept_answers.no_case")

@@ -148,7 +148,7 @@ class Describing:
         look = self.look(photograph, regions=regions)
         (prediction,) = self._predictions(look.encoding, None, "balanced")
         if prediction.withheld:
-            return Description(prediction.notice, (), language)
+            return Description(prediction.notice, (), language, prediction=prediction)
         (reading,) = self._readings(part, look.encoding)
         drafts, withheld = self._drafts(part, look, reading)
         facts = with_disagreement([draft[0] for draft in drafts], prediction.label_name, schema)
@@ -166,7 +166,7 @@ class Describing:
         outline = None
         if look.lesion.any():
             outline = self._placed(look.lesion_log_odds, look.lesion, photograph.size)
-        return Description(None, sentences, language, reading, outline, tuple(withheld))
+        return Description(None, sentences, language, reading, outline, tuple(withheld), prediction)
 
     def concepts_part(self) -> Concepts:
         """Return what was fitted about concepts.

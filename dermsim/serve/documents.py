@@ -18,6 +18,7 @@ from dermsim.core.explain_methods import parse_layer
 from dermsim.core.labels import LABELS, parse_dx
 from dermsim.core.refused import Refused
 from dermsim.engine import answers
+from dermsim.engine.concept_answers import concept_conditions
 from dermsim.serve.concept_schemas import DescribeAnswer
 from dermsim.serve.limits import NEIGHBORS, Limits
 from dermsim.serve.schemas import (
@@ -99,6 +100,7 @@ def case_filter(
     dx_type: Sequence[str] = (),
     age_min: float | None = None,
     age_max: float | None = None,
+    concept: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Make the filter that `Gallery.search` takes; nothing asked for lets all cases pass.
 
@@ -109,13 +111,15 @@ def case_filter(
         dx_type: How the diagnosis was confirmed.
         age_min: Lowest age in years; a case whose age is not known is then left out.
         age_max: Highest.
+        concept: Concepts with a state, such as ``"streaks=present"``.
 
     Raises:
-        ValueError: If a diagnosis is unknown or no age is left.
+        ValueError: If a diagnosis is unknown, a concept comes without a state or no age is left.
     """
     where: dict[str, Any] = {"dx": [parse_dx(name) for name in dx]}
     where |= {"sex": list(sex), "localization": list(localization), "dx_type": list(dx_type)}
     where = {fact: values for fact, values in where.items() if values}
+    where |= concept_conditions(concept)
     if age_min is not None or age_max is not None:
         low, high = age_min if age_min is not None else 0.0, age_max
         where["age"] = (low, high if high is not None else 200.0)

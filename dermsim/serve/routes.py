@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.routing import APIRoute
-from pydantic import Field
 
 from dermsim.core.explain_methods import DEFAULT, MethodChoice
 from dermsim.core.refused import Phrase
 from dermsim.serve import documents
 from dermsim.serve.concept_schemas import DescribeAnswer
 from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
+from dermsim.serve.form_fields import (
+    Age,
+    Bank,
+    Conditions,
+    Lesions,
+    Pictures,
+    Threshold,
+    Word,
+    Words,
+)
 from dermsim.serve.limits import NEIGHBORS, FormRequest, Limits, Workers, reading
 from dermsim.serve.schemas import (
     EmbedAnswer,
@@ -44,26 +53,6 @@ Engine = Callable[[], "DermSim | None"]
 MAPS = 2
 """Requests for heatmaps that are worked on at the same time."""
 
-
-Pictures = Annotated[
-    list[UploadFile],
-    File(description="One or several pictures: JPEG, PNG, WebP, TIFF, BMP or GIF."),
-]
-Bank = Annotated[
-    UploadFile | None, File(description="File of enrolled classes, as `/v1/enroll` returns it.")
-]
-Words = Annotated[list[str], Form(max_length=20)]
-Lesions = Annotated[
-    list[str],
-    Form(
-        max_length=20,
-        description="Lesions to leave out of the past cases; may come several times. That of a "
-        "picture which is itself a past case is left out without being named.",
-    ),
-]
-Age = Annotated[float | None, Form(ge=0, le=120, allow_inf_nan=False)]
-Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Word = Annotated[str | None, Form(max_length=80)]
 
 
 class FormRoute(APIRoute):
@@ -257,6 +246,7 @@ def _searching(router: APIRouter, desk: Desk) -> None:
         dx_type: Words = [],  # noqa: B006
         age_min: Age = None,
         age_max: Age = None,
+        concept: Conditions = [],  # noqa: B006
         exclude_lesion: Lesions = [],  # noqa: B006
     ) -> SimilarAnswer:
         """Find the past cases most like each picture.
@@ -274,6 +264,7 @@ def _searching(router: APIRouter, desk: Desk) -> None:
                 dx_type=dx_type,
                 age_min=age_min,
                 age_max=age_max,
+                concept=concept,
             )
             with desk.reading(engine, files) as pictures:
                 return documents.similar(

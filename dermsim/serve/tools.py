@@ -177,6 +177,10 @@ class Tools:
         dx: Annotated[
             str, Field(description="Only cases of this diagnosis, such as mel; empty for all.")
         ] = "",
+        concept: Annotated[
+            str,
+            Field(description="Only cases that show a concept, or do not: streaks=present."),
+        ] = "",
     ) -> Answer:
         """Find past cases with a known diagnosis that look like a dermatoscopic photograph.
 
@@ -184,7 +188,9 @@ class Tools:
         """
 
         def task(engine: DermSim) -> Answer:
-            where = documents.case_filter(dx=[dx] if dx else [])
+            where = documents.case_filter(
+                dx=[dx] if dx else [], concept=[concept] if concept else []
+            )
             with self._reading(engine, image) as pictures:
                 found = documents.similar(engine, pictures, k=k, where=where)
             return {**found.results[0].model_dump(), "disclaimer": found.disclaimer}

@@ -6,7 +6,7 @@ Each returns HTML, a picture, a `ClassBank` or JSON-able values, and refuses bad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from dermsim.core.labels import CODES, DISCLAIMER
 from dermsim.core.refused import Refused
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import answers
+from dermsim.engine.concept_answers import concept_conditions, with_concepts
 from dermsim.tasks.classify import POINTS, parse_point
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import VOTERS
@@ -128,6 +129,7 @@ def similar(
     k: int,
     one_per_lesion: bool = True,
     *facts: Any,
+    concepts: Sequence[str] | None = None,
     exclude_lesion: str = "",
     pictures: render.Pictures | None = None,
     language: str = "en",
@@ -141,6 +143,7 @@ def similar(
         one_per_lesion: Whether to hide further photographs of a lesion that is shown.
         facts: What cases must have: the values of `filters.MENUS`, in this order, then the lowest
             and the highest age in years. Nothing for all cases.
+        concepts: States of concepts that cases must have, such as ``"streaks=present"``.
         exclude_lesion: A lesion to leave out; nothing for none.
         pictures: Where the cases' pictures come from, or None when no data set is at hand.
         language: The visitor's.
@@ -150,7 +153,7 @@ def similar(
     """
     if image is None:
         return nothing_similar(language)
-    found, where = _similar(engine, image, k, one_per_lesion, facts, exclude_lesion)
+    found, where = _similar(engine, image, k, one_per_lesion, facts, concepts, exclude_lesion)
     records = engine.gallery.records
     total = len(records) if (rows := records.matching(where)) is None else len(rows)
     above = ""
@@ -285,10 +288,12 @@ def similar_data(
     k: int,
     one_per_lesion: bool = True,
     *facts: Any,
+    concepts: Sequence[str] | None = None,
     exclude_lesion: str = "",
 ) -> list[dict[str, object]]:
     """Return the most similar past cases as JSON-able values: the ``/similar`` endpoint."""
-    found, _ = _similar(engine, _required(image), k, one_per_lesion, facts, exclude_lesion)
+    path = _required(image)
+    found, _ = _similar(engine, path, k, one_per_lesion, facts, concepts, exclude_lesion)
     return [neighbor.to_dict() for neighbor in found.neighbors]
 
 
@@ -346,10 +351,13 @@ def _similar(
     k: int,
     one_per_lesion: bool,
     facts: Sequence[Any],
+    concepts: Sequence[str] | None,
     lesion: str,
-) -> tuple[SimilarCases, dict[str, object]]:
-    """Return the nearest cases that match, and the filter made of `facts`."""
-    where = filters.where(facts[:-2], *facts[-2:]) if facts else {}
+) -> tuple[SimilarCases, Mapping[str, object]]:
+    """Return the nearest cases that match, and the filter made of `facts` and `concepts`."""
+    asked = filters.where(facts[:-2], *facts[-2:]) if facts else {}
+    asked |= concept_conditions(concepts or ())
+    where = with_concepts(engine.concept_part, asked) or {}
     (found,) = answers.similar(
         engine,
         [image],

@@ -13,6 +13,7 @@ from dermsim.core.labels import CODES, MALIGNANT, diagnosis
 from dermsim.engine.answers import strength
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import heatmaps, notices
+from dermsim.ui.case_concepts import concept_section
 from dermsim.ui.case_neighbors import dx_html, neighbors_section
 from dermsim.ui.document import (
     check_language,
@@ -57,6 +58,7 @@ def case_html(report: CaseReport, *, language: str = "en") -> str:
         _pictures(report, language),
         _answers(report, language),
         _probabilities(report, language),
+        concept_section(report.description, language=language),
         neighbors_section(report, language),
         _origin(report, language),
         _notes(language),
@@ -192,7 +194,7 @@ def _malignancy(report: CaseReport, language: str) -> str:
         language,
         share=percent(malignancy),
         names=", ".join(escape(dx_name(code, language)) for code in MALIGNANT),
-        point=_point_name(report.point_name, language),
+        point=say(f"report.point_{report.point_name}", language),
         threshold=percent(point.threshold),
     )
     conflict = report.prediction.conflict_at(point.threshold)
@@ -227,10 +229,6 @@ def _reached(report: CaseReport, language: str) -> Sequence[str]:
         values["benign"] = number(reached.specificity.n, ",", language)
         lines.append(say(f"report.reached_{reached.origin}", language, **values))
     return lines or [say("case.not_reached", language)]
-
-
-def _point_name(name: str, language: str) -> str:
-    return say(f"report.point_{name}", language)
 
 
 def _probabilities(report: CaseReport, language: str) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # torch comes with them
     from collections.abc import Sequence
 
     from dermsim.engine import DermSim
+    from dermsim.engine.descriptions import Description
     from dermsim.engine.results import Prediction, Verdict
     from dermsim.tasks.classify import OperatingPoint, Reached
     from dermsim.tasks.explain import Heatmap
@@ -85,6 +86,8 @@ class CaseReport:
         coverage: Share of each diagnosis that prediction sets were calibrated to cover.
         origin: What all of it rests on.
         when: When it was said, in UTC.
+        description: What is said of dermoscopic structures; None where the checkpoint knows of
+            none.
     """
 
     name: str
@@ -102,6 +105,7 @@ class CaseReport:
     coverage: float
     origin: Origin
     when: datetime
+    description: Description | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -172,6 +176,7 @@ def examine(
         coverage=1 - engine.calibration.alpha,
         origin=origin_of(engine, model=model),
         when=(when or datetime.now(UTC)).astimezone(UTC),
+        description=engine.describe(picture) if engine.concept_part is not None else None,
     )
 
 

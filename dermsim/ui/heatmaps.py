@@ -116,7 +116,7 @@ def overlay(
         # within what the encoder sees, so that no line follows the edge of that
         region = replace(heatmap, values=values).top_region()[inside]
         drawn = mixed[inside]
-        for rim, color in zip(_rims(region), (STOPS[-1], STOPS[0]), strict=True):
+        for rim, color in zip(rims(region), (STOPS[-1], STOPS[0]), strict=True):
             drawn[rim] += (color - drawn[rim]) * strength
     if opacity > 0:
         _frame(mixed, seen)
@@ -238,12 +238,17 @@ def _caption(finding: str, heatmap: Heatmap, worth: Worth, language: str, hint: 
     )
 
 
-def _rims(
-    region: npt.NDArray[np.bool_],
+def rims(
+    region: npt.NDArray[np.bool_], *, bold: int = 1
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return a line just inside a region and one just outside, ``(h, w)`` each."""
+    """Return a line just inside a region and one just outside, ``(h, w)`` each.
+
+    Args:
+        region: ``(h, w)``.
+        bold: How many times as wide as the lines around evidence are.
+    """
     inside = Image.fromarray(region.astype(np.uint8) * 255)
-    width = 2 * max(1, round(max(region.shape) / 450)) + 1
+    width = 2 * bold * max(1, round(max(region.shape) / 450)) + 1
     smaller, larger = ImageFilter.MinFilter(width), ImageFilter.MaxFilter(width)
     core, around = (np.asarray(inside.filter(f)) > 0 for f in (smaller, larger))
     return region & ~core, around & ~region

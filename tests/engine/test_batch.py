@@ -84,12 +84,12 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(engine, pictures):
     (rows,) = classified(engine, [pictures])
     (bad,) = [row for row in rows if row.prediction is None]
     assert bad.file == "lesions.zip/letter.jpg"
-    assert bad.reason == (
+    assert str(bad.reason) == (
         "letter.jpg is not an image: expected one of JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, "
         "JPEG 2000, JPEG XL, DICOM"
     )
     assert (bad.vote, bad.neighbor_dx, bad.agrees, bad.thumbnail) == ({}, None, None, b"")
-    assert bad.to_dict() == {"picture": bad.file, "error": bad.reason}
+    assert bad.to_dict() == {"picture": bad.file, "error": str(bad.reason)}
 
 
 def test_nothing_readable_needs_no_forward_pass(engine, tmp_path):
@@ -151,7 +151,7 @@ def test_the_csv_has_every_figure(engine, pictures):
     assert tuple(lines[0]) == columns()
     threshold = engine.calibration.operating_points["balanced"].threshold
     for row, line in zip(rows, lines, strict=True):
-        assert (line["file"], line["error"]) == (row.file, row.reason)
+        assert (line["file"], line["error"]) == (row.file, str(row.reason))
         assert (line["encoder"], line["dermsim"]) == (engine.fingerprint, __version__)
         assert (line["operating_point"], float(line["threshold"])) == ("balanced", threshold)
         assert line["voters"] == str(VOTERS)

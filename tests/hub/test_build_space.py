@@ -102,9 +102,7 @@ def test_zerogpu_gets_a_torch_that_it_has(checkpoint, tmp_path):
 
 def test_a_torch_that_zerogpu_has_not_is_refused(monkeypatch):
     monkeypatch.setattr(space_repository, "ZERO_GPU_TORCH", {"2.1.0": "0.16.0"})
-    with refuses(
-        "space_repository.torch", torch="torch>=2.8", zero_gpu_torch="{'2.1.0': '0.16.0'}"
-    ):
+    with refuses("space_repository.torch", torch="torch>=2.8", zero_gpu_torch=["2.1.0"]):
         requirements("zero-a10g")
 
 

@@ -204,7 +204,7 @@ def test_while_the_checkpoint_loads_programs_are_told_to_come_back(
 
 def test_overload_is_a_problem_that_says_when_to_come_back(client, engine, lesion, monkeypatch):
     def busy(*values, **options):
-        raise BusyError("There are too many requests: ask again in a moment.")
+        raise BusyError("limits.busy")
 
     monkeypatch.setattr(type(engine), "embed", busy)
     answer = client.post("/api/v1/embed", files={"images": lesion})

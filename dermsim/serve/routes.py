@@ -54,7 +54,6 @@ MAPS = 2
 """Requests for heatmaps that are worked on at the same time."""
 
 
-
 class FormRoute(APIRoute):
     """A route whose form is read by `FormRequest`."""
 

@@ -157,9 +157,6 @@ def examine(
     target = found.prediction.label_name
     chosen = points[point] if isinstance(point, str) else point
     heatmap = engine.explain(picture, method=method, target=target, layer=layer)
-    taken = engine.worth.layer(heatmap.method) if layer is None and engine.worth else layer
-    if isinstance(taken, int):
-        taken = engine.explanation_stages()[taken]
     return CaseReport(
         name=called,
         picture=picture,
@@ -167,7 +164,7 @@ def examine(
         vote=found.vote,
         neighbors=like.neighbors,
         heatmap=heatmap,
-        layer=taken,
+        layer=_layer_of(engine, heatmap, layer),
         worth=engine.worth_of(heatmap, layer=layer),
         unfamiliar_from=engine.detector.threshold,
         point_name=point if isinstance(point, str) else CHOSEN,
@@ -178,6 +175,12 @@ def examine(
         when=(when or datetime.now(UTC)).astimezone(UTC),
         description=engine.describe(picture) if engine.concept_part is not None else None,
     )
+
+
+def _layer_of(engine: DermSim, heatmap: Heatmap, layer: int | str | None) -> int | str | None:
+    """Return the name of the layer that a heatmap was taken at."""
+    taken = engine.worth.layer(heatmap.method) if layer is None and engine.worth else layer
+    return engine.explanation_stages()[taken] if isinstance(taken, int) else taken
 
 
 def origin_of(engine: DermSim, *, model: str | None = None) -> Origin:

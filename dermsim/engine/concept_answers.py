@@ -40,9 +40,7 @@ def concept_conditions(texts: Iterable[str]) -> dict[str, list[str]]:
     for text in texts:
         name, _, state = str(text).partition("=")
         if not name.strip() or not state.strip():
-            raise ValueError(
-                f"A concept is asked for with its state, such as streaks=present, not as {text!r}."
-            )
+            raise Refused("concept_answers.condition", text=str(text))
         where.setdefault(f"{PREFIX}{name.strip()}", []).append(state.strip())
     return where
 

@@ -144,9 +144,7 @@ def examine(
         FileNotFoundError: If the picture does not exist.
         ValueError: If it cannot be read, or an option is unknown or out of range.
     """
-    points = engine.calibration.operating_points
-    if isinstance(point, str) and point not in points:
-        raise Refused("case_report.operating_point", point=point, points=list(points))
+    chosen = _point_of(engine, point)
     picture = read_image(image)
     called = name or (Path(image).name if isinstance(image, str | Path) else "")
     left_out: Any = {"exclude_lesion_ids": exclude_lesion_ids}
@@ -155,11 +153,7 @@ def examine(
     )
     (found,) = answers.classify(engine, [picture], **left_out)
     target = found.prediction.label_name
-    chosen = points[point] if isinstance(point, str) else point
     heatmap = engine.explain(picture, method=method, target=target, layer=layer)
-    taken = engine.worth.layer(heatmap.method) if layer is None and engine.worth else layer
-    if isinstance(taken, int):
-        taken = engine.explanation_stages()[taken]
     return CaseReport(
         name=called,
         picture=picture,
@@ -167,7 +161,7 @@ def examine(
         vote=found.vote,
         neighbors=like.neighbors,
         heatmap=heatmap,
-        layer=taken,
+        layer=_layer_of(engine, heatmap, layer),
         worth=engine.worth_of(heatmap, layer=layer),
         unfamiliar_from=engine.detector.threshold,
         point_name=point if isinstance(point, str) else CHOSEN,
@@ -178,6 +172,19 @@ def examine(
         when=(when or datetime.now(UTC)).astimezone(UTC),
         description=engine.describe(picture) if engine.concept_part is not None else None,
     )
+
+
+def _point_of(engine: DermSim, point: str | OperatingPoint) -> OperatingPoint:
+    points = engine.calibration.operating_points
+    if isinstance(point, str) and point not in points:
+        raise Refused("case_report.operating_point", point=point, points=list(points))
+    return points[point] if isinstance(point, str) else point
+
+
+def _layer_of(engine: DermSim, heatmap: Heatmap, layer: int | str | None) -> int | str | None:
+    """Return the name of the layer that a heatmap was taken at."""
+    taken = engine.worth.layer(heatmap.method) if layer is None and engine.worth else layer
+    return engine.explanation_stages()[taken] if isinstance(taken, int) else taken
 
 
 def origin_of(engine: DermSim, *, model: str | None = None) -> Origin:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dermsim.core.concept_schema import STATES
 from dermsim.core.labels import DISCLAIMER
+from dermsim.core.refused import Refused
 from dermsim.data.concepts import load_schema
 from dermsim.data.images import ImageSource, read_image
 from dermsim.ui import concept_view, notices, render
@@ -68,7 +69,7 @@ def describe_data(
             checkpoint has no concepts.
     """
     if image is None:
-        raise ValueError("There is no picture yet: add one first.")
+        raise Refused("callbacks.no_picture")
     found = engine.describe(image, language=language)
     return {**found.to_dict(), "disclaimer": DISCLAIMER}
 

@@ -117,16 +117,15 @@ def measure_worth(
         fingerprint=engine.fingerprint,
         dataset=dataset,
         split=split,
-        methods=tuple(
-            MethodWorth(
-                plan.method,
-                plan.stage,
-                **{name: found for name, found in figures.items() if name in FIGURES},
-            )
-            for plan in plans
-            for figures in [ledger.figures(plan.name)]
-        ),
+        methods=tuple(_worth_of(plan, ledger) for plan in plans),
         spread=round(spread, DECIMALS),
+    )
+
+
+def _worth_of(plan: Plan, ledger: Ledger) -> MethodWorth:
+    figures = ledger.figures(plan.name)
+    return MethodWorth(
+        plan.method, plan.stage, **{name: figures[name] for name in FIGURES if name in figures}
     )
 
 

@@ -357,14 +357,13 @@ def _similar(
     """Return the nearest cases that match, and the filter made of `facts` and `concepts`."""
     asked = filters.where(facts[:-2], *facts[-2:]) if facts else {}
     asked |= concept_conditions(concepts or ())
-    where = with_concepts(engine.concept_part, asked) or {}
     (found,) = answers.similar(
         engine,
         [image],
         k=k,
-        where=where,
+        where=asked,
         one_per_lesion=bool(one_per_lesion),
         exclude_lesion_ids=[lesion.strip()] if lesion and lesion.strip() else [],
         most=MAX_NEIGHBORS,
     )
-    return found, where
+    return found, with_concepts(engine.concept_part, asked) or {}

@@ -52,6 +52,7 @@ def test_the_endpoints_are_these_and_no_more(visit):
         "/enroll",
         "/compare",
         "/batch",
+        "/describe",
         "/report",
     }
 

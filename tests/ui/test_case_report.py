@@ -256,7 +256,7 @@ def test_the_data_are_named_by_what_they_are(engine):
     [
         ({"k": 0}, Phrase("answers.cases", k=0, most=24)),
         ({"point": "best"}, Phrase("case_report.operating_point", point="best")),
-        ({"method": Phrase("maps.method", method="magic")}, Phrase("maps.method", method="magic")),
+        ({"method": "magic"}, Phrase("maps.method", method="magic")),
         ({"layer": 99}, Phrase("opening.no_such_layer", layer=99)),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -181,7 +182,10 @@ def named_cases(cases: Sequence[Neighbor], *, language: str = "en") -> Choices:
                 language,
                 place=place,
                 name=render.name_of(case.dx, language),
-                alike=heatmaps.how_alike(case.similarity, case.percentile, language=language),
+                # a menu shows plain text
+                alike=unescape(
+                    heatmaps.how_alike(case.similarity, case.percentile, language=language)
+                ),
             ),
             case.image_id,
         )

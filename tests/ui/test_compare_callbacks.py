@@ -1,5 +1,6 @@
 import json
 import re
+from html import unescape
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from dermsim.engine import DermSim
 from dermsim.engine.explain import Explaining
 from dermsim.tasks.retrieve import PairScale, Standing
 from dermsim.ui import compare_callbacks, explain_callbacks, likeness, operating_slider
+from dermsim.ui.render import percent
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def test_without_two_pictures_the_tab_explains_itself(engine, two, case):
 def test_two_pictures_are_as_alike_as_their_embeddings(engine, two):
     found = compare_callbacks.compare(engine, *two)
     first, second = engine.embed(list(two))
-    assert f'<p class="ds-figure">{first @ second:.3f}</p>' in found.words
+    assert f'<p class="ds-figure">{first @ second:.2f}</p>' in found.words
     for page, answer in zip((found.first, found.second), engine.predict(list(two)), strict=True):
         assert f'data-malignancy="{answer.malignancy!r}"' in page
     assert "Your picture" in found.first and "The second picture" in found.second
@@ -51,7 +53,7 @@ def test_two_pictures_are_as_alike_as_their_embeddings(engine, two):
 
 def test_the_maps_are_those_of_the_likeness(engine, two):
     found = compare_callbacks.compare(engine, *two)
-    expected = engine.explain_likeness(*two, method=compare_callbacks.METHOD)
+    expected = engine.explain_likeness(*two)
     for kept, whole in zip(found.explanation.heatmaps, expected, strict=True):
         assert kept.target == "similarity"
         assert (kept.score, kept.peak) == (whole.score, whole.peak)
@@ -67,7 +69,7 @@ def test_the_maps_are_those_of_the_likeness(engine, two):
 def test_a_past_case_without_a_picture_is_compared_by_its_embedding(engine, two, case):
     found = compare_callbacks.compare(engine, two[0], None, case)
     cosine = float(engine.embed([two[0]])[0] @ engine.gallery.embeddings[5])
-    assert f'<p class="ds-figure">{cosine:.3f}</p>' in found.words
+    assert f'<p class="ds-figure">{cosine:.2f}</p>' in found.words
     assert len(found.explanation.pictures) == 1
     assert compare_callbacks.paint(found.explanation, True)[1] is None
     assert case in found.second and "no picture of this case here" in found.second
@@ -164,7 +166,8 @@ def test_the_cases_to_choose_are_the_nearest(engine, two):
     offered = explain_callbacks.named_cases(nearest)
     assert [case for _, case in offered] == [case.image_id for case in nearest]
     assert offered[0][0].startswith("1. ")
-    assert f"likeness {nearest[0].similarity:.3f}" in offered[0][0]
+    share = unescape(percent(nearest[0].percentile))
+    assert offered[0][0].endswith(f", more alike than {share} of pairs with one diagnosis")
 
 
 def test_pictures_are_read_by_the_engine_once_each(engine, two, monkeypatch):

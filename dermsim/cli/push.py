@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
-from dermsim.cli.command import HUB_MODEL, Command, default_model, open_data
+from dermsim.cli.command import Command, open_data
+from dermsim.core.released import HUB_MODEL, default_model
 from dermsim.cli.terminal import show, table
 
 if TYPE_CHECKING:

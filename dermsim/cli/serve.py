@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 
-from dermsim.cli.command import DataOptions, default_model
+from dermsim.cli.command import DataOptions
+from dermsim.core.released import default_model
 
 
 @dataclass(frozen=True, kw_only=True)

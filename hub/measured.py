@@ -102,7 +102,7 @@ compared with the one before, `hub/dermsim-ham10000` was the encoder released be
 from random weights. Encoders trained without a diagnosis had a small budget (64 pixels, 4 or 6
 epochs from random weights, minutes on two cores), and so had the two that ask what ImageNet gives:
 their figures say what the method is worth at that budget, not what the released encoder would
-reach. This page is written by `python hub/measured.py` from the files in [measured/](measured).
+reach. This page is written by `python hub/measured.py` from the files in `docs/measured/`.
 """
 
 

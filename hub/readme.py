@@ -67,11 +67,12 @@ def readme_part(checkpoint: Path) -> str:
     recall, here, there = (
         report.metrics[name] for name in ("recall_mel", "melanoma_auc", "shift_melanoma_auc")
     )
+    found, low, high = (f"{100 * share:.0f}" for share in (recall.value, recall.low, recall.high))
     told = (
-        f"**What a doctor must know:** the most probable label is melanoma for "
-        f"{100 * recall.value:.0f} % ({100 * recall.low:.0f} to {100 * recall.high:.0f} %) of {recall.n:,} photographs "
-        f"of melanomas, so it misses {100 - 100 * recall.value:.0f} % of them, and in other clinics "
-        f"({shift.dataset}) the melanoma AUC is {there.value:.3f} in place of {here.value:.3f}."
+        f"**What a doctor must know:** the most probable label is melanoma for {found} % ({low} to "
+        f"{high} %) of {recall.n:,} photographs of melanomas, so it misses "
+        f"{100 - round(100 * recall.value)} % of them, and in other clinics ({shift.dataset}) the "
+        f"melanoma AUC is {there.value:.3f} in place of {here.value:.3f}."
     )
     where = (
         f"{report.dataset}, {report.split}: {report.n_images:,} photographs of "
@@ -92,7 +93,9 @@ def results_part(checkpoint: Path) -> str:
     figures = Report.load(checkpoint / "evaluation.json").digest().strip()
     begun = training.get("started from")
     imagenet = "ImageNet" in json.dumps(training)
-    began = "ImageNet weights" if imagenet else "an encoder of our own" if begun else "random weights"
+    began = (
+        "ImageNet weights" if imagenet else "an encoder of our own" if begun else "random weights"
+    )
     members = sum(name.startswith("member ") for name in training)
     made = (
         f"The encoder has {training['parameters'] / 1e6:.1f} million parameters. It began with "

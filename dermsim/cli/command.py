@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # it brings torch, and `--help` must not wait for that
     from dermsim.engine import DermSim
     from dermsim.tasks.enroll import ClassBank
 
+
 @dataclass(frozen=True, kw_only=True)
 class Command(ABC):
     """What every command has."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from dermsim.cli.command import Command, open_data
-from dermsim.core.released import HUB_MODEL, default_model
 from dermsim.cli.terminal import show, table
+from dermsim.core.released import HUB_MODEL, default_model
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -17,7 +17,6 @@ from opened import opens
 from PIL import Image
 
 from dermsim import engine
-from dermsim.cli import command
 from dermsim.cli.classify import parse_where
 from dermsim.cli.main import main
 from dermsim.cli.terminal import table

@@ -1,13 +1,18 @@
-"""Hooks of the site: each notebook of ``docs/notebooks/`` becomes a page."""
+"""Hooks of the site: notebooks become pages, and links that lead out of ``docs/`` become names."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?![a-z]+:|#)([^)\s#]+)[^)\s]*\)")
+"""A link to a file: its words, and where it leads."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -32,3 +37,18 @@ def page_of(notebook: dict[str, Any], name: str) -> str:
     title, *rest = parts
     told = f"This page is the notebook `docs/notebooks/{name}`. Open it in Jupyter to run it."
     return "\n\n".join([title, told, *rest]) + "\n"
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Name a file of the repository that is no page, in place of a link that leads nowhere."""
+    docs = Path(config.docs_dir).resolve()
+    here = docs / Path(page.file.src_uri).parent
+
+    def named(found: re.Match[str]) -> str:
+        target = (here / found[2]).resolve()
+        if target.is_relative_to(docs):
+            return found[0]
+        path = target.relative_to(docs.parent).as_posix()
+        return found[1] if found[1].strip("`") == path else f"{found[1]} (`{path}`)"
+
+    return LINK.sub(named, markdown)

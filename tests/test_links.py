@@ -42,16 +42,6 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(file.read_text(encoding="utf-8")), f"no heading {target}"
 
 
-def test_pages_of_the_site_link_to_pages_of_the_site_alone():
-    docs = ROOT / "docs"
-    for page in PAGES:
-        if docs in page.parents:
-            for target in LINK.findall(page.read_text(encoding="utf-8")):
-                if not re.match(r"[a-z]+:|#", target):
-                    file = (page.parent / target.partition("#")[0]).resolve()
-                    assert docs in file.parents, f"{name_of(page)}: {target}"
-
-
 @pytest.mark.parametrize(
     ("title", "made"), [("dermsim classify", "dermsim-classify"), ("Age, `sex`", "age-sex")]
 )

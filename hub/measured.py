@@ -95,15 +95,15 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
 
 INTRODUCTION = """# What the protocols found
 
-These tables are about the held-out lesions of HAM10000, if nothing else is said. [Protocols](protocols.md)
-says what each one asks.
+These tables are about the held-out lesions of HAM10000, if nothing else is said.
+[Protocols](protocols.md) says what each one asks.
 
 - *Similar cases* and *Ambiguity* are about the released encoder.
-- *Unfamiliar images*, and the comparison with the release before, call `hub/dermsim-ham10000` the encoder
-  that was released before it: a ResNet-18 from random weights.
-- Encoders trained without a diagnosis had a small budget: 64 pixels, 4 or 6 epochs from random weights,
-  minutes on two cores. So had the two that ask what ImageNet gives. Their figures say what a method is worth
-  at that budget, not what the released encoder would reach.
+- *Unfamiliar images*, and the comparison with the release before, call `hub/dermsim-ham10000` the
+  encoder that was released before it: a ResNet-18 from random weights.
+- Encoders trained without a diagnosis had a small budget: 64 pixels, 4 or 6 epochs from random
+  weights, minutes on two cores. So had the two that ask what ImageNet gives. Their figures say what
+  a method is worth at that budget, not what the released encoder would reach.
 
 `python hub/measured.py` writes this page from the files in `docs/measured/`.
 """

@@ -20,6 +20,7 @@ SLOW = [
     *sorted((DOCS / "tutorials").glob("*.md")),
     *sorted((DOCS / "how-to").glob("*.md")),
 ]
+PAGES_WITH_PYTHON = [page for page in [*QUICK[1:], *SLOW] if blocks(page, "python")]
 NOT_RUN = {"serve", "push"}
 """Commands that end only when they are told to, or need what the reader has."""
 
@@ -124,7 +125,9 @@ def test_its_commands_run_in_order(page, here):
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in [*QUICK, *SLOW] if blocks(page, "python")], ids=name_of
+    "page",
+    [README, *(pytest.param(page, marks=pytest.mark.slow) for page in PAGES_WITH_PYTHON)],
+    ids=name_of,
 )
 def test_its_python_prints_what_it_says(page, here):
     script = "\n".join(blocks(page, "python"))

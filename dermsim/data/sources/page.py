@@ -171,17 +171,17 @@ _HEAD = """# Data sets
 
 dermsim reads the published data sets of this page as they are. Point `--data`, `dermsim explore` or
 `load_dataset` at the folder that you unpacked, or at its table. Columns and folders identify a data
-set; names of files do not matter. HAM10000 and the challenges ISIC 2017 and 2018 are read in the same
-way: see [your own data](your-own-data.md).
+set; names of files do not matter. HAM10000 and the challenges ISIC 2017 and 2018 are read in the
+same way: see [your own data](your-own-data.md).
 
-- **Every word is decided.** A diagnosis that is not listed here is an error, and the error names it.
-  Decide with `--map "word=nv"`, or `other`. Derm1M alone has an open list.
+- **Every word is decided.** A diagnosis that is not listed here is an error, and the error names
+  it. Decide with `--map "word=nv"`, or `other`. Derm1M alone has an open list.
 - **`other`** is none of the seven. Such pictures never train or examine the seven-class head, and
   dermsim says how many are left out. `load_dataset(..., keep_other=True)` keeps them, for detectors
   and retrieval.
 - **Clinical photographs** are loaded with a warning: an encoder of dermatoscopic pictures does not
   know them.
-- **Splits** go by patient, lesion and near-duplicate. The publisher's own split is kept as a column.
+- **Splits** go by patient, lesion and near-duplicate. The publisher's own split becomes a column.
 - A picture comes only from the folder that its table names, never from a folder of another part of
   the set.
 - Many sets share photographs. Run [`dermsim duplicates`](duplicates.md) over all that you use.

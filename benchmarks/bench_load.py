@@ -49,6 +49,7 @@ from load_visitors import (
 )
 
 from dermsim.engine import DermSim
+from dermsim.ui.explain_callbacks import explained
 
 ROOT = Path(__file__).resolve().parent.parent
 MIX = {"predict": 4, "similar": 3, "compare": 2, "embed": 2, "explain": 1}
@@ -89,7 +90,7 @@ def make_visitors(engine: DermSim, count: int, *, large: bool = False) -> list[V
             "similar": np.array([case.similarity for case in cases]),
             "compare": np.array(list(compared.values())),
             "embed": embedding[0],
-            "explain": np.array([engine.explain(lesion, target="mel").score]),
+            "explain": np.array([explained(engine, lesion, target="mel").score]),
         }
         tolerance = TOLERANCE if megapixels is None else COARSE
         visitors.append(Visitor(f"visitor-{number}", lesion, reference, tolerance))

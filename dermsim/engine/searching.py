@@ -191,7 +191,7 @@ class Searching:
     ) -> tuple[npt.NDArray[np.floating], list[Recognised | None]]:
         if isinstance(queries, np.ndarray):
             return queries, [None] * len(queries)
-        encoding = self._encode(as_list(queries), looks=True)
+        encoding = self._encode(as_list(queries), looks=True, statistics=False)
         return encoding.embeddings, self._recognised(encoding)
 
     def _with_percentiles(self, found: list[list[Neighbor]]) -> list[list[Neighbor]]:

@@ -38,6 +38,16 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         "dermsim protocol quality hub/dermsim-ham10000 --data <source> --masks <outlines> \\\n"
         "    --shift <ISIC 2017> --far <everyday pictures> --far <PAD-UFES-20>",
     ),
+    "concepts": (
+        "Concepts",
+        "dermsim protocol concepts hub/dermsim-ham10000 --data <ISIC 2018 Task 2> \\\n"
+        "    --learned <ISIC 2019>",
+    ),
+    "captions": (
+        "Descriptions",
+        "dermsim protocol captions hub/dermsim-ham10000 --data <ISIC 2018 Task 2> \\\n"
+        "    --learned <ISIC 2019>",
+    ),
     "unfamiliar": (
         "Unfamiliar images",
         "dermsim protocol unfamiliar hub/dermsim-ham10000 --data <source> \\\n"
@@ -98,7 +108,7 @@ INTRODUCTION = """# What the protocols found
 These tables are about the held-out lesions of HAM10000, if nothing else is said.
 [Protocols](protocols.md) says what each one asks.
 
-- *Similar cases* and *Ambiguity* are about the released encoder.
+- *Similar cases*, *Ambiguity*, *Concepts* and *Descriptions* are about the released encoder.
 - *Unfamiliar images*, and the comparison with the release before, call `hub/dermsim-ham10000` the
   encoder that was released before it: a ResNet-18 from random weights.
 - Encoders trained without a diagnosis had a small budget: 64 pixels, 4 or 6 epochs from random

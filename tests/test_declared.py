@@ -53,6 +53,14 @@ def test_the_types_are_shipped():
     assert "py.typed" in PYPROJECT["tool"]["setuptools"]["package-data"]["dermsim"]
 
 
+def test_every_file_of_words_is_shipped():
+    patterns = PYPROJECT["tool"]["setuptools"]["package-data"]["dermsim"]
+    shipped = {path for pattern in patterns for path in (ROOT / "dermsim").glob(pattern)}
+    words = set((ROOT / "dermsim").rglob("*.toml"))
+    assert {path.name for path in words} >= {"en.toml", "es.toml"}
+    assert words <= shipped
+
+
 def test_it_is_said_what_each_dependency_is_for():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     text = text.split("\n## What the package stands on\n")[1]

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from dermsim.core.refused import Refused, RefusedTimeoutError
+
 MOST = 56_000_000
 """Pixels decoded at a time by default, more than the largest picture has: about eight bytes of each
 are held."""
@@ -65,9 +67,7 @@ class PixelBudget:
             ValueError: If it has no room at all.
         """
         if min(most, reserve if small else 1) < 1:
-            raise ValueError(
-                f"A budget of {min(most, reserve)} pixels has no room for any picture."
-            )
+            raise Refused("admission.budget", most=min(most, reserve))
         self._small = small
         self._lanes = (_Lane(most), _Lane(reserve))
 
@@ -129,9 +129,7 @@ class _Lane:
             self.queue.append(ticket)
             try:
                 if not self._turn.wait_for(is_my_turn, seconds):
-                    raise TimeoutError(
-                        "Too many large pictures are being read: ask again in a moment."
-                    )
+                    raise RefusedTimeoutError("admission.busy")
                 self.held += pixels
                 self.peak = max(self.peak, self.held)
             finally:

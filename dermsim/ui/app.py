@@ -1,4 +1,4 @@
-"""The page: one picture, seven tabs. Binds the callbacks to an engine and places the tabs."""
+"""The page: one picture, eight tabs. Binds the callbacks to an engine and places the tabs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from starlette.types import ASGIApp
 
 from dermsim.core.discretion import be_discreet
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Phrase
 from dermsim.ui import (
     atlas_callbacks,
     batch_callbacks,
     callbacks,
     compare_callbacks,
+    concept_callbacks,
     explain_callbacks,
     gradio_seams,
     render,
@@ -196,8 +198,8 @@ def _limit(most: int, **options: Any) -> Middleware:
         BodyLimit,
         most=most,
         refuse=refusal,
-        too_long=f"No more than {most / 1e6:.0f} MB are taken at a time: send less.",
-        too_many="Many visitors are uploading: try again in a minute.",
+        too_long=Phrase("app.too_long", most=most / 1e6),
+        too_many=Phrase("app.too_many"),
         **options,
     )
 
@@ -226,11 +228,14 @@ def _place_tabs(
         )
     with gr.Tab(say("tabs.explain"), id="explain"):
         tabs.explain_tab(picture, bank, _explain_page(bind, pictures))
+    with gr.Tab(say("concepts.tab"), id="concepts", visible=False) as tab:
+        tabs.concepts_tab(picture, tab, _concept_page(bind))
     with gr.Tab(say("tabs.similar"), id="similar"):
         similar = tabs.similar_tab(
             picture,
             similar=bind(callbacks.similar, pictures=pictures),
             data=bind(callbacks.similar_data),
+            concepts=bind(concept_callbacks.case_choices),
         )
     with gr.Tab(say("compare.tab"), id="compare"):
         tabs.compare_tab(
@@ -263,6 +268,14 @@ def _explain_page(
         compare=bind(explain_callbacks.compare, pictures=pictures),
         menus=bind(explain_callbacks.menus),
         data=bind(explain_callbacks.explain_data),
+    )
+
+
+def _concept_page(bind: Callable[..., Callable[..., Any]]) -> tabs.ConceptPage:
+    return tabs.ConceptPage(
+        known=bind(concept_callbacks.has_concepts),
+        describe=bind(concept_callbacks.describe),
+        data=bind(concept_callbacks.describe_data),
     )
 
 
@@ -345,13 +358,14 @@ def _head() -> str:
     Given as `css_paths`, Gradio would rewrite every selector and lose what it does not know.
     """
     folder = Path(__file__).parent
-    sheet = (folder / "style.css").read_text(encoding="utf-8")
+    sheets = ("style.css", "concepts.css")
+    sheet = "\n".join((folder / name).read_text(encoding="utf-8") for name in sheets)
     script = (folder / "page.js").read_text(encoding="utf-8")
-    uploads = (folder / "uploads.js").read_text(encoding="utf-8")
+    others = [(folder / name).read_text(encoding="utf-8") for name in ("uploads.js", "concepts.js")]
     constants = "".join(
         f"const {name} = {json.dumps(texts)};\n" for name, texts in _described().items()
     )
-    scripts = (f"{constants}{script}", uploads)
+    scripts = (f"{constants}{script}", *others)
     told = "".join(f'<script type="module">{text}</script>' for text in scripts)
     return f"<style>{sheet}</style>{told}"
 

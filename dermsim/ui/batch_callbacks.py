@@ -14,13 +14,15 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermsim.core import refused
 from dermsim.core.labels import DISCLAIMER
+from dermsim.core.refused import Refused
 from dermsim.data.archives import ArchiveLimits, list_photographs
 from dermsim.data.folders import may_be_picture
 from dermsim.engine.batch import FileAnswer, classify_photographs, save_csv, threshold_of
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import notices, opinions, render
-from dermsim.ui.i18n import number, refusal, say
+from dermsim.ui.i18n import number, say
 
 if TYPE_CHECKING:  # it brings torch, and the page is served while that loads
     from dermsim.engine import DermSim
@@ -185,10 +187,10 @@ def detail(rows: Sequence[FileAnswer], file: str, *, language: str = "en") -> st
     """
     row = next((row for row in rows if row.file == file), None)
     if row is None:
-        raise ValueError(f"There is no row {file!r}: click one of the table.")
+        raise Refused("batch_callbacks.no_row", file=file)
     name = escape(row.file)
     if row.prediction is None:
-        reason = escape(refusal(row.reason, language))
+        reason = escape(refused.say(row.reason, language))
         return f'<div class="ds"><h2>{name}</h2><p>{reason}</p></div>'
     found = row.prediction
     order = sorted(found.probabilities.items(), key=lambda item: -item[1])
@@ -226,7 +228,7 @@ def pictures_of(paths: Sequence[str] | None) -> list[str]:
 
 def _sources(paths: Sequence[str] | None) -> list[Path]:
     if not paths:
-        raise ValueError("There are no pictures yet: add some, a folder or a zip, then go on.")
+        raise Refused("batch_callbacks.nothing")
     return [Path(path) for path in paths]
 
 
@@ -240,7 +242,9 @@ def _keep(paths: Iterable[Path]) -> None:
 def _words(row: FileAnswer, threshold: float, language: str) -> dict[str, Any]:
     found = row.prediction
     if found is None:
-        return {"file": row.file, "problem": refusal(row.reason, language)} | dict.fromkeys(NUMBERS)
+        return {"file": row.file, "problem": refused.say(row.reason, language)} | dict.fromkeys(
+            NUMBERS
+        )
     neighbors = row.neighbor_dx
     verdict = found.verdict_at(threshold)
     said = (

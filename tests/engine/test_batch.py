@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from PIL import Image
+from refusals import refuses
 
 from dermsim.core.labels import CODES
 from dermsim.core.version import __version__
@@ -219,12 +220,12 @@ def test_a_name_that_is_no_text_can_still_be_written(engine, tmp_path):
 
 def test_an_unknown_operating_point_is_refused_and_nothing_written(engine, tmp_path):
     path = tmp_path / "rows.csv"
-    with pytest.raises(ValueError, match="unknown operating point 'youden': choose one of"):
+    with refuses("engine_batch.operating_point", point="youden"):
         save_csv(path, [], calibration=engine.calibration, fingerprint="x", point="youden")
     assert not path.exists()
 
 
 @pytest.mark.parametrize(("found", "reason"), [(None, ""), (prediction(), "x")])
 def test_a_row_says_either_what_or_why_not(found, reason):
-    with pytest.raises(ValueError, match="needs either a prediction or a reason"):
+    with refuses("engine_batch.row"):
         FileAnswer("a.png", found, reason=reason)

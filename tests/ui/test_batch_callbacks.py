@@ -7,13 +7,15 @@ import zipfile
 from io import BytesIO
 
 import pytest
+from refusals import refuses
 
+from dermsim.core import refused
 from dermsim.data.archives import ArchiveLimits
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine.batch import FileAnswer
 from dermsim.engine.results import Prediction
 from dermsim.ui import batch_callbacks
-from dermsim.ui.i18n import refusal, say
+from dermsim.ui.i18n import say
 
 
 def drawing(code="mel", seed=0) -> bytes:
@@ -80,7 +82,7 @@ def test_the_table_has_a_row_for_every_file(engine, rows, language):
     for row, line in zip(rows, cells, strict=True):
         found = dict(zip(batch_callbacks.COLUMNS, line, strict=True))
         if row.prediction is None:
-            assert found["problem"] == refusal(row.reason, language)
+            assert found["problem"] == refused.say(row.reason, language)
             assert [found[name] for name in batch_callbacks.NUMBERS] == [None] * 3
             assert found["label"] == ""
             continue
@@ -137,7 +139,7 @@ def test_a_file_name_is_no_markup():
 
 
 def test_an_unknown_row_is_refused(rows):
-    with pytest.raises(ValueError, match=r"There is no row 'z\.png'"):
+    with refuses("batch_callbacks.no_row", file="z.png"):
         batch_callbacks.detail(rows, "z.png")
 
 
@@ -163,15 +165,15 @@ def test_programs_get_the_same(engine, uploads, rows):
 
 @pytest.mark.parametrize("paths", [None, []])
 def test_nothing_handed_over_is_a_sentence(engine, paths):
-    with pytest.raises(ValueError, match="There are no pictures yet"):
+    with refuses("batch_callbacks.nothing"):
         next(batch_callbacks.run(engine, paths))
-    with pytest.raises(ValueError, match="There are no pictures yet"):
+    with refuses("batch_callbacks.nothing"):
         batch_callbacks.data(engine, paths)
 
 
 def test_too_many_are_refused_before_the_first(engine, uploads, monkeypatch):
     monkeypatch.setattr(batch_callbacks, "LIMITS", ArchiveLimits(pictures=3))
-    with pytest.raises(ValueError, match="4 pictures are too many at once: choose up to 3"):
+    with refuses("archives.too_many", count=4, most=3):
         next(batch_callbacks.run(engine, uploads))
 
 
@@ -192,7 +194,7 @@ def test_uploads_that_are_still_needed_are_not_left_untouched(engine, tmp_path, 
 
 @pytest.mark.parametrize("ask", [batch_callbacks.table, batch_callbacks.summary])
 def test_an_unknown_operating_point_is_refused(engine, rows, ask):
-    with pytest.raises(ValueError, match="unknown operating point 'best'"):
+    with refuses("engine_batch.operating_point", point="best"):
         ask(engine, rows, "best")
 
 

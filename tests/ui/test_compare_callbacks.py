@@ -4,7 +4,9 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refuses
 
+from dermsim.core.refused import Phrase
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
 from dermsim.engine.explain import Explaining
@@ -129,25 +131,25 @@ def test_bad_input_is_refused_with_a_sentence(engine, two, tmp_path):
     letter = tmp_path / "letter.jpg"
     letter.write_text("Dear doctor")
     for act, sentence in (
-        (lambda: compare_callbacks.compare_data(engine, None, two[1]), "There is no picture yet"),
+        (lambda: compare_callbacks.compare_data(engine, None, two[1]), "callbacks.no_picture"),
         (
             lambda: compare_callbacks.compare_data(engine, two[0], None),
-            "There is no second picture yet",
+            "compare_callbacks.no_second",
         ),
         (
             lambda: compare_callbacks.compare(engine, two[0], None, "ISIC_x"),
-            "no past case 'ISIC_x'",
+            Phrase("explain_callbacks.no_past_case", name="ISIC_x"),
         ),
         (
             lambda: compare_callbacks.compare(engine, two[0], str(letter)),
-            "letter.jpg is not an image",
+            Phrase("images.not_an_image", name="letter.jpg"),
         ),
         (
             lambda: compare_callbacks.compare(engine, *two, stop=-7),
-            "There is no operating point -7",
+            Phrase("operating_slider.no_stop", stop=-7),
         ),
     ):
-        with pytest.raises(ValueError, match=sentence):
+        with refuses(sentence):
             act()
 
 

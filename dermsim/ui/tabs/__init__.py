@@ -6,6 +6,7 @@ from dermsim.ui.tabs.case import alert_line, offer
 from dermsim.ui.tabs.case_filters import fill_menus
 from dermsim.ui.tabs.classify import classify_tab
 from dermsim.ui.tabs.compare import compare_tab
+from dermsim.ui.tabs.concepts import ConceptPage, concepts_tab
 from dermsim.ui.tabs.enroll import enroll_tab
 from dermsim.ui.tabs.explain import ExplainPage, explain_tab
 from dermsim.ui.tabs.holding import SHELF, forget
@@ -20,6 +21,7 @@ __all__ = [
     "Above",
     "AtlasPage",
     "BatchPage",
+    "ConceptPage",
     "ExplainPage",
     "Page",
     "alert_line",
@@ -27,6 +29,7 @@ __all__ = [
     "batch_tab",
     "classify_tab",
     "compare_tab",
+    "concepts_tab",
     "drawn",
     "enroll_tab",
     "explain_tab",

@@ -11,7 +11,7 @@ from dermsim.ui import callbacks
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.case_filters import FactMenus, fact_menus
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import ON_PAGE, Picture, add_endpoint, of, sentences
+from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, of, sentences
 
 
 def similar_tab(
@@ -19,6 +19,7 @@ def similar_tab(
     *,
     similar: Callable[..., str],
     data: Callable[..., list[dict[str, object]]],
+    concepts: Callable[..., list[tuple[str, str]]],
 ) -> FactMenus:
     """Build *Similar cases*: cards of the nearest past cases.
 
@@ -27,35 +28,43 @@ def similar_tab(
         similar: Path or None, how many, whether one photograph of each lesion, and the choice of
             facts -> HTML.
         data: The same, with a path -> JSON-able values, for the endpoint.
+        concepts: `language` -> by which concepts past cases can be chosen; nothing where they were
+            not looked through.
 
     Returns:
         The menus of facts, to be filled.
     """
     k, one_per_lesion = _place_numbers()
-    facts, lesion = _place_facts()
+    facts, concept, lesion = _place_facts()
     cards = gr.HTML(drawn(callbacks.nothing_similar), elem_id="cases")
 
     def show(path: Any, *asked: Any, language: str = "en") -> str:
-        *others, left_out = asked
-        found = similar(path, *others, exclude_lesion=left_out, language=language)
-        return of(path, found)
+        *others, shown, left_out = asked
+        known = {"concepts": shown, "exclude_lesion": left_out}
+        return of(path, similar(path, *others, **known, language=language))
 
     def plain(path: Any, *asked: Any) -> list[dict[str, object]]:
-        *others, left_out = asked
-        return data(path, *others, exclude_lesion=left_out)
+        *others, shown, left_out = asked
+        return data(path, *others, concepts=shown, exclude_lesion=left_out)
+
+    def offer(*, language: str = "en") -> Any:
+        offered = concepts(language=language)
+        return gr.Dropdown(offered, visible=bool(offered))
 
     wiring: list[Any] = [
         sentences(show),
-        [picture.path, k, one_per_lesion, *facts.inputs, lesion],
+        [picture.path, k, one_per_lesion, *facts.inputs, concept, lesion],
         cards,
     ]
     picture.accepted.success(*wiring, **ON_PAGE)
     k.change(*wiring, **ON_PAGE)
     one_per_lesion.input(*wiring, **ON_PAGE)
     facts.on_choice(*wiring, **ON_PAGE)
+    concept.input(*wiring, **ON_PAGE)
+    gr.on(None, sentences(offer), None, concept, **QUIET)
     lesion.submit(*wiring, **ON_PAGE)
     lesion.blur(*wiring, **ON_PAGE)
-    asked = [picture.upload, k, one_per_lesion, *facts.inputs, lesion]
+    asked = [picture.upload, k, one_per_lesion, *facts.inputs, concept, lesion]
     add_endpoint("similar", plain, asked, [gr.JSON(visible=False)])
     return facts
 
@@ -83,10 +92,18 @@ def _place_numbers() -> tuple[gr.Slider, gr.Checkbox]:
     return k, one_per_lesion
 
 
-def _place_facts() -> tuple[FactMenus, gr.Textbox]:
-    """Place which cases are looked at, and which lesion is left out."""
+def _place_facts() -> tuple[FactMenus, gr.Dropdown, gr.Textbox]:
+    """Place which cases are looked at, by facts and by concepts, and which lesion is left out."""
     with gr.Accordion(say("facts.only_with"), open=False, elem_id="similar-facts"):
         facts = fact_menus("similar")
+        concept = gr.Dropdown(
+            [],
+            multiselect=True,
+            label=say("concepts.cases"),
+            info=say("concepts.cases_how"),
+            visible=False,
+            elem_id="similar-concepts",
+        )
         lesion = gr.Textbox(
             "",
             label=say("similar.left_out"),
@@ -94,4 +111,4 @@ def _place_facts() -> tuple[FactMenus, gr.Textbox]:
             elem_id="similar-left-out",
             max_lines=1,
         )
-    return facts, lesion
+    return facts, concept, lesion

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
-from dermsim.cli.command import HUB_MODEL, Command, default_model, open_data
+from dermsim.cli.command import Command, open_data
 from dermsim.cli.terminal import show, table
 from dermsim.core.refused import Phrase, Refused
+from dermsim.core.released import HUB_MODEL, default_model
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 
-from dermsim.cli.command import DataOptions, default_model
+from dermsim.cli.command import DataOptions
 from dermsim.core.refused import Refused
+from dermsim.core.released import default_model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from dermsim.core.explain_methods import DEFAULT
 from dermsim.core.explain_worth import ExplanationWorth
 from dermsim.core.labels import CODES
 from dermsim.core.refused import Refused
+from dermsim.core.released import default_model
 from dermsim.core.storage import save_json
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, as_list, read_image
@@ -110,7 +111,7 @@ class DermSim(Explaining, Searching, Describing):
     @classmethod
     def from_pretrained(
         cls,
-        name_or_path: str | Path,
+        name_or_path: str | Path | None = None,
         *,
         revision: str | None = None,
         device: str | None = None,
@@ -120,7 +121,8 @@ class DermSim(Explaining, Searching, Describing):
         """Load a checkpoint folder.
 
         Args:
-            name_or_path: A local folder, or the id of a model on the Hub.
+            name_or_path: A local folder, or the id of a model on the Hub; by default the released
+                checkpoint: in a checkout its own folder, else the one on the Hub.
             revision: Branch, tag or commit on the Hub.
             device: Where the encoder runs, such as ``"cuda"``; by default an accelerator if any.
             cache_dir: Where downloads are kept, as for `local_folder`.
@@ -131,7 +133,8 @@ class DermSim(Explaining, Searching, Describing):
                 or refuses; see `local_folder` for its kinds.
             ValueError: If a part is damaged or was made by another encoder or a later dermsim.
         """
-        folder = local_folder(name_or_path, revision=revision, cache_dir=cache_dir, token=token)
+        name = default_model() if name_or_path is None else name_or_path
+        folder = local_folder(name, revision=revision, cache_dir=cache_dir, token=token)
         engine = cls(**load_parts(folder))
         where: Any = device or ("cuda" if torch.cuda.is_available() else "cpu")
         engine.model.to(where)

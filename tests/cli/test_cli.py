@@ -17,7 +17,6 @@ from opened import opens
 from PIL import Image
 
 from dermsim import engine
-from dermsim.cli import command
 from dermsim.cli.classify import parse_where
 from dermsim.cli.main import main
 from dermsim.cli.terminal import table
@@ -213,15 +212,6 @@ class TestStart:
         with pytest.raises(SystemExit) as stop:
             main(["clasify", "a.png"])
         assert stop.value.code == 2
-
-    def test_default_model_is_the_checkouts_own_or_the_hubs(self, monkeypatch, tmp_path):
-        module = tmp_path / "dermsim" / "cli" / "command.py"
-        monkeypatch.setattr(command, "__file__", str(module))
-        assert command.default_model() == command.HUB_MODEL
-        released = tmp_path / "hub" / "dermsim-ham10000"
-        released.mkdir(parents=True)
-        (released / "config.json").write_text("{}")
-        assert command.default_model() == str(released)
 
 
 class TestClassify:

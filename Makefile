@@ -7,7 +7,7 @@ help:  ## Show this list
 
 .PHONY: install
 install:  ## Install the package in place with what development needs
-	pip install -e ".[dev]"
+	pip install -e ".[dev,docs]"
 
 .PHONY: format
 format:  ## Rewrite the sources in the project's style
@@ -55,6 +55,16 @@ app:  ## Serve the app with the released checkpoint
 .PHONY: bench
 bench:  ## Print the speed tables
 	for script in benchmarks/bench_*.py; do python $$script || exit 1; done
+
+.PHONY: docs
+docs:  ## Build the site into build/site, with warnings as errors: pip install -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict
+
+.PHONY: citation
+citation:  ## Validate CITATION.cff; the validator wants an environment of its own
+	python -m venv build/cffconvert
+	build/cffconvert/bin/pip install --quiet cffconvert==2.0.0
+	build/cffconvert/bin/cffconvert --validate
 
 .PHONY: sbom
 sbom:  ## List what is installed, with licences, as CycloneDX: sbom.json

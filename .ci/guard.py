@@ -1,4 +1,6 @@
-"""Refuses what a commit should never carry: large files, private keys, code too long to read.
+"""Refuses what a commit should never carry.
+
+Large files, private keys, code too long to read, refusals without a key.
 
 Usage: python .ci/guard.py FILE...
 """
@@ -20,6 +22,12 @@ MODULE, FUNCTION = 400, 60
 STORIES = {"train_accelerate.py:run"}
 """Functions of any length: the training story is one that is read from top to bottom."""
 
+REFUSALS = re.compile(
+    r"(Value|OS|FileNotFound|FileExists|IsADirectory|NotADirectory|Permission|Connection|Timeout|Type"
+    r"|Runtime|Import|Index|Key|Lookup)Error"
+)
+"""What the package raises with a key of `dermsim.core.refused` and never with a sentence."""
+
 PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")
 
 
@@ -34,6 +42,9 @@ def complaints(path: Path) -> Iterator[str]:
         yield f"{path} holds a private key: remove it, and replace the key"
     if path.suffix == ".py":
         yield from too_long(path, content.decode("utf-8"))
+        # what ships beside the weights stands alone, and has its sentences in itself
+        if path.parts[0] == "dermsim" and "_dermsim" not in path.stem:
+            yield from sentences(path, content.decode("utf-8"))
 
 
 def too_long(path: Path, source: str) -> Iterator[str]:
@@ -49,6 +60,22 @@ def too_long(path: Path, source: str) -> Iterator[str]:
             yield (
                 f"{path}:{node.lineno}: {node.name} has {length} lines, more than {FUNCTION}: "
                 "split it by subject"
+            )
+
+
+def sentences(path: Path, source: str) -> Iterator[str]:
+    """Yield where a refusal is written as a sentence in the source, which nobody can translate."""
+    for node in ast.walk(ast.parse(source)):
+        if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)):
+            continue
+        raised = node.exc.func
+        name = raised.id if isinstance(raised, ast.Name) else ""
+        parts = [part for argument in node.exc.args for part in ast.walk(argument)]
+        said = any(isinstance(part, ast.Constant) and isinstance(part.value, str) for part in parts)
+        if REFUSALS.fullmatch(name) and said:
+            yield (
+                f"{path}:{node.lineno}: {name} is raised with a sentence: raise Refused(key), or "
+                "one of its kind, and put the sentence into dermsim/core/refusals/"
             )
 
 

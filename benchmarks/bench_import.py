@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 
-from dermsim.cli.command import default_model
+from dermsim.core.released import default_model
 
 ENVIRONMENT = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
 LIBRARY = "import sys; from dermsim import DermSim; DermSim.from_pretrained(sys.argv[1])"

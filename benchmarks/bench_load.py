@@ -8,7 +8,7 @@ asks the same verbs one at a time: that is what throughput is compared with.
 The page's endpoints are asked, and REST's where the app answers ``GET /api/health``.
 
 With ``--large``, pictures of 1 to 49 megapixels are mixed in, as JPEG and as PNG with opacity. With
-``--against``, another checkout is asked the same before, for the ratio of the two.
+``--against``, another checkout is asked the same in turn, for the ratio of the two.
 
     python benchmarks/bench_load.py [--model FOLDER] [--clients 64] [--seconds 60] [--large]
         [--against CHECKOUT]
@@ -27,9 +27,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
@@ -50,6 +49,7 @@ from load_visitors import (
 )
 
 from dermsim.engine import DermSim
+from dermsim.ui.explain_callbacks import explained
 
 ROOT = Path(__file__).resolve().parent.parent
 MIX = {"predict": 4, "similar": 3, "compare": 2, "embed": 2, "explain": 1}
@@ -90,7 +90,7 @@ def make_visitors(engine: DermSim, count: int, *, large: bool = False) -> list[V
             "similar": np.array([case.similarity for case in cases]),
             "compare": np.array(list(compared.values())),
             "embed": embedding[0],
-            "explain": np.array([engine.explain(lesion, target="mel").score]),
+            "explain": np.array([explained(engine, lesion, target="mel").score]),
         }
         tolerance = TOLERANCE if megapixels is None else COARSE
         visitors.append(Visitor(f"visitor-{number}", lesion, reference, tolerance))
@@ -150,6 +150,15 @@ class Run:
     def percentile(self, share: float) -> float:
         """Return the seconds within which a share in [0, 100] of the answers came."""
         return float(np.percentile([s for found in self.latencies.values() for s in found], share))
+
+    def add(self, other: Run) -> None:
+        """Go on with what was found later."""
+        self.seconds += other.seconds
+        for name, found in other.latencies.items():
+            self.latencies.setdefault(name, []).extend(found)
+        self.errors.update(other.errors)
+        self.mixed += other.mixed
+        self.memory += other.memory
 
     def drift(self) -> float:
         """Return how much the memory grew between the first quarter and the end, as a share."""
@@ -282,22 +291,35 @@ def forward_pass(engine: DermSim, repetitions: int = 30) -> float:
     return statistics.median(times[3:])
 
 
+SLICES = 10
+"""Into how many turns two checkouts' time is cut, so that what else the machine does meets both."""
+
+
 def ask_all(
-    visitors: Sequence[Visitor], *, model: str, seconds: float, root: Path = ROOT
-) -> tuple[Run, Run]:
-    """Serve a checkout's app, and let one visitor ask alone, and then all.
+    visitors: Sequence[Visitor], *, model: str, seconds: float, roots: Sequence[Path]
+) -> list[tuple[Run, Run]]:
+    """Serve the apps of checkouts, and let one visitor ask alone, and then all.
+
+    Several checkouts are asked in turn, all of them running; each for `seconds` in all.
 
     Returns:
-        The two runs. What the first memory of the second one is, was so before anybody asked.
+        For each checkout the two runs.
     """
-    with served(model, root=root) as (address, process):
-        load(address, visitors[:1], seconds=0.1)  # until the checkpoint is loaded
-        idle = resident(process)
-        load(address, visitors, seconds=seconds / 6)
-        alone = load(address, visitors[:1], seconds=seconds / 3)
-        crowd = load(address, visitors, seconds=seconds, process=process)
-        crowd.idle = idle
-    return alone, crowd
+    with ExitStack() as apps:
+        found = []
+        for root in roots:
+            address, process = apps.enter_context(served(model, root=root))
+            load(address, visitors[:1], seconds=0.1)  # until the checkpoint is loaded
+            found.append((address, process, Run(), Run(idle=resident(process))))
+        for address, _, _, _ in found:
+            load(address, visitors, seconds=seconds / 6)
+        for address, _, alone, _ in found:
+            alone.add(load(address, visitors[:1], seconds=seconds / 6))
+        turns = SLICES if len(roots) > 1 else 1
+        for _ in range(turns):
+            for address, process, _, crowd in found:
+                crowd.add(load(address, visitors, seconds=seconds / turns, process=process))
+    return [(alone, crowd) for _, _, alone, crowd in found]
 
 
 def main() -> None:
@@ -315,9 +337,10 @@ def main() -> None:
     engine = DermSim.from_pretrained(model)
     visitors = make_visitors(engine, options.clients, large=options.large)
     bare = forward_pass(engine)
-    asked = partial(ask_all, visitors, model=model, seconds=options.seconds)
-    other = asked(root=options.against.resolve())[1] if options.against else None
-    alone, crowd = asked()
+    roots = [ROOT, *([options.against.resolve()] if options.against else [])]
+    found = ask_all(visitors, model=model, seconds=options.seconds, roots=roots)
+    alone, crowd = found[0]
+    other = found[1][1] if options.against else None
     report(alone, crowd, bare=bare, clients=options.clients)
     if other is not None:
         print(f"| throughput / the other's | {crowd.throughput / other.throughput:.2f} |")

@@ -28,7 +28,7 @@ os.environ |= {
 
 from gradio_client import Client, handle_file
 
-from dermsim.cli.command import default_model
+from dermsim.core.released import default_model
 from dermsim.data.synthetic import draw_lesion
 from dermsim.hub.space_repository import build_space
 

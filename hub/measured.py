@@ -38,6 +38,16 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         "dermsim protocol quality hub/dermsim-ham10000 --data <source> --masks <outlines> \\\n"
         "    --shift <ISIC 2017> --far <everyday pictures> --far <PAD-UFES-20>",
     ),
+    "concepts": (
+        "Concepts",
+        "dermsim protocol concepts hub/dermsim-ham10000 --data <ISIC 2018 Task 2> \\\n"
+        "    --learned <ISIC 2019>",
+    ),
+    "captions": (
+        "Descriptions",
+        "dermsim protocol captions hub/dermsim-ham10000 --data <ISIC 2018 Task 2> \\\n"
+        "    --learned <ISIC 2019>",
+    ),
     "unfamiliar": (
         "Unfamiliar images",
         "dermsim protocol unfamiliar hub/dermsim-ham10000 --data <source> \\\n"
@@ -95,14 +105,17 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
 
 INTRODUCTION = """# What the protocols found
 
-The released encoder, and others of a small budget, on the held-out lesions of HAM10000 where
-nothing else is said; what each protocol asks is told in [protocols.md](protocols.md). *Similar
-cases* and *Ambiguity* are of the released encoder. Under *Unfamiliar images*, and where it is
-compared with the one before, `hub/dermsim-ham10000` was the encoder released before it, a ResNet-18
-from random weights. Encoders trained without a diagnosis had a small budget (64 pixels, 4 or 6
-epochs from random weights, minutes on two cores), and so had the two that ask what ImageNet gives:
-their figures say what the method is worth at that budget, not what the released encoder would
-reach. This page is written by `python hub/measured.py` from the files in [measured/](measured).
+These tables are about the held-out lesions of HAM10000, if nothing else is said.
+[Protocols](protocols.md) says what each one asks.
+
+- *Similar cases*, *Ambiguity*, *Concepts* and *Descriptions* are about the released encoder.
+- *Unfamiliar images*, and the comparison with the release before, call `hub/dermsim-ham10000` the
+  encoder that was released before it: a ResNet-18 from random weights.
+- Encoders trained without a diagnosis had a small budget: 64 pixels, 4 or 6 epochs from random
+  weights, minutes on two cores. So had the two that ask what ImageNet gives. Their figures say what
+  a method is worth at that budget, not what the released encoder would reach.
+
+`python hub/measured.py` writes this page from the files in `docs/measured/`.
 """
 
 

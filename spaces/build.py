@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from dermsim.cli.command import HUB_MODEL, default_model
+from dermsim.core.released import HUB_MODEL, default_model
 from dermsim.hub.space_repository import build_space
 
 

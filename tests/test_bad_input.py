@@ -8,6 +8,7 @@ import pytest
 from dermsim.cli.main import main
 from dermsim.core.storage import load_arrays, save_arrays
 from dermsim.tasks.retrieve import Gallery
+from dermsim.tasks.retrieve.folder import MARK
 
 
 def cases(names, **facts):
@@ -47,7 +48,7 @@ def truncated(write):
 
 def with_nan(write):
     path = write() / "embeddings.safetensors"
-    arrays, facts = load_arrays(path, arrays={"embeddings"}, facts=set())
+    arrays, facts = load_arrays(path, arrays={"embeddings"}, facts={MARK})
     arrays["embeddings"][3, 2] = np.nan
     save_arrays(path, arrays, facts=facts)
 

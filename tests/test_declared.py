@@ -53,8 +53,17 @@ def test_the_types_are_shipped():
     assert "py.typed" in PYPROJECT["tool"]["setuptools"]["package-data"]["dermsim"]
 
 
+def test_every_file_of_words_is_shipped():
+    patterns = PYPROJECT["tool"]["setuptools"]["package-data"]["dermsim"]
+    shipped = {path for pattern in patterns for path in (ROOT / "dermsim").glob(pattern)}
+    words = set((ROOT / "dermsim").rglob("*.toml"))
+    assert {path.name for path in words} >= {"en.toml", "es.toml"}
+    assert words <= shipped
+
+
 def test_it_is_said_what_each_dependency_is_for():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = text.split("\n## What the package stands on\n")[1]
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     told = set(re.findall(r"`([^`]+)`", " ".join(rows)))
     project = PYPROJECT["project"]

@@ -71,3 +71,27 @@ def test_a_long_module_of_the_package_is_refused(guard):
     status, err = guard({"dermsim/a.py": b"x = 1\n" * 401})
     assert status == 1
     assert err == "dermsim/a.py has 401 lines, more than 400: split it by subject\n"
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        "ValueError('too small')",
+        "OSError(f'{a} is full')",
+        "FileNotFoundError('no ' + a)",
+        "TypeError(a or 'of another type')",
+    ],
+)
+def test_a_refusal_without_a_key_is_refused(guard, raised):
+    source = f"a = 1\nraise {raised}\n".encode()
+    status, err = guard({"dermsim/data/images.py": source})
+    assert status == 1
+    assert err.startswith("dermsim/data/images.py:2: ")
+    assert "is raised with a sentence: raise Refused(key)" in err
+    # tests may raise anything, and what ships with the weights stands alone
+    assert guard({"tests/a.py": source, "dermsim/data/srgb_dermsim.py": source}) == (0, "")
+
+
+def test_a_refusal_with_a_key_passes(guard):
+    source = b"raise Refused('images.empty', name='a.png')\nraise AttributeError('b')\nraise\n"
+    assert guard({"dermsim/data/images.py": source}) == (0, "")

@@ -1,64 +1,64 @@
-"""What the README shows is run here: its Python and what it prints, its commands, its table."""
+"""What README.md and docs/results.md say of the checkpoint is what its files say; README is short.
+
+What the README shows is run by `test_pages`.
+"""
 
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from readme import END, START, hub_card, with_figures
+from pages import README, ROOT, blocks, commands
+from readme import END, PARTS, SIX, START, hub_card, readme_part, results_part, with_part
 
-from dermsim.core.labels import CODES
-from dermsim.data.synthetic import draw_lesion
 from dermsim.evaluation.report import Report
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHECKPOINT = ROOT / "hub" / "dermsim-ham10000"
+TEXT = README.read_text(encoding="utf-8")
+TRAINING = ROOT / "docs" / "how-to" / "train.md"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def test_it_is_read_in_three_minutes():
+    assert len(TEXT.encode("utf-8")) <= 9_000
 
 
-def test_the_python_prints_what_the_readme_says():
-    script = "\n".join(blocks("python"))
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == "".join(blocks("text")).splitlines()
-
-
-COMMANDS = [line for block in blocks("bash") for line in block.splitlines()]
+def test_its_order():
+    told = [
+        "![The app",
+        "**Not a medical device.**",
+        "## Two commands",
+        "**What it costs.**",
+        "## Six lines of Python",
+        "**What a doctor must know:**",
+        "## Your own data in three commands",
+        "## Train",
+        "## The flow",
+        "## Limits",
+        "## Licence and citation",
+    ]
+    places = [TEXT.index(part) for part in told]
+    assert places == sorted(places)
 
 
 def test_the_two_commands_are_there():
-    assert "pip install -e . && python app.py" in COMMANDS
-    assert 'pip install -e ".[dev]" && pytest' in COMMANDS
+    lines = "".join(blocks(README, "bash")).splitlines()
+    assert "pip install -e . && python app.py" in lines
+    assert 'pip install -e ".[dev]" && pytest' in lines
 
 
-def test_the_command_lines_run_in_order(tmp_path, capsys):
-    from dermsim.cli.main import main
-
-    draw_lesion("vasc", seed=3).save(tmp_path / "lesion.png")
-    draw_lesion("vasc", seed=4).save(tmp_path / "other.png")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path)
-        for command in COMMANDS:
-            words = shlex.split(command)
-            if words[0] == "dermsim" and "<source>" not in words:
-                assert main(words[1:]) == 0, f"{command}: {capsys.readouterr().err}"
-    assert (tmp_path / "heatmap.png").is_file() and (tmp_path / "alike.png").is_file()
-    assert (tmp_path / "bank.safetensors").is_file()
+def test_python_of_six_lines():
+    (code,) = blocks(README, "python")
+    assert len([line for line in code.splitlines() if line]) <= 6
 
 
 def test_training_commands_name_real_options():
     import train_accelerate
     from dermsim.training.presets import PRESETS
 
-    for command in COMMANDS:
+    shown = commands(README, "bash") + commands(TRAINING, "bash")
+    for command in shown:
         words = shlex.split(command)
         if words[:2] == ["accelerate", "launch"]:
             assert (ROOT / words[2]).is_file()
@@ -68,14 +68,36 @@ def test_training_commands_name_real_options():
             start = replace(config.encoder, start=preset.encoder.start)
             own = {"data": preset.data, "unlabelled": (), "shift": "", "encoder": start}
             assert replace(config, **own) == preset, "the weights are not the preset's"
-    assert f"python app.py --model {PRESETS['smoke'].output}/checkpoint" in COMMANDS
+    assert f"python app.py --model {PRESETS['smoke'].output}/checkpoint" in shown
 
 
-def test_the_figures_are_the_checkpoints_own():
-    assert with_figures(README, CHECKPOINT) == README
+@pytest.mark.parametrize("name", PARTS)
+def test_the_figures_are_the_checkpoints_own(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert with_part(text, PARTS[name](CHECKPOINT)) == text, "run python hub/readme.py"
+
+
+def test_six_figures_are_on_the_readme_and_all_in_the_results():
     report = Report.load(CHECKPOINT / "evaluation.json")
-    assert report.digest().strip() in README
+    assert len(SIX) == 6
+    assert [line.count("|") for line in readme_part(CHECKPOINT).splitlines()][-6:] == [5] * 6
+    assert report.digest().strip() in results_part(CHECKPOINT)
     assert report.markdown().strip() in (CHECKPOINT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_doctor_reads_of_missed_melanomas_and_other_clinics():
+    report = Report.load(CHECKPOINT / "evaluation.json")
+    (told,) = [line for line in TEXT.splitlines() if line.startswith("**What a doctor must know")]
+    recall = report.metrics["recall_mel"]
+    assert f"misses {100 - round(100 * recall.value)} % of them" in told
+    assert f"{report.metrics['shift_melanoma_auc'].value:.3f}" in told
+
+
+def test_figures_without_other_clinics_are_refused(tmp_path):
+    report = Report.load(CHECKPOINT / "evaluation.json")
+    replace(report, shift=None).save(tmp_path / "evaluation.json")
+    with pytest.raises(ValueError, match="another origin"):
+        readme_part(tmp_path)
 
 
 def test_the_card_is_the_one_that_a_push_would_send():
@@ -83,18 +105,9 @@ def test_the_card_is_the_one_that_a_push_would_send():
 
 
 @pytest.mark.parametrize("mark", [START, END])
-def test_a_readme_without_marks_is_refused(mark):
+def test_a_page_without_marks_is_refused(mark):
     with pytest.raises(ValueError, match="lacks the marks"):
-        with_figures(README.replace(mark, ""), CHECKPOINT)
-
-
-def test_the_diagnoses_in_the_output_are_the_labels():
-    assert f"{[*CODES, 'ulcer']}" in README
-
-
-def test_links_within_the_project_lead_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+        with_part(TEXT.replace(mark, ""), "part")
 
 
 def test_the_checkpoint_is_small_and_whole():

@@ -5,7 +5,6 @@ More of each format is in tests/data/formats.
 
 import io
 import json
-import re
 import subprocess
 import sys
 import zipfile
@@ -17,6 +16,7 @@ import pytest
 import tifffile
 from dicom_files import as_file, elements, jpeg_file
 from PIL import Image
+from refusals import refuses
 
 from dermsim.cli.main import main
 from dermsim.data.images import read_image
@@ -104,12 +104,12 @@ def saved_jxl() -> bytes:
 
 # ---------------------------------------------------------------- 10 the format is named
 
-NAMED = {"a.heic": "HEIC", "c.dcm": "DICOM", "d.jxl": "JPEG XL"}
+NAMED = {"a.heic": "heif.damaged", "c.dcm": "dicom.damaged", "d.jxl": "jxl.damaged"}
 
 
 def test_10_the_case_with_all_that_can_be_installed():
-    for name, kind in NAMED.items():
-        with pytest.raises(ValueError, match=rf"^{re.escape(name)} is a damaged {kind} file: "):
+    for name, key in NAMED.items():
+        with refuses(key, name=name):
             read_image(case("10") / name)
     for name in ("b.avif", "e.jp2"):
         assert read_image(case("10") / name).size == (64, 48)

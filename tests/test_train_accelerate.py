@@ -14,10 +14,12 @@ import psutil
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from refusals import refuses
 from safetensors.torch import load_file
 
 import train_accelerate
 from dermsim import DermSim
+from dermsim.core.refused import Phrase
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import draw_lesion, synthetic_outlines
@@ -120,7 +122,7 @@ def test_only_the_last_state_is_kept(run):
 
 
 def test_a_run_is_not_overwritten(run):
-    with pytest.raises(FileExistsError, match="holds another run"):
+    with refuses("run_state.other_run", FileExistsError):
         train_accelerate.main(replace(SMALL, output=run))
 
 
@@ -160,7 +162,7 @@ def test_a_planted_file_is_refused_and_not_run(run, tmp_path):
     planted = StateFolder(tmp_path / "state").latest() / "custom_checkpoint_0.pkl"
     # the opcodes of "call builtins.open with this name and 'w'": harmless, and seen if done
     planted.write_bytes(b"cbuiltins\nopen\n(V" + os.fsencode(ran) + b"\nVw\ntR.")
-    with pytest.raises(ValueError, match=r"custom_checkpoint_0\.pkl, which no run of dermsim"):
+    with refuses("state_files.foreign", name="custom_checkpoint_0.pkl"):
         train_accelerate.main(replace(SMALL, output=tmp_path, resume=True))
     assert not ran.exists()
 
@@ -178,13 +180,13 @@ def test_two_runs_do_not_write_one_output(tmp_path):
 
 
 def test_nothing_to_resume_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no training state to resume"):
+    with refuses("run_state.no_state", FileNotFoundError):
         train_accelerate.main(replace(SMALL, output=tmp_path, resume=True))
 
 
 def test_a_tracker_that_is_not_installed_stops_the_run_before_it_starts(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(ImportError, match=r'get it with pip install "dermsim\[wandb\]"'):
+    with refuses("optional.not_installed", ImportError, extra="wandb"):
         train_accelerate.main(replace(SMALL, output=tmp_path, trackers=("wandb",)))
     assert not list(tmp_path.iterdir())
 
@@ -210,13 +212,13 @@ def test_a_batch_that_cannot_be_filled_is_an_error(tmp_path):
     [
         (
             {"loss": PRESETS["simclr"].loss, "leave_out": ("df",)},
-            "no training image of df, and a classifier that is fitted after training",
+            Phrase("training_set.no_training", missing="df"),
         ),
-        ({"leave_out": ("akiec", "bcc", "mel")}, "needs both benign and malignant images"),
+        ({"leave_out": ("akiec", "bcc", "mel")}, "training_set.one_sided"),
     ],
 )
 def test_what_cannot_become_a_checkpoint_is_refused_at_once(tmp_path, changes, words):
-    with pytest.raises(ValueError, match=words):
+    with refuses(words):
         train_accelerate.main(replace(SMALL, output=tmp_path, **changes))
     assert not StateFolder(tmp_path / "state").complete()
 
@@ -249,7 +251,7 @@ def test_a_distilled_classifier_is_kept(run, tmp_path, monkeypatch):
 
 def test_pretrained_weights_without_network_say_what_to_do(tmp_path):
     config = replace(SMALL, output=tmp_path, encoder=EncoderConfig(pretrained="hub"))
-    with pytest.raises(ConnectionError, match="could not be fetched from the Hub"):
+    with refuses("imagenet.not_fetched", ConnectionError):
         train_accelerate.main(config)
 
 
@@ -406,7 +408,7 @@ def test_whole_frames_other_skin_and_an_output_of_its_own(tmp_path):
 
 def test_a_backbone_that_knows_nothing_and_never_learns_is_refused(tmp_path):
     config = replace(SMALL, output=tmp_path, freeze=FreezeConfig(epochs=2))
-    with pytest.raises(ValueError, match="must know something"):
+    with refuses("freezing.knows_nothing"):
         train_accelerate.main(config)
 
 

@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from dermsim.cli.command import Command, ModelCommand, load_engine, open_data
 from dermsim.cli.terminal import check_output, show, table
+from dermsim.core.refused import Refused, RefusedFileNotFoundError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,7 +41,7 @@ class AtlasCommand(ModelCommand):
         """Join the checkpoint's map to its gallery, or embed and map the data."""
         opened = None if self.data is None else open_data(self.data)
         if opened is None and self.split is not None:
-            raise ValueError("--split chooses lesions of other cases: name them with --data")
+            raise Refused("cli_atlas.split_without_data")
         from dermsim.data.tables import case_records
         from dermsim.engine.atlas import Atlas
         from dermsim.tasks.retrieve import Gallery
@@ -83,7 +84,7 @@ class AtlasInfo(AtlasCommand):
         from dermsim.tasks.atlas import score_clusters, silhouette
 
         if self.count < 1:
-            raise ValueError(f"--count must be at least 1, got {self.count}")
+            raise Refused("cli_atlas.count", count=self.count)
         atlas = self.atlas()
         dx, embeddings = atlas.dx, atlas.map.embeddings
         places = {code: place for place, code in enumerate(sorted(set(dx)))}
@@ -186,8 +187,8 @@ def _pictures(source: OpenedSource, image_ids: tuple[str, ...]) -> list[dict[str
     rows = source.load(more=False).cast_column("image", Image(decode=False))
     places = {image_id: row for row, image_id in enumerate(rows["image_id"])}
     if missing := [name for name in image_ids if name not in places]:
-        raise ValueError(
-            f"{source.source} lacks {len(missing)} of the pictures, such as {missing[0]}."
+        raise Refused(
+            "cli_atlas.lacks_pictures", source=source.source, count=len(missing), missing=missing[0]
         )
     found = []
     for name in image_ids:
@@ -211,7 +212,7 @@ class AtlasDraw(Command):
     def run(self) -> int:
         """Embed the gallery's cases and write the map."""
         if not self.model.is_dir():
-            raise FileNotFoundError(f"no checkpoint folder at {self.model}: check the path")
+            raise RefusedFileNotFoundError("cli_atlas.no_checkpoint", model=self.model)
         opened = open_data(self.data)
         from dermsim.engine.atlas import draw_map
 
@@ -233,8 +234,11 @@ def _embed_known(engine: DermSim, source: OpenedSource, known: set[str]) -> tupl
     rows = source.load(more=False)
     kept = [row for row, image_id in enumerate(rows["image_id"]) if image_id in known]
     if len(kept) < len(known):
-        raise ValueError(
-            f"{source.source} holds {len(kept)} of the gallery's {len(known)} cases only."
+        raise Refused(
+            "cli_atlas.few_cases",
+            source=source.source,
+            kept_count=len(kept),
+            known_count=len(known),
         )
     rows = rows.select(kept)
     pictures = tqdm(rows["image"], total=len(rows), unit="picture", disable=None)

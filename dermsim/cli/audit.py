@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from dermsim.cli.command import Command, ModelCommand, load_engine, open_data
 from dermsim.cli.terminal import show, table
+from dermsim.core.refused import Refused, RefusedFileNotFoundError
 
 if TYPE_CHECKING:
     from dermsim.evaluation.audit import AuditReport
@@ -50,7 +51,7 @@ class Audit(ModelCommand):
         from dermsim.evaluation.audit import audit_dataset, check_folder
 
         if self.output.is_file():
-            raise ValueError(f"{self.output} is a file: name a folder to write to")
+            raise Refused("cli_audit.output_is_file", output=self.output)
         check_folder(self.output)
         found = audit_dataset(self.engine(), data.load(more=False), split=self.split)
         found.save(self.output)
@@ -129,7 +130,7 @@ class DetectorFit(Command):
     def run(self) -> int:
         """Fit and replace; the old detector stays if anything fails."""
         if not self.model.is_dir():
-            raise FileNotFoundError(f"there is no folder {self.model} to put a detector in")
+            raise RefusedFileNotFoundError("cli_audit.no_folder", model=self.model)
         opened = open_data(self.data)
         from dermsim.evaluation.protocols.protocol_cases import encode_cases, select
         from dermsim.tasks.detect import OutlierDetector

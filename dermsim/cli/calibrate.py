@@ -9,6 +9,7 @@ from tyro.conf import Positional
 
 from dermsim.cli.command import Command, load_engine, open_data
 from dermsim.cli.terminal import show
+from dermsim.core.refused import RefusedFileNotFoundError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Calibrate(Command):
     def run(self) -> int:
         """Fit to validation, compare, and write."""
         if not self.model.is_dir():
-            raise FileNotFoundError(f"no checkpoint folder at {self.model}: check the path")
+            raise RefusedFileNotFoundError("cli_atlas.no_checkpoint", model=self.model)
         opened = open_data(self.data)
         from dermsim.core.labels import CODES
         from dermsim.data.splits import grouped_splits, without

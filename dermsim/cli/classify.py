@@ -25,6 +25,7 @@ from dermsim.cli.terminal import (
     similar_table,
 )
 from dermsim.core.labels import parse_dx
+from dermsim.core.refused import Refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +68,7 @@ class Classify(ModelCommand):
 
         facts = Facts(self.age, self.sex, self.site)
         if facts.known and self.facts_from_dicom:
-            raise ValueError(
-                "--facts-from-dicom and --age, --sex or --site are two sources of the same facts: "
-                "give one"
-            )
+            raise Refused("cli_classify.facts_twice")
         check_frame(self.frame)
         point = parse_point(self.operating_point)
         if self.output is not None:
@@ -102,7 +100,7 @@ class Classify(ModelCommand):
                 informed=engine.calibration_facts,
             )
         results: list[dict[str, Any]] = [row.to_dict() for row in rows if row.prediction]
-        errors = [{"picture": row.file, "error": row.reason} for row in rows if row.reason]
+        errors = [{"picture": row.file, "error": str(row.reason)} for row in rows if row.reason]
         chosen = answers.point(engine, point, facts=facts)
         answer: dict[str, Any] = {"operating_point": chosen, "results": results, "errors": errors}
         if stopped:
@@ -181,9 +179,9 @@ def parse_where(conditions: Sequence[str]) -> dict[str, object]:
     for condition in conditions:
         name, _, value = condition.partition("=")
         if not name or not value:
-            raise ValueError(f"--where expects name=value, such as dx=mel, got {condition!r}")
+            raise Refused("cli_classify.where_pair", condition=condition)
         if name in where:
-            raise ValueError(f"--where names {name!r} twice, but a case has one value of it")
+            raise Refused("cli_classify.where_twice", name=name)
         if name == "dx":
             where[name] = parse_dx(value)
         else:
@@ -196,4 +194,4 @@ def _age_range(text: str) -> tuple[float, float]:
     try:
         return float(low), float(high or low)
     except ValueError as error:
-        raise ValueError(f"--where expects age=45 or age=40-60, got {text!r}") from error
+        raise Refused("cli_classify.where_age", text=text) from error

@@ -10,20 +10,13 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import FlagCreatePairsOff, UseAppendAction
 
+from dermsim.core.released import default_model
+
 if TYPE_CHECKING:  # it brings torch, and `--help` must not wait for that
     from dermsim.data.label_mapping import LabelMapping
     from dermsim.data.opened_source import OpenedSource
     from dermsim.engine import DermSim
     from dermsim.tasks.enroll import ClassBank
-
-HUB_MODEL = "dermsim/dermsim-ham10000"
-"""The released checkpoint on the Hub, for installations without a checkout."""
-
-
-def default_model() -> str:
-    """Return the checkpoint folder beside the package in a checkout, or the released one's id."""
-    folder = Path(__file__).resolve().parents[2] / "hub" / "dermsim-ham10000"
-    return str(folder) if (folder / "config.json").is_file() else HUB_MODEL
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from dermsim.cli.command import Command, ModelCommand, load_engine, open_data
 from dermsim.cli.terminal import Pictures, check_output, find_pictures, show, table
+from dermsim.core.refused import Refused, RefusedFileNotFoundError
 
 if TYPE_CHECKING:
     from dermsim.tasks.concepts import Concepts
@@ -29,7 +30,7 @@ class FitCommand(Command):
     def check(self) -> None:
         """Refuse what is no folder before anything is loaded."""
         if not self.model.is_dir():
-            raise FileNotFoundError(f"no checkpoint folder at {self.model}: check the path")
+            raise RefusedFileNotFoundError("cli_atlas.no_checkpoint", model=self.model)
 
 
 @concepts_app.command(name="outline")
@@ -158,10 +159,7 @@ class ListConcepts(ModelCommand):
             return 0
         part = Concepts.load(local_folder(self.model))
         if part is None:
-            raise ValueError(
-                f"{self.model} has no concept heads: fit some with dermsim concepts fit, or see "
-                "what could be looked for with --every."
-            )
+            raise Refused("cli_concepts.no_heads", model=self.model)
         show(summary(part), readable(part), as_json=self.json)
         return 0
 

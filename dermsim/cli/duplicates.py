@@ -14,6 +14,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from dermsim.cli.command import ModelCommand
 from dermsim.cli.terminal import sentence, show, table
+from dermsim.core.refused import Refused
 from dermsim.data.components import COMPONENTS
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Duplicates(ModelCommand):
         from dermsim.data.duplicates import check_folder, find_duplicates
 
         if self.output.is_file():
-            raise ValueError(f"{self.output} is a file: name a folder to write to")
+            raise Refused("cli_audit.output_is_file", output=self.output)
         check_folder(self.output)
         found = find_duplicates(
             self.sources,

@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 
 from dermsim.cli.command import Command, DataOptions, ModelCommand, load_bank, open_data
 from dermsim.cli.terminal import check_output, find_pictures, show, table
+from dermsim.core.refused import Refused
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -70,12 +71,12 @@ class Enroll(ModelCommand, DataOptions):
 
         if self.source is None:
             if self.label_column or self.map:
-                raise ValueError("--label-column and --map are about the data of --from")
+                raise Refused("cli_enroll.mapping_without_source")
             if self.name is None:
-                raise ValueError("the new class has no name: say --name, or --from for several")
+                raise Refused("cli_enroll.no_name")
             return {self.name: [read_image(path) for path in find_pictures(self.pictures)]}
         if self.pictures:
-            raise ValueError("name pictures or --from, and not both")
+            raise Refused("cli_enroll.two_sources")
         from dermsim.data.new_classes import read_classes
 
         return read_classes(
@@ -188,7 +189,7 @@ class BankReport(ModelCommand):
         names = [CODES[dx] for dx in rows["dx"]]
         kept = [row for row, name in enumerate(names) if name in bank.old_names]
         if not kept:
-            raise ValueError(f"{self.data} has no image of an old class of {self.bank}")
+            raise Refused("cli_enroll.no_old_class", data=self.data, bank=self.bank)
         chosen = rows.select(kept)
         refuse_learned(engine.gallery, chosen)
         images = tqdm(chosen["image"], total=len(kept), unit="picture", disable=None)

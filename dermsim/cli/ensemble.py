@@ -12,6 +12,7 @@ from dermsim.cli.command import Command, open_data
 from dermsim.cli.terminal import (
     show,
 )
+from dermsim.core.refused import Refused, RefusedFileExistsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +36,9 @@ class Ensemble(Command):
     def run(self) -> int:
         """Build, evaluate, and write the folder with its card."""
         if self.output.exists():
-            raise FileExistsError(f"{self.output} exists: name a new folder to write to")
+            raise RefusedFileExistsError("cli_ensemble.output_exists", output=self.output)
         if self.test_image_size is not None and not self.average:
-            raise ValueError(
-                "--test-image-size is for --average: an ensemble sees what members see"
-            )
+            raise Refused("cli_ensemble.size_without_average")
         opened = open_data(self.data)
         from dermsim.data.splits import grouped_splits
         from dermsim.evaluation.card import measured_files

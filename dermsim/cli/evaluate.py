@@ -14,6 +14,7 @@ from dermsim.cli.terminal import (
     show,
 )
 from dermsim.core.explain_methods import MethodName
+from dermsim.core.refused import Refused
 
 if TYPE_CHECKING:
     from dermsim.evaluation.explanations.settings import Asked
@@ -68,9 +69,12 @@ class Evaluate(Command, DataOptions):
         for path, kept in zip(self.add_to, earlier, strict=True):
             for what, value in asked.items():  # now, and not after an hour
                 if getattr(kept, what) != value:
-                    raise ValueError(
-                        f"the figures in {path} are not of the same: their {what} is "
-                        f"{getattr(kept, what)}, and {value} is asked for"
+                    raise Refused(
+                        "cli_evaluate.other_figures",
+                        path=path,
+                        what=what,
+                        theirs=getattr(kept, what),
+                        ours=value,
                     )
         report = evaluate_checkpoint(
             engine,
@@ -94,17 +98,11 @@ class Evaluate(Command, DataOptions):
     def _explanations(self) -> Asked | None:
         if not self.explanations:
             if self.masks is not None or self.methods or self.photographs is not None:
-                raise ValueError(
-                    "--masks, --methods and --photographs are for --explanations: ask for those, "
-                    "too"
-                )
+                raise Refused("cli_evaluate.needs_explanations")
             return None
         source = self.masks or ("synthetic" if self.data == "synthetic" else None)
         if source is None:
-            raise ValueError(
-                "--explanations needs --masks: the folder with the dermatologists' outlines of the "
-                "photographs"
-            )
+            raise Refused("cli_evaluate.needs_masks")
         from dermsim.data.outlines import load_masks
         from dermsim.evaluation.explanations.settings import Asked, Sizes
 

@@ -10,7 +10,8 @@ from tyro.conf import Positional, arg
 
 from dermsim.cli.command import ModelCommand, load_bank
 from dermsim.cli.terminal import check_frame, check_output, show, table
-from dermsim.core.explain_methods import MethodName, parse_layer
+from dermsim.core.explain_methods import DEFAULT, MethodChoice, parse_layer
+from dermsim.core.refused import Refused
 
 OPACITY = 0.7
 """Of the strongest place of a map."""
@@ -26,8 +27,9 @@ class Explain(ModelCommand):
     """Diagnosis to look for, "malignancy", or a class of --bank; by default the predicted one."""
     like: Path | None = None
     """Another photograph: paint on both, side by side, what makes the two alike."""
-    method: MethodName = "gradcam"
-    """How evidence is measured; the last two are for transformers."""
+    method: MethodChoice = DEFAULT
+    """How evidence is measured; by default as did best on validation in this checkpoint. Rollout
+    and gradattention are for transformers."""
     layer: str | None = None
     """Stage of the backbone by its number, such as 2 or -2, or a module by its name."""
     smooth: bool = False
@@ -47,12 +49,13 @@ class Explain(ModelCommand):
         from dermsim.data.images import read_image
         from dermsim.engine.answers import explain
         from dermsim.ui.heatmaps import paint, side_by_side
+        from dermsim.ui.map_worth import worth_figures, worth_verdict
 
         check_output(self.output)
         if self.output.suffix.lower() != ".png":
-            raise ValueError(f"the overlay is a PNG, so {self.output} must end in .png")
+            raise Refused("cli_explain.not_png", output=self.output)
         if self.like is not None and self.target is not None:
-            raise ValueError("--target and --like are two questions: ask one at a time")
+            raise Refused("cli_explain.two_questions")
         check_frame(self.frame)
         image = read_image(self.picture, frame=self.frame)
         other = read_image(self.like) if self.like is not None else None
@@ -74,6 +77,9 @@ class Explain(ModelCommand):
         facts = found.to_dict() if other is None else {"like": str(self.like), **found.to_dict()}
         answer = {"picture": str(self.picture), **facts, "output": str(self.output)}
         note = "" if found.strengths[0] > 0 else "\nNothing in the picture speaks for the target."
-        readable = table([*answer], [[*answer.values()]]) + note
+        told = {name: value for name, value in answer.items() if name != "worth"}
+        readable = f"{table([*told], [[*told.values()]])}{note}\n{worth_verdict(found.worth)}"
+        if figures := worth_figures(found.worth):
+            readable += f"\n{figures}"
         show(answer, readable, as_json=self.json, drawn=engine.drawn)
         return 0

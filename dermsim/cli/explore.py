@@ -13,6 +13,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from dermsim.cli.command import Command, DataOptions
 from dermsim.cli.terminal import check_output, show, table
 from dermsim.core.labels import CODES, MALIGNANT
+from dermsim.core.refused import Refused
 
 if TYPE_CHECKING:
     from dermsim.data.census import Census, Exploration
@@ -39,7 +40,7 @@ class Explore(Command, DataOptions):
         if self.output is not None:
             check_output(self.output)
             if self.output.suffix.lower() not in (".html", ".htm"):
-                raise ValueError(f"the charts are HTML, so {self.output} must end in .html")
+                raise Refused("cli_explore.not_html", output=self.output)
         with warnings.catch_warnings(record=True) as raised:
             warnings.simplefilter("always", UserWarning)
             dataset = self.open(self.source).load()

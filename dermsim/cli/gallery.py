@@ -13,6 +13,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from dermsim.cli.command import Command, ModelCommand
 from dermsim.cli.terminal import show, table
 from dermsim.core.labels import CODES, diagnosis
+from dermsim.core.refused import Refused
 
 if TYPE_CHECKING:
     from dermsim.tasks.retrieve import Gallery, Kind
@@ -144,9 +145,9 @@ class GalleryAdd(ModelCommand):
         from dermsim.tasks.retrieve import Gallery
 
         if (self.data is None) == (self.other is None):
-            raise ValueError("name what to add: either --data SOURCE or --other GALLERY")
+            raise Refused("cli_gallery.nothing_to_add")
         if self.other is not None and self.split is not None:
-            raise ValueError("--split chooses lesions of --data; a gallery is added whole")
+            raise Refused("cli_gallery.split_without_data")
         gallery = Gallery.load(self.folder, mapped=True)
         more = Gallery.load(self.other, mapped=True) if self.other else self._embedded(gallery)
         grown = gallery.join(more)
@@ -159,9 +160,10 @@ class GalleryAdd(ModelCommand):
 
         engine = self.engine()
         if engine.fingerprint != gallery.fingerprint:  # before hours of embedding
-            raise ValueError(
-                f"this gallery was made by encoder {gallery.fingerprint!r}, the model is "
-                f"{engine.fingerprint!r}; name the gallery's own with --model"
+            raise Refused(
+                "cli_gallery.other_encoder",
+                fingerprint=gallery.fingerprint,
+                model=engine.fingerprint,
             )
         assert self.data is not None
         return embed_cases(engine, self.data, split=self.split or "all")

@@ -17,7 +17,6 @@ from dermsim.cli.audit import Audit, detector_app
 from dermsim.cli.calibrate import Calibrate
 from dermsim.cli.classify import Classify, Similar
 from dermsim.cli.command import Command
-from dermsim.cli.concept_protocols import protocol_app
 from dermsim.cli.concepts import concepts_app
 from dermsim.cli.describe import Describe
 from dermsim.cli.duplicates import Duplicates
@@ -25,6 +24,7 @@ from dermsim.cli.enroll import Enroll, bank_app
 from dermsim.cli.ensemble import Ensemble
 from dermsim.cli.evaluate import Evaluate
 from dermsim.cli.explain import Explain
+from dermsim.cli.explanation_protocol import protocol_app
 from dermsim.cli.explore import Explore
 from dermsim.cli.gallery import gallery_app
 from dermsim.cli.push import Push, PushDataset

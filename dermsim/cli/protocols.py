@@ -12,6 +12,7 @@ from tyro.conf import Positional, UseAppendAction
 
 from dermsim.cli.command import Command, load_engine, open_data
 from dermsim.cli.terminal import check_output, show
+from dermsim.core.refused import Refused
 from dermsim.core.storage import save_json
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _names(sources: Sequence[str]) -> list[str]:
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             return names
-    raise ValueError("--against names a checkpoint that is compared already: each comes once.")
+    raise Refused("cli_protocols.compared_twice")
 
 
 @protocol_app.command(name="few-shot")
@@ -220,10 +221,7 @@ class Unfamiliar(ProtocolCommand):
 
         names = [DRAWN, *(folder.name for folder in self.far)]
         if repeated := [name for name in names[1:] if names.count(name) > 1]:
-            raise ValueError(
-                f"--far: two kinds of pictures would be called {repeated[0]!r} in the table, where "
-                f"one is always called {DRAWN!r}: rename the folder"
-            )
+            raise Refused("cli_protocols.far_twice", name=repeated[0], drawn=DRAWN)
         table = evaluate_unfamiliar(
             [load_engine(model) for model in (self.model, *self.also)],
             data.load(more=False),

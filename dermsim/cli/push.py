@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
-from dermsim.cli.command import HUB_MODEL, Command, default_model, open_data
+from dermsim.cli.command import Command, open_data
 from dermsim.cli.terminal import show, table
+from dermsim.core.refused import Phrase, Refused
+from dermsim.core.released import HUB_MODEL, default_model
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -153,10 +155,7 @@ class Push(HubCommand):
         from dermsim.hub.tidy import check_tidy
 
         if self.data is None and (self.include_images or not self.dry_run):
-            raise ValueError(
-                "--data is missing: a checkpoint is measured again on what it was trained on "
-                "before it is sent"
-            )
+            raise Refused("cli_push.no_data")
         check_tidy(self.checkpoint)
         names = self.names()
         dataset = None if opened is None else opened.load(more=False)
@@ -187,7 +186,7 @@ class Push(HubCommand):
         names = Names(self.to, gallery=gallery, space=self.to if "space" in self.only else None)
         if "gallery" not in self.only:
             there = partial(HfApi().repo_exists, str(gallery), repo_type="dataset")
-            if not ask(f"say whether there is a data set {gallery}", there):
+            if not ask(Phrase("asking.whether_there", repo_id=gallery), there):
                 return replace(names, gallery=None)
         return names
 
@@ -210,10 +209,7 @@ class PushDataset(HubCommand):
         self.check()
         check_repo_id(self.to)
         if not (self.dry_run or self.include_images):
-            raise ValueError(
-                "a data set of patients' photographs is sent only with --include-images: make sure "
-                "that you may"
-            )
+            raise Refused("cli_push.patients_photographs")
         rows = load_ham10000(self.source)
         with tempfile.TemporaryDirectory(prefix="dermsim-push-") as scratch:
             parcel = write_photographs(Path(scratch) / "dataset", rows, repo_id=self.to)

@@ -10,6 +10,7 @@ from tyro.conf import Positional
 
 from dermsim.cli.command import Command, load_engine, open_data
 from dermsim.cli.terminal import show, table
+from dermsim.core.refused import RefusedFileNotFoundError
 
 quality_app = tyro.extras.SubcommandApp()
 
@@ -37,7 +38,7 @@ class QualityFit(Command):
     def run(self) -> int:
         """Fit and write; what was there stays if anything fails."""
         if not self.model.is_dir():
-            raise FileNotFoundError(f"there is no folder {self.model} to put a quality gate in")
+            raise RefusedFileNotFoundError("cli_quality.no_folder", model=self.model)
         opened = open_data(self.data)
         from dermsim.core.checkpoint import QUALITY
         from dermsim.data.outlines import load_masks
@@ -77,9 +78,7 @@ class QualityInfo(Command):
 
         path = local_folder(self.model) / QUALITY
         if not path.is_file():
-            raise FileNotFoundError(
-                f"{self.model} has no {QUALITY}: make one with dermsim quality fit"
-            )
+            raise RefusedFileNotFoundError("cli_quality.no_gate", model=self.model, quality=QUALITY)
         gate = QualityGate.load(path)
         thresholds = dict(zip(REASONS, gate.thresholds.tolist(), strict=True))
         answer = {"side": gate.side, "provenance": dict(gate.provenance), "thresholds": thresholds}

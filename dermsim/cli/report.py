@@ -10,7 +10,8 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from dermsim.cli.command import ModelCommand
 from dermsim.cli.terminal import check_frame, check_output, show, table
-from dermsim.core.explain_methods import MethodName, parse_layer
+from dermsim.core.explain_methods import DEFAULT, MethodChoice, parse_layer
+from dermsim.core.refused import Refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class CaseReportCommand(ModelCommand):
     exclude_lesion: UseAppendAction[tuple[str, ...]] = ()
     """Lesion to leave out of the past cases; may be repeated. That of a picture which is itself a
     past case always is."""
-    method: MethodName = "gradcam"
+    method: MethodChoice = DEFAULT
     """How evidence is measured; the last two are for transformers."""
     layer: str | None = None
     """Stage of the backbone by its number, such as 2 or -2, or a module by its name."""
@@ -46,7 +47,7 @@ class CaseReportCommand(ModelCommand):
 
         check_output(self.output)
         if self.output.suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"the report is HTML, so {self.output} must end in .html")
+            raise Refused("cli_report.not_html", output=self.output)
         check_frame(self.frame)
         picture = read_image(self.picture, frame=self.frame)
         engine = self.engine()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 
-from dermsim.cli.command import DataOptions, default_model
+from dermsim.cli.command import DataOptions
+from dermsim.core.refused import Refused
+from dermsim.core.released import default_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +49,10 @@ class Serve(DataOptions):
     def run(self) -> int:
         """Serve until interrupted."""
         if self.token == "":
-            raise ValueError("the token is empty: leave --token out to let everybody in")
+            raise Refused("cli_serve.empty_token")
         if self.page:
             if self.workers != 1:
-                raise ValueError(
-                    "the page keeps its visitors' sessions in one process: serve it with "
-                    "--workers 1, or REST alone with --no-page"
-                )
+                raise Refused("cli_serve.workers_with_page")
             from dermsim.serve.page_server import serve_page
 
             try:
@@ -78,10 +77,7 @@ class Serve(DataOptions):
             return 0
         paged = self.mcp or self.share or self.embed or self.dataset is not None
         if paged or self.label_column or self.map:
-            raise ValueError(
-                "--mcp, --share, --embed, --dataset and how its diagnoses are called belong to the "
-                "page: leave out --no-page"
-            )
+            raise Refused("cli_serve.needs_page")
         from dermsim.serve.workers import serve_rest
 
         serve_rest(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dermsim.core.labels import DISCLAIMER, DRAWN_DATA
+from dermsim.core.refused import Refused
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -120,7 +121,7 @@ def find_pictures(sources: Sequence[Path], *, every: bool = False) -> list[Path]
     from dermsim.data.images import list_images
 
     if not sources:
-        raise ValueError("no picture was given: name files, or folders that hold some")
+        raise Refused("cli_terminal.no_pictures")
     if not every:
         return list_images(sources)
     return [
@@ -142,10 +143,10 @@ def check_output(path: Path, *, ending: str = "") -> None:
         ValueError: If `path` is a folder, or its name asks for another kind of file.
     """
     if path.is_dir():
-        raise ValueError(f"{path} is a folder: name the file to write")
+        raise Refused("cli_terminal.output_is_folder", path=path)
     if ending and path.suffix.lower() not in ("", ending):
         kind = ending.removeprefix(".").upper()
-        raise ValueError(f"what is written is {kind}, so {path} must end in {ending}")
+        raise Refused("cli_terminal.ending", kind=kind, path=path, ending=ending)
 
 
 def check_frame(frame: int) -> None:
@@ -155,7 +156,7 @@ def check_frame(frame: int) -> None:
         ValueError: If `frame` is negative.
     """
     if frame < 0:
-        raise ValueError(f"--frame counts from 0, got {frame}")
+        raise Refused("cli_terminal.frame", frame=frame)
 
 
 def print_anything(stream: Any) -> None:

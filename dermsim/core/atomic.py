@@ -21,6 +21,13 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+from dermsim.core.refused import (
+    RefusedIsADirectoryError,
+    RefusedNotADirectoryError,
+    RefusedOSError,
+    RefusedTimeoutError,
+)
+
 T = TypeVar("T")
 
 PATIENCE = 60.0
@@ -66,9 +73,7 @@ def exclusive(path: str | Path, *, patience: float | None = None) -> Iterator[No
     try:
         lock.acquire(timeout=PATIENCE if patience is None else patience, poll_interval=POLL)
     except Timeout:
-        raise TimeoutError(
-            f"{target} is being written by another process: wait until it has ended."
-        ) from None
+        raise RefusedTimeoutError("atomic.busy", target=target) from None
     try:
         yield
     finally:
@@ -122,7 +127,7 @@ def one_sentence(target: Path) -> Iterator[None]:
         yield
     except Exception as error:
         if (reason := full_disk(error)) is not None:
-            raise OSError(f"{target} cannot be written: {reason}.") from error
+            raise RefusedOSError("atomic.not_writable", target=target, reason=reason) from error
         raise
 
 
@@ -162,9 +167,9 @@ def sync(path: Path, *, contents: bool = True) -> None:
 def _move_over(fresh: Path, target: Path) -> None:
     """Put what was written in the place of what was there."""
     if target.is_dir() and not fresh.is_dir():
-        raise IsADirectoryError(f"{target} is a folder, and a file is not written over it.")
+        raise RefusedIsADirectoryError("atomic.is_folder", target=target)
     if target.is_file() and fresh.is_dir():
-        raise NotADirectoryError(f"{target} is a file, and a folder is not written over it.")
+        raise RefusedNotADirectoryError("atomic.is_file", target=target)
     if not target.is_dir():
         os.replace(fresh, target)
         return

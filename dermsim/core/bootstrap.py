@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -112,10 +114,10 @@ class Bootstrap:
             places = np.arange(len(self))[among]
             return self.take(places).interval(lambda drawn: metric(places[drawn]))
         if len(self) == 0:
-            raise ValueError("cannot bootstrap an empty set of rows.")
+            raise Refused("bootstrap.no_rows")
         value = float(metric(np.arange(len(self))))
         if np.isnan(value):
-            raise ValueError("the metric is undefined (NaN) on these rows, so it has no interval.")
+            raise Refused("bootstrap.undefined")
         samples = np.array([metric(rows) for rows in self._draws()])
         return Interval(value, *percentile_bounds(samples), len(self))
 
@@ -145,7 +147,7 @@ class Bootstrap:
         if among is not None:
             return self.take(among).means(values[among])
         if len(self) == 0:
-            raise ValueError("cannot bootstrap an empty set of rows.")
+            raise Refused("bootstrap.no_rows")
         counts = np.stack([np.bincount(rows, minlength=len(self)) for rows in self._draws()])
         samples = counts @ values.astype(np.float64) / counts.sum(axis=1, keepdims=True)
         whole = values.astype(np.float64).mean(axis=0).tolist()
@@ -181,10 +183,7 @@ def percentile_bounds(samples: npt.ArrayLike) -> tuple[float, float]:
     """
     found = np.asarray(samples, dtype=np.float64)
     if np.isnan(found).all():
-        raise ValueError(
-            f"the metric is undefined (NaN) on all {found.size} resamples of these rows, so it has "
-            "no interval: more lesions are needed."
-        )
+        raise Refused("bootstrap.undefined_everywhere", size=found.size)
     low, high = np.nanpercentile(found, [2.5, 97.5])
     return float(low), float(high)
 

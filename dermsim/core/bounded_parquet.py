@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermsim.core.refused import Refused
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -55,15 +57,15 @@ def read_bounded(
         if columns is not None:
             besides = [name for name in optional if name in names]
             if names != [*columns, *besides]:
-                raise ValueError(
-                    f"{source.name} has the columns {names}, expected {list(columns)}."
+                raise Refused(
+                    "bounded_parquet.columns", name=source.name, names=names, columns=list(columns)
                 )
         if missing := [name for name in needed or () if name not in names]:
-            raise ValueError(f"{source.name} lacks the columns {missing}.")
+            raise Refused("bounded_parquet.lacks_columns", name=source.name, missing=missing)
         check_rows(source, file.metadata, rows=rows)
         return _unpack(source, file, needed)
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{source.name} is damaged or not Parquet: {error}.") from error
+        raise Refused("bounded_parquet.damaged", name=source.name, error=error) from error
 
 
 def check_rows(source: Path, metadata: Any, *, rows: int | None = None) -> None:
@@ -78,9 +80,8 @@ def check_rows(source: Path, metadata: Any, *, rows: int | None = None) -> None:
         ValueError: If it has another number of rows, or unpacks to too much.
     """
     if rows is not None and metadata.num_rows != rows:
-        raise ValueError(
-            f"{source.name} has {metadata.num_rows} rows, expected {rows}: the files do not belong "
-            "together."
+        raise Refused(
+            "bounded_parquet.rows", name=source.name, num_rows=metadata.num_rows, rows=rows
         )
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     cells = sum(
@@ -93,9 +94,8 @@ def check_rows(source: Path, metadata: Any, *, rows: int | None = None) -> None:
 def _check_size(source: Path, unpacked: int) -> None:
     size = source.stat().st_size
     if unpacked > ALLOWED + TIMES * size:
-        raise ValueError(
-            f"{source.name} has {size:,} bytes and unpacks to more than {unpacked - 1:,}: it is "
-            "not read."
+        raise Refused(
+            "bounded_parquet.too_large", name=source.name, size=size, unpacked=unpacked - 1
         )
 
 
@@ -144,6 +144,6 @@ def _unpacked_size(source: Path, column: pa.Array) -> int:
         return int(column.nbytes)
     lengths = pc.binary_length(column.dictionary)
     if (longest := pc.max(lengths).as_py() or 0) > LONGEST:
-        raise ValueError(f"{source.name} has a cell of {longest:,} bytes of text: it is not read.")
+        raise Refused("bounded_parquet.long_text", name=source.name, longest=longest)
     letters = pc.sum(pc.take(lengths, column.indices)).as_py() or 0
     return int(letters) + int(column.indices.nbytes)

@@ -7,6 +7,7 @@ from pathlib import Path
 from dermsim.core.atomic import recover
 from dermsim.core.downloads import download
 from dermsim.core.lfs import refuse_lfs_pointer
+from dermsim.core.refused import Refused, RefusedFileNotFoundError
 from dermsim.core.storage import LARGEST_CONFIG, read_json
 
 PARTS = (
@@ -24,7 +25,10 @@ PARTS = (
 QUALITY = "quality.safetensors"
 """What tells pictures not to be judged; a checkpoint may lack it."""
 
-OPTIONAL_PARTS = ("concepts.json", "concepts.safetensors", QUALITY)
+EXPLANATIONS = "explanations.json"
+"""What its heatmaps were measured to be worth; a checkpoint may lack it."""
+
+OPTIONAL_PARTS = ("concepts.json", "concepts.safetensors", QUALITY, EXPLANATIONS)
 """What a checkpoint folder may hold besides; of concepts both files, or neither."""
 
 BESIDES = ("calibration_facts.json", "training.json", "evaluation.json", "README.md")
@@ -88,14 +92,11 @@ def local_folder(
     refuse_lfs_pointer(*(folder / part for part in (*PARTS, *OPTIONAL_PARTS)))
     written = _check_format(folder, name=str(name_or_path))
     if missing := [part for part in PARTS if not (folder / part).exists()]:
-        raise FileNotFoundError(
-            f"{name_or_path} is not a dermsim checkpoint: it lacks {', '.join(missing)}."
+        raise RefusedFileNotFoundError(
+            "core_checkpoint.lacks_files", name_or_path=name_or_path, missing=list(missing)
         )
     if written is None:
-        raise ValueError(
-            f"{name_or_path} is not a dermsim checkpoint: its config.json names no "
-            "checkpoint_format. Write the folder with DermSim.save_pretrained."
-        )
+        raise Refused("core_checkpoint.no_format", name_or_path=name_or_path)
     return folder
 
 
@@ -111,13 +112,10 @@ def _check_format(folder: Path, *, name: str) -> int | None:
     try:
         config = read_json(path, limit=LARGEST_CONFIG)
     except ValueError as error:
-        raise ValueError(f"{name} is not a dermsim checkpoint: {error}") from error
+        raise Refused("core_checkpoint.no_checkpoint", name=name, error=error) from error
     if not isinstance(config, dict) or "checkpoint_format" not in config:
         return None
     written = config["checkpoint_format"]
     if type(written) is not int or not 1 <= written <= FORMAT:
-        raise ValueError(
-            f"{name} has checkpoint_format {written!r}, and this dermsim reads formats up to "
-            f"{FORMAT}: install a later one (pip install -U dermsim)."
-        )
+        raise Refused("core_checkpoint.newer_format", name=name, written=written, format=FORMAT)
     return written

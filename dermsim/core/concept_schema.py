@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from dermsim.core.refused import Refused
+
 KINDS = ("structure", "colour", "vessel", "shape", "artefact", "seven-point")
 """What a concept can be."""
 
@@ -45,7 +47,7 @@ class Labelling:
         criterion, _, states = text.partition(":")
         positive = frozenset(word.strip() for word in states.split("|") if word.strip())
         if not criterion.strip() or not positive:
-            raise ValueError(f"labels must be written 'criterion: state | state', got {text!r}.")
+            raise Refused("concept_schema.labels", text=text)
         return cls(criterion.strip(), positive)
 
 
@@ -85,14 +87,17 @@ class Concept:
         needed = {"kind", "polarity", "synonyms"}
         needed |= {f"{kind}{code}" for code in LANGUAGES for kind in ("", "definition_")}
         if missing := needed - values.keys():
-            raise ValueError(f"the concept {name} lacks {', '.join(sorted(missing))}.")
+            raise Refused("concept_schema.lacks", name=name, missing=sorted(missing))
         if unknown := values.keys() - needed - {"labels", "points", "measured"}:
-            raise ValueError(f"the concept {name} has the unknown key {min(unknown)}.")
+            raise Refused("concept_schema.unknown_key", name=name, unknown=min(unknown))
         for key, allowed in (("kind", KINDS), ("polarity", POLARITIES)):
             if values[key] not in allowed:
-                raise ValueError(
-                    f"the {key} of the concept {name} is {values[key]!r}: choose "
-                    f"{', '.join(allowed)}."
+                raise Refused(
+                    "concept_schema.choice",
+                    key=key,
+                    name=name,
+                    value=values[key],
+                    allowed=list(allowed),
                 )
         return cls(
             name,
@@ -133,7 +138,9 @@ class Schema(Mapping[str, Concept]):
             for code, word in concept.names.items():
                 other = taken.setdefault((code, word.casefold()), concept.name)
                 if other != concept.name:
-                    raise ValueError(f"{other} and {concept.name} are both called {word!r}.")
+                    raise Refused(
+                        "concept_schema.same_name", other=other, name=concept.name, word=word
+                    )
 
     @classmethod
     def parse(cls, values: Mapping[str, Mapping[str, Any]]) -> Schema:
@@ -168,11 +175,11 @@ class Schema(Mapping[str, Concept]):
         if len(found) == 1:
             return found[0]
         if found:
-            several = ", ".join(concept.name for concept in found)
-            raise ValueError(f"{word!r} can mean {several}: name one of these.")
+            raise Refused("concept_schema.ambiguous", word=word, several=[c.name for c in found])
         near = sorted(name for name in self if key.split(" ")[-1] in name.replace("_", " "))
-        hint = f": did you mean {' or '.join(near[:3])}?" if near else "."
-        raise ValueError(f"There is no concept {word!r}{hint}")
+        if near:
+            raise Refused("concept_schema.did_you_mean", word=word, near=near[:3])
+        raise Refused("concept_schema.no_concept", word=word)
 
     def labelled_by(self, source: str) -> tuple[Concept, ...]:
         """Return the concepts that a data set labels, by the name of its adapter."""

@@ -16,6 +16,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dermsim.core.refused import (
+    Keyed,
+    Phrase,
+    Refused,
+    RefusedConnectionError,
+    RefusedFileNotFoundError,
+    RefusedOSError,
+    RefusedPermissionError,
+)
+
 T = TypeVar("T")
 
 ATTEMPTS = 4
@@ -32,7 +42,7 @@ FINAL = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ReadTimeout", "WriteT
 network to wait for. The names are of the HTTP client, whose package changes with its versions."""
 
 
-class DamagedError(OSError):
+class DamagedError(RefusedOSError):
     """A file came with another content than the Hub says it has."""
 
 
@@ -74,15 +84,16 @@ def download(
             path.resolve().unlink(missing_ok=True)
             path.unlink()
         if damaged:
-            raise DamagedError(f"{', '.join(removed)} is damaged")
+            raise DamagedError("downloads.damaged", removed=list(removed))
         return folder
 
     try:
         return persist(fetch)
     except (HTTPError, OSError, ValueError) as error:
-        kind = "data set" if options.get("repo_type") == "dataset" else "model"
+        data_set = options.get("repo_type") == "dataset"
+        kind = Phrase("downloads.data_set" if data_set else "downloads.model")
         raise (
-            _damage(error, name, ", ".join(removed))
+            _damage(error, name, removed)
             or _refusal(error, name, kind, revision)
             or _failure(error, name, kind)
         ) from error
@@ -127,10 +138,7 @@ def refuse_large(
     sizes = {file.rfilename: file.size or 0 for file in found.siblings or ()}
     size = sum(sizes[file] for file in filter_repo_objects(sizes, allow_patterns=allow_patterns))
     if size > largest:
-        raise ValueError(
-            f"{name} has {size:,} bytes to fetch, and at most {largest:,} are: fetch it yourself, "
-            "and give the folder."
-        )
+        raise Refused("downloads.too_large", name=name, size=size, largest=largest)
 
 
 def persist(action: Callable[[], T]) -> T:
@@ -194,23 +202,20 @@ def _holds(path: Path, name: str) -> bool:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == name
 
 
-def _damage(error: Exception, name: str, files: str) -> OSError | None:
+def _damage(error: Exception, name: str, files: list[str]) -> OSError | None:
     """Explain files that were found damaged, and stay so."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     if isinstance(error, DamagedError):
-        return ConnectionError(
-            f"{files} of {name} came {ATTEMPTS} times with another content than the Hub says it "
-            "has: try another network."
+        return RefusedConnectionError(
+            "downloads.other_content", files=files, name=name, attempts=ATTEMPTS
         )
     if files and isinstance(error, LocalEntryNotFoundError):
-        return ConnectionError(
-            f"{files} of {name} was damaged in the cache, and removed: go online to fetch it again."
-        )
+        return RefusedConnectionError("downloads.damaged_cache", files=files, name=name)
     return None
 
 
-def _refusal(error: Exception, name: str, kind: str, revision: str | None) -> OSError | None:
+def _refusal(error: Exception, name: str, kind: Keyed, revision: str | None) -> OSError | None:
     """Explain an error that says no: there is no such thing, or it is not for this user."""
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -224,56 +229,41 @@ def _refusal(error: Exception, name: str, kind: str, revision: str | None) -> OS
 
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, HfHubHTTPError):
         error = error.__cause__  # what the Hub answered, before the cache was looked into in vain
-    nowhere = f"There is no folder {name}, and"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if isinstance(error, HFValidationError):
-        return FileNotFoundError(f"{nowhere} it cannot be the name of a {kind} on the Hub.")
+        return RefusedFileNotFoundError("downloads.no_hub_name", name=name, kind=kind)
     if isinstance(error, RevisionNotFoundError):
-        return FileNotFoundError(f"The {kind} {name} on the Hub has no revision {revision!r}.")
+        return RefusedFileNotFoundError(
+            "downloads.no_revision", kind=kind, name=name, revision=revision
+        )
     if isinstance(error, GatedRepoError):
-        return PermissionError(
-            f"The {kind} {name} is open only to those its owners admit: ask for access on its page "
-            "on the Hub, and give a token of yours."
-        )
+        return RefusedPermissionError("downloads.gated", kind=kind, name=name)
     if isinstance(error, LocalTokenNotFoundError):
-        return PermissionError(
-            f"A token is to be sent for {name}, and none is stored: log in with hf auth login, or "
-            "set HF_TOKEN."
-        )
+        return RefusedPermissionError("downloads.no_token", name=name)
     if status == 401 and "Invalid credentials" in str(error):
-        return PermissionError(
-            f"The Hub does not accept the token that was sent for {name}: log in again with "
-            "hf auth login, or correct HF_TOKEN."
-        )
+        return RefusedPermissionError("downloads.token_refused", name=name)
     if isinstance(error, RepositoryNotFoundError) or status == 401:
-        return FileNotFoundError(
-            f"{nowhere} no such {kind} on the Hub that you may read; if it is private, give a "
-            "token."
-        )
+        return RefusedFileNotFoundError("downloads.no_repository", name=name, kind=kind)
     if status == 403:
-        return PermissionError(f"The Hub does not let you read {name}: {_first_sentence(error)}.")
+        return RefusedPermissionError(
+            "downloads.not_readable", name=name, error=_first_sentence(error)
+        )
     return None
 
 
-def _failure(error: Exception, name: str, kind: str) -> OSError:
+def _failure(error: Exception, name: str, kind: Keyed) -> OSError:
     """Explain an error of the network, the Hub or the disk."""
     from huggingface_hub.errors import HfHubHTTPError, IncompleteSnapshotError
 
     answered = isinstance(error, HfHubHTTPError | ConnectionError)
     if isinstance(error, OSError) and error.strerror and not answered:
-        return OSError(f"{name} could not be kept in the cache: {error.strerror}.")
+        return RefusedOSError("downloads.cache_not_writable", name=name, reason=error.strerror)
     if isinstance(error, IncompleteSnapshotError):
-        return ConnectionError(
-            f"The copy of {name} in the cache is incomplete, and the Hub could not be asked for "
-            "the rest: go online."
-        )
-    reason = _first_sentence(error)
+        return RefusedConnectionError("downloads.incomplete", name=name)
+    reason: Keyed | str = _first_sentence(error)
     if isinstance(error, json.JSONDecodeError):
-        reason = "what answered is not the Hub, or sent half an answer"
-    return ConnectionError(
-        f"There is no folder {name}, and the Hub could not be asked for a {kind} of that name: "
-        f"{reason}."
-    )
+        reason = Phrase("downloads.no_answer")
+    return RefusedConnectionError("downloads.hub_not_asked", name=name, kind=kind, reason=reason)
 
 
 def _first_sentence(error: Exception) -> str:

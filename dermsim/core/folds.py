@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dermsim.core.bootstrap import number_lesions
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 
 FOLDS = 5
 """In how many parts the lesions of validation are dealt."""
@@ -44,15 +45,9 @@ def deal_lesions(
     lesions, diagnoses = _lesions(labels, lesion_ids)
     count = len(diagnoses)
     if folds < 2 or count < folds:
-        raise ValueError(
-            f"{count} lesions cannot be dealt in {folds} folds: use at least 2 folds, and no more "
-            "than there are lesions."
-        )
+        raise Refused("folds.count", count=count, folds=folds)
     if len(np.unique(labels)) < 2:
-        raise ValueError(
-            f"all {len(labels)} rows are {CODES[labels[0]]}, from which nothing can be learned: "
-            "use rows of several diagnoses."
-        )
+        raise Refused("folds.one_class", count=len(labels), codes=CODES[labels[0]])
     order = np.random.default_rng(seed).permutation(count)
     order = order[np.argsort(diagnoses[order], kind="stable")]
     # like cards, one diagnosis after the other, so that every fold gets its share of each
@@ -73,7 +68,7 @@ def _lesions(
     """Number the lesions of N rows, ``(N,)``, and say what each of L is, ``(L,)``."""
     ids = [None] * len(labels) if lesion_ids is None else list(lesion_ids)
     if len(ids) != len(labels) or len(ids) == 0:
-        raise ValueError(f"there are {len(labels)} rows, but lesions for {len(ids)}.")
+        raise Refused("folds.lesions", labels_count=len(labels), ids_count=len(ids))
     lesions = number_lesions(ids)
     # a lesion with several diagnoses counts as its first
     return lesions, labels[np.unique(lesions, return_index=True)[1]]

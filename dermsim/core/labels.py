@@ -8,6 +8,8 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
+from dermsim.core.refused import Refused
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -253,7 +255,7 @@ def diagnosis(code: str) -> Diagnosis:
         ValueError: If the code is not one of the seven.
     """
     if code not in LABEL2ID:
-        raise ValueError(f"unknown diagnosis code {code!r}: expected one of {', '.join(CODES)}")
+        raise Refused("labels.unknown_code", code=code, codes=CODES)
     return LABELS[LABEL2ID[code]]
 
 
@@ -274,7 +276,5 @@ def parse_dx(text: str) -> str:
     """
     code = _CODE_OF.get(fold(str(text)))
     if code is None:
-        raise ValueError(
-            f"unknown dx {text!r}: expected one of {', '.join(CODES)} or a long name of one of them"
-        )
+        raise Refused("labels.unknown_dx", text=text, codes=CODES)
     return code

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermsim.core.refused import Refused
+
 _START = b"version https://git-lfs"
 _LONGEST = 1024  # bytes, by the specification
 
@@ -25,9 +27,8 @@ def refuse_lfs_pointer(*paths: Path) -> None:
     pointers = [path for path in paths if path.is_file() and _is_pointer(path)]
     if not pointers:
         return
-    names = ", ".join(path.name for path in pointers)
-    are = "is a Git LFS pointer and not the file" if len(pointers) == 1 else "are Git LFS pointers"
-    raise ValueError(f"{names} {are}: run git lfs pull in {pointers[0].parent}.")
+    key = "lfs.pointer" if len(pointers) == 1 else "lfs.pointers"
+    raise Refused(key, names=[path.name for path in pointers], parent=pointers[0].parent)
 
 
 def _is_pointer(path: Path) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from dermsim.core.refused import Refused
+
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of a table.
@@ -18,6 +20,6 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list
     lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     for row in rows:
         if len(row) != len(header):
-            raise ValueError(f"a row has {len(row)} cells, but the table {len(header)} columns.")
+            raise Refused("markdown.cells", row_count=len(row), header_count=len(header))
         lines.append(f"| {' | '.join(row)} |")
     return lines

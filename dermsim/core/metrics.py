@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_labels, softmax
 
 FloatArray = npt.NDArray[np.float64]
@@ -179,7 +180,7 @@ def precision_at_k(relevance: BoolArray, k: int) -> FloatArray:
         ValueError: If k is not within 1..M.
     """
     if not 1 <= k <= relevance.shape[1]:
-        raise ValueError(f"k must be within 1..{relevance.shape[1]}, got {k}.")
+        raise Refused("metrics.k", dimensions=relevance.shape[1], k=k)
     return relevance[:, :k].mean(axis=1)
 
 
@@ -230,7 +231,7 @@ def fit_temperature(
 
     raw = np.asarray(logits)
     if raw.ndim != 2 or len(raw) == 0:
-        raise ValueError(f"logits must have shape (N, C) with N > 0, got {raw.shape}.")
+        raise Refused("metrics.logits", shape=raw.shape)
     targets = check_labels(labels, rows=len(raw), num_classes=raw.shape[1])
     weights = 1.0 / np.bincount(targets)[targets] if class_balanced else np.ones(len(targets))
 

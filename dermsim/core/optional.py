@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
+from dermsim.core.refused import RefusedImportError
+
 
 def require(package: str, *, extra: str) -> ModuleType:
     """Import an optional package.
@@ -19,6 +21,4 @@ def require(package: str, *, extra: str) -> ModuleType:
     try:
         return import_module(package)
     except ModuleNotFoundError as error:
-        raise ImportError(
-            f'{package} is not installed; get it with pip install "dermsim[{extra}]".'
-        ) from error
+        raise RefusedImportError("optional.not_installed", package=package, extra=extra) from error

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from dermsim.core.atomic import atomic_path
 from dermsim.core.bounded_parquet import read_bounded
 from dermsim.core.lfs import refuse_lfs_pointer
+from dermsim.core.refused import Keyed, Phrase, Refused, RefusedFileNotFoundError, RefusedOSError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,11 +55,11 @@ def read_json(path: str | Path, *, limit: int = LARGEST_JSON) -> object:
     """
     source = existing(path)
     if (size := source.stat().st_size) > limit:
-        raise ValueError(f"{source.name} has {size:,} bytes, and {limit:,} are read at most.")
+        raise Refused("storage.too_large", name=source.name, size=size, limit=limit)
     try:
         return json.loads(source.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, or nested without end
-        raise ValueError(f"{source.name} is not valid JSON: {error}.") from error
+        raise Refused("storage.not_json", name=source.name, error=error) from error
 
 
 def load_json(
@@ -81,16 +82,16 @@ def load_json(
     return check_keys(values, keys | besides, name=source.name)
 
 
-def check_keys(values: object, keys: set[str], *, name: str) -> dict[str, object]:
+def check_keys(values: object, keys: set[str], *, name: Keyed | str) -> dict[str, object]:
     """Return `values` if it is a mapping with exactly these keys, or refuse it.
 
     Raises:
         ValueError: If it is something else, or a key is unknown or missing.
     """
     if not isinstance(values, Mapping):
-        raise ValueError(f"{name} must be an object, got {type(values).__name__}.")
+        raise Refused("storage.not_an_object", name=name, kind=type(values).__name__)
     if set(values) != keys:
-        raise ValueError(f"{name} has the keys {sorted(values)}, expected {sorted(keys)}.")
+        raise Refused("storage.keys", name=name, keys=sorted(values), expected=sorted(keys))
     return dict(values)
 
 
@@ -114,7 +115,7 @@ def save_arrays(
         try:
             save_file(_contiguous(arrays), temporary, _as_metadata(facts))
         except SafetensorError as error:  # what the disk answered, in a library's own words
-            raise OSError(f"{Path(path)} cannot be written: {error}.") from error
+            raise RefusedOSError("storage.not_writable", path=Path(path), error=error) from error
 
 
 def pack_arrays(
@@ -160,12 +161,12 @@ def read_arrays(
             values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         parsed = {key: json.loads(value) for key, value in header.items()}
     except (SafetensorError, json.JSONDecodeError, OSError, TypeError, KeyError) as error:
-        raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
+        raise Refused("storage.not_safetensors", name=source.name, error=error) from error
     return values, parsed
 
 
 def unpack_arrays(
-    data: bytes, *, name: str
+    data: bytes, *, name: Keyed | str
 ) -> tuple[dict[str, npt.NDArray[np.generic]], dict[str, object]]:
     """Read what `pack_arrays` returned, as `read_arrays` reads a file.
 
@@ -185,7 +186,7 @@ def unpack_arrays(
         header = json.loads(data[8 : 8 + length]).get("__metadata__", {})
         parsed = {key: json.loads(value) for key, value in header.items()}
     except (SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{name} is damaged or not a safetensors file: {error}.") from error
+        raise Refused("storage.not_safetensors", name=name, error=error) from error
     return values, parsed
 
 
@@ -209,7 +210,7 @@ def load_arrays(
     """
     values, parsed = read_arrays(path)
     name = Path(path).name
-    check_keys(parsed, facts | (optional & parsed.keys()), name=f"the header of {name}")
+    check_keys(parsed, facts | (optional & parsed.keys()), name=Phrase("storage.header", name=name))
     check_keys(values, arrays, name=name)
     return values, parsed
 
@@ -242,8 +243,10 @@ def map_arrays(
             names = set(file.keys())
         parsed = {key: json.loads(value) for key, value in header.items()}
     except (SafetensorError, json.JSONDecodeError, OSError, TypeError) as error:
-        raise ValueError(f"{source.name} is damaged or not a safetensors file: {error}.") from error
-    check_keys(parsed, facts | (optional & parsed.keys()), name=f"the header of {source.name}")
+        raise Refused("storage.not_safetensors", name=source.name, error=error) from error
+    check_keys(
+        parsed, facts | (optional & parsed.keys()), name=Phrase("storage.header", name=source.name)
+    )
     check_keys(dict.fromkeys(names), arrays, name=source.name)
     with source.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
@@ -252,8 +255,11 @@ def map_arrays(
     for name in names:
         kind = _DTYPES.get(layout[name]["dtype"])
         if kind is None:
-            raise ValueError(
-                f"{source.name} holds {layout[name]['dtype']}, expected one of {sorted(_DTYPES)}."
+            raise Refused(
+                "storage.dtype",
+                name=source.name,
+                dtype=layout[name]["dtype"],
+                expected=sorted(_DTYPES),
             )
         shape = tuple(layout[name]["shape"])
         start = 8 + length + layout[name]["data_offsets"][0]
@@ -300,6 +306,6 @@ def existing(path: str | Path) -> Path:
     """
     source = Path(path)
     if not source.is_file():
-        raise FileNotFoundError(f"there is no file {source}.")
+        raise RefusedFileNotFoundError("storage.no_file", source=source)
     refuse_lfs_pointer(source)
     return source

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dermsim.core.refused import Refused
+
 NGRAMS = 4
 """Longest run of words that BLEU and CIDEr count."""
 
@@ -177,9 +179,10 @@ def compare_facts(said: Collection[object], true: Collection[object]) -> FactSco
 
 def _check(candidates: Sequence[Words], references: Sequence[Sequence[Words]]) -> None:
     if len(candidates) != len(references) or not candidates or not all(references):
-        raise ValueError(
-            f"{len(candidates)} texts came with references for {len(references)}: each needs one "
-            "or more."
+        raise Refused(
+            "text_metrics.references",
+            candidates_count=len(candidates),
+            references_count=len(references),
         )
 
 

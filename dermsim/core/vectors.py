@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
+
 
 def check_embeddings(
     x: npt.ArrayLike, *, dim: int | None = None, name: str = "embeddings"
@@ -32,21 +34,15 @@ def check_embeddings(
     try:
         array = np.ascontiguousarray(x, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be numbers of shape (N, D): {error}.") from error
+        raise Refused("vectors.not_numbers", name=name, error=error) from error
     # ascontiguousarray lifts a scalar to one dimension, which the next check still refuses
     if array.ndim != 2 or array.shape[1] == 0:
-        raise ValueError(
-            f"{name} must have shape (N, D), got {np.shape(x)}; "
-            "pass a single vector as vector[None, :]."
-        )
+        raise Refused("vectors.shape", name=name, shape=np.shape(x))
     if dim is not None and array.shape[1] != dim:
-        raise ValueError(
-            f"{name} have {array.shape[1]} dimensions, expected {dim}; "
-            "were they made by another encoder?"
-        )
+        raise Refused("vectors.dimensions", name=name, dimensions=array.shape[1], expected=dim)
     if not np.isfinite(array).all():
         row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-        raise ValueError(f"{name} hold NaN or infinity, first in row {row}.")
+        raise Refused("vectors.not_finite", name=name, row=row)
     return array
 
 
@@ -63,13 +59,13 @@ def check_labels(labels: npt.ArrayLike, *, rows: int, num_classes: int) -> npt.N
     """
     array = np.asarray(labels)
     if array.shape != (rows,):
-        raise ValueError(f"labels must have shape ({rows},), got {array.shape}.")
+        raise Refused("vectors.labels_shape", rows=rows, shape=array.shape)
     if rows and not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"labels must be integers, got dtype {array.dtype}.")
+        raise Refused("vectors.labels_dtype", dtype=array.dtype)
     array = array.astype(np.int64)
     wrong = array[(array < 0) | (array >= num_classes)]
     if wrong.size:
-        raise ValueError(f"label {wrong[0]} is outside 0..{num_classes - 1}.")
+        raise Refused("vectors.label_outside", label=wrong[0], last=num_classes - 1)
     return array
 
 
@@ -93,7 +89,7 @@ def l2_normalize(
     lengths = np.sqrt((array * array).sum(axis=1, keepdims=True))
     if not lengths.all():
         row = int(np.flatnonzero(lengths == 0)[0])
-        raise ValueError(f"{name} hold a zero vector in row {row}, which has no direction.")
+        raise Refused("vectors.zero", name=name, row=row)
     return (array / lengths).astype(np.float32)
 
 
@@ -139,16 +135,13 @@ def centroids(
     counts = np.bincount(targets, minlength=num_classes)
     if (counts == 0).any():
         missing = np.flatnonzero(counts == 0).tolist()
-        raise ValueError(f"no embeddings of class {missing}; every class needs at least one.")
+        raise Refused("vectors.no_class", missing=missing)
     sums = np.zeros((num_classes, unit.shape[1]), dtype=np.float64)
     np.add.at(sums, targets, unit)
     means = sums / counts[:, None]
     # float32 rows cancel to about 1e-8, and the direction of such a remainder is noise
     if (cancelled := np.linalg.norm(means, axis=1) < 1e-6).any():
-        raise ValueError(
-            f"the embeddings of class {np.flatnonzero(cancelled).tolist()} point in opposite "
-            "directions and cancel out, so that they have no mean direction."
-        )
+        raise Refused("vectors.cancelled", classes=np.flatnonzero(cancelled).tolist())
     return l2_normalize(means)
 
 
@@ -166,7 +159,7 @@ def softmax(logits: npt.ArrayLike, temperature: float = 1.0) -> npt.NDArray[np.f
         ValueError: If the temperature is not positive and finite, or `logits` is not ``(N, C)``.
     """
     if not 0 < temperature < np.inf:
-        raise ValueError(f"temperature must be positive and finite, got {temperature}.")
+        raise Refused("vectors.temperature", temperature=temperature)
     scaled = check_embeddings(logits, name="logits").astype(np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
     exponentials = np.exp(scaled)
@@ -205,7 +198,7 @@ def neighbor_vote(
     unit = l2_normalize(embeddings)
     true = check_labels(labels, rows=len(unit), num_classes=num_classes)
     if len(groups) != len(unit):
-        raise ValueError(f"{len(unit)} embeddings came with {len(groups)} groups; need one each.")
+        raise Refused("vectors.groups", unit_count=len(unit), groups_count=len(groups))
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     own = np.array([numbers[group] for group in groups])
     similarity = unit @ unit.T

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from dermsim.core.labels import fold
+from dermsim.core.refused import Refused
 
 SEXES = ("female", "male")
 """What HAM10000 tells apart."""
@@ -219,10 +220,7 @@ def parse_sex(text: str, *, m: str = "male") -> str:
     """
     found = m if fold(text) == "m" else _SEX_OF.get(fold(text))
     if found is None:
-        raise ValueError(
-            f"sex is {text!r}, but must be female, male or a word for one of them, or empty when "
-            "it is neither or not known"
-        )
+        raise Refused("core_vocabulary.sex", text=text)
     return found
 
 
@@ -244,10 +242,7 @@ def meaning_of_m(column: Iterable[str]) -> str:
     if "m" not in words or not spanish:
         return "male"
     if women := sorted(word for word in words if _SEX_OF.get(word) == "female"):
-        raise ValueError(
-            f"sex is M beside {min(spanish).upper()} and {women[0].upper()}, so that M can be "
-            "either: write female and male"
-        )
+        raise Refused("core_vocabulary.sex_m", word=min(spanish).upper(), other=women[0].upper())
     return "female"
 
 
@@ -269,10 +264,7 @@ def parse_site(text: str) -> str:
         words = [word for word in map(fold, _words(text)) if word not in _SIDES]
         found = _SITE_OF.get("".join(words))
     if found is None:
-        raise ValueError(
-            f"localization is {text!r}, but must be one of {', '.join((*SITES, *BROAD_SITES))}, a "
-            "word for one of them, or empty when it is not known"
-        )
+        raise Refused("core_vocabulary.localization", text=text, sites=(*SITES, *BROAD_SITES))
     return found
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from dermsim.core.refused import Keyed, Phrase, Refused
 from dermsim.data.folders import may_be_picture
 
 ARCHIVE = ".zip"
@@ -42,7 +43,7 @@ _DAMAGED = (
 )
 
 
-class _RefusedError(ValueError):
+class _RefusedError(Refused):
     """Something was refused by a rule of this module, in a sentence of its own."""
 
 
@@ -69,7 +70,7 @@ class ArchiveLimits:
         for part in fields(self):
             value = getattr(self, part.name)
             if type(value) is not int or value < 1:
-                raise ValueError(f"limit {part.name} must be a positive integer, got {value!r}.")
+                raise Refused("archives.limit", name=part.name, value=value)
 
 
 OWN_FILES = ArchiveLimits(
@@ -92,7 +93,7 @@ class Listed:
     name: str
     path: Path
     member: int | None = None
-    reason: str = ""
+    reason: Keyed | str = ""
 
 
 def list_photographs(
@@ -123,31 +124,25 @@ def list_photographs(
     for source in sources:
         name = str(source) if with_folders else source.name
         if not source.exists():
-            link = " is a link to a file that" if source.is_symlink() else ""
-            reason = f"{source.name}{link} is not there: add it again."
-            found.append(Listed(name, source, reason=reason))
+            key = "archives.broken_link" if source.is_symlink() else "archives.gone"
+            found.append(Listed(name, source, reason=Phrase(key, name=source.name)))
             continue
         if source.suffix.lower() == ARCHIVE and source.is_file():
             try:
                 inside, size = _list_archive(source, limits)
             except _RefusedError as error:
-                inside, size = [Listed(name, source, reason=str(error))], 0
+                inside, size = [Listed(name, source, reason=_reason(source.name, error))], 0
         else:
             size = source.stat().st_size
-            inside = [Listed(name, source, reason=_too_large(source.name, size, limits))]
+            inside = [Listed(name, source, reason=_too_large(source.name, size, limits) or "")]
         found += inside
         total += size
     if not found:
-        raise ValueError("no picture was given: name files, folders or zip archives")
+        raise Refused("archives.nothing_given")
     if len(found) > limits.pictures:
-        raise ValueError(
-            f"{len(found):,} pictures are too many at once: choose up to {limits.pictures:,}."
-        )
+        raise Refused("archives.too_many", count=len(found), most=limits.pictures)
     if total > limits.total_bytes:
-        raise ValueError(
-            f"The pictures take {_size(total)} together, more than the "
-            f"{_size(limits.total_bytes)} accepted at once: choose fewer."
-        )
+        raise Refused("archives.too_large", size=_size(total), most=_size(limits.total_bytes))
     return _told_apart(found)
 
 
@@ -178,7 +173,7 @@ def read_photographs(
                         opened = item.path
                     data = _read_member(archive, item, limits)
             except _DAMAGED as error:
-                reason = _reason(item, error)
+                reason = _reason(_last(item.name), error, loose=item.member is None)
             yield replace(item, reason=reason), data
 
 
@@ -192,13 +187,13 @@ class _Guarded(io.RawIOBase):
     makes an object of every name.
     """
 
-    def __init__(self, stream: BinaryIO, most: int) -> None:
-        self.stream = stream
+    def __init__(self, stream: BinaryIO, most: int, name: str) -> None:
+        self.stream, self.name = stream, name
         self.most: int | None = most
 
     def read(self, size: int | None = -1) -> bytes:
         if self.most is not None and size is not None and size > self.most:
-            raise _RefusedError("lists more files than are accepted: split it.")
+            raise _RefusedError("archives.lists_more", name=self.name)
         return self.stream.read(-1 if size is None else size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -217,7 +212,7 @@ class _Guarded(io.RawIOBase):
 @contextmanager
 def _open(path: Path, limits: ArchiveLimits) -> Iterator[zipfile.ZipFile]:
     with path.open("rb") as stream:
-        guarded = _Guarded(stream, limits.entries * _ENTRY_BYTES)
+        guarded = _Guarded(stream, limits.entries * _ENTRY_BYTES, path.name)
         with zipfile.ZipFile(guarded) as archive:
             guarded.most = None
             yield archive
@@ -228,53 +223,47 @@ def _list_archive(path: Path, limits: ArchiveLimits) -> tuple[list[Listed], int]
     try:
         with _open(path, limits) as archive:
             members = archive.infolist()
-    except _RefusedError as error:
-        raise _RefusedError(f"{path.name} {error}") from error
+    except _RefusedError:
+        raise
     except _DAMAGED as error:
-        raise _RefusedError(
-            f"{path.name} is damaged or not a zip archive: pack the pictures again."
-        ) from error
+        raise _RefusedError("archives.damaged", name=path.name) from error
     if len(members) > limits.entries:
         raise _RefusedError(
-            f"{path.name} lists {len(members):,} files, more than the {limits.entries:,} accepted: "
-            "split it."
+            "archives.lists", name=path.name, count=len(members), most=limits.entries
         )
     found, total = [], 0
     for place, member in enumerate(members):
         if member.is_dir() or not may_be_picture(member.filename):
             continue
         reason = _refusal(member, limits)
-        found.append(Listed(f"{path.name}/{member.filename}", path, place, reason))
+        found.append(Listed(f"{path.name}/{member.filename}", path, place, reason or ""))
         total += 0 if reason else member.file_size
     if not found:
-        raise _RefusedError(f"{path.name} holds no pictures.")
+        raise _RefusedError("archives.no_pictures", name=path.name)
     return sorted(found, key=lambda item: item.name), total
 
 
-def _refusal(member: zipfile.ZipInfo, limits: ArchiveLimits) -> str:
-    """Say why a file in an archive is not unpacked; nothing when it is."""
+def _refusal(member: zipfile.ZipInfo, limits: ArchiveLimits) -> Phrase | None:
+    """Say why a file in an archive is not unpacked; None when it is."""
     name = _last(member.filename)
     path = PurePosixPath(member.filename.replace("\\", "/"))
     mode = member.external_attr >> 16
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-        return f"{name} has a path that leads out of its archive: pack the pictures again."
+        return Phrase("archives.member_path", name=name)
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        return f"{name} is a link or another special file: pack the picture itself."
+        return Phrase("archives.member_link", name=name)
     if name.lower().endswith(ARCHIVE):
-        return f"{name} is an archive inside an archive, which is not opened: add it by itself."
+        return Phrase("archives.member_archive", name=name)
     if member.flag_bits & 0x1:
-        return f"{name} is encrypted: pack the pictures without a password."
+        return Phrase("archives.member_encrypted", name=name)
     if member.compress_type not in _METHODS:
-        return f"{name} is packed in an unusual way: pack the pictures as an ordinary zip."
+        return Phrase("archives.member_method", name=name)
     if large := _too_large(name, member.file_size, limits):
         return large
     packed = max(member.compress_size, 1)
     if member.file_size > _RATIO_FROM and member.file_size > limits.ratio * packed:
-        return (
-            f"{name} would grow {member.file_size // packed:,} times when unpacked, which no "
-            "photograph does."
-        )
-    return ""
+        return Phrase("archives.member_bomb", name=name, times=member.file_size // packed)
+    return None
 
 
 def _read_member(archive: zipfile.ZipFile, item: Listed, limits: ArchiveLimits) -> bytes:
@@ -282,7 +271,7 @@ def _read_member(archive: zipfile.ZipFile, item: Listed, limits: ArchiveLimits) 
     assert item.member is not None
     member = archive.infolist()[item.member]
     if reason := _refusal(member, limits):  # the file was exchanged since it was listed
-        raise _RefusedError(reason)
+        raise _RefusedError(reason.key, **reason.values)
     with archive.open(member) as stream:
         return stream.read(limits.file_bytes)
 
@@ -292,41 +281,42 @@ def _read_member(archive: zipfile.ZipFile, item: Listed, limits: ArchiveLimits) 
 
 def _read_loose(path: Path, limits: ArchiveLimits) -> bytes:
     if not path.exists():
-        raise _RefusedError(f"{path.name} is not there: add it again.")
+        raise _RefusedError("archives.gone", name=path.name)
     if not path.is_file():  # a pipe would block
-        raise _RefusedError(f"{path.name} is not a regular file: pass an image file.")
+        raise _RefusedError("archives.not_regular", name=path.name)
     with path.open("rb") as stream:
         data = stream.read(limits.file_bytes + 1)
     if reason := _too_large(path.name, len(data), limits):
-        raise _RefusedError(reason)
+        raise _RefusedError(reason.key, **reason.values)
     return data
 
 
-def _too_large(name: str, size: int, limits: ArchiveLimits) -> str:
+def _too_large(name: str, size: int, limits: ArchiveLimits) -> Phrase | None:
     if size <= limits.file_bytes:
-        return ""
-    return (
-        f"{name} has {_size(size)}, more than the {_size(limits.file_bytes)} accepted: scale the "
-        "picture down."
+        return None
+    return Phrase(
+        "archives.file_too_large", name=name, size=_size(size), most=_size(limits.file_bytes)
     )
 
 
-def _size(count: int) -> str:
-    return f"{count / 2**20:,.0f} MB" if count >= 2**20 else f"{count / 2**10:,.0f} kB"
+def _size(count: int) -> Phrase:
+    large = count >= 2**20
+    key = "archives.megabytes" if large else "archives.kilobytes"
+    return Phrase(key, count=count / (2**20 if large else 2**10))
 
 
 def _last(name: str) -> str:
     return PurePosixPath(name.replace("\\", "/")).name
 
 
-def _reason(item: Listed, error: Exception) -> str:
-    """Word why a file could not be read."""
-    name = _last(item.name)
+def _reason(name: str, error: Exception, *, loose: bool = True) -> Phrase:
+    """Word why a file could not be read; the error itself would keep the file's bytes alive."""
     if isinstance(error, _RefusedError):
-        return str(error)
-    if item.member is None:
-        return f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}."
-    return f"{name} is damaged inside its archive: pack the pictures again."
+        return Phrase(error.key, **error.values)
+    if loose:
+        reason = getattr(error, "strerror", None) or error
+        return Phrase("archives.not_opened", name=name, reason=reason)
+    return Phrase("archives.member_damaged", name=name)
 
 
 def _told_apart(found: Sequence[Listed]) -> list[Listed]:

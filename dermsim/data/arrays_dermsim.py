@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 from PIL import Image
 
-from .depth_dermsim import float_to_8_bits, to_8_bits
+from .depth_dermsim import PixelsError, float_to_8_bits, to_8_bits
 
 if TYPE_CHECKING:  # whoever holds a tensor has imported it
     import torch
@@ -32,9 +32,13 @@ def array_size(array: np.ndarray | torch.Tensor, name: str) -> tuple[int, int]:
     shape = tuple(array.shape)
     channels = 1 if len(shape) == 2 else shape[0 if tensor else -1] if len(shape) == 3 else 0
     if channels not in (1, 3, 4):
-        expected = "(H, W), (3, H, W) or (4, H, W)" if tensor else "(H, W), (H, W, 3) or (H, W, 4)"
-        kind = "a tensor" if tensor else "an array"
-        raise ValueError(f"{name} is {kind} of shape {shape}: expected {expected}")
+        if tensor:
+            sentence = (
+                "{name} is a tensor of shape {shape}: expected (H, W), (3, H, W) or (4, H, W)"
+            )
+            raise PixelsError("tensor_shape", sentence, name=name, shape=shape)
+        sentence = "{name} is an array of shape {shape}: expected (H, W), (H, W, 3) or (H, W, 4)"
+        raise PixelsError("array_shape", sentence, name=name, shape=shape)
     height, width = shape[-2:] if tensor else shape[:2]
     return width, height
 
@@ -71,10 +75,11 @@ def _eight_bits(values: np.ndarray, name: str) -> np.ndarray:
     if np.issubdtype(values.dtype, np.floating):
         return float_to_8_bits(values, name)
     if values.dtype != np.uint16:
-        raise ValueError(
-            f"{name} holds numbers of type {values.dtype}: pass uint8, uint16, or floating-point "
-            "numbers from 0 to 1"
+        sentence = (
+            "{name} holds numbers of type {dtype}: pass uint8, uint16, or floating-point numbers "
+            "from 0 to 1"
         )
+        raise PixelsError("dtype", sentence, name=name, dtype=str(values.dtype))
     if values.ndim == 2 or values.shape[-1] == 3:
         return to_8_bits(values, name)
     color, alpha = values[..., :3], values[..., 3]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dermsim.core.labels import CODES, MALIGNANT
+from dermsim.core.refused import Refused
 from dermsim.data.tables import case_records
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def take_census(dataset: Dataset) -> Census:
         ValueError: If there is no row.
     """
     if not len(dataset):
-        raise ValueError("There is no photograph to count.")
+        raise Refused("census.nothing")
     records = [_known(record) for record in case_records(dataset)]
     of_lesion: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:

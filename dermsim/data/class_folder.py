@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dermsim.core.labels import parse_dx
+from dermsim.core.refused import Refused
 from dermsim.data.images import list_images
 from dermsim.data.matching import BESIDE, distinct_ids, shows_nothing
 from dermsim.data.part_names import part_called
@@ -52,9 +53,7 @@ def read_class_folder(folder: Path) -> list[LabelledRow] | None:
     placed = {path: _place(path, above) for path in pictures}
     loose = [path for path, place in placed.items() if place is None]
     if loose:
-        raise ValueError(
-            f"{loose[0].name} of {folder} lies beside the folders of the classes: move it into one"
-        )
+        raise Refused("class_folder.loose", name=loose[0].name, folder=folder)
     kept = _single(pictures, placed, root)
     names = distinct_ids(kept, root)
     return [
@@ -132,9 +131,10 @@ def _single(
         for other in same:
             here, there = placed[path], placed[other]
             if here and there and here[1] != there[1]:
-                raise ValueError(
-                    f"{other.relative_to(root)} and {path.relative_to(root)} are one picture in "
-                    "two classes: remove one"
+                raise Refused(
+                    "class_folder.two_classes",
+                    other=other.relative_to(root),
+                    path=path.relative_to(root),
                 )
         (copies if same else kept[path.name.casefold()]).append(path)
     if copies:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dermsim.core.labels import fold
+from dermsim.core.refused import Refused
 from dermsim.data.tables import COLUMNS, MORE_COLUMNS, match_column
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -89,22 +90,18 @@ def find_label_column(columns: Sequence[str], asked: str | None, *, source: str)
     """
     found = match_column(columns, asked or "dx")
     if found is None and asked:
-        raise ValueError(
-            f"{source} has no column {asked!r} (--label-column): it has {', '.join(columns)}"
-        )
+        raise Refused("columns.no_column", source=source, asked=asked, columns=list(columns))
     return found
 
 
-def lacks(columns: Sequence[str], missing: Sequence[str], *, source: str) -> ValueError:
+def lacks(columns: Sequence[str], missing: Sequence[str], *, source: str) -> Refused:
     """Word that columns are missing, and what may hold the diagnoses where that is one of them."""
-    sentence = (
-        f"{source} lacks the column {' and '.join(sorted(missing))}, it has {', '.join(columns)}"
-    )
+    told = {"source": source, "missing": sorted(missing), "columns": list(columns)}
     if "dx" not in missing:
-        return ValueError(sentence)
+        return Refused("columns.lacks", **told)
     likely = [column for column in columns if fold(column) in _LABEL_COLUMNS]
     example = likely[0] if likely else "NAME"
-    return ValueError(f"{sentence}: say which one holds the diagnoses (--label-column {example})")
+    return Refused("columns.lacks_diagnoses", **told, example=example)
 
 
 def house_names(columns: Sequence[str], label_column: str | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from dermsim.core.csv_table import plain
+from dermsim.core.refused import Refused, RefusedFileNotFoundError
 from dermsim.data.grouping import UnionFind
 from dermsim.data.rows import Facts
 
@@ -34,12 +35,12 @@ def load_components(path: str | Path, *, source: Path | None = None) -> list[lis
     """
     file = Path(path) / COMPONENTS if Path(path).is_dir() else Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"no {COMPONENTS} at {path}: run dermsim duplicates first")
+        raise RefusedFileNotFoundError("components.no_file", components=COMPONENTS, path=path)
     found: dict[str, list[tuple[str, str]]] = {}
     with file.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             if not {"component", "image_id"} <= row.keys():
-                raise ValueError(f"{file} has no columns component and image_id")
+                raise Refused("components.no_columns", file=file)
             found.setdefault(row["component"], []).append(
                 (plain(row.get("source") or ""), plain(row["image_id"]))
             )

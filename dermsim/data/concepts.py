@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.concept_schema import Concept, Schema
+from dermsim.core.refused import Refused
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,10 +36,10 @@ def source_of(rows: Dataset) -> str:
         ValueError: If they come from several, or the column is not there.
     """
     if "source" not in rows.column_names:
-        raise ValueError("the rows do not say which data set they are of: load all columns.")
+        raise Refused("data_concepts.no_source")
     names = Counter(rows["source"])
     if len(names) != 1:
-        raise ValueError(f"the rows are of {len(names)} data sets: fit to one at a time.")
+        raise Refused("data_concepts.several_sources", count=len(names))
     (name,) = names
     return str(name)
 

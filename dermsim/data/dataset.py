@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Phrase, Refused, RefusedFileNotFoundError
 from dermsim.data.columns import find_label_column, house_names, lacks, renamed
 from dermsim.data.components import COMPONENTS, join_lesions, load_components
 from dermsim.data.label_mapping import LabelMapping, count_labels, map_labels
@@ -145,7 +146,7 @@ def _settle_labels(
     words = [known(row.get("dx")) for row in layout.rows]
     for number, (image_id, word) in enumerate(zip(ids, words, strict=True)):
         if word is None:
-            raise row_error(number, image_id, "dx is missing")
+            raise row_error(number, image_id, Phrase("dataset.dx_missing"))
     return map_labels(
         [str(word) for word in words],
         mapping,
@@ -184,13 +185,13 @@ def read_rows_of(
             )
         # What cannot be a Hub id ("name" or "owner/name") was meant as a path.
         elif isinstance(source, Path) or not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", source):
-            raise FileNotFoundError(f"no folder at {source}: check the path")
+            raise RefusedFileNotFoundError("dataset.no_folder", source=source)
         else:
             from dermsim.data.hub_source import read_hub
 
             layout = read_hub(source)
     if not layout.rows:
-        raise ValueError(f"{source} has no rows: expected {LAYOUTS}")
+        raise Refused("dataset.no_rows", source=source, layouts=LAYOUTS)
     if layout.named:
         return layout
     return _name_columns(layout, str(source), label_column, labelled=labelled)
@@ -224,14 +225,14 @@ def _refuse_missing(source: str, layout: Layout, facts: Sequence[Facts]) -> None
     lacking = [row for row, path in enumerate(layout.pictures) if not path]
     if lacking:
         first, *more = lacking
-        beside = ""
-        if more:
-            named = ", ".join(str(facts[row]["image_id"]) for row in more[: NAMED - 1])
-            beside = f", and none for {len(more):,} more rows ({named}"
-            beside += ", …)" if len(more) >= NAMED else ")"
+        named = [facts[row]["image_id"] for row in more[: NAMED - 1]]
+        rest = ", …" if len(more) >= NAMED else ""
+        beside = Phrase("dataset.more_rows", count=len(more), named=named, rest=rest)
         folder = Path(source) if Path(source).is_dir() else Path(source).parent
         raise row_error(
             first,
             facts[first]["image_id"],
-            f"there is no image file{beside}{packed_away(folder)}",
+            Phrase(
+                "dataset.no_image_file", beside=beside if more else "", packed=packed_away(folder)
+            ),
         )

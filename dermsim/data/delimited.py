@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dermsim.core.refused import Phrase, Refused
+
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 """What may stand between two cells, and what it is called."""
 
@@ -26,14 +28,14 @@ _MARKS = {  # longest first: UTF-16's mark is the beginning of UTF-32's
 }
 
 _NOT_TEXT = {
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as .xlsx or as CSV UTF-8",
-    b"PK\x03\x04": "a zip archive or a workbook under another name: unpack it, or call it .xlsx",
-    b"PAR1": "a Parquet file under another name: call it .parquet",
-    b"\x1f\x8b": "packed with gzip: unpack it",
-    b"\x89PNG": "a picture, not a table",
-    b"\xff\xd8\xff": "a picture, not a table",
-    b"%PDF": "a PDF document: save the table as CSV UTF-8",
-    b"version https://git-lfs": "a Git LFS pointer to one: fetch it with git lfs pull",
+    b"\xd0\xcf\x11\xe0": "delimited.old_workbook",
+    b"PK\x03\x04": "delimited.zip",
+    b"PAR1": "delimited.parquet",
+    b"\x1f\x8b": "delimited.gzip",
+    b"\x89PNG": "delimited.picture",
+    b"\xff\xd8\xff": "delimited.picture",
+    b"%PDF": "delimited.pdf",
+    b"version https://git-lfs": "delimited.lfs_pointer",
 }
 
 _HEADER_BYTES = 65_536
@@ -64,9 +66,11 @@ def read_delimited(path: Path) -> list[list[str]]:
     try:
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
-        raise ValueError(
-            f"{path.name} is not a table with {SEPARATORS.get(separator, 'separators')} between "
-            f"its cells: {error}"
+        raise Refused(
+            "delimited.separator",
+            name=path.name,
+            separator=Phrase(f"delimited.{SEPARATORS.get(separator, 'separators')}"),
+            error=error,
         ) from error
     return list(squared(([_cell(cell) for cell in line] for line in lines), path.name))
 
@@ -122,8 +126,8 @@ def squared(lines: Iterator[list[str]] | Sequence[list[str]], name: str) -> Iter
                 line.pop()
             width = len(line)
         if any(line[width:]) or len(line) < width:
-            title = "; remove what stands above the header" if width == 1 and row == 0 else ""
-            raise ValueError(f"row {row} of {name} has {len(line)} cells, expected {width}{title}")
+            key = "delimited.title" if width == 1 and row == 0 else "delimited.cells"
+            raise Refused(key, row=row, name=name, count=len(line), width=width)
         yield line[:width]
         row += 1
 
@@ -141,9 +145,9 @@ def decode_table(data: bytes, name: str) -> str:
     Warns:
         UserWarning: That they were read as Windows-1252.
     """
-    for start, what in _NOT_TEXT.items():
+    for start, key in _NOT_TEXT.items():
         if data.startswith(start):
-            raise ValueError(f"{name} is not a table but {what}")
+            raise Refused(key, name=name)
     encoding = _encoding(data)
     try:
         text = data.decode(encoding)
@@ -151,16 +155,12 @@ def decode_table(data: bytes, name: str) -> str:
         try:
             text = data.decode("cp1252")
         except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{name} is neither Unicode nor Windows-1252 text ({error.reason} at byte "
-                f"{error.start}): save it as CSV UTF-8"
+            raise Refused(
+                "delimited.encoding", name=name, reason=error.reason, start=error.start
             ) from error
         encoding = "cp1252"
     if found := _CONTROLS.search(text):
-        raise ValueError(
-            f"{name} is not a table: it holds the control character {found.group()!r}, which no "
-            "text has; save it as CSV UTF-8"
-        )
+        raise Refused("delimited.control_character", name=name, found=found.group())
     if encoding == "cp1252":
         strange = next(sign for sign in text if ord(sign) > 127)
         warnings.warn(

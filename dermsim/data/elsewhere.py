@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import CODES, LABEL2ID, fold, parse_dx
+from dermsim.core.refused import Refused
 from dermsim.data.dataset import open_source
 
 if TYPE_CHECKING:
@@ -82,9 +83,10 @@ def load_elsewhere(
         if label.code not in CODES
     }
     if strange := [word for word in meant if fold(word) not in words]:
-        raise ValueError(
-            f"--also-map speaks of {strange[0]!r}, but the words for other diagnoses in these "
-            f"sources are {', '.join(map(repr, sorted(words.values()))) or 'none'}."
+        raise Refused(
+            "elsewhere.no_such_word",
+            strange=strange[0],
+            words=sorted(words.values()),
         )
     own: dict[str, list[Dataset]] = {word: [] for word in meant if meant[word] == OWN}
     labelled = []
@@ -102,9 +104,8 @@ def _meaning(word: str, meaning: str) -> str:
     try:
         return parse_dx(meaning)
     except ValueError as error:
-        raise ValueError(
-            f"--also-map takes {word!r} for {meaning!r}, which is none of {', '.join(CODES)} and "
-            f"not {OWN}."
+        raise Refused(
+            "elsewhere.no_such_code", word=word, meaning=meaning, codes=CODES, own=OWN
         ) from error
 
 
@@ -154,7 +155,7 @@ def without_shared(rows: Dataset, held_out: Sequence[Dataset], *, name: str) -> 
         if image_id not in images and lesion not in lesions
     ]
     if not kept:
-        raise ValueError(f"all pictures of {name} are held out of the data: there is none to add")
+        raise Refused("elsewhere.all_held_out", name=name)
     if len(kept) == len(rows):
         return rows
     warnings.warn(

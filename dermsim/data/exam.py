@@ -17,6 +17,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from dermsim.core.refused import Phrase, Refused
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -59,13 +61,11 @@ def refuse_exam(image_ids: Iterable[str | None], *, source: str = "the data") ->
     found = [(name, exam) for name in image_ids if (exam := exam_of(name)) is not None]
     if not found:
         return
-    exams = " and the ".join(sorted({exam for _, exam in found}))
-    names = ", ".join(str(name) for name, _ in found[:NAMED])
+    exams = [Phrase("exam.exam", name=exam) for exam in sorted({exam for _, exam in found})]
+    names = [name for name, _ in found[:NAMED]]
     more = ", ..." if len(found) > NAMED else ""
-    raise ValueError(
-        f"{len(found):,} of the pictures of {source} belong to the {exams} ({names}{more}), which "
-        "measure a model and must never train one: leave them out "
-        "(dermsim.data.exam.without_exam does)"
+    raise Refused(
+        "exam.exam_pictures", count=len(found), source=source, exams=exams, names=names, more=more
     )
 
 
@@ -83,7 +83,7 @@ def without_exam(rows: Dataset) -> Dataset:
     """
     kept = [row for row, image_id in enumerate(rows["image_id"]) if exam_of(image_id) is None]
     if len(rows) and not kept:
-        raise ValueError("all pictures belong to the exam: nothing is left to learn from")
+        raise Refused("exam.only_exam")
     return rows if len(kept) == len(rows) else rows.select(kept)
 
 

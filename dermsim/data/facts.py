@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
 from dermsim.core.vocabulary import BROAD_SITES, SEXES, SITES
 from dermsim.data.tables import row_error
 
@@ -86,10 +87,7 @@ def _checked_age(age: object) -> float | None:
         return None
     # bool is a number to Python; nan is in no range
     if not isinstance(age, Real) or isinstance(age, bool) or not 0 <= float(age) <= MAX_AGE:
-        raise ValueError(
-            f"age is {age!r}, but must be a number of years from 0 to {MAX_AGE}, or None when it "
-            "is not known."
-        )
+        raise Refused("data_facts.age", age=age, max_age=MAX_AGE)
     return float(age)
 
 
@@ -97,10 +95,7 @@ def _checked_word(name: str, value: object, allowed: Sequence[str]) -> str | Non
     if value is None or value == "unknown":
         return None
     if value not in allowed:
-        raise ValueError(
-            f"{name} is {value!r}, but must be one of {', '.join(allowed)}, or None when it is "
-            "not known."
-        )
+        raise Refused("data_facts.choice", name=name, value=value, allowed=list(allowed))
     return str(value)
 
 
@@ -125,13 +120,13 @@ def encode_facts(
     parsed = [_parse_column(column) for column in columns]
     knots = [float(value) for fact, value in parsed if fact == "age"]
     if knots != sorted(set(knots)):
-        raise ValueError(f"the ages of the columns must ascend, got {knots}.")
+        raise Refused("data_facts.knots", knots=knots)
     encoded = np.zeros((len(facts), len(parsed)), dtype=np.float32)
     for row, known in zip(encoded, facts, strict=True):
         if known is None:
             continue
         if not isinstance(known, Facts):
-            raise ValueError(f"facts are given as Facts(age, sex, localization), got {known!r}.")
+            raise Refused("data_facts.not_facts", known=known)
         for column, (fact, value) in enumerate(parsed):
             if fact != "age":
                 row[column] = getattr(known, fact) == value
@@ -147,10 +142,7 @@ def _parse_column(column: str) -> tuple[str, str]:
         return fact, value
     if fact == "age" and _is_number(value):
         return fact, value
-    raise ValueError(
-        f"the column of facts {column!r} is unknown to this version of dermsim; a newer one may "
-        "know it."
-    )
+    raise Refused("data_facts.column", column=column)
 
 
 def _is_number(text: str) -> bool:
@@ -179,5 +171,5 @@ def facts_of(dataset: Dataset) -> list[Facts]:
         try:
             found.append(Facts(age, sex, None if localization in BROAD_SITES else localization))
         except ValueError as error:
-            raise row_error(row, image_id, str(error)) from error
+            raise row_error(row, image_id, error) from error
     return found

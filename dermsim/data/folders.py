@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from dermsim.core.refused import Refused
+
 NO_PICTURES = frozenset(
     (
         *(".arrow", ".bat", ".bib", ".c", ".cfg", ".conf", ".cpp", ".css", ".csv", ".db"),
@@ -78,5 +80,5 @@ def list_files(folder: Path) -> list[Path]:
     """
     found = sorted(path for path in walk_files(folder) if may_be_picture(path.name))
     if not found:
-        raise ValueError(f"no pictures in the folder {folder}: expected photographs or zips")
+        raise Refused("folders.no_pictures", folder=folder)
     return found

@@ -6,6 +6,7 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from dermsim.core.refused import RefusedConnectionError
 from dermsim.data.layouts import HAM10000, Layout
 from dermsim.data.parquet_folder import SUFFIX, name_of, name_rows
 
@@ -44,9 +45,8 @@ def read_hub(source: str) -> Layout:
         builder, splits = persist(fetch)
     except (HTTPError, OSError, ValueError, DatasetsError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ConnectionError(
-            f"{source!r} is no folder here and could not be loaded from the Hugging Face Hub "
-            f"({reason}): check the name and the network, or pass a local folder"
+        raise RefusedConnectionError(
+            "hub_source.not_loaded", source=source, reason=reason
         ) from error
     _say_left_out(source, builder)
     rows = concatenate_datasets(list(splits.values()))

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from PIL import Image
 
+from dermsim.core.refused import Phrase, Refused, RefusedFileNotFoundError, RefusedTypeError
 from dermsim.data.admission import PIXELS
 from dermsim.data.arrays_dermsim import array_picture, array_size, is_array
+from dermsim.data.depth_dermsim import PixelsError
 from dermsim.data.folders import walk_files
 from dermsim.data.formats import FORMATS
-from dermsim.data.formats.foreign import name_foreign
+from dermsim.data.formats.foreign import foreign
 from dermsim.data.formats.registry import PREFIX, Check, Format, UnreadableError, recognise
 from dermsim.data.srgb_dermsim import to_srgb
 
@@ -81,26 +83,57 @@ def read_image(
             naming the file and the reason.
         TypeError: If the source is none of the accepted types.
     """
-    name = source.name if isinstance(source, Path) else "the image"
+    name = source.name if isinstance(source, Path) else THE_IMAGE
     name = Path(source).name if isinstance(source, str) else name
     check = partial(_check_size, name=name, max_pixels=max_pixels, min_side=min_side)
+    with _worded():
+        return _read(source, name, frame=frame, check=check, at_least=at_least)
+
+
+@contextmanager
+def _worded() -> Iterator[None]:
+    """Raise what is refused so that it can be said in any language."""
+    try:
+        yield
+    except PixelsError as error:
+        raise Refused(f"pixels.{error.kind}", **_named(error.values)) from error
+    except Refused as error:
+        error.values = _named(error.values)
+        raise
+
+
+def _named(values: dict[str, Any]) -> dict[str, Any]:
+    if values.get("name") != THE_IMAGE:
+        return values
+    return values | {"name": Phrase("images.the_image")}
+
+
+def _read(
+    source: ImageSource,
+    name: str,
+    *,
+    frame: int,
+    check: Check,
+    at_least: tuple[int, int] | None,
+) -> Image.Image:
     if isinstance(source, bytes):
         return _read_file(BytesIO(source), name, frame=frame, check=check, at_least=at_least)
     if isinstance(source, str | Path):
         with _open_file(Path(source)) as stream:
             return _read_file(stream, name, frame=frame, check=check, at_least=at_least)
     if not (isinstance(source, Image.Image) or is_array(source)):
-        raise TypeError(
-            f"cannot read an image from {type(source).__name__}: pass a PIL image, a path, bytes, "
-            "or an array of pixels"
-        )
+        raise RefusedTypeError("images.type", kind=type(source).__name__)
     if frame:
-        raise ValueError("frame is for files: pass the picture of that number itself")
+        raise Refused("images.frame")
     if isinstance(source, Image.Image):
         check(*source.size)
         return to_srgb(source, name)
     check(*array_size(source, name))
     return to_srgb(array_picture(source, name), name)
+
+
+THE_IMAGE = "the image"
+"""What messages call a picture without a name."""
 
 
 class _MeasuredError(UnreadableError):
@@ -123,9 +156,9 @@ def pixels_to_decode(source: str | Path | bytes) -> int:
     def measure(width: int, height: int) -> None:
         nonlocal found
         found = width * height
-        raise _MeasuredError("")
+        raise _MeasuredError("images.measured")
 
-    name = "the image"
+    name = THE_IMAGE
     try:
         with BytesIO(source) if isinstance(source, bytes) else _open_file(Path(source)) as stream:
             kind = _recognise(stream, name)
@@ -174,30 +207,29 @@ def list_images(paths: Iterable[str | Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(filter(is_image_path, walk_files(path)))
             if not inside:
-                raise ValueError(
-                    f"no pictures in the folder {path}: expected files ending in "
-                    f"{', '.join(sorted(IMAGE_SUFFIXES))}"
+                raise Refused(
+                    "images.empty_folder", path=path, image_suffixes=sorted(IMAGE_SUFFIXES)
                 )
             found.extend(inside)
         elif path.exists():
             found.append(path)
         else:
-            raise FileNotFoundError(f"no file or folder at {path}: check the path")
+            raise RefusedFileNotFoundError("images.no_path", path=path)
     return found
 
 
 def _open_file(path: Path) -> IO[bytes]:
     """Open a regular file; anything else (a folder, a pipe that would block) is refused."""
     if not path.exists():
-        raise FileNotFoundError(f"no image at {path}: check the path")
+        raise RefusedFileNotFoundError("images.no_file", path=path)
     if path.is_dir():
-        raise ValueError(f"{path.name} is a folder, not an image: pass one file")
+        raise Refused("images.folder", name=path.name)
     if not path.is_file():
-        raise ValueError(f"{path.name} is not a regular file: pass an image file")
+        raise Refused("images.not_regular", name=path.name)
     try:
         return path.open("rb")
     except OSError as error:
-        raise ValueError(f"{path.name} cannot be opened: {error.strerror}") from error
+        raise Refused("images.not_opened", name=path.name, reason=error.strerror) from error
 
 
 def _read_file(
@@ -228,12 +260,11 @@ def _recognise(stream: IO[bytes], name: str) -> Format:
     """Return the format of a file by its first bytes."""
     prefix = stream.read(PREFIX)
     if not prefix:
-        raise ValueError(f"{name} is empty (0 bytes): pass an image file")
+        raise Refused("images.empty", name=name)
     kind = recognise(prefix, FORMATS)
     if kind is None:
-        expected = ", ".join(known.name for known in FORMATS)
-        foreign = name_foreign(prefix, name)
-        raise ValueError(foreign or f"{name} is not an image: expected one of {expected}")
+        formats = [known.name for known in FORMATS]
+        raise foreign(prefix, name) or Refused("images.not_an_image", name=name, formats=formats)
     stream.seek(0)
     return kind
 
@@ -274,7 +305,7 @@ def _decoded(
     except UnreadableError:
         raise
     except Exception as error:  # decoders raise anything on hostile bytes; it all means damaged
-        raise ValueError(f"{name} is a damaged {kind.name} file: {error}") from error
+        raise Refused("images.damaged", name=name, kind=kind.name, error=error) from error
     enough = None if at_least is None else max(at_least)
     if enough is not None:
         # Orientation may swap the sides, so both are kept at least as long as the longer one.
@@ -290,11 +321,9 @@ def _check_size(width: int, height: int, *, name: str, max_pixels: int, min_side
     """Refuse a picture that is too large to decode safely or too small to show a lesion."""
     if width * height > max_pixels:
         raise UnreadableError(
-            f"{name} is {width} x {height} pixels, more than the {max_pixels / 1e6:g} million "
-            "accepted: scale it down first"
+            "images.too_large", name=name, width=width, height=height, most=max_pixels / 1e6
         )
     if min(width, height) < min_side:
         raise UnreadableError(
-            f"{name} is {width} x {height} pixels, too small to analyse: "
-            f"at least {min_side} x {min_side} are needed"
+            "images.too_small", name=name, width=width, height=height, least=min_side
         )

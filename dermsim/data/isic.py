@@ -14,6 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dermsim.core.labels import parse_dx
+from dermsim.core.refused import Phrase, Refused
 from dermsim.data.folders import walk_files
 from dermsim.data.table_folder import attach_images
 from dermsim.data.tables import Row, read_rows, row_error
@@ -47,8 +48,8 @@ def find_ground_truth(source: Path) -> Path | None:
         path for path in walk_files(source) if any(path.match(name) for name in _GROUND_TRUTHS)
     )
     if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise ValueError(f"{source} holds several ground truths ({names}): pass the path of one")
+        names = [path.name for path in found]
+        raise Refused("isic.several_truths", source=source, names=names)
     return found[0] if found else None
 
 
@@ -79,9 +80,11 @@ def read_challenge(ground_truth: Path, folder: Path) -> list[Row]:
         people = _index(folder, name, "image_id")
         read = [_row_2017(index, row, people) for index, row in enumerate(rows)]
     else:
-        raise ValueError(
-            f"{ground_truth.name} is not an ISIC ground truth: expected the columns image, "
-            f"{', '.join(_CLASSES_2018)} (2018) or image_id, {', '.join(_CLASSES_2017)} (2017)"
+        raise Refused(
+            "isic.not_a_truth",
+            name=ground_truth.name,
+            classes_2018=_CLASSES_2018,
+            classes_2017=_CLASSES_2017,
         )
     return attach_images(read, folder)
 
@@ -89,7 +92,7 @@ def read_challenge(ground_truth: Path, folder: Path) -> list[Row]:
 def _row_2018(index: int, row: Row, groupings: dict[str, Row] | None) -> Row:
     marked = _marked(index, row["image"], row, _CLASSES_2018)
     if len(marked) != 1:
-        raise row_error(index, row["image"], f"one class must be marked 1, got {len(marked)}")
+        raise row_error(index, row["image"], Phrase("isic.one_class", count=len(marked)))
     read: Row = {"image_id": row["image"], "dx": parse_dx(marked[0])}
     if groupings is not None:
         lesion = groupings.get(row["image"] or "", {})
@@ -102,7 +105,7 @@ def _row_2018(index: int, row: Row, groupings: dict[str, Row] | None) -> Row:
 def _row_2017(index: int, row: Row, people: dict[str, Row] | None) -> Row:
     marked = _marked(index, row["image_id"], row, _CLASSES_2017)
     if len(marked) > 1:
-        raise row_error(index, row["image_id"], f"at most one class may be marked 1, got {marked}")
+        raise row_error(index, row["image_id"], Phrase("isic.at_most_one", marked=marked))
     read: Row = {"image_id": row["image_id"], "dx": parse_dx(marked[0]) if marked else "nv"}
     if people is not None:
         person = people.get(row["image_id"] or "", {})
@@ -115,7 +118,9 @@ def _marked(index: int, image_id: str | None, row: Row, classes: tuple[str, ...]
     marks = {"1": True, "1.0": True, "0": False, "0.0": False}
     for column in classes:
         if row[column] not in marks:
-            raise row_error(index, image_id, f"{column} must be 0 or 1, got {row[column]!r}")
+            raise row_error(
+                index, image_id, Phrase("isic.zero_or_one", column=column, value=row[column])
+            )
     return [column for column in classes if marks[row[column] or ""]]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dermsim.core.labels import CODES, fold, parse_dx
+from dermsim.core.refused import Phrase, Refused
 from dermsim.data.tables import OTHER, row_error
 
 NAMED = 5
@@ -68,9 +69,9 @@ def parse_mapping(pairs: Sequence[str], *, option: str = "--map") -> dict[str, s
     for pair in pairs:
         label, equals, code = (part.strip() for part in pair.rpartition("="))
         if not (label and equals and code):
-            raise ValueError(f"{option} expects word=code, such as nevus=nv, got {pair!r}")
+            raise Refused("label_mapping.pair", option=option, pair=pair)
         if label in mapping:
-            raise ValueError(f"{option} names {label!r} twice, but a word has one meaning")
+            raise Refused("label_mapping.twice", option=option, label=label)
         mapping[label] = code
     return mapping
 
@@ -135,30 +136,23 @@ def _meanings(mapping: Mapping[str, str], counts: Counter[str]) -> dict[str, str
     meanings: dict[str, str] = {}
     for label, code in mapping.items():
         if fold(label) not in known:
-            raise ValueError(
-                f"the mapping speaks of {label!r}, but the words of this source are "
-                f"{', '.join(map(repr, sorted(counts)))}"
-            )
+            raise Refused("label_mapping.no_such_word", label=label, counts=sorted(counts))
         try:
             meaning = OTHER if fold(code) == OTHER else parse_dx(code)
         except ValueError as error:
-            raise ValueError(
-                f"the mapping takes {label!r} for {code!r}, which is none of {', '.join(CODES)} "
-                f"and not {OTHER}"
+            raise Refused(
+                "label_mapping.no_such_code", label=label, code=code, codes=CODES, other=OTHER
             ) from error
         if meanings.setdefault(fold(label), meaning) != meaning:
-            raise ValueError(f"the mapping gives {label!r} two meanings: leave one out")
+            raise Refused("label_mapping.two_meanings", label=label)
     return meanings
 
 
-def _unknown(first: str, unknown: Sequence[str]) -> str:
-    more = [repr(label) for label in unknown if label != first]
-    beside = ""
-    if more:
-        rest = f" and {len(more) - NAMED} more" if len(more) > NAMED else ""
-        beside = f" (and {', '.join(more[:NAMED])}{rest})"
-    return (
-        f"unknown dx {first!r}{beside}: expected one of {', '.join(CODES)} or a long name of one "
-        f"of them; say what it is in the mapping (--map '{first}=mel', or '{first}={OTHER}' for "
-        "none of these)"
-    )
+def _unknown(first: str, unknown: Sequence[str]) -> Phrase:
+    more = [label for label in unknown if label != first]
+    told = {"label": first, "codes": CODES, "other": OTHER, "more": more[:NAMED]}
+    if not more:
+        return Phrase("label_mapping.unknown", **told)
+    if len(more) <= NAMED:
+        return Phrase("label_mapping.several_unknown", **told)
+    return Phrase("label_mapping.many_unknown", **told, count=len(more) - NAMED)

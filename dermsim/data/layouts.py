@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.labels import fold
+from dermsim.core.refused import Phrase, Refused
 from dermsim.data.archives import ARCHIVE
 from dermsim.data.class_folder import is_diagnosis, read_class_folder
 from dermsim.data.folders import walk_files
@@ -22,16 +23,12 @@ from dermsim.data.table_folder import (
     read_table_folder,
     why_no_table,
 )
-from dermsim.data.tables import FOREIGN_TABLES, TABLE_SUFFIXES, find_table, match_column, read_rows
+from dermsim.data.tables import TABLE_SUFFIXES, find_table, foreign_table, match_column, read_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-LAYOUTS = (
-    "a folder of Parquet files, HAM10000_metadata.csv beside the images, an imagefolder with "
-    "metadata.csv, a folder of pictures for each class, pictures with a table beside them, or an "
-    "ISIC 2018 Task 3 or ISIC 2017 Part 3 folder"
-)
+LAYOUTS = Phrase("layouts.known")
 """What a source may be, for refusals."""
 
 HAM10000 = "HAM10000"
@@ -104,24 +101,24 @@ def read_layout(
     if packed:
         return _from_parquet(packed)
     if why := why_no_table(path) if loose else None:
-        raise ValueError(why)
-    raise ValueError(f"{path} holds no known layout: expected {LAYOUTS}{packed_away(path)}")
+        raise why
+    raise Refused("layouts.unknown", path=path, layouts=LAYOUTS, packed=packed_away(path))
 
 
 def _refuse_dead_links(files: Sequence[Path]) -> None:
     """Refuse links to nothing; those that are called like pictures are their rows' affair."""
     for file in files:
         if not is_image_path(file) and file.is_symlink() and not file.exists():
-            raise ValueError(f"{file} is a link to something that is not there: mend or remove it")
+            raise Refused("layouts.broken_link", file=file)
 
 
-def packed_away(path: Path) -> str:
+def packed_away(path: Path) -> Phrase | str:
     """Say which archives in a folder were not unpacked; nothing where there are none."""
     zips = sorted(file.name for file in walk_files(path) if file.suffix.lower() == ARCHIVE)
     if not zips:
         return ""
     more = ", …" if len(zips) > NAMED else ""
-    return f"; unpack {', '.join(zips[:NAMED])}{more}"
+    return Phrase("layouts.packed", zips=zips[:NAMED], more=more)
 
 
 def _read_file(
@@ -139,12 +136,12 @@ def _read_file(
         return _with_paths(rows, name=HAM10000)
     if path.suffix.lower() == SUFFIX and (packed := find_parquet(path)):
         return _from_parquet(packed)
-    if advice := FOREIGN_TABLES.get(path.suffix.lower()):
-        raise ValueError(f"{path.name} is {advice}")
+    if refusal := foreign_table(path):
+        raise refusal
     if path.suffix.lower() == ARCHIVE:
-        raise ValueError(f"{path.name} is an archive: unpack it, and pass the folder")
+        raise Refused("layouts.archive", name=path.name)
     if path.suffix.lower() not in TABLE_SUFFIXES or is_image_path(path):
-        raise ValueError(f"{path} is a file: pass {LAYOUTS}")
+        raise Refused("layouts.file", path=path, layouts=LAYOUTS)
     if layout := _read_published(path, label_column, mapping):
         return layout
     rows = read_table_folder(path, path.parent, label_column=label_column, labelled=labelled)
@@ -176,9 +173,8 @@ def _read_published(
     if (adapter := find_adapter(path)) is None or (packed and not adapter.packed):
         return None
     if label_column:
-        raise ValueError(
-            f"{path} is {adapter.title}, whose diagnoses are read from its own columns: leave "
-            f"--label-column {label_column} away"
+        raise Refused(
+            "layouts.own_columns", path=path, title=adapter.title, label_column=label_column
         )
     found = adapter.read(path, mapping=mapping or {})
     rows = [
@@ -222,7 +218,7 @@ def _read_own(
     understood = any(is_diagnosis(word) or fold(word) in map(fold, mapping) for word in words)
     if not understood and (why := why_no_table(path)):
         called = ", ".join(words[:NAMED]) + (", …" if len(words) > NAMED else "")
-        raise ValueError(f"{why}; without a table folders are classes, and there are {called}")
+        raise Refused("layouts.no_classes", why=why, called=called)
     return _with_paths(classes, name=name, named=True)
 
 

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from dermsim.core.refused import Refused
 from dermsim.data.images import IMAGE_SUFFIXES, read_image
 from dermsim.data.part_names import Part, parts_named
 from dermsim.data.photographs import ENOUGH, is_blank, is_outline
@@ -129,9 +130,11 @@ def _the_photograph(name: str, candidates: Sequence[Path], folder: Path) -> Path
     first = shown[0]
     for other in shown[1:]:
         if not filecmp.cmp(first, other, shallow=False):
-            raise ValueError(
-                f"{name!r} can be {first.relative_to(folder)} or {other.relative_to(folder)}, "
-                "which are different pictures: name the folder in the table, or remove one"
+            raise Refused(
+                "matching.ambiguous",
+                name=name,
+                first=first.relative_to(folder),
+                other=other.relative_to(folder),
             )
     return first
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import fold
+from dermsim.core.refused import Phrase, Refused
 from dermsim.data.class_folder import is_diagnosis
 from dermsim.data.dataset import read_rows_of
 from dermsim.data.images import read_image
@@ -60,10 +61,8 @@ def read_classes(
     old = [name for name in classes if is_diagnosis(name)]
     new = {n: rows for n, rows in classes.items() if n not in old and fold(n) != OTHER}
     if not new:
-        raise ValueError(
-            f"{source} has no new class{f' called {only}' if only else ''}: its words are "
-            f"{', '.join(map(repr, there))}, and names of the seven diagnoses are no new classes"
-        )
+        key = "new_classes.none_called" if only else "new_classes.no_new_class"
+        raise Refused(key, source=source, name=only, there=list(there))
     if old:
         warnings.warn(
             f"{', '.join(old)}: names of the seven diagnoses, which are old classes, and left out",
@@ -77,10 +76,7 @@ def _called(there: Sequence[str], names: Mapping[str, str]) -> dict[str, str]:
     """Say what each word of a source is called as a class."""
     known_words = {fold(word) for word in there}
     if strange := [word for word in names if fold(word) not in known_words]:
-        raise ValueError(
-            f"the mapping speaks of {strange[0]!r}, but the words of this source are "
-            f"{', '.join(map(repr, there))}"
-        )
+        raise Refused("new_classes.no_such_word", strange=strange[0], there=list(there))
     renamed = {fold(word): name for word, name in names.items()}
     return {word: renamed.get(fold(word), word) for word in there}
 
@@ -99,9 +95,9 @@ def _photographs(layout: Layout, rows: list[int]) -> list[Image.Image]:
     for row, picture in zip(rows, pictures, strict=True):
         image_id = known(layout.rows[row].get("image_id"))
         if not picture:
-            raise row_error(row, image_id, "there is no image file")
+            raise row_error(row, image_id, Phrase("new_classes.no_image_file"))
         try:
             found.append(read_image(picture))
         except (OSError, ValueError) as error:
-            raise row_error(row, image_id, str(error)) from error
+            raise row_error(row, image_id, error) from error
     return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.label_mapping import LabelMapping
 from dermsim.data.photographs import ENOUGH, is_outline
 from dermsim.data.rows import Facts
@@ -71,15 +72,15 @@ class OpenedSource:
     def _say_left_out(self, others: Sequence[int]) -> None:
         """Count the words of what is left out."""
         words = Counter(self.facts[row]["original_label"] or "no diagnosis" for row in others)
-        named = ", ".join(f"{word} ({count})" for word, count in words.most_common(NAMED))
+        counted = [f"{word} ({count})" for word, count in words.most_common(NAMED)]
         if len(others) == len(self.kept):
-            raise ValueError(
-                f"{self.source} has no photograph of {', '.join(CODES)}, but of {named}"
+            raise Refused(
+                "opened_source.no_photograph", source=self.source, codes=CODES, named=counted
             )
         if others:
             warnings.warn(
                 f"{self.source}: {len(others):,} photographs of other diagnoses are left out: "
-                f"{named}{', …' if len(words) > NAMED else ''}",
+                f"{', '.join(counted)}{', …' if len(words) > NAMED else ''}",
                 stacklevel=3,
             )
 
@@ -118,10 +119,12 @@ def _refuse_outlines(dataset: Dataset, rows: Sequence[int]) -> None:
     outlines = [position for position, outline in enumerate(found) if outline]
     if outlines:
         names = dataset["image_id"]
-        first = ", ".join(names[position] for position in outlines[:NAMED])
+        first = [names[position] for position in outlines[:NAMED]]
         more = ", …" if len(outlines) > NAMED else ""
-        raise ValueError(
-            f"{len(outlines):,} of {len(dataset):,} pictures ({first}{more}) are black and white "
-            "or of a handful of colours, as outlines of lesions are, and no photographs: move "
-            "outlines out of the folder"
+        raise Refused(
+            "opened_source.outlines",
+            outlines_count=len(outlines),
+            dataset_count=len(dataset),
+            first=first,
+            more=more,
         )

@@ -19,15 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from dermsim.core.refused import Phrase, Refused, RefusedFileNotFoundError
 from dermsim.data.folders import walk_files
 
 SUFFIX = "_segmentation"
 """What the archive's outlines are called after their image_id."""
 
-_LAYOUTS = (
-    "a folder of Parquet files with the columns image_id and mask, a folder of pictures called "
-    f"<image_id>.png or <image_id>{SUFFIX}.png, or 'synthetic'"
-)
+_LAYOUTS = Phrase("outlines.layouts", suffix=SUFFIX)
 
 
 class Outlines(Mapping[str, npt.NDArray[np.bool_]]):
@@ -62,13 +60,11 @@ class Outlines(Mapping[str, npt.NDArray[np.bool_]]):
             picture = self._pictures[image_id]()
             values = np.asarray(picture if picture.mode == "1" else picture.convert("L"))
         except (OSError, SyntaxError, ValueError) as error:
-            raise ValueError(f"the outline of {image_id} cannot be read: {error}") from error
+            raise Refused("outlines.unreadable", image_id=image_id, error=error) from error
         if values.dtype != np.bool_ and not np.isin(values, (0, 255)).all():
-            raise ValueError(
-                f"the outline of {image_id} holds greys: it must be black and white, white = lesion"
-            )
+            raise Refused("outlines.greys", image_id=image_id)
         if not values.any():
-            raise ValueError(f"the outline of {image_id} shows no lesion: it is all black")
+            raise Refused("outlines.all_black", image_id=image_id)
         return values.astype(np.bool_)
 
     def of(self, image_id: str, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -90,9 +86,13 @@ class Outlines(Mapping[str, npt.NDArray[np.bool_]]):
         if (width, height) == size:
             return outline
         if abs(width / height - size[0] / size[1]) > 0.02 * size[0] / size[1]:
-            raise ValueError(
-                f"the outline of {image_id} is {width} x {height} pixels and the photograph "
-                f"{size[0]} x {size[1]}: they are not of the same picture"
+            raise Refused(
+                "outlines.other_size",
+                image_id=image_id,
+                width=width,
+                height=height,
+                other_width=size[0],
+                other_height=size[1],
             )
         scaled = Image.fromarray(outline.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
         return np.asarray(scaled) >= 0.5
@@ -121,7 +121,7 @@ def load_masks(source: str | Path) -> Outlines:
         return Outlines({key: picture.copy for key, picture in synthetic_outlines().items()})
     folder = Path(source)
     if not folder.is_dir():
-        raise FileNotFoundError(f"no folder of outlines at {source}: pass {_LAYOUTS}")
+        raise RefusedFileNotFoundError("outlines.no_folder", source=source, layouts=_LAYOUTS)
     files = sorted(walk_files(folder))  # through links, as photographs are found
     if tables := [path for path in files if path.suffix == ".parquet"]:
         named = [row for table in tables for row in _table_rows(table)]
@@ -132,13 +132,13 @@ def load_masks(source: str | Path) -> Outlines:
             if path.suffix == ".png"
         ]
     if not named:
-        raise ValueError(f"{source} holds no outlines: pass {_LAYOUTS}")
+        raise Refused("outlines.none", source=source, layouts=_LAYOUTS)
     pictures = dict(named)
     if len(pictures) < len(named):
         twice = next(
             name for name, count in Counter(name for name, _ in named).items() if count > 1
         )
-        raise ValueError(f"{source} holds two outlines of {twice}: remove one")
+        raise Refused("outlines.twice", source=source, twice=twice)
     return Outlines(pictures)
 
 
@@ -149,21 +149,18 @@ def _table_rows(path: Path) -> list[tuple[str, Callable[[], Image.Image]]]:
     try:
         columns = set(pq.read_schema(path).names)
         if missing := {"image_id", "mask"} - columns:
-            raise ValueError(
-                f"{path.name} lacks the column {' and '.join(sorted(missing))}: pass {_LAYOUTS}"
+            raise Refused(
+                "outlines.lacks_column", name=path.name, missing=sorted(missing), layouts=_LAYOUTS
             )
         rows = pq.read_table(path, columns=["image_id", "mask"]).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path.name} is damaged or not Parquet: {error}") from error
+        raise Refused("outlines.damaged", name=path.name, error=error) from error
     found: list[tuple[str, Callable[[], Image.Image]]] = []
     for number, row in enumerate(rows):
         image_id, mask = row["image_id"], row["mask"]
         encoded = mask.get("bytes") if isinstance(mask, dict) else mask
         if not image_id or not isinstance(encoded, bytes):
-            raise ValueError(
-                f"row {number} of {path.name} (image_id {image_id}): "
-                "it needs an image_id and an encoded picture"
-            )
+            raise Refused("outlines.row", number=number, name=path.name, image_id=image_id)
         found.append((str(image_id), partial(_opened, encoded)))
     return found
 

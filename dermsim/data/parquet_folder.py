@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermsim.core.labels import fold
 from dermsim.core.lfs import refuse_lfs_pointer
+from dermsim.core.refused import Refused
 from dermsim.data.folders import walk_files
 from dermsim.data.matching import picture_id
 
@@ -74,9 +75,12 @@ class ParquetFiles:
         except (OSError, ValueError, DatasetsError) as error:
             raise _unreadable(self.folder, error) from error
         if len(rows) != self.rows:
-            raise ValueError(
-                f"{self.folder} has {self.rows:,} rows in {len(self.files)} Parquet files, but "
-                f"{len(rows):,} were read: clear the cache of datasets and try again"
+            raise Refused(
+                "parquet_folder.stale_cache",
+                folder=self.folder,
+                rows=self.rows,
+                files_count=len(self.files),
+                rows_count=len(rows),
             )
         return rows
 
@@ -176,4 +180,4 @@ def _paths(file: pq.ParquetFile, rows: int) -> list[str | None]:
 def _unreadable(path: Path, error: Exception) -> ValueError:
     refuse_lfs_pointer(path)
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return ValueError(f"{path} cannot be read as Parquet: {reason}")
+    return Refused("parquet_folder.unreadable", path=path, reason=reason)

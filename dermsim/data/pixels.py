@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from PIL import Image, ImageOps
 
+from dermsim.core.refused import Phrase
 from dermsim.data.images import read_image
 from dermsim.data.tables import row_error
 
@@ -88,11 +89,11 @@ def map_images(
         row = position if row_numbers is None else row_numbers[position]
         source = image and (image["bytes"] or image["path"])
         if not source:
-            raise row_error(row, image_id, "there is no image file")
+            raise row_error(row, image_id, Phrase("new_classes.no_image_file"))
         try:
             return function(read_image(source, at_least=at_least))
         except (ValueError, FileNotFoundError) as error:
-            raise row_error(row, image_id, str(error)) from error
+            raise row_error(row, image_id, error) from error
 
     with ThreadPoolExecutor() as pool:
         for start, batch in enumerate(encoded.iter(batch_size=_BATCH)):

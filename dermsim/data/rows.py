@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dermsim.core.labels import LABEL2ID, fold, parse_dx
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.vocabulary import is_missing, meaning_of_m, parse_sex, parse_site
 from dermsim.data.matching import without_ending
 from dermsim.data.tables import MORE_COLUMNS, OTHER, row_error
@@ -71,7 +72,7 @@ def normalise(row: int, given: Mapping[str, Any], *, m: str = "male") -> Facts:
     image_id = without_ending(text.get("image_id") or "") or None
     for column in ("image_id", "dx"):
         if text.get(column) is None:
-            raise row_error(row, image_id, f"{column} is missing")
+            raise row_error(row, image_id, Phrase("rows.missing", column=column))
     try:
         for column in ("image_id", "lesion_id", "patient_id"):
             check_id(column, text.get(column))
@@ -86,7 +87,7 @@ def normalise(row: int, given: Mapping[str, Any], *, m: str = "male") -> Facts:
             "localization": parse_site(site) if site else None,
         }
     except ValueError as error:
-        raise row_error(row, image_id, str(error)) from error
+        raise row_error(row, image_id, error) from error
     further = {column: text.get(column) for column in MORE_COLUMNS}
     further["modality"] = modality_of(given)
     return {**facts, **further, "concepts": _concepts(given.get("concepts"))}
@@ -145,10 +146,7 @@ def check_id(column: str, text: str | None) -> None:
         ValueError: If the text is a number such as 2.4E+11.
     """
     if text is not None and _SHORTENED.fullmatch(text):
-        raise ValueError(
-            f"{column} is {text}, a number that a spreadsheet shortened, so that different ones "
-            "became one: take the original table, or format the column as text and enter them again"
-        )
+        raise Refused("rows.shortened", column=column, text=text)
 
 
 def parse_age(text: str | None) -> float | None:
@@ -162,12 +160,9 @@ def parse_age(text: str | None) -> float | None:
     try:
         age = float("date" if _NO_AGE.fullmatch(text) else text.replace(",", "."))
     except ValueError:
-        raise ValueError(f"age must be a number of years, got {text!r}") from None
+        raise Refused("rows.age_not_number", text=text) from None
     if not 0 <= age <= MAX_AGE:
-        raise ValueError(
-            f"age is {text}, but must be a number of years from 0 to {MAX_AGE}, or empty when it "
-            "is not known"
-        )
+        raise Refused("rows.age", text=text, max_age=MAX_AGE)
     return age
 
 
@@ -185,7 +180,7 @@ def distinct_rows(facts: Sequence[Facts]) -> list[int]:
             raise row_error(
                 row,
                 fact["image_id"],
-                f"{' and '.join(differing)} contradicts row {other} of the same image: remove one",
+                Phrase("rows.contradicts", differing=list(differing), other=other),
             )
     return [first[image_id] for image_id in sorted(first)]
 

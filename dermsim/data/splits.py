@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.grouping import group_ids
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ def without(rows: Dataset, codes: Collection[str]) -> Dataset:
         ValueError: If a code is unknown, or nothing is left.
     """
     if unknown := sorted(set(codes) - set(CODES)):
-        raise ValueError(f"{unknown[0]!r} is no diagnosis; choose of {', '.join(CODES)}.")
+        raise Refused("splits.no_diagnosis", unknown=unknown[0], codes=CODES)
     if not codes:
         return rows
     out = {CODES.index(code) for code in codes}
     kept = [row for row, dx in enumerate(rows["dx"]) if dx not in out]
     if not kept:
-        raise ValueError(f"Without {', '.join(sorted(codes))} no image is left.")
+        raise Refused("splits.nothing_left", codes=sorted(codes))
     return rows.select(kept)
 
 
@@ -83,12 +84,10 @@ def grouped_splits(
     from datasets import DatasetDict
 
     if validation <= 0 or test <= 0 or validation + test >= 1:
-        raise ValueError(
-            f"validation={validation} and test={test} must be positive and sum to less than 1"
-        )
+        raise Refused("splits.shares", validation=validation, test=test)
     image_ids = list(dataset["image_id"])
     if len(set(image_ids)) < len(image_ids):
-        raise ValueError("image_id repeats: merge the rows first, as load_ham10000 does")
+        raise Refused("splits.repeats")
 
     lesion_ids = group_ids(dataset, near_duplicates=near_duplicates)
     split_of = _assign(
@@ -99,10 +98,7 @@ def grouped_splits(
         rows[split_of[lesion_ids[row]]].append(row)
     empty = [name for name, members in rows.items() if not members]
     if empty:
-        raise ValueError(
-            f"{len(split_of)} lesions are too few to fill {' and '.join(empty)}: "
-            "use more lesions or larger shares"
-        )
+        raise Refused("splits.too_few", count=len(split_of), empty=list(empty))
     return DatasetDict({name: dataset.select(members) for name, members in rows.items()})
 
 

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
+from dermsim.core.refused import Refused
+
 if TYPE_CHECKING:
     from dermsim.data.outlines import Outlines
 
@@ -210,7 +212,7 @@ def squares(row: Mapping[str, Any], outlines: Outlines | None, side: int) -> tup
     elif name in outlines:
         outline = outlines.of(name, image.size)
     else:
-        raise ValueError(f"There is no outline of {name} among the outlines.")
+        raise Refused("spoiled.no_outline", name=name)
     short = min(image.size)
     left, top = (image.width - short) // 2, (image.height - short) // 2
     box = (left, top, left + short, top + short)

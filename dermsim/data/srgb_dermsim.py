@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from .colour_dermsim import as_rgb, converter, png_cicp, profile_of
-from .depth_dermsim import deep_png, float_to_8_bits, to_8_bits
+from .depth_dermsim import PixelsError, deep_png, float_to_8_bits, to_8_bits
 
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -83,7 +83,8 @@ def _decode(image: Image.Image, name: str) -> tuple[Image.Image, tuple[int, ...]
             return deep, cicp
         image.load()
     except Exception as error:  # decoders raise anything on hostile bytes; it all means unreadable
-        raise ValueError(f"{name} is truncated or damaged: {error}") from error
+        sentence = "{name} is truncated or damaged: {error}"
+        raise PixelsError("truncated", sentence, name=name, error=str(error)) from error
     return image, cicp
 
 
@@ -148,4 +149,5 @@ def _plain_mode(image: Image.Image, name: str) -> Image.Image:
     try:
         return image.convert("L" if image.mode == "1" else "RGB")
     except ValueError as error:
-        raise ValueError(f"{name} has colour mode {image.mode}: save it as RGB") from error
+        sentence = "{name} has colour mode {mode}: save it as RGB"
+        raise PixelsError("mode", sentence, name=name, mode=image.mode) from error

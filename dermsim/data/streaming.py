@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Phrase, Refused, RefusedConnectionError, RefusedFileNotFoundError
 from dermsim.data.parquet_folder import find_parquet
 from dermsim.data.rows import normalise
 from dermsim.data.tables import COLUMNS, row_error
@@ -53,7 +54,7 @@ def stream_ham10000(
             yield _checked(row, example, names)
             row += 1
     if row == 0 and process == 0:
-        raise ValueError(f"{source} has no rows to stream.")
+        raise Refused("streaming.no_rows", source=source)
 
 
 def _open(source: str | Path) -> list[IterableDataset]:
@@ -63,12 +64,10 @@ def _open(source: str | Path) -> list[IterableDataset]:
 
     path = Path(source)
     if not path.is_dir() and (isinstance(source, Path) or path.is_absolute()):
-        raise FileNotFoundError(f"no folder at {source}: check the path")
+        raise RefusedFileNotFoundError("dataset.no_folder", source=source)
     files = find_parquet(path) if path.is_dir() else None
     if path.is_dir() and files is None:
-        raise ValueError(
-            f"{source} holds no Parquet files of pictures, and nothing else can be streamed."
-        )
+        raise Refused("streaming.no_parquet", source=source)
     try:
         if files is not None:  # by name, or words in the names would decide which are read
             named = {"train": [str(file) for file in files.files]}
@@ -78,14 +77,13 @@ def _open(source: str | Path) -> list[IterableDataset]:
     except (OSError, ValueError, DatasetsError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         if path.is_dir():
-            raise ValueError(f"{source} cannot be read as Parquet: {reason}") from error
-        raise ConnectionError(
-            f"{source!r} is no folder here and could not be opened on the Hugging Face Hub "
-            f"({reason}): check the name and the network, or pass a local folder"
+            raise Refused("streaming.unreadable", source=source, reason=reason) from error
+        raise RefusedConnectionError(
+            "streaming.not_opened", source=source, reason=reason
         ) from error
     for stream in streams:
         if missing := {"image", "image_id", "dx"} - set(stream.column_names or ()):
-            raise ValueError(f"{source} lacks the column {' and '.join(sorted(missing))}.")
+            raise Refused("streaming.lacks_column", source=source, missing=sorted(missing))
     return streams
 
 
@@ -96,7 +94,7 @@ def _reading(share: IterableDataset, source: str | Path) -> Iterator[dict[str, A
         try:
             row = next(rows, None)
         except OSError as error:  # what PIL raises, among others
-            raise ValueError(f"a picture of {source} cannot be read: {error}") from error
+            raise Refused("streaming.unreadable_picture", source=source, error=error) from error
         if row is None:
             return
         yield row
@@ -107,10 +105,10 @@ def _checked(row: int, example: dict[str, Any], names: list[str] | None) -> Stre
     dx = given["dx"]
     if isinstance(dx, int):
         if names is None:
-            raise row_error(row, given["image_id"], f"dx is {dx}, and the source names no classes")
+            raise row_error(row, given["image_id"], Phrase("streaming.unnamed_classes", dx=dx))
         given["dx"] = names[dx] if dx >= 0 else None
     facts = normalise(row, given)
     if example["image"] is None:
-        raise row_error(row, facts["image_id"], "the picture is missing")
+        raise row_error(row, facts["image_id"], Phrase("streaming.no_picture"))
     told = {column: facts[column] for column in COLUMNS[1:]}
     return example["image"], {**told, "dx": CODES[facts["dx"]]}

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from dermsim.core.labels import CODES, LABEL2ID, diagnosis
+from dermsim.core.refused import Refused
 from dermsim.data.drawing import PAINTERS, Canvas, hairs
 from dermsim.data.tables import COLUMNS, schema
 
@@ -124,9 +125,7 @@ def synthetic_ham10000(
         ValueError: If a count is not positive.
     """
     if n_lesions < 1 or images_per_lesion < 1:
-        raise ValueError(
-            f"n_lesions={n_lesions} and images_per_lesion={images_per_lesion} must be positive"
-        )
+        raise Refused("synthetic.counts", n_lesions=n_lesions, images_per_lesion=images_per_lesion)
     from datasets import Dataset
 
     rows: list[dict[str, Any]] = []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dermsim.core.labels import fold
+from dermsim.core.refused import Refused
 from dermsim.data.columns import (
     ALIASES,
     find_file_column,
@@ -25,6 +26,7 @@ from dermsim.data.tables import (
     FOREIGN_TABLES,
     TABLE_SUFFIXES,
     Row,
+    foreign_table,
     match_column,
     one_of_alike,
     read_rows,
@@ -89,22 +91,19 @@ def find_own_table(folder: Path, label_column: str | None) -> Path | None:
     return one_of_alike(labelled or naming, folder)
 
 
-def why_no_table(folder: Path) -> str | None:
+def why_no_table(folder: Path) -> Exception | None:
     """Say why the tables in a folder are not the one about its pictures; None if there are none."""
     for path in sorted(_tables(folder, foreign=True)):
-        if advice := FOREIGN_TABLES.get(path.suffix.lower()):
-            return f"{path.name} is {advice}"
+        if refusal := foreign_table(path):
+            return refusal
         try:
             columns = _read_columns(path)
         except (ValueError, ImportError) as error:
-            return str(error)
+            return error
         if len(columns) > 1:
-            return (
-                f"{path.name} has no column that names the pictures, such as image_id or "
-                f"file_name: it has {', '.join(columns)}"
-            )
+            return Refused("table_folder.no_pictures", name=path.name, columns=columns)
         if path.suffix.lower() != ".txt":  # which is a letter to the reader
-            return f"{path.name} has no rows"
+            return Refused("table_folder.no_rows", table=path.name)
     return None
 
 
@@ -158,7 +157,7 @@ def read_table_folder(
     """
     rows = read_rows(table)
     if not rows:
-        raise ValueError(f"{table} has no rows")
+        raise Refused("table_folder.no_rows", table=table)
     columns = list(rows[0])
     label = find_label_column(columns, label_column, source=table.name)
     names = house_names(columns, label)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import CODES, fold
+from dermsim.core.refused import Keyed, Refused
 from dermsim.data.delimited import decode_table, read_delimited
 from dermsim.data.workbook import read_workbook
 
@@ -25,18 +26,8 @@ TABLE_SUFFIXES = ("", ".csv", ".tsv", ".tab", ".txt", ".jsonl", ".xlsx", ".xlsm"
 DELIMITED_SUFFIXES = ("", ".csv", ".tsv", ".tab", ".txt")
 """Those of them that are delimited text."""
 
-FOREIGN_TABLES = {
-    ".xls": "an old Excel workbook: save it as .xlsx or as CSV UTF-8",
-    ".xlsb": "a binary Excel workbook: save it as .xlsx or as CSV UTF-8",
-    ".ods": "an OpenDocument workbook: save it as .xlsx or as CSV UTF-8",
-    ".numbers": "a workbook of Numbers: export it as .xlsx or as CSV UTF-8",
-    ".json": "one JSON document: write an object a line, and call it .jsonl",
-    ".sav": "a table of SPSS: save it as CSV UTF-8",
-    ".dta": "a table of Stata: save it as CSV UTF-8",
-    ".rds": "a table of R: save it as CSV UTF-8",
-    ".gz": "packed: unpack it",
-}
-"""Tables that are not read, by how their names end, and what to do."""
+FOREIGN_TABLES = (".xls", ".xlsb", ".ods", ".numbers", ".json", ".sav", ".dta", ".rds", ".gz")
+"""How tables end that are not read; what to do is in the table ``foreign_tables`` of refusals."""
 
 OTHER = "other"
 """What stands for ``dx`` in a row whose diagnosis is none of the seven, by decision."""
@@ -106,9 +97,16 @@ def schema(*, more: bool = False) -> Features:
     )
 
 
-def row_error(row: int, image_id: str | None, reason: str) -> ValueError:
+def foreign_table(path: Path) -> Refused | None:
+    """Say what to do about a table that is not read; None for any other file."""
+    ending = path.suffix.lower()
+    known = ending in FOREIGN_TABLES
+    return Refused(f"foreign_tables.{ending[1:]}", name=path.name) if known else None
+
+
+def row_error(row: int, image_id: str | None, reason: BaseException | Keyed) -> Refused:
     """Word an error so that the row can be found in the source."""
-    return ValueError(f"row {row} (image_id {image_id}): {reason}")
+    return Refused("tables.row", row=row, image_id=image_id, reason=reason)
 
 
 def read_rows(path: Path, *, first_column: str | None = None) -> list[Row]:
@@ -141,7 +139,7 @@ def read_rows(path: Path, *, first_column: str | None = None) -> list[Row]:
         lines = read_delimited(path)
     columns = [" ".join(name.split()) for name in lines[0]] if lines else []
     if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
-        raise ValueError(f"{path.name} has two columns called {twice[0]}: rename or remove one")
+        raise Refused("tables.two_columns", name=path.name, twice=twice[0])
     return [
         {name: cell or None for name, cell in zip(columns, line, strict=True) if name}
         for line in lines[1:]
@@ -156,9 +154,11 @@ def _read_json_lines(path: Path) -> list[Row]:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise ValueError(f"line {number + 1} of {path.name} is not JSON: {error}") from error
+            raise Refused(
+                "tables.line_not_json", number=number + 1, name=path.name, error=error
+            ) from error
         if not isinstance(row, dict):
-            raise ValueError(f"line {number + 1} of {path.name} is not a JSON object")
+            raise Refused("tables.line_not_object", number=number + 1, name=path.name)
         rows.append({name: _plain(value) for name, value in row.items()})
     return rows
 
@@ -194,10 +194,7 @@ def find_table(folder: Path, name: str) -> Path | None:
     ]
     copies = [path.name for path in beside if path not in exact and _is_copy(path.name, name)]
     if not exact and copies:
-        raise ValueError(
-            f"{folder} holds no {name}.csv but what seems a copy of it ({', '.join(copies)}): "
-            f"rename the right one to {name}.csv"
-        )
+        raise Refused("tables.copies", folder=folder, name=name, copies=list(copies))
     return one_of_alike(exact, folder)
 
 
@@ -223,9 +220,8 @@ def one_of_alike(tables: Sequence[Path], folder: Path) -> Path | None:
         first = read_rows(tables[0])
         for other in tables[1:]:
             if read_rows(other) != first:
-                raise ValueError(
-                    f"{folder} holds both {tables[0].name} and {other.name}, and they say "
-                    "different things: remove one"
+                raise Refused(
+                    "tables.different", folder=folder, name=tables[0].name, other_name=other.name
                 )
     return tables[0] if tables else None
 
@@ -240,7 +236,7 @@ def match_column(columns: Sequence[str], wanted: str) -> str | None:
         return wanted
     alike = [column for column in columns if fold(column) == fold(wanted)]
     if len(alike) > 1:
-        raise ValueError(f"the columns {' and '.join(alike)} are both called {wanted}: remove one")
+        raise Refused("tables.alike", alike=list(alike), wanted=wanted)
     return alike[0] if alike else None
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.optional import require
+from dermsim.core.refused import Refused
 from dermsim.data.delimited import squared
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def read_workbook(path: Path, *, first_column: str | None = None) -> list[list[s
         shown = openpyxl.load_workbook(path, read_only=True, data_only=True)
         typed = openpyxl.load_workbook(path, read_only=True)
     except Exception as error:  # a zip, its XML or what that says: anything can be wrong
-        raise ValueError(f"{path.name} is damaged or not an Excel workbook: {error}") from error
+        raise Refused("workbook.damaged", name=path.name, error=error) from error
     try:
         pairs = zip(shown.worksheets, typed.worksheets, strict=True)
         sheets = {sheet.title: _cells(sheet, formulas, path.name) for sheet, formulas in pairs}
@@ -54,12 +55,9 @@ def read_workbook(path: Path, *, first_column: str | None = None) -> list[list[s
     if first_column is not None:
         filled = _from_header(filled, first_column)
         if not filled:
-            raise ValueError(f"{path.name} has no column {first_column}")
+            raise Refused("workbook.no_column", name=path.name, first_column=first_column)
     if len(filled) > 1:
-        raise ValueError(
-            f"{path.name} has {len(filled)} sheets that hold something ({', '.join(filled)}): keep "
-            "the one with the table in a workbook of its own"
-        )
+        raise Refused("workbook.sheets", name=path.name, count=len(filled), filled=list(filled))
     return list(squared(next(iter(filled.values()), []), path.name))
 
 
@@ -85,9 +83,11 @@ def _cells(shown: Any, typed: Any, name: str) -> list[list[str]]:
     for values, formulas in zip(shown, typed, strict=True):
         for value, formula in zip(values, formulas, strict=True):
             if value.value is None and formula.value is not None:
-                raise ValueError(
-                    f"{name} holds the formula {formula.value} at {formula.coordinate}, which was "
-                    "never calculated: open and save it in Excel, or paste the values"
+                raise Refused(
+                    "workbook.formula",
+                    name=name,
+                    value=formula.value,
+                    coordinate=formula.coordinate,
                 )
         rows.append([_text(value, name) for value in values])
     width = max(map(len, rows), default=0)
@@ -101,10 +101,12 @@ def _text(cell: ReadOnlyCell, name: str) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value).strip()
     if abs(value) >= 10**EXACT_DIGITS:
-        raise ValueError(
-            f"{name} holds the number {value:.0f} at {cell.coordinate}, of which Excel keeps "
-            f"{EXACT_DIGITS} digits, so that different ids may have become one: format the column "
-            "as text and enter them again"
+        raise Refused(
+            "workbook.digits",
+            name=name,
+            value=value,
+            coordinate=cell.coordinate,
+            exact_digits=EXACT_DIGITS,
         )
     if float(value).is_integer():
         shown = cell.number_format or ""

@@ -7,13 +7,15 @@ they cannot do with a `ValueError` of one sentence, and know nothing of how an a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dermsim.core.explain_methods import parse_target
+from dermsim.core.explain_methods import CLEAR, DEFAULT, VANISHED, parse_target
+from dermsim.core.explain_worth import Worth
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.facts import Facts
 from dermsim.data.images import read_image
 from dermsim.tasks.classify import POINTS
@@ -27,8 +29,10 @@ if TYPE_CHECKING:  # they bring torch, and a page is served while that loads
     from dermsim.tasks.explain import Heatmap
 
 FAINTEST = 1e-6
-"""Peak of a likeness below which there is rounding alone. A picture cannot be made more like its
-own case, so that nothing in it raises that likeness."""
+"""Peak of a likeness to an enrolled class below which there is rounding alone."""
+
+SIMILARITY = "similarity"
+"""What the target of a map of likeness is called."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,14 @@ class Explanation:
         heatmaps: Where the evidence lies, one for each.
         strengths: How strongly each is to be drawn, in [0, 1]; see `strength`.
         answer: Target of the model's own answer.
+        worth: What the maps were measured to be worth.
     """
 
     pictures: tuple[ImageSource, ...]
     heatmaps: tuple[Heatmap, ...]
     strengths: tuple[float, ...]
     answer: str = ""
+    worth: Worth = field(default_factory=Worth)
 
     def to_dict(self) -> dict[str, object]:
         """Return what can be said in numbers; of a second photograph the peak alone."""
@@ -107,7 +113,7 @@ class Explanation:
         }
         if others:
             found["peak_like"] = others[0].peak
-        return {**found, "strength": self.strengths[0]}
+        return {**found, "strength": self.strengths[0], "worth": self.worth.to_dict()}
 
 
 def classify(
@@ -225,7 +231,7 @@ def similar(
             range.
     """
     if most is not None and k not in range(1, most + 1):
-        raise ValueError(f"Asked for {k} similar cases: choose 1 to {most}.")
+        raise Refused("answers.cases", k=k, most=most)
     return engine.similar_cases(
         pictures,
         int(k),
@@ -241,7 +247,7 @@ def explain(
     *,
     target: str | None = None,
     like: Like | None = None,
-    method: str = "gradcam",
+    method: str = DEFAULT,
     layer: int | str | None = None,
     smooth: bool = False,
     bank: ClassBank | None = None,
@@ -254,7 +260,7 @@ def explain(
         target: Diagnosis by any of its names, ``"malignancy"`` or a class of `bank`; None for the
             model's own answer.
         like: Another photograph, or an embedding ``(D,)``, to explain the likeness to instead.
-        method: One of `dermsim.core.explain_methods.METHODS`.
+        method: As for `DermSim.explain`.
         layer: As for `DermSim.explain`.
         smooth: Whether to average over turns and mirror images.
         bank: Where enrolled classes are looked up.
@@ -269,12 +275,12 @@ def explain(
     options: dict[str, Any] = {"method": method, "layer": layer, "smooth": smooth}
     if like is not None:
         if target is not None:
-            raise ValueError("target and like are two questions: ask one at a time.")
+            raise Refused("answers.two_questions")
         if isinstance(like, np.ndarray):
             maps = [engine.explain(picture, like=like, **options)]
-            return _explanation([picture], maps, maps)
+            return _explanation(engine, [picture], maps, maps, options)
         maps = list(engine.explain_likeness(picture, like, **options))
-        return _explanation([picture, like], maps, maps)
+        return _explanation(engine, [picture, like], maps, maps, options)
     goal = parse_target(target, bank.names if bank else ())
     photograph = read_image(picture)
     # the model's own answer too: its peak is the measure of the other's
@@ -284,22 +290,28 @@ def explain(
         bank=bank,
         **options,
     )
-    return _explanation([picture], others or [own], [own])
+    return _explanation(engine, [picture], others or [own], [own], options)
 
 
 def _explanation(
-    pictures: Sequence[ImageSource], maps: Sequence[Heatmap], own: Sequence[Heatmap]
+    engine: DermSim,
+    pictures: Sequence[ImageSource],
+    maps: Sequence[Heatmap],
+    own: Sequence[Heatmap],
+    options: Mapping[str, Any],
 ) -> Explanation:
+    worth = engine.worth_of(maps[0], layer=options["layer"], smooth=options["smooth"])
     strengths = tuple(map(strength, maps, own))
-    return Explanation(tuple(pictures), tuple(maps), strengths, own[0].target)
+    return Explanation(tuple(pictures), tuple(maps), strengths, own[0].target, worth)
 
 
 def strength(heatmap: Heatmap, own: Heatmap) -> float:
     """Say how strongly a map is to be drawn, in [0, 1]: faint evidence is drawn faint.
 
     Logits compare within a picture, so the evidence for a diagnosis or for malignancy is as strong
-    as its peak is beside the peak for the model's own answer. A likeness, to a picture or to an
-    enrolled class, is as strong as the cosine it explains, unless nothing in the picture raises it.
+    as its peak is beside the peak for the model's own answer. A likeness to a picture is as strong
+    as its peak is beside `CLEAR`, and nothing up to `VANISHED`: the pictures are alike as a whole.
+    That to an enrolled class is as strong as the cosine it explains.
 
     Args:
         heatmap: The map to draw.
@@ -307,6 +319,8 @@ def strength(heatmap: Heatmap, own: Heatmap) -> float:
     """
     if heatmap.peak <= 0:
         return 0.0
+    if heatmap.target == SIMILARITY:
+        return min(heatmap.peak / CLEAR, 1.0) if heatmap.peak > VANISHED else 0.0
     if heatmap.target not in CODES and heatmap.target != "malignancy":
         return float(np.clip(heatmap.score or 0.0, 0, 1)) if heatmap.peak > FAINTEST else 0.0
     return min(heatmap.peak / own.peak, 1.0) if own.peak > 0 else 1.0
@@ -336,7 +350,7 @@ def teach(
     taught = known.enroll(name, engine.embed(pictures, space=known.space.name), head=head)
     shots = taught.enrolled[-1].shots
     if not all(np.isfinite(scored.scores(shots)).all() for scored in taught.heads):
-        raise ValueError("The bank cannot be extended: it was not made by dermsim.")
+        raise Refused("answers.foreign_bank")
     return taught
 
 

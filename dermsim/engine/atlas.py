@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import entropy
+from dermsim.core.refused import Refused
 from dermsim.tasks.atlas import EmbeddingMap, find_clusters, measure_neighborhood
 from dermsim.tasks.retrieve import CaseTable, Gallery
 
@@ -106,7 +107,7 @@ class Atlas:
         found = gallery.records.rows_of("image_id", [{name} for name in drawn.image_ids])
         kept = np.array([place for place, rows in enumerate(found) if len(rows)], dtype=np.int64)
         if len(kept) == 0:
-            raise ValueError("the map is of other cases than the gallery's; draw it again.")
+            raise Refused("engine_atlas.other_cases")
         records = gallery.records.take(np.array([found[place][0] for place in kept]))
         part = drawn if len(kept) == len(drawn) else _take(drawn, kept)
         if not {"neighbor_dx", "cluster"} <= set(part.measures):

@@ -17,6 +17,7 @@ from PIL import Image
 from dermsim.core.csv_table import csv_text
 from dermsim.core.csv_table import save_csv as write_csv
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Keyed, Refused, renamed
 from dermsim.core.version import __version__
 from dermsim.data.archives import ArchiveLimits, Listed, read_photographs
 from dermsim.data.formats.dicom_facts import read_dicom_facts
@@ -59,7 +60,7 @@ class FileAnswer:
     file: str
     prediction: Prediction | None = None
     vote: dict[str, float] = field(default_factory=dict)
-    reason: str = ""
+    reason: Keyed | str = ""
     thumbnail: bytes = b""
     enrolled: dict[str, float] | None = None
     facts: Facts | None = None
@@ -67,7 +68,7 @@ class FileAnswer:
     def __post_init__(self) -> None:
         """Refuse a row that says neither what was found nor why nothing was."""
         if (self.prediction is None) != bool(self.reason):
-            raise ValueError(f"the row of {self.file} needs either a prediction or a reason.")
+            raise Refused("engine_batch.row", file=self.file)
 
     @property
     def neighbor_dx(self) -> str | None:
@@ -82,7 +83,7 @@ class FileAnswer:
     def to_dict(self) -> dict[str, object]:
         """Return what was found as plain Python values, without the thumbnail."""
         if self.prediction is None:
-            return {"picture": self.file, "error": self.reason}
+            return {"picture": self.file, "error": str(self.reason)}
         answer = Classified(self.prediction, self.vote, self.enrolled)
         found = {"picture": self.file, **answer.to_dict()}
         return found if self.facts is None else {**found, "facts": asdict(self.facts)}
@@ -125,7 +126,7 @@ def classify_photographs(
             point.
     """
     if dicom_facts and engine.calibration_facts is None:
-        raise ValueError("Facts of DICOM files were asked for, but this model takes none.")
+        raise Refused("engine_batch.no_facts")
     engine.check_lesions(exclude_lesion_ids)  # now, and not after the first pictures were read
     asked = partial(
         classify,
@@ -239,7 +240,7 @@ def row_cells(
         threshold = with_facts if row.facts is not None and row.facts.known else plain
         facts = {
             "file": row.file,
-            "error": row.reason,
+            "error": str(row.reason),
             "operating_point": point if isinstance(point, str) else CHOSEN,
             "threshold": threshold,
             "voters": VOTERS,
@@ -282,8 +283,8 @@ def threshold_of(calibration: Calibration, point: str | float) -> float:
     if not isinstance(point, str):
         return check_threshold(point)
     if point not in calibration.operating_points:
-        known = ", ".join(sorted(calibration.operating_points))
-        raise ValueError(f"unknown operating point {point!r}: choose one of {known}.")
+        known = sorted(calibration.operating_points)
+        raise Refused("engine_batch.operating_point", point=point, known=known)
     return calibration.operating_points[point].threshold
 
 
@@ -293,7 +294,7 @@ class _Waiting:
 
     name: str
     image: Image.Image | None = None
-    reason: str = ""
+    reason: Keyed | str = ""
     facts: Facts | None = None
     own_facts: bool = False
 
@@ -315,7 +316,7 @@ def _decode(
         known = read_dicom_facts(data) if dicom_facts else facts
     except ValueError as error:
         name = item.name.rsplit("/", 1)[-1]
-        reason = " ".join(str(error).replace("the image", name, 1).split())
+        reason = renamed(error, name=name) if isinstance(error, Keyed) else str(error)
         return _Waiting(item.name, reason=reason)
     return _Waiting(item.name, image, facts=known, own_facts=dicom_facts)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dermsim.core.atomic import atomic_path
 from dermsim.core.csv_table import inert
 from dermsim.core.optional import require
+from dermsim.core.refused import Refused
 from dermsim.engine.batch import FileAnswer, columns, row_cells, save_csv
 from dermsim.tasks.classify import POINTS
 
@@ -29,7 +30,7 @@ def check_rows_file(path: Path) -> None:
         ValueError: If its name asks for another kind of file.
     """
     if path.suffix.lower() not in ENDINGS:
-        raise ValueError(f"the rows are CSV or a workbook, so {path} must end in .csv or .xlsx")
+        raise Refused("batch_files.ending", path=path)
     if path.suffix.lower() == WORKBOOK:
         require("openpyxl", extra="excel")
 

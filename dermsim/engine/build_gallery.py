@@ -23,6 +23,7 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
+from dermsim.core.refused import Refused, RefusedFileExistsError
 from dermsim.core.vectors import l2_normalize
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.splits import grouped_splits
@@ -79,9 +80,7 @@ def launched_processes() -> PartialState:
     state = PartialState(cpu=not (alone or torch.cuda.is_available()))
     started = int(os.environ.get("WORLD_SIZE", 1))
     if state.num_processes != started:
-        raise ValueError(
-            f"{started} processes were started, but only {state.num_processes} joined."
-        )
+        raise Refused("build_gallery.processes", started=started, num_processes=state.num_processes)
     return state
 
 
@@ -120,9 +119,7 @@ def build_gallery(
             a split of a stream is asked for.
     """
     if folder.exists() and not is_gallery_folder(folder):
-        raise FileExistsError(
-            f"{folder} holds other things than a gallery; choose a folder of its own."
-        )
+        raise RefusedFileExistsError("build_gallery.other_things", folder=folder)
     state = state or launched_processes()
     share = _share(source, split, streaming, state)
     # one writer: the first process holds the lock for all of them
@@ -191,10 +188,7 @@ def _share(source: str | Path, split: str, streaming: bool, state: PartialState)
     process, processes = state.process_index, state.num_processes
     if streaming:
         if split != "all":
-            raise ValueError(
-                "a stream cannot be split by lesion before all of it was seen: take every "
-                "photograph (--split all), or read the source without streaming."
-            )
+            raise Refused("build_gallery.stream_split")
         return Share(stream_ham10000(source, process=process, processes=processes), None)
     rows = load_ham10000(source)
     if split == "train":
@@ -245,7 +239,7 @@ def _join(folder: Path, first: int, processes: int, fingerprint: str, kind: Kind
             parts.append(part)
             tables.append(table)
     if not parts:
-        raise ValueError("the source holds no case.")
+        raise Refused("build_gallery.no_case")
     records = CaseTable.join(tables, repeats=True)
     again = records.repeated()
     if again.any():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from dermsim.core.refused import Refused
 from dermsim.data.concepts import load_schema
 
 if TYPE_CHECKING:
@@ -24,6 +25,24 @@ def head_name(part: Concepts, word: str) -> str:
     """
     names = {part.name_of(head) for head in part.usable.heads}
     return word if word in names else part.name_of(part.head_of(load_schema().find(word).name))
+
+
+def concept_conditions(texts: Iterable[str]) -> dict[str, list[str]]:
+    """Turn ``["streaks=present"]`` into conditions for `DermSim.search`.
+
+    Args:
+        texts: Concepts with a state; several of one concept let any of them pass.
+
+    Raises:
+        ValueError: If one is not written so.
+    """
+    where: dict[str, list[str]] = {}
+    for text in texts:
+        name, _, state = str(text).partition("=")
+        if not name.strip() or not state.strip():
+            raise Refused("concept_answers.condition", text=str(text))
+        where.setdefault(f"{PREFIX}{name.strip()}", []).append(state.strip())
+    return where
 
 
 def sort_by_concept(
@@ -66,7 +85,8 @@ def with_concepts(
 
     Args:
         part: The checkpoint's concepts.
-        where: As for `DermSim.search`.
+        where: As for `DermSim.search`; a concept may have several states, of which any
+            will do.
 
     Returns:
         The same conditions, those on concepts replaced by one on ``image_id``.
@@ -79,16 +99,14 @@ def with_concepts(
     if not asked:
         return where
     if part is None or part.cases is None:
-        raise ValueError(
-            "This checkpoint's cases were not looked through for concepts: fit them with "
-            "dermsim concepts fit --diagnoses."
-        )
+        raise Refused("concept_answers.not_looked_through")
     found: set[str] | None = None
-    for name, state in asked.items():
+    for name, told in asked.items():
         head = part.head_of(head_name(part, name.removeprefix(PREFIX)))
-        own = set(part.cases.matching(head, str(state)))
+        states = [told] if isinstance(told, str) else list(told)
+        own = {case for state in states for case in part.cases.matching(head, str(state))}
         found = own if found is None else found & own
     if not found:
-        raise ValueError("No case of the gallery has these concepts.")
+        raise Refused("concept_answers.no_case")
     others = {name: value for name, value in (where or {}).items() if name not in asked}
     return {**others, "image_id": sorted(found)}

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from dermsim.core.refused import Refused
 from dermsim.data.duplicates.looks import Look, look_at
 from dermsim.data.duplicates.search import components, find_pairs
 from dermsim.data.grouping import group_ids
@@ -169,7 +170,7 @@ def dermoscopic(rows: Dataset) -> Dataset:
         return rows
     kept = [row for row, kind in enumerate(rows["modality"]) if kind != "clinical"]
     if not kept:
-        raise ValueError("all pictures are clinical photographs: concepts need dermoscopic ones.")
+        raise Refused("concept_data.clinical")
     return rows if len(kept) == len(rows) else rows.select(kept)
 
 

@@ -13,7 +13,11 @@ import torch
 
 from dermsim.core.atomic import atomic_path
 from dermsim.core.checkpoint import local_folder
+from dermsim.core.explain_methods import DEFAULT
+from dermsim.core.explain_worth import ExplanationWorth
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
+from dermsim.core.released import default_model
 from dermsim.core.storage import save_json
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, as_list, read_image
@@ -62,6 +66,7 @@ class DermSim(Explaining, Searching, Describing):
         quality: Says which pictures are not to be judged; None in a checkpoint without such a gate.
         reached: What malignancy thresholds reached on photographs that none was fitted to; empty
             where that was not measured.
+        worth: What its heatmaps were measured to be worth; None where that was not measured.
         drawn: Whether it was trained on the drawings of `dermsim.data.synthetic`, and knows nothing
             of skin.
         pixels_needed: Width and height that it needs of a picture, as ``at_least`` of `read_image`.
@@ -81,9 +86,10 @@ class DermSim(Explaining, Searching, Describing):
         quality: QualityGate | None = None,
         reached: tuple[ThresholdFigures, ...] = (),
         concepts: Concepts | None = None,
+        worth: ExplanationWorth | None = None,
     ) -> None:
         if (model.config.facts_dim > 0) != (calibration_facts is not None):
-            raise ValueError("An encoder that takes facts needs calibration_facts, no other any.")
+            raise Refused("dermsim.calibration_facts")
         self.model = model
         self.processor = processor
         self.calibration = calibration
@@ -97,6 +103,7 @@ class DermSim(Explaining, Searching, Describing):
         self.pixels_needed = pixels_needed(processor)
         self.quality = quality
         self.reached = reached
+        self.worth = worth
         self._encode = SharedEncoder(model, processor, depths=concepts is not None)
         self._learned = gallery
         self.drawn = are_drawn(gallery.records)
@@ -104,7 +111,7 @@ class DermSim(Explaining, Searching, Describing):
     @classmethod
     def from_pretrained(
         cls,
-        name_or_path: str | Path,
+        name_or_path: str | Path | None = None,
         *,
         revision: str | None = None,
         device: str | None = None,
@@ -114,7 +121,8 @@ class DermSim(Explaining, Searching, Describing):
         """Load a checkpoint folder.
 
         Args:
-            name_or_path: A local folder, or the id of a model on the Hub.
+            name_or_path: A local folder, or the id of a model on the Hub; by default the released
+                checkpoint: in a checkout its own folder, else the one on the Hub.
             revision: Branch, tag or commit on the Hub.
             device: Where the encoder runs, such as ``"cuda"``; by default an accelerator if any.
             cache_dir: Where downloads are kept, as for `local_folder`.
@@ -125,7 +133,8 @@ class DermSim(Explaining, Searching, Describing):
                 or refuses; see `local_folder` for its kinds.
             ValueError: If a part is damaged or was made by another encoder or a later dermsim.
         """
-        folder = local_folder(name_or_path, revision=revision, cache_dir=cache_dir, token=token)
+        name = default_model() if name_or_path is None else name_or_path
+        folder = local_folder(name, revision=revision, cache_dir=cache_dir, token=token)
         engine = cls(**load_parts(folder))
         where: Any = device or ("cuda" if torch.cuda.is_available() else "cpu")
         engine.model.to(where)
@@ -195,7 +204,8 @@ class DermSim(Explaining, Searching, Describing):
                 temperature_facts=None if facts is None else facts.temperature,
             )
             self.calibration.save(fresh / "calibration.json")
-            save_optional(fresh, self.calibration_facts, self.concept_part, self.quality)
+            parts = (self.calibration_facts, self.concept_part, self.quality, self.worth)
+            save_optional(fresh, *parts)
             self.classes.save(fresh / "classes.safetensors")
             self.detector.save(fresh / "detector.safetensors")
             self.gallery.save(fresh / "gallery")
@@ -209,7 +219,7 @@ class DermSim(Explaining, Searching, Describing):
         image: ImageSource,
         *,
         k: int = 5,
-        explain: str | None = "gradcam",
+        explain: str | None = DEFAULT,
         target: str | None = None,
         bank: ClassBank | None = None,
         facts: Facts | None = None,
@@ -221,7 +231,7 @@ class DermSim(Explaining, Searching, Describing):
         Args:
             image: A PIL image, a path, the bytes of a file, or an array or tensor of pixels.
             k: How many similar cases.
-            explain: A method of `dermsim.core.explain_methods.METHODS`, or None for no heatmap.
+            explain: As `method` of `explain`, or None for no heatmap.
             target: Diagnosis code to explain; by default the predicted one.
             bank: Old and newly enrolled classes to compare with, or None.
             facts: What is known of the patient. Only the prediction depends on it, and with it
@@ -332,7 +342,7 @@ class DermSim(Explaining, Searching, Describing):
             ValueError: If an image cannot be read, or the space is unknown.
         """
         if space not in SPACES:
-            raise ValueError(f"Unknown space {space!r}; choose one of {', '.join(SPACES)}.")
+            raise Refused("dermsim.space", space=space, spaces=SPACES)
         return getattr(self._encode(as_list(images), batch_size=batch_size), space)
 
     @property

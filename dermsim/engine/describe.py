@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from dermsim.core.refused import Refused
 from dermsim.data.concepts import load_schema
 from dermsim.data.images import ImageSource, as_list, read_image
 from dermsim.engine.descriptions import Description, Look, Sentence
@@ -48,15 +49,6 @@ FINE = 80
 
 ELSEWHERE = 8
 """Regions of the same size that a sentence's own is compared with."""
-
-NO_CONCEPTS = (
-    "This checkpoint has no concept heads: fit some with dermsim concepts fit, or use one that has."
-)
-
-NO_OUTLINE = (
-    "This checkpoint cannot outline lesions: fit that with dermsim concepts outline, or give an "
-    "outline."
-)
 
 
 class Describing:
@@ -129,7 +121,7 @@ class Describing:
         """
         part = self.concepts_part()
         if part.outline is None:
-            raise ValueError(NO_OUTLINE)
+            raise Refused("describe.no_outline")
         photograph = read_image(image)
         look = self.look(photograph)
         if not look.lesion.any():
@@ -156,7 +148,7 @@ class Describing:
         look = self.look(photograph, regions=regions)
         (prediction,) = self._predictions(look.encoding, None, "balanced")
         if prediction.withheld:
-            return Description(prediction.notice, (), language)
+            return Description(prediction.notice, (), language, prediction=prediction)
         (reading,) = self._readings(part, look.encoding)
         drafts, withheld = self._drafts(part, look, reading)
         facts = with_disagreement([draft[0] for draft in drafts], prediction.label_name, schema)
@@ -174,7 +166,7 @@ class Describing:
         outline = None
         if look.lesion.any():
             outline = self._placed(look.lesion_log_odds, look.lesion, photograph.size)
-        return Description(None, sentences, language, reading, outline, tuple(withheld))
+        return Description(None, sentences, language, reading, outline, tuple(withheld), prediction)
 
     def concepts_part(self) -> Concepts:
         """Return what was fitted about concepts.
@@ -183,7 +175,7 @@ class Describing:
             ValueError: If nothing was.
         """
         if self.concept_part is None:
-            raise ValueError(NO_CONCEPTS)
+            raise Refused("describe.no_concepts")
         return self.concept_part
 
     def _readings(self, part: Concepts, encoding: Encoding) -> list[ConceptReading]:

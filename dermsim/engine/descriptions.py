@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from dermsim.engine.results import Prediction
     from dermsim.models.encode import Encoding
     from dermsim.tasks.caption import Evidence, Fact
     from dermsim.tasks.concepts import ConceptReading
@@ -54,6 +55,7 @@ class Description:
         outline: ``(H, W)`` bool over the photograph, where the lesion is; None where none is found.
         withheld: Names of places that were not said, because blotting them out changed no more
             than blotting out other places did.
+        prediction: The classifier's answer to the same picture; None where nobody asked it.
     """
 
     notice: str | None
@@ -62,6 +64,14 @@ class Description:
     reading: ConceptReading | None = None
     outline: npt.NDArray[np.bool_] | None = None
     withheld: tuple[str, ...] = ()
+    prediction: Prediction | None = None
+
+    @property
+    def melanoma_direct(self) -> float | None:
+        """What the classifier says of melanoma; None where its verdict is withheld."""
+        if self.prediction is None or self.notice is not None:
+            return None
+        return self.prediction.probabilities["mel"]
 
     @property
     def text(self) -> str:
@@ -82,6 +92,7 @@ class Description:
             "sentences": [sentence.to_dict() for sentence in self.sentences],
             "withheld_places": list(self.withheld),
             "outline": None if self.outline is None else box_of(self.outline),
+            "melanoma_direct": self.melanoma_direct,
             **({} if self.reading is None else self.reading.to_dict()),
         }
 

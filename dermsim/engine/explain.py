@@ -12,9 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from dermsim.core.explain_methods import Method, methods_for
+from dermsim.core.explain_methods import DEFAULT, UNMEASURED, VANISHED, Method, methods_for
+from dermsim.core.explain_worth import ExplanationWorth, Worth
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
+from dermsim.core.refused import Refused
 from dermsim.data.images import ImageSource, read_image
+from dermsim.engine.answers import SIMILARITY
 from dermsim.engine.framing import Frame, cut_region, place_heatmap
 from dermsim.tasks.explain import (
     ClassTarget,
@@ -22,11 +25,13 @@ from dermsim.tasks.explain import (
     Heatmap,
     Layer,
     MalignancyTarget,
+    Opened,
     SimilarityTarget,
     Target,
     draw,
     embed_regions,
     has_attention,
+    has_maps,
     members,
     open_for,
     stages,
@@ -40,9 +45,6 @@ if TYPE_CHECKING:
 MALIGNANCY = "malignancy"
 """The target that stands for the malignant diagnoses together against the benign ones."""
 
-SIMILARITY = "similarity"
-"""What the target of a map of likeness is called."""
-
 Like: TypeAlias = "ImageSource | npt.NDArray[np.floating]"
 """The other case of a likeness: a picture, or its embedding (D,) where there is no picture."""
 
@@ -54,11 +56,13 @@ class Explaining:
         model: The encoder, in eval mode.
         processor: Makes its input.
         calibration: What its malignancy is read with.
+        worth: What its heatmaps were measured to be worth.
     """
 
     model: Encoder
     processor: Processor
     calibration: Calibration
+    worth: ExplanationWorth | None
 
     if TYPE_CHECKING:
 
@@ -69,7 +73,7 @@ class Explaining:
         self,
         image: ImageSource,
         *,
-        method: str = "gradcam",
+        method: str = DEFAULT,
         target: str | None = None,
         like: Like | None = None,
         layer: Layer = None,
@@ -80,12 +84,15 @@ class Explaining:
 
         Args:
             image: A PIL image, a path, or the bytes of a file.
-            method: One of `dermsim.core.explain_methods.METHODS`.
+            method: One of `dermsim.core.explain_methods.METHODS`; by default the one that did best
+                on validation, `UNMEASURED` where none was measured. A likeness whose gradient
+                vanishes is then explained by occlusion instead.
             target: Diagnosis code, ``"malignancy"``, or the name of a class enrolled in `bank`; by
                 default the most probable diagnosis.
             like: Another image, or an embedding (D,): explain why the two are similar instead.
             layer: Where the features are taken: a stage of the backbone by its number, from 0 or
-                from the end as -1, or a module by its name; None for where its heads begin.
+                from the end as -1, or a module by its name; None for where the method was measured,
+                and where its heads begin if it was not.
             smooth: Average over the eight turns and mirror images of what the encoder sees: a finer
                 and steadier map that takes eight times as long.
             bank: Where enrolled classes are looked up.
@@ -112,7 +119,7 @@ class Explaining:
         self,
         images: Sequence[ImageSource],
         *,
-        method: str = "gradcam",
+        method: str = DEFAULT,
         target: str | Sequence[str | None] | None = None,
         like: Like | None = None,
         layer: Layer = None,
@@ -139,18 +146,19 @@ class Explaining:
             ValueError: As for `explain`, or if there are not as many targets as images.
         """
         if target is not None and like is not None:
-            raise ValueError("Give either a target diagnosis or a case to be like, not both.")
+            raise Refused("engine_explain.target_and_like")
         named = [target] * len(images) if target is None or isinstance(target, str) else target
         if len(named) != len(images):
-            raise ValueError(f"{len(images)} images came with {len(named)} targets; need one each.")
+            raise Refused(
+                "engine_explain.targets", images_count=len(images), named_count=len(named)
+            )
         goals = {name: self._target(name, bank) for name in set(named) if name is not None}
+        way = self.explanation_method(method)
         other = None if like is None else SimilarityTarget(self._embedding(like))
         found = []
         for start in range(0, len(images), batch_size):
             photographs = [read_image(image) for image in images[start : start + batch_size]]
-            looks = open_for(
-                method, self.model, self._pixel_values(photographs), layer=layer, smooth=smooth
-            )
+            looks = self._open(photographs, way, layer, smooth)
             if other is not None:
                 targets: list[Target] = [other] * len(photographs)
                 names = [SIMILARITY] * len(photographs)
@@ -158,7 +166,9 @@ class Explaining:
                 asked = zip(named[start : start + batch_size], looks[0].predicted(), strict=True)
                 names = [CODES[label] if name is None else name for name, label in asked]
                 targets = [goals.get(name) or ClassTarget(LABEL2ID[name]) for name in names]
-            maps = draw(looks, targets, names, method=method)
+            maps = draw(looks, targets, names, method=way)
+            if other is not None and method == DEFAULT:
+                maps = _unvanished(maps, looks, targets)
             found += [self._place(m, p) for m, p in zip(maps, photographs, strict=True)]
         return found
 
@@ -167,7 +177,7 @@ class Explaining:
         image: ImageSource,
         other: ImageSource,
         *,
-        method: str = "gradcam",
+        method: str = DEFAULT,
         layer: Layer = None,
         smooth: bool = False,
     ) -> tuple[Heatmap, Heatmap]:
@@ -189,12 +199,13 @@ class Explaining:
             ValueError: As for `explain`.
         """
         photographs = [read_image(image), read_image(other)]
-        looks = open_for(
-            method, self.model, self._pixel_values(photographs), layer=layer, smooth=smooth
-        )
+        way = self.explanation_method(method)
+        looks = self._open(photographs, way, layer, smooth)
         first, second = looks[0].embeddings()
         targets = [SimilarityTarget(second), SimilarityTarget(first)]
-        maps = draw(looks, targets, [SIMILARITY] * 2, method=method)
+        maps = draw(looks, targets, [SIMILARITY] * 2, method=way)
+        if method == DEFAULT:
+            maps = _unvanished(maps, looks, targets)
         return self._place(maps[0], photographs[0]), self._place(maps[1], photographs[1])
 
     def embed_regions(
@@ -224,8 +235,8 @@ class Explaining:
         if regions is None:
             regions = [self._lesion(image, number) for number, image in enumerate(images)]
         if len(images) != len(regions):
-            raise ValueError(
-                f"{len(images)} images came with {len(regions)} regions; need one each."
+            raise Refused(
+                "engine_explain.regions", images_count=len(images), regions_count=len(regions)
             )
         side, frame = self.processor.crop_size["height"], Frame.of(self.processor)
         parts = []
@@ -239,18 +250,42 @@ class Explaining:
             ]
             parts.append(embed_regions(self.model, self._pixel_values(photographs), np.stack(cut)))
         if not parts:
-            raise ValueError("There is no image to look at.")
+            raise Refused("engine_explain.no_image")
         return np.concatenate(parts)
 
     def _lesion(self, image: ImageSource, number: int) -> npt.NDArray[np.bool_]:
         found = self.outline(image)
         if found is None:
-            raise ValueError(f"No lesion is found in image {number}: give its region.")
+            raise Refused("engine_explain.no_lesion", number=number)
         return found
 
     def explanation_methods(self) -> tuple[Method, ...]:
         """Return the methods that this encoder can be asked with."""
-        return methods_for(has_attention=has_attention(self.model))
+        return methods_for(has_attention=has_attention(self.model), has_maps=has_maps(self.model))
+
+    def explanation_method(self, method: str = DEFAULT) -> str:
+        """Return the method that is meant: itself, or for `DEFAULT` the one that did best."""
+        if method != DEFAULT:
+            return method
+        return UNMEASURED if self.worth is None else self.worth.default
+
+    def worth_of(self, heatmap: Heatmap, *, layer: Layer = None, smooth: bool = False) -> Worth:
+        """Say what a heatmap is worth, as far as that was measured.
+
+        Args:
+            heatmap: Of this checkpoint.
+            layer: As it was asked for.
+            smooth: Likewise.
+        """
+        if self.worth is None:
+            return Worth()
+        method = heatmap.method
+        return self.worth.shown(
+            method,
+            other_layer=layer is not None and layer != self.worth.layer(method),
+            smooth=smooth,
+            likeness=heatmap.target not in (*CODES, MALIGNANCY),
+        )
 
     def explanation_stages(self) -> tuple[str, ...]:
         """Return the stages that `layer` may name by their number, first to last.
@@ -263,6 +298,14 @@ class Explaining:
             return tuple(named[0])
         count = min(map(len, named))
         return tuple(f"stage {stage - count}" for stage in range(count))
+
+    def _open(
+        self, photographs: Sequence[Image.Image], method: str, layer: Layer, smooth: bool
+    ) -> tuple[Opened, ...]:
+        if layer is None and self.worth is not None:
+            layer = self.worth.layer(method)
+        pixels = self._pixel_values(photographs)
+        return open_for(method, self.model, pixels, layer=layer, smooth=smooth)
 
     def _pixel_values(self, photographs: Sequence[Image.Image]) -> Any:
         inputs = self.processor(list(photographs), return_tensors="pt")
@@ -289,5 +332,14 @@ class Explaining:
             head, space = bank.heads[own.index(name)], bank.space
             directions = head.directions * bank.temperature  # cosines, where they are means
             return EnrolledTarget(space.name, directions, head.nearest, space.center, space.scale)
-        choices = ", ".join((*CODES, MALIGNANCY, *own))
-        raise ValueError(f"Unknown diagnosis {name!r}: choose one of {choices}.")
+        choices = (*CODES, MALIGNANCY, *own)
+        raise Refused("engine_explain.target", name=name, choices=choices)
+
+
+def _unvanished(
+    maps: list[Heatmap], looks: Sequence[Opened], targets: Sequence[Target]
+) -> list[Heatmap]:
+    """Return maps of a likeness, by occlusion where the gradient of one of them vanishes."""
+    if all(heatmap.peak > VANISHED for heatmap in maps):
+        return maps
+    return draw(looks, targets, [heatmap.target for heatmap in maps], method="occlusion")

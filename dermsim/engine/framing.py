@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from dermsim.core.refused import Refused
+
 if TYPE_CHECKING:
     from dermsim.models.encoder import Processor
     from dermsim.tasks.explain import Heatmap
@@ -63,7 +65,13 @@ def place_heatmap(heatmap: Heatmap, size: tuple[int, int], frame: Frame) -> Heat
     values = np.zeros((height, width), dtype=np.float32)
     above, before = (height - down) // 2, (width - across) // 2
     values[above : above + down, before : before + across] = np.asarray(part).clip(0, 1)
-    return replace(heatmap, values=values)
+    seen = (
+        before / width,
+        above / height,
+        (before + across) / width,
+        (above + down) / height,
+    )
+    return replace(heatmap, values=values, seen=seen)
 
 
 def place_region(
@@ -114,12 +122,9 @@ def cut_region(
     width, height = size
     weights = np.asarray(region, dtype=np.float32)
     if weights.shape != (height, width):
-        raise ValueError(
-            f"A region of shape {np.shape(region)} came with a photograph of {width} x {height} "
-            f"pixels; it must be ({height}, {width})."
-        )
+        raise Refused("framing.region_shape", shape=np.shape(region), width=width, height=height)
     if not (weights.min() >= 0 and weights.max() <= 1):
-        raise ValueError("A region must hold bools or weights in [0, 1].")
+        raise Refused("framing.region_values")
     shown = frame.side(size)
     across, down = min(shown, width), min(shown, height)
     top, left = (height - down) // 2, (width - across) // 2

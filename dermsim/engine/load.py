@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from dermsim.core.atomic import read_steadily
-from dermsim.core.checkpoint import QUALITY
+from dermsim.core.checkpoint import EXPLANATIONS, QUALITY
+from dermsim.core.explain_worth import ExplanationWorth
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.core.storage import read_json
 from dermsim.core.vectors import l2_normalize
 from dermsim.models.encode import fingerprint
@@ -67,12 +69,13 @@ def _load_parts(folder: Path) -> dict[str, Any]:
             "quality": _read_quality(folder / QUALITY, seen_side(processor)),
             "reached": _read_reached(folder / FIGURES, mark),
             "concepts": Concepts.load(folder, fingerprint=mark),
+            "worth": ExplanationWorth.load(folder / EXPLANATIONS, fingerprint=mark),
         }
         _check_temperatures(model, parts)
         _check_detector(parts["detector"], model, parts["gallery"])
         _check_atlas(parts["atlas"], parts["gallery"])
     except ValueError as error:
-        raise ValueError(f"The checkpoint {folder} cannot be used: {error}") from error
+        raise Refused("load.unusable", folder=folder, error=error) from error
     return parts
 
 
@@ -87,7 +90,7 @@ def _read_reached(path: Path, mark: str) -> tuple[ThresholdFigures, ...]:
         return ()
     document = read_json(path)
     if not isinstance(document, dict):
-        raise ValueError(f"{path.name} must be an object, got {type(document).__name__}.")
+        raise Refused("storage.not_an_object", name=path.name, kind=type(document).__name__)
     return read_figures(document, fingerprint=mark)
 
 
@@ -96,6 +99,7 @@ def save_optional(
     calibration_facts: Calibration | None,
     concepts: Concepts | None,
     quality: QualityGate | None,
+    worth: ExplanationWorth | None,
 ) -> None:
     """Write the parts that only some checkpoints have."""
     if calibration_facts is not None:
@@ -104,6 +108,8 @@ def save_optional(
         concepts.save(folder)
     if quality is not None:
         quality.save(folder / QUALITY)
+    if worth is not None:
+        worth.save(folder / EXPLANATIONS)
 
 
 def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:
@@ -114,20 +120,14 @@ def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:
     """
     for name, data in extra.items():
         if Path(name).name != name or (folder / name).exists():
-            raise ValueError(
-                f"{name!r} cannot be written beside the parts of a checkpoint: give it a plain "
-                "file name that no part has."
-            )
+            raise Refused("load.extra_name", name=name)
         (folder / name).write_bytes(data)
 
 
 def _check_labels(model: Encoder) -> None:
     names = tuple((model.config.id2label or {}).values())
     if names != CODES:
-        raise ValueError(
-            f"its config.json names the classes {', '.join(map(str, names))}, and dermsim reads "
-            f"logits as {', '.join(CODES)}, in this order."
-        )
+        raise Refused("load.classes", names=list(names), codes=CODES)
 
 
 def _check_temperatures(model: Encoder, parts: Mapping[str, Any]) -> None:
@@ -136,10 +136,7 @@ def _check_temperatures(model: Encoder, parts: Mapping[str, Any]) -> None:
         told = getattr(model.config, kind.replace("calibration", "calibration_temperature"))
         fitted = None if parts[kind] is None else parts[kind].temperature
         if told is not None and told != fitted:
-            raise ValueError(
-                f"its config.json was written for a calibration at temperature {told}, and "
-                f"{kind}.json is one at {fitted}: they are of two fits."
-            )
+            raise Refused("load.calibration", told=told, kind=kind, fitted=fitted)
 
 
 def _check_detector(detector: OutlierDetector, model: Encoder, gallery: Gallery) -> None:
@@ -150,20 +147,14 @@ def _check_detector(detector: OutlierDetector, model: Encoder, gallery: Gallery)
     if detector.measures is not None:
         space, width = detector.measures
         if width != widths[space]:
-            raise ValueError(
-                f"detector.safetensors was made by another encoder: it takes {space} of {width} "
-                f"dimensions, and the model's have {widths[space]}."
-            )
+            raise Refused("load.detector", space=space, width=width, widths=widths[space])
 
 
 def _check_atlas(atlas: EmbeddingMap, gallery: Gallery) -> None:
     """Refuse an atlas of other embeddings; it bears no fingerprint, but shares cases."""
     width, expected = atlas.embeddings.shape[1], gallery.dim
     if width != expected:
-        raise ValueError(
-            f"atlas.parquet was made by another encoder: its embeddings have {width} dimensions, "
-            f"and the gallery's {expected}."
-        )
+        raise Refused("load.atlas_dimensions", width=width, expected=expected)
     found = gallery.records.rows_of("image_id", [{name} for name in atlas.image_ids])
     shared = [row for row, rows in enumerate(found) if len(rows)]
     if not shared:
@@ -173,7 +164,4 @@ def _check_atlas(atlas: EmbeddingMap, gallery: Gallery) -> None:
     alike = np.einsum("nd,nd->n", drawn, own)
     if (alike < SAME_CASE).any():
         worst = atlas.image_ids[shared[int(alike.argmin())]]
-        raise ValueError(
-            f"atlas.parquet was made by another encoder: its embedding of {worst} is not the "
-            "gallery's."
-        )
+        raise Refused("load.atlas_embedding", worst=worst)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.facts import Facts, facts_of
 from dermsim.engine.results import Prediction
 from dermsim.models.encode import add_to_bias, weigh_facts
@@ -51,7 +52,7 @@ def calibrate(
     unseen, bias = held_out.logits if logits is None else logits, None
     if fit_bias:
         if logits is not None:
-            raise ValueError("calibration_logits are of a classifier that has its bias already.")
+            raise Refused("predictions.biased")
         unseen = add_left_out_bias(held_out.logits, labels, lesions)
         bias = add_to_bias(model, fit_class_bias(held_out.logits, labels))
         held_out = replace(held_out, logits=held_out.logits + bias)
@@ -91,10 +92,7 @@ def calibrate_with_facts(
     facts = facts_of(validation)
     rows = np.flatnonzero([row.known for row in facts])
     if len(rows) == 0:
-        raise ValueError(
-            "The encoder takes facts, but no validation row has an age, sex or localization to "
-            "calibrate it with."
-        )
+        raise Refused("predictions.no_facts")
     informed = logits + weigh_facts(model, facts)
     lesions = list(validation["lesion_id"])
     return Calibration.fit(

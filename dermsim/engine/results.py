@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dermsim.core.labels import MALIGNANT
 from dermsim.core.metrics import entropy
+from dermsim.core.refused import Refused
 
 if TYPE_CHECKING:
     from dermsim.tasks.concepts import ConceptReading
@@ -260,7 +261,7 @@ class Analysis:
             ValueError: If there are no concepts, no such concept, or no score that reads it.
         """
         if self.concepts is None:
-            raise ValueError("This analysis has no concepts: its checkpoint has no concept heads.")
+            raise Refused("results.no_concepts")
         return self.concepts.with_concept(name, absent=absent)
 
     @property

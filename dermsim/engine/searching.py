@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
 from dermsim.data.images import ImageSource, as_list
 from dermsim.data.synthetic import is_drawn
 from dermsim.engine.concept_answers import with_concepts
@@ -153,7 +154,7 @@ class Searching:
         rows = self.gallery.records.rows_of("lesion_id", [{name} for name in lesion_ids])
         for name, own in zip(lesion_ids, rows, strict=True):
             if len(own) == 0:
-                raise ValueError(f"There is no lesion {name!r} among the past cases to leave out.")
+                raise Refused("searching.no_lesion", lesion=name)
         return tuple(lesion_ids)
 
     @property
@@ -191,7 +192,7 @@ class Searching:
     ) -> tuple[npt.NDArray[np.floating], list[Recognised | None]]:
         if isinstance(queries, np.ndarray):
             return queries, [None] * len(queries)
-        encoding = self._encode(as_list(queries), looks=True)
+        encoding = self._encode(as_list(queries), looks=True, statistics=False)
         return encoding.embeddings, self._recognised(encoding)
 
     def _with_percentiles(self, found: list[list[Neighbor]]) -> list[list[Neighbor]]:
@@ -209,9 +210,7 @@ def left_out_of(seen: Sequence[Recognised | None], lesions: LeftOut | None) -> d
     """Return what `Gallery.search` is to leave out: what was asked for, and what was recognised."""
     asked = [None] * len(seen) if lesions is None else lesions
     if isinstance(asked, str) or len(asked) != len(seen):
-        raise ValueError(
-            f"exclude_lesion_ids must be a list with one entry for each of {len(seen)} queries."
-        )
+        raise Refused("searching.exclude", count=len(seen))
     if not any(asked) and not any(seen):
         return {}
     names = [{entry} if isinstance(entry, str) else set(entry or ()) for entry in asked]

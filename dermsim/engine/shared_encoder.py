@@ -53,6 +53,7 @@ class SharedEncoder:
         batch_size: int = BATCH,
         facts: Sequence[Facts | None] | None = None,
         looks: bool = False,
+        statistics: bool = True,
     ) -> Encoding:
         """Encode images.
 
@@ -61,6 +62,8 @@ class SharedEncoder:
             batch_size: Images asked for at a time.
             facts: As for `encode`.
             looks: As for `encode`.
+            statistics: Whether what they look like holds the statistics that a judgement of the
+                pictures needs; a search does without.
 
         Raises:
             ValueError: As for `encode`.
@@ -75,6 +78,6 @@ class SharedEncoder:
         for number, batch in enumerate(batches):
             found = self.passes(batch, size=len(batch), refusable=number == 0)
             if looks:
-                found = replace(found, looks=look_at(batch, self._processor))
+                found = replace(found, looks=look_at(batch, self._processor, statistics=statistics))
             parts.append(found)
         return join(parts, known)

@@ -22,13 +22,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from dermsim.core.refused import Refused, RefusedRuntimeError, RefusedTimeoutError
+
 AskedT = TypeVar("AskedT")
 AnswerT = TypeVar("AnswerT")
 
 _patience: ContextVar[float | None] = ContextVar("patience", default=None)
 
 
-class Overloaded(RuntimeError):  # noqa: N818  (says how things stand, as `KeyboardInterrupt`)
+class Overloaded(RefusedRuntimeError):  # noqa: N818  (says how things stand, as `KeyboardInterrupt`)
     """More is being asked for than can be answered soon; asking again a little later helps."""
 
 
@@ -45,7 +47,7 @@ def patience(seconds: float | None) -> Iterator[None]:
         ValueError: If that is not a positive number.
     """
     if seconds is not None and not seconds > 0:
-        raise ValueError(f"Patience of {seconds!r} seconds: give a positive number, or None.")
+        raise Refused("shared_runs.patience", seconds=seconds)
     token = _patience.set(seconds)
     try:
         yield
@@ -103,7 +105,7 @@ class SharedRun(Generic[AskedT, AnswerT]):
         """
         for name in ("most", "waiting"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, but must be at least 1.")
+                raise Refused("shared_runs.at_least_one", name=name, value=getattr(self, name))
         _shared.add(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -139,8 +141,7 @@ class SharedRun(Generic[AskedT, AnswerT]):
                 self._busy = ticket.leads = True
             elif refusable and self._queue and self._queued() + size > self.waiting:
                 raise Overloaded(
-                    f"Too much is asked for at the same time: {self._queued()} images are waiting "
-                    f"and no more than {self.waiting} may. Try again in a few seconds."
+                    "shared_runs.overloaded", queued=self._queued(), waiting=self.waiting
                 )
             self._queue.append(ticket)
             self._wait(ticket, until)
@@ -159,10 +160,7 @@ class SharedRun(Generic[AskedT, AnswerT]):
             while not (ticket.done or ticket.leads):
                 left = None if until is None else until - time.monotonic()
                 if left is not None and left <= 0:
-                    raise TimeoutError(
-                        "There was no answer in time, as others are waiting too: try again in a "
-                        "few seconds."
-                    )
+                    raise RefusedTimeoutError("shared_runs.late")
                 ticket.turn.wait(left)
         except BaseException:  # an interrupt may come while waiting, too
             ticket.gone = True

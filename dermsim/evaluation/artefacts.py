@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dermsim.core.bootstrap import Bootstrap
+from dermsim.core.refused import Refused
 from dermsim.evaluation.artefact_drawings import DRAWINGS
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 
@@ -49,7 +50,7 @@ def audit_artefacts(
     if batch:
         _ask(engine, batch, seed + len(scores), scores, labels)
     if not scores:
-        raise ValueError("there is no picture that can be read.")
+        raise Refused("artefacts.nothing_readable")
     score, label = np.concatenate(scores, axis=1), np.concatenate(labels, axis=1)
     bootstrap = Bootstrap([None] * score.shape[1])
     rows = []

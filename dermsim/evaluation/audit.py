@@ -24,6 +24,7 @@ from dermsim.core.bootstrap import DECIMALS, number_lesions
 from dermsim.core.csv_table import save_csv
 from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.core.metrics import IntArray, entropy
+from dermsim.core.refused import Refused, RefusedFileExistsError
 from dermsim.core.vectors import check_labels
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.label_errors import find_duplicates, find_label_errors
@@ -151,7 +152,7 @@ def check_folder(target: Path) -> None:
     else:
         taken = target.exists()
     if taken:
-        raise FileExistsError(f"{target} holds other things; name a folder of its own.")
+        raise RefusedFileExistsError("audit.other_things", target=target)
 
 
 def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> AuditReport:
@@ -166,12 +167,12 @@ def audit_dataset(engine: DermSim, dataset: Dataset, *, split: str = "all") -> A
         ValueError: If the split is unknown, or no row has a diagnosis that the encoder knows.
     """
     if split not in ("train", "validation", "test", "all"):
-        raise ValueError(f"Unknown split {split!r}; choose train, validation, test or all.")
+        raise Refused("audit.split", split=split)
     rows = dataset if split == "all" else grouped_splits(dataset)[split]
     known = {LABEL2ID[code] for code in engine.known}
     kept = [row for row, dx in enumerate(rows["dx"]) if dx in known]
     if not kept:
-        raise ValueError("no picture has a diagnosis that this encoder was trained with.")
+        raise Refused("audit.no_known_diagnosis")
     unknown = len(rows) - len(kept)
     rows = rows.select(kept)
     thumbnails: list[npt.NDArray[np.float32]] = []
@@ -243,7 +244,7 @@ def out_of_fold(
     groups = number_lesions(lesion_ids)
     fewest = min(len(set(groups[true == label])) for label in np.unique(true))
     if fewest < 2 or len(np.unique(true)) < 2:
-        raise ValueError("judging rows without their own lesion needs 2 classes of 2 lesions each.")
+        raise Refused("audit.too_few")
     probabilities = np.zeros((len(rows), len(CODES)))
     folds = StratifiedGroupKFold(min(FOLDS, fewest), shuffle=True, random_state=0)
     for seen, unseen in folds.split(rows, true, groups):

@@ -32,6 +32,7 @@ from dermsim.core.metrics import (
     macro_mean,
     score_ranks,
 )
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_labels
 from dermsim.data.facts import facts_of
 from dermsim.data.splits import grouped_splits, without
@@ -160,12 +161,9 @@ def _plain(
 
 def _check_split(split: str, explanations: Asked | None) -> None:
     if split not in ("validation", "test", "all"):
-        raise ValueError(f"Unknown split {split!r}; choose validation, test or all.")
+        raise Refused("evaluation_checkpoint.split", split=split)
     if explanations is not None and split == "all":
-        raise ValueError(
-            "Explanations are measured on the split test or validation: the layer and threshold "
-            "of each method are chosen on validation."
-        )
+        raise Refused("evaluation_checkpoint.explanations_split")
 
 
 def origin_name(source: str) -> str:
@@ -372,7 +370,7 @@ def evaluate_facts(
     true, classes = np.asarray(labels), len(CODES)
     told, blind = (np.asarray(p).argmax(axis=1) for p in (informed, probabilities))
     if told.shape != blind.shape:
-        raise ValueError(f"{len(told)} rows with facts and {len(blind)} without do not fit.")
+        raise Refused("evaluation_checkpoint.rows", told_count=len(told), blind_count=len(blind))
     found["facts_gain_balanced_accuracy"] = bootstrap.interval(
         lambda i: (
             balanced_accuracy(true[i], told[i], classes)

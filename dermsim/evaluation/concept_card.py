@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     from dermsim.tasks.concepts import Concepts
     from dermsim.tasks.concepts.thresholds import Threshold
 
+_WAYS = {
+    "soft": "concepts alone, by their log-odds (`soft`)",
+    "hard": "concepts alone, as yes or no (`hard`)",
+    "linear": "a linear head on all features, fitted to the same photographs (`linear`)",
+    "direct": "the classifier's own score (`direct`)",
+    "random projections": "as many random directions of the features (control)",
+    "shuffled concepts": "heads of concepts dealt to the wrong pictures (control)",
+}
+"""What the rows of `Bottleneck.figures` are."""
+
 
 def concept_section(part: Concepts | None) -> str:
     """Return the card's section about concepts; empty for a checkpoint without any."""
@@ -24,7 +34,7 @@ def concept_section(part: Concepts | None) -> str:
                 f"`{head.concept}`",
                 f"{head.auc}",
                 f"{head.auc.n:,}",
-                f"{head.positives:,}",
+                f"{head.positives:,} of {head.positives + head.negatives:,}",
                 "yes" if head.usable else "no",
                 _said(head.present, "from"),
                 _said(head.absent, "below"),
@@ -53,7 +63,8 @@ def concept_section(part: Concepts | None) -> str:
         found = part.bottleneck.figures
         n = next(iter(found.values())).n
         melanoma = markdown_table(
-            ["melanoma by", "AUC"], [[name, f"{figure}"] for name, figure in found.items()]
+            ["melanoma by", "AUC"],
+            [[_WAYS.get(name, name), f"{figure}"] for name, figure in found.items()],
         )
         parts += [
             "",

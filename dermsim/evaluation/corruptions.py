@@ -25,6 +25,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
+from dermsim.core.refused import Refused
+
 STRENGTHS = (1, 2, 3)
 """Mild, clear, strong."""
 
@@ -85,13 +87,13 @@ def corrupt(image: Image.Image, kind: str, *, strength: int, seed: int) -> Image
         ValueError: If the image is not RGB, or kind, strength or seed is none of these.
     """
     if image.mode != "RGB":
-        raise ValueError(f"the image has mode {image.mode}: pass it through read_image for RGB.")
+        raise Refused("corruptions.mode", mode=image.mode)
     if kind not in CORRUPTIONS:
-        raise ValueError(f"Unknown corruption {kind!r}; choose one of {', '.join(CORRUPTIONS)}.")
+        raise Refused("corruptions.kind", kind=kind, corruptions=list(CORRUPTIONS))
     if strength not in STRENGTHS:
-        raise ValueError(f"Unknown strength {strength!r}; choose 1, 2 or 3.")
+        raise Refused("corruptions.strength", strength=strength)
     if seed < 0:
-        raise ValueError(f"seed must not be negative, got {seed}.")
+        raise Refused("corruptions.seed", seed=seed)
     rng = np.random.default_rng((seed, zlib.crc32(kind.encode())))
     corruption = CORRUPTIONS[kind]
     return corruption.apply(image, corruption.amounts[strength - 1], rng)

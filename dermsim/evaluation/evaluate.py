@@ -29,6 +29,7 @@ from dermsim.core.metrics import (
     mean_auc,
     score_ranks,
 )
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_labels
 from dermsim.evaluation.report import DECISION_RULE, Report
 from dermsim.evaluation.retrieval import Metric, rank_gallery
@@ -188,7 +189,7 @@ def evaluate_retrieval(
 
 def _check_lesions(bootstrap: Bootstrap, rows: int) -> None:
     if len(bootstrap) != rows or rows == 0:
-        raise ValueError(f"{rows} rows came with {len(bootstrap)} lesion_ids; need one for each.")
+        raise Refused("evaluate.lesion_ids", rows=rows, count=len(bootstrap))
 
 
 def evaluate(
@@ -251,7 +252,7 @@ def _retrieval(
     """Measure retrieval from a gallery of the seven diagnoses."""
     strange = {str(record["dx"]) for record in gallery.records} - set(CODES)
     if strange:
-        raise ValueError(f"the gallery holds {sorted(strange)}, none of the diagnoses {CODES}.")
+        raise Refused("evaluate.gallery_classes", strange=sorted(strange), codes=CODES)
     return evaluate_retrieval(
         embeddings,
         true,
@@ -276,11 +277,11 @@ def join_reports(earlier: Report, later: Report) -> Report:
     ours, theirs = later.to_dict(), earlier.to_dict()
     for name in ours.keys() & theirs.keys() - {"metrics", "thresholds"}:
         if ours[name] != theirs[name]:
-            raise ValueError(f"the two reports are not of the same: they differ in their {name}.")
+            raise Refused("evaluate.not_of_the_same", name=name)
     shared = earlier.metrics.keys() & later.metrics.keys()
     for name in sorted(shared):
         if earlier.metrics[name].to_dict() != later.metrics[name].to_dict():
-            raise ValueError(f"the two reports disagree on {name}, and cannot be joined.")
+            raise Refused("evaluate.disagree", name=name)
     return replace(
         later,
         metrics=earlier.metrics | later.metrics,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dermsim.core.refused import Phrase, Refused
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -26,8 +28,11 @@ def refuse_learned(gallery: Gallery, rows: Dataset, *, name: str = "") -> None:
     lesions = set(records.values("lesion_id")).intersection(rows["lesion_id"]) - {None}
     if images or lesions:
         example = min(map(str, images or lesions))
-        of = f" of {name}" if name else ""
-        raise ValueError(
-            f"{len(images)} images and {len(lesions)} lesions{of}, such as {example}, are in the "
-            "checkpoint's gallery: figures must be of what it has not learned from."
+        of = Phrase("held_out.of", name=name) if name else ""
+        raise Refused(
+            "held_out.learned_from",
+            images_count=len(images),
+            lesions_count=len(lesions),
+            of=of,
+            example=example,
         )

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.bootstrap import number_lesions
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_labels, l2_normalize
 
 FloatArray = npt.NDArray[np.float64]
@@ -67,9 +68,9 @@ def find_label_errors(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> li
     """
     values = np.asarray(probabilities, dtype=np.float64)
     if values.ndim != 2 or len(values) == 0:
-        raise ValueError(f"probabilities must have shape (N, C) with N > 0, got {values.shape}.")
+        raise Refused("label_errors.shape", shape=values.shape)
     if not (np.abs(values.sum(axis=1) - 1) < 1e-3).all() or (values < 0).any():
-        raise ValueError("every row of probabilities must be non-negative and sum to 1.")
+        raise Refused("label_errors.probabilities")
     given = check_labels(labels, rows=len(values), num_classes=values.shape[1])
     rows = np.arange(len(given))
     thresholds = np.array(
@@ -141,11 +142,13 @@ def find_duplicates(
     unit = l2_normalize(features)
     small = np.asarray(thumbnails, dtype=np.float64)
     if small.ndim != 3 or small.shape[1] != small.shape[2] or len(small) != len(unit):
-        raise ValueError(f"thumbnails must have shape ({len(unit)}, S, S), got {small.shape}.")
+        raise Refused("label_errors.thumbnails", count=len(unit), shape=small.shape)
     if len(lesion_ids) != len(unit):
-        raise ValueError(f"{len(unit)} rows came with {len(lesion_ids)} lesion_ids.")
+        raise Refused(
+            "label_errors.lesion_ids", unit_count=len(unit), lesion_ids_count=len(lesion_ids)
+        )
     if k < 1 or not -1 <= at_least <= 1:
-        raise ValueError(f"k must be at least 1 and at_least in [-1, 1], got {k} and {at_least}.")
+        raise Refused("label_errors.settings", k=k, at_least=at_least)
     level = _standardise(small)
     found = []
     for a, others in _candidates(unit, number_lesions(lesion_ids), k).items():

@@ -15,6 +15,7 @@ from pathlib import Path
 from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import LABELS, MALIGNANT
 from dermsim.core.markdown import markdown_table
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys, load_json, save_json
 from dermsim.evaluation.explanations.explanation_report import ExplanationReport
 from dermsim.evaluation.explanations.explanation_tables import explanation_digest, explanation_lines
@@ -81,7 +82,7 @@ class Subgroup:
     def __post_init__(self) -> None:
         """Refuse what no evaluation writes, as a damaged file may hold."""
         if self.fact not in FACTS:
-            raise ValueError(f"a subgroup has the fact {self.fact!r}, not one of {[*FACTS]}.")
+            raise Refused("evaluation_report.subgroup_fact", fact=self.fact, facts=[*FACTS])
         check_keys(self.class_counts, {d.code for d in LABELS}, name="subgroup class_counts")
 
     @property
@@ -103,11 +104,13 @@ class Subgroup:
         Raises:
             ValueError: If `values` is something else.
         """
-        given = check_keys(values, {field.name for field in fields(cls)}, name="a subgroup")
+        given = check_keys(
+            values, {field.name for field in fields(cls)}, name=Phrase("evaluation_report.subgroup")
+        )
         diagnoses = given["diagnoses"]
         if not isinstance(diagnoses, list):
-            raise ValueError(f"the diagnoses of a subgroup must be a list, got {diagnoses!r}.")
-        metrics = _intervals(given["metrics"], name="a subgroup's metrics")
+            raise Refused("evaluation_report.subgroup_diagnoses", diagnoses=diagnoses)
+        metrics = _intervals(given["metrics"], name=Phrase("evaluation_report.subgroup_metrics"))
         return cls(**{**given, "diagnoses": tuple(diagnoses), "metrics": metrics})  # type: ignore[arg-type]
 
 
@@ -186,7 +189,7 @@ class Report:
         names = {field.name for field in fields(cls)}
         values = load_json(path, keys=names - optional, optional=optional)
         values["metrics"] = _intervals(
-            values["metrics"], name=f"{Path(path).name} is not a report: its metrics"
+            values["metrics"], name=Phrase("evaluation_report.report_metrics", name=Path(path).name)
         )
         if "shift" in values:
             names = {field.name for field in fields(Shift)}
@@ -194,7 +197,7 @@ class Report:
             values["shift"] = Shift(**shift)  # type: ignore[arg-type]
         groups = values.get("subgroups", [])
         if not isinstance(groups, list):
-            raise ValueError(f"the subgroups of a report must be a list, got {groups!r}.")
+            raise Refused("evaluation_report.subgroups", groups=groups)
         values["subgroups"] = tuple(Subgroup.from_dict(group) for group in groups)
         values["thresholds"] = read_figures(values, fingerprint=str(values["fingerprint"]))
         if "explanations" in values:
@@ -302,18 +305,19 @@ class Report:
         for prefix, words in _PREFIXES.items():
             if name.startswith(prefix):
                 return words.format(name.removeprefix(prefix), target=self.coverage_target)
-        raise ValueError(f"there is no figure called {name!r}.")
+        raise Refused("evaluation_report.no_figure", name=name)
 
 
-def _intervals(values: object, *, name: str) -> dict[str, Interval]:
+def _intervals(values: object, *, name: Phrase) -> dict[str, Interval]:
     """Read figures by name, or refuse them."""
     if not isinstance(values, dict):
-        raise ValueError(f"{name} are not an object.")
+        raise Refused("evaluation_report.not_an_object", name=name)
     keys = {field.name for field in fields(Interval)}
-    return {
-        figure: Interval(**check_keys(value, keys, name=f"metric {figure}"))  # type: ignore[arg-type]
-        for figure, value in values.items()
-    }
+    found = {}
+    for figure, value in values.items():
+        known = check_keys(value, keys, name=Phrase("evaluation_report.metric", name=figure))
+        found[figure] = Interval(**known)  # type: ignore[arg-type]
+    return found
 
 
 def _subgroup_row(group: Subgroup) -> list[str]:

@@ -22,6 +22,7 @@ from dermsim.core.metrics import (
     macro_mean,
     precision_at_k,
 )
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_embeddings, check_labels, l2_normalize, vote_shares
 
 DEPTHS = (1, 5, 10)
@@ -142,10 +143,10 @@ def rank_gallery(
     stored = check_labels(gallery_labels, rows=len(gallery), num_classes=len(CODES))
     for lesions, rows in ((query_lesions, len(queries)), (gallery_lesions, len(gallery))):
         if len(lesions) != rows or rows == 0:
-            raise ValueError(f"{rows} rows came with {len(lesions)} lesion_ids; need one for each.")
+            raise Refused("evaluate.lesion_ids", rows=rows, count=len(lesions))
     own = _same_lesion(query_lesions, gallery_lesions)
     if own.shape[1] - own.sum(axis=1).max() < max(DEPTHS):
-        raise ValueError(f"the gallery needs at least {max(DEPTHS)} cases of other lesions.")
+        raise Refused("retrieval.small_gallery", depths=max(DEPTHS))
     parts = []
     for first in range(0, len(queries), CHUNK):
         some = slice(first, first + CHUNK)

@@ -23,6 +23,7 @@ from dermsim.core.metrics import (
     class_auc,
     score_ranks,
 )
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_labels
 from dermsim.evaluation.report import Subgroup
 from dermsim.tasks.classify import Calibration
@@ -102,7 +103,7 @@ def evaluate_subgroups(
     true = check_labels(labels, rows=len(values), num_classes=len(CODES))
     lengths = {len(bootstrap), *map(len, groups.values())}
     if lengths != {len(values)}:
-        raise ValueError(f"{len(values)} rows came with {sorted(lengths)} lesion_ids or groups.")
+        raise Refused("subgroups.lesion_ids", count=len(values), lengths=sorted(lengths))
     malignancy = score_ranks(calibration.malignancy(values))
     found = []
     for fact, names in groups.items():

@@ -7,15 +7,22 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dermsim.core.downloads import persist
+from dermsim.core.refused import (
+    Phrase,
+    Refused,
+    RefusedConnectionError,
+    RefusedFileNotFoundError,
+    RefusedPermissionError,
+)
 
 T = TypeVar("T")
 
 
-def ask(what: str, action: Callable[[], T]) -> T:
+def ask(what: Phrase, action: Callable[[], T]) -> T:
     """Ask the Hub for something that may be asked for twice, again when it is busy for a moment.
 
     Args:
-        what: What is being done, to follow "The Hub", such as ``"take the files of alice/demo"``.
+        what: What is being done, to follow "The Hub could not", one of ``asking`` among refusals.
         action: Does it through huggingface_hub.
 
     Returns:
@@ -46,37 +53,31 @@ def status_of(error: BaseException | None) -> int | None:
     return None
 
 
-def explained(error: Exception, what: str) -> Exception:
+def explained(error: Exception, what: Phrase) -> Exception:
     """Return what is raised in place of an error of huggingface_hub: one sentence.
 
     Args:
         error: What the library raised.
-        what: What was being done, to follow "The Hub".
+        what: As for `ask`.
     """
     from huggingface_hub.errors import LocalTokenNotFoundError, OfflineModeIsEnabled
 
     # a failed upload only says so, and why is behind it
     told = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
-    reason = " ".join(str(told).split()) or type(told).__name__
+    reason: Phrase | str = " ".join(str(told).split()) or type(told).__name__
     if isinstance(error, LocalTokenNotFoundError):
-        return PermissionError(
-            "There is no token for the Hub: log in with `hf auth login`, or set HF_TOKEN to a "
-            "token that may write."
-        )
+        return RefusedPermissionError("asking.no_token")
     if isinstance(error, OfflineModeIsEnabled):
-        return ConnectionError(f"The Hub could not {what}, for HF_HUB_OFFLINE is set: unset it.")
+        return RefusedConnectionError("asking.offline", what=what)
     status = status_of(error)
     if status in (401, 403):
-        return PermissionError(f"The Hub would not {what}: the token has not the right ({reason})")
+        return RefusedPermissionError("asking.no_right", what=what, reason=reason)
     if status in (409, 412):
-        return ConnectionError(
-            f"The Hub would not {what}, which has changed since it was compared: begin again "
-            f"({reason})"
-        )
+        return RefusedConnectionError("asking.changed", what=what, reason=reason)
     if status == 404:
-        return FileNotFoundError(f"The Hub could not {what}: it is not there ({reason})")
+        return RefusedFileNotFoundError("asking.not_there", what=what, reason=reason)
     if isinstance(error, json.JSONDecodeError):
-        reason = "what answered is not the Hub, or sent half an answer"
+        reason = Phrase("downloads.no_answer")
     elif isinstance(error, ValueError) and status in (None, 400):
-        return ValueError(f"The Hub would not {what}: {reason}")
-    return ConnectionError(f"The Hub could not {what}: {reason}")
+        return Refused("asking.would_not", what=what, reason=reason)
+    return RefusedConnectionError("asking.could_not", what=what, reason=reason)

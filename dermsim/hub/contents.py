@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermsim.core.refused import Phrase
 from dermsim.data.images import IMAGE_SUFFIXES
 from dermsim.tasks.atlas.map import COLUMNS as MAP_COLUMNS
 from dermsim.tasks.atlas.map import OPTIONAL as MAP_OPTIONAL
@@ -29,7 +30,7 @@ DRAWINGS = ("<svg", "/* xpm */", "%!ps")
 """How pictures begin that are text."""
 
 
-def why_not_sent(path: Path) -> str | None:
+def why_not_sent(path: Path) -> Phrase | None:
     """Say what is wrong with a file that is sent without pictures.
 
     Args:
@@ -41,63 +42,64 @@ def why_not_sent(path: Path) -> str | None:
     """
     ending = path.suffix.lower()
     if ending in IMAGE_SUFFIXES:
-        return "holds pictures"
-    checks: dict[str, Callable[[Path], str | None]] = {
+        return Phrase("contents.pictures")
+    checks: dict[str, Callable[[Path], Phrase | None]] = {
         ".json": _json,
         ".parquet": _table,
         ".safetensors": _arrays,
         **dict.fromkeys(TEXTS, _text),
     }
     if ending not in checks:
-        return "is of no kind that a release has"
+        return Phrase("contents.kind")
     return checks[ending](path)
 
 
-def _text(path: Path) -> str | None:
+def _text(path: Path) -> Phrase | None:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        return "is no text"
+        return Phrase("contents.no_text")
     if "\0" in text:
-        return "is no text"
+        return Phrase("contents.no_text")
     # comments and declarations may stand before it
     start = text[:2000].lower()
     markup = path.suffix.lower() in (".md", ".txt", ".typed")
-    return "holds pictures" if markup and any(sign in start for sign in DRAWINGS) else None
+    drawn = markup and any(sign in start for sign in DRAWINGS)
+    return Phrase("contents.pictures") if drawn else None
 
 
-def _json(path: Path) -> str | None:
+def _json(path: Path) -> Phrase | None:
     try:
         json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
-        return "is no JSON"
+        return Phrase("contents.no_json")
     return None
 
 
-def _arrays(path: Path) -> str | None:
+def _arrays(path: Path) -> Phrase | None:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
             file.keys()
     except (SafetensorError, OSError):
-        return "is not safetensors"
+        return Phrase("contents.no_safetensors")
     return None
 
 
-def _table(path: Path) -> str | None:
+def _table(path: Path) -> Phrase | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError):
-        return "is not Parquet"
+        return Phrase("contents.no_parquet")
     for field in schema:
         if any(_is_binary(kind) for kind in _kinds(field.type)):
-            return f"holds pictures or other files in its column {field.name}"
+            return Phrase("contents.binary_column", column=field.name)
     if strange := [name for name in schema.names if name not in TABLE_COLUMNS]:
-        return f"has the column {strange[0]}, which is none of a release's"
+        return Phrase("contents.strange_column", column=strange[0])
     return None
 
 

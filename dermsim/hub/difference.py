@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dermsim.core.refused import Phrase
 from dermsim.hub.asking import ask
 from dermsim.hub.parcel import Parcel
 
@@ -102,7 +103,7 @@ def compare(
         PermissionError: If the token is refused.
         ConnectionError: If the Hub cannot be asked.
     """
-    what = f"say what {parcel.repo_id} holds"
+    what = Phrase("asking.say_holds", repo_id=parcel.repo_id)
     head, private = ask(what, lambda: look(api, parcel, revision))
     there = ask(what, lambda: _tree(api, parcel, head)) if head else {}
     here = parcel.files
@@ -178,7 +179,7 @@ def _readable(change: Change, there: RepoFile) -> bool:
 
 def _line_diff(api: HfApi, parcel: Parcel, head: str, path: str) -> list[str]:
     fetched = ask(
-        f"hand out {path} of {parcel.repo_id}",
+        Phrase("asking.hand_out", path=path, repo_id=parcel.repo_id),
         lambda: api.hf_hub_download(parcel.repo_id, path, repo_type=parcel.kind, revision=head),
     )
     old = Path(fetched).read_text(encoding="utf-8", errors="replace").splitlines()

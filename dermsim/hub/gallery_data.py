@@ -16,6 +16,7 @@ from PIL import Image
 
 from dermsim.core.bounded_parquet import check_rows, read_bounded
 from dermsim.core.labels import CODES, LABEL2ID
+from dermsim.core.refused import Refused, RefusedFileNotFoundError
 from dermsim.core.storage import existing, load_json, save_json
 from dermsim.core.vectors import check_embeddings
 from dermsim.hub.data_card import data_card
@@ -112,9 +113,11 @@ def load_gallery(folder: Path, *, fingerprint: str) -> Gallery:
     """
     header = load_json(folder / HEADER, keys={"fingerprint", "rows", "dim"})
     if header["fingerprint"] != fingerprint:
-        raise ValueError(
-            f"the gallery in {folder.name} was made by encoder {header['fingerprint']!r}, the "
-            f"model is {fingerprint!r}."
+        raise Refused(
+            "gallery_data.other_encoder",
+            name=folder.name,
+            fingerprint=header["fingerprint"],
+            model=fingerprint,
         )
     embeddings = []
     records: list[dict[str, Any]] = []
@@ -126,16 +129,18 @@ def load_gallery(folder: Path, *, fingerprint: str) -> Gallery:
         hashes += table.column(HASH).to_pylist()
     for record in records:
         if record["dx"] not in range(len(CODES)):
-            raise ValueError(f"the gallery holds a case of diagnosis {record['dx']!r}.")
+            raise Refused("gallery_data.dx", dx=record["dx"])
         record["dx"] = CODES[record["dx"]]
     stacked = np.concatenate(embeddings)
     if stacked.shape != (header["rows"], header["dim"]):
-        raise ValueError(
-            f"the gallery holds embeddings {stacked.shape}, and {HEADER} says "
-            f"{(header['rows'], header['dim'])}."
+        raise Refused(
+            "gallery_data.shape",
+            shape=stacked.shape,
+            header=HEADER,
+            stated=(header["rows"], header["dim"]),
         )
     if np.abs(np.linalg.norm(check_embeddings(stacked), axis=1) - 1).max(initial=0) > UNIT:
-        raise ValueError("the gallery holds embeddings that are not of length 1.")
+        raise Refused("gallery_data.length")
     # the rows as they are: making them of length 1 again could change their last bits
     return Gallery((Part(stacked),), _with_hashes(records, hashes), fingerprint)
 
@@ -154,7 +159,7 @@ def _with_hashes(records: list[dict[str, Any]], hashes: list[str | None]) -> Cas
         packed = [None if text is None else bytes.fromhex(text) for text in hashes]
         column = pa.array(packed, plain.schema.types[place])
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise ValueError(f"the gallery holds a {HASH} that is none: {error}.") from error
+        raise Refused("gallery_data.hash", column=HASH, error=error) from error
     return CaseTable.check(plain.set_column(place, HASH, column))
 
 
@@ -174,7 +179,7 @@ class GalleryPictures:
         for path in _files(folder):
             file = _opened(path)
             if "image" not in file.schema_arrow.names:
-                raise ValueError(f"{path.name} holds no pictures.")
+                raise Refused("archives.no_pictures", name=path.name)
             for group in range(file.num_row_groups):
                 ids = file.read_row_group(group, columns=["image_id"]).column("image_id")
                 for row, image_id in enumerate(ids.to_pylist()):
@@ -197,7 +202,7 @@ def has_pictures(folder: Path) -> bool:
 
 def _files(folder: Path) -> list[Path]:
     if not (found := sorted((folder / DATA).glob("*.parquet"))):
-        raise FileNotFoundError(f"there are no Parquet files in {folder / DATA}.")
+        raise RefusedFileNotFoundError("gallery_data.no_files", folder=folder / DATA)
     return found
 
 
@@ -209,7 +214,7 @@ def _tables(folder: Path, rows: object) -> Iterator[pa.Table]:
     """
     files = _files(folder)
     if (found := sum(_opened(path).metadata.num_rows for path in files)) != rows:
-        raise ValueError(f"the gallery holds {found} cases, and {HEADER} says {rows}.")
+        raise Refused("gallery_data.cases", found=found, header=HEADER, rows=rows)
     for path in files:
         yield read_bounded(path, needed=[*COLUMNS, HASH, "embedding"])
 
@@ -226,7 +231,7 @@ def _opened(path: Path) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(existing(path))
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path.name} is damaged or no gallery: {error}.") from error
+        raise Refused("gallery_data.damaged", name=path.name, error=error) from error
     check_rows(path, file.metadata)
     return file
 
@@ -254,5 +259,5 @@ def _pictures_of(image_ids: list[object], pictures: Dataset) -> Dataset:
     """Return the pictures of the cases, in their order."""
     rows = {image_id: row for row, image_id in enumerate(pictures["image_id"])}
     if missing := [name for name in image_ids if name not in rows]:
-        raise ValueError(f"{len(missing)} past cases, such as {missing[0]}, have no picture.")
+        raise Refused("gallery_data.no_picture", count=len(missing), missing=missing[0])
     return pictures.select_columns(["image"]).select([rows[name] for name in image_ids])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dermsim.core.refused import Refused, RefusedOSError
+
 Kind = Literal["model", "dataset", "space"]
 
 NOTES = {
@@ -59,11 +61,11 @@ def check_repo_id(repo_id: str) -> None:
     from huggingface_hub.utils import validate_repo_id
 
     if repo_id.count("/") != 1:
-        raise ValueError(f"{repo_id!r} is no repository on the Hub: write owner/name.")
+        raise Refused("parcel.no_owner", repo_id=repo_id)
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise ValueError(f"{repo_id!r} is no repository on the Hub: {error}") from error
+        raise Refused("parcel.repository_name", repo_id=repo_id, error=error) from error
 
 
 def refuse_pictures(parcel: Parcel) -> None:
@@ -77,10 +79,7 @@ def refuse_pictures(parcel: Parcel) -> None:
 
     for name, path in parcel.files.items():
         if (reason := why_not_sent(path)) is not None:
-            raise ValueError(
-                f"{name} of {parcel.repo_id} {reason}; pictures, and what is not known to be none, "
-                "are sent only with --include-images."
-            )
+            raise Refused("parcel.pictures", name=name, repo_id=parcel.repo_id, reason=reason)
 
 
 def size_of(folder: Path) -> int:
@@ -100,7 +99,4 @@ def check_room(where: Path, needed: int) -> None:
     """
     free = shutil.disk_usage(where).free
     if free < needed:
-        raise OSError(
-            f"The disk of {where} has {free / 2**20:,.0f} MiB left, but assembling needs "
-            f"{needed / 2**20:,.0f} MiB: free some, or set TMPDIR to a folder with room."
-        )
+        raise RefusedOSError("parcel.disk", where=where, free=free / 2**20, needed=needed / 2**20)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermsim.core.refused import Refused
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.card import LICENCES
 from dermsim.hub.data_card import data_card
@@ -34,10 +35,7 @@ def picture_licence(dataset: Dataset) -> str:
         if all(map(fits, ids)):
             return LICENCES[name]
     strange = next(image_id for image_id in ids if not _is_ham10000(image_id))
-    raise ValueError(
-        f"{strange} is no photograph of HAM10000, so that its licence is not known: it is not "
-        "passed on."
-    )
+    raise Refused("hub_photographs.licence", strange=strange)
 
 
 def _is_drawing(image_id: str) -> bool:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
@@ -92,13 +93,12 @@ def prove(folder: Path, *, dataset: Dataset | None = None, sample: int = 200) ->
             what is measured again is not what the folder says.
     """
     if sample < 1:
-        raise ValueError(f"the sample must hold at least one photograph, got {sample}.")
+        raise Refused("proof.sample", sample=sample)
     engine = DermSim.from_pretrained(folder)
     report = Report.load(folder / "evaluation.json")
     if report.fingerprint != engine.fingerprint:
-        raise ValueError(
-            f"evaluation.json is of the encoder {report.fingerprint}, but the weights are "
-            f"{engine.fingerprint}: evaluate the checkpoint again."
+        raise Refused(
+            "proof.other_encoder", fingerprint=report.fingerprint, model=engine.fingerprint
         )
     # whatever cannot answer at all is found here
     engine.predict([draw_lesion(code, seed=1) for code in CODES])
@@ -108,9 +108,11 @@ def prove(folder: Path, *, dataset: Dataset | None = None, sample: int = 200) ->
     likeness, cases = _embed_again(engine, dataset, sample)
     measured = _classify_again(engine, report, dataset, sample)
     if measured.high < reported.low or measured.low > reported.high:
-        raise ValueError(
-            f"evaluation.json says accuracy {_words(reported)}, but a sample of the {report.split} "
-            f"split gives {_words(measured)}: evaluate the checkpoint again."
+        raise Refused(
+            "proof.accuracy",
+            reported=_words(reported),
+            split=report.split,
+            measured=_words(measured),
         )
     return Proof(engine.fingerprint, report.split, reported, measured, likeness, cases)
 
@@ -121,21 +123,14 @@ def _embed_again(engine: DermSim, dataset: Dataset, sample: int) -> tuple[float,
     records = engine.gallery.records
     known = [i for i, record in enumerate(records) if record["image_id"] in rows]
     if len(known) < len(records):
-        raise ValueError(
-            f"{len(records) - len(known)} of {len(records)} past cases are not in the data: give "
-            "the data set that the checkpoint was trained on."
-        )
+        raise Refused("proof.other_data", count=len(records) - len(known), total=len(records))
     chosen = _draw(len(known), sample)
     images = dataset.select([rows[str(records[i]["image_id"])] for i in chosen])["image"]
     again = engine.embed(list(images))
     likeness = np.einsum("nd,nd->n", again, engine.gallery.embeddings[chosen])
     if likeness.min() < SAME_PICTURE:
         worst = records[chosen[int(likeness.argmin())]]["image_id"]
-        raise ValueError(
-            f"the gallery's embedding of {worst} is not the one the weights make of its "
-            f"photograph (cosine {likeness.min():.4f}): build the gallery again, or give the data "
-            "it was made from."
-        )
+        raise Refused("proof.embedding", worst=worst, likeness=likeness.min())
     return float(likeness.min()), len(chosen)
 
 
@@ -143,10 +138,7 @@ def _classify_again(engine: DermSim, report: Report, dataset: Dataset, sample: i
     """Return the accuracy on about `sample` photographs, whole lesions, of the reported split."""
     rows = dataset if report.split == "all" else grouped_splits(dataset)[report.split]
     if len(rows) != report.n_images:
-        raise ValueError(
-            f"evaluation.json is of {report.n_images} images, but the {report.split} split of the "
-            f"data has {len(rows)}: give the data set that it was measured on."
-        )
+        raise Refused("proof.images", n_images=report.n_images, split=report.split, count=len(rows))
     lesions = list(rows["lesion_id"])
     keep = {lesions[row] for row in _draw(len(rows), sample).tolist()}
     chosen = [row for row, lesion in enumerate(lesions) if lesion in keep]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dermsim.core.refused import Phrase, Refused, RefusedPermissionError
 from dermsim.hub.asking import ask
 from dermsim.hub.difference import Difference
 
@@ -35,30 +36,24 @@ def check_rights(
         PermissionError: If there is no token, it may only read, or not there.
         ConnectionError: If the Hub cannot be asked.
     """
-    account = ask("say whose token this is", api.whoami)
+    account = ask(Phrase("asking.whose_token"), api.whoami)
     token = account.get("auth", {}).get("accessToken", {})
     if token.get("role") == "read":
-        raise PermissionError(
-            f"The token of {account['name']} may only read: make one that may write on the Hub's "
-            "settings page, and log in with it."
-        )
+        raise RefusedPermissionError("rights.read_only", name=account["name"])
     for difference in differences:
         parcel = difference.parcel
         owner = parcel.repo_id.split("/")[0]
         if private and difference.private is False:
-            raise ValueError(
-                f"{parcel.repo_id} is public already, and --private only makes new repositories "
-                "so: change it on its settings page first."
-            )
+            raise Refused("rights.public", repo_id=parcel.repo_id)
         if difference.head is None:
             if not _may_create(account, token, owner):
-                raise PermissionError(
-                    f"The token of {account['name']} may not make {parcel.repo_id}: it has no "
-                    f"right to write as {owner}."
+                raise RefusedPermissionError(
+                    "rights.no_right", name=account["name"], repo_id=parcel.repo_id, owner=owner
                 )
         elif not create_pr:
             check = partial(api.auth_check, parcel.repo_id, repo_type=parcel.kind, write=True)
-            ask(f"let {account['name']} write to {parcel.repo_id}", check)
+            let = Phrase("asking.let_write", account=account["name"], repo_id=parcel.repo_id)
+            ask(let, check)
 
 
 def _may_create(account: dict[str, Any], token: dict[str, Any], owner: str) -> bool:

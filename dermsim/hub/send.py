@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.downloads import ATTEMPTS, WAIT, is_transient
+from dermsim.core.refused import Keyed, Phrase, Refused, RefusedConnectionError, RefusedOSError
 from dermsim.hub.asking import ask, explained
 from dermsim.hub.difference import Difference, compare, look
 
@@ -82,7 +83,7 @@ def send(
             create_pr=create_pr,
             free_memory=False,
         )
-        ask(f"take the files of {job.repo_id}", upload)
+        ask(Phrase("asking.take", repo_id=job.repo_id), upload)
     sent: list[Sent] = []
     for job in jobs:
         try:
@@ -90,8 +91,10 @@ def send(
         except (OSError, ValueError) as error:
             if not sent:
                 raise
-            done = ", ".join(f"{one.kind} {one.repo_id}" for one in sent)
-            raise type(error)(f"{error} Already there: {done}.") from error
+            done = [f"{one.kind} {one.repo_id}" for one in sent]
+            other = Refused if isinstance(error, ValueError) else RefusedOSError
+            kind: Any = type(error) if isinstance(error, Keyed) else other
+            raise kind("send.partly", error=error, done=done) from error
     return sent
 
 
@@ -102,10 +105,7 @@ def check_target(*, revision: str | None, create_pr: bool) -> None:
         ValueError: If both are asked for.
     """
     if create_pr and revision not in (None, "main"):
-        raise ValueError(
-            f"A pull request is opened against main: leave out either --create-pr or --revision "
-            f"{revision}."
-        )
+        raise Refused("send.revision", revision=revision)
 
 
 def _prepare(api: HfApi, difference: Difference, *, private: bool, branch: str | None) -> _Job:
@@ -113,7 +113,7 @@ def _prepare(api: HfApi, difference: Difference, *, private: bool, branch: str |
     parcel = difference.parcel
     where: dict[str, Any] = {"repo_id": parcel.repo_id, "repo_type": parcel.kind}
     head = difference.head
-    what = f"make {parcel.repo_id}"
+    what = Phrase("asking.make", repo_id=parcel.repo_id)
     if head is None:
         sdk = "gradio" if parcel.kind == "space" else None
         new: dict[str, Any] = {"private": private, "space_sdk": sdk, "exist_ok": True}
@@ -148,9 +148,7 @@ class _Job:
         found = compare(api, self.parcel, revision=made.oid, texts=False)
         if not found.empty:
             wrong = [change.path for change in found.changes if change.status != "same"]
-            raise ConnectionError(
-                f"{self.repo_id} holds another {wrong[0]} than was sent: push again."
-            )
+            raise RefusedConnectionError("send.changed", repo_id=self.repo_id, wrong=wrong[0])
         return Sent(self.kind, self.repo_id, made.oid, made.pr_url or str(made.commit_url))
 
     def _commit(
@@ -159,7 +157,7 @@ class _Job:
         from huggingface_hub import CommitOperationDelete
         from huggingface_hub.errors import HTTPError
 
-        what, wait = f"commit to {self.repo_id}", WAIT
+        what, wait = Phrase("asking.commit", repo_id=self.repo_id), WAIT
         removed = [CommitOperationDelete(path_in_repo=path) for path in self.difference.removed]
         for attempt in range(ATTEMPTS):
             if attempt:

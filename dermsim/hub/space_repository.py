@@ -15,6 +15,7 @@ from typing import Literal
 
 from dermsim.core.atomic import atomic_path
 from dermsim.core.labels import DISCLAIMER
+from dermsim.core.refused import Refused
 from dermsim.core.storage import save_json
 from dermsim.evaluation.card import licence as licence_of
 from dermsim.evaluation.report import Report
@@ -73,7 +74,7 @@ def build_space(
         ValueError: If the hardware is unknown, or no version of torch fits it.
     """
     if hardware not in ("cpu-basic", "zero-a10g"):
-        raise ValueError(f"Unknown hardware {hardware!r}; choose cpu-basic or zero-a10g.")
+        raise Refused("space_repository.hardware", hardware=hardware)
     source = Path(checkpoint)
     report = Report.load(source / "evaluation.json")
     pins = requirements(hardware)
@@ -155,8 +156,8 @@ def requirements(hardware: Hardware) -> list[str]:
     if hardware == "zero-a10g":
         fitting = [v for v in ZERO_GPU_TORCH if plain["torch"].specifier.contains(v)]
         if not fitting:
-            raise ValueError(
-                f"dermsim needs {plain['torch']}, and ZeroGPU has {', '.join(ZERO_GPU_TORCH)}."
+            raise Refused(
+                "space_repository.torch", torch=plain["torch"], zero_gpu_torch=list(ZERO_GPU_TORCH)
             )
         pins["torch"] = f"torch=={fitting[-1]}"
         pins["torchvision"] = f"torchvision=={ZERO_GPU_TORCH[fitting[-1]]}"

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from dermsim.core.checkpoint import OPTIONAL_PARTS, PARTS
+from dermsim.core.refused import Refused, RefusedFileNotFoundError
 from dermsim.models.shipped_sources import shipped_sources
 from dermsim.tasks.retrieve import OWN
 
@@ -36,28 +37,23 @@ def check_tidy(folder: Path) -> None:
             committed.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder} to push.")
+        raise RefusedFileNotFoundError("tidy.no_folder", folder=folder)
     wanted = [*PARTS, *MADE_AT_THE_END, *(f"gallery/{name}" for name in GALLERY)]
     if missing := [name for name in wanted if not (folder / name).exists()]:
-        raise FileNotFoundError(
-            f"{folder} is not finished: it lacks {', '.join(missing)}. Push what a whole run wrote."
-        )
+        raise RefusedFileNotFoundError("tidy.unfinished", folder=folder, missing=list(missing))
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
-            raise ValueError(f"{name} in {folder} is a link: put the file itself there.")
+            raise Refused("tidy.link", name=name, folder=folder)
         grown = path.parent == folder / "gallery" and OWN.fullmatch(path.name)
         if name not in (*wanted, *SOMETIMES) and name not in SOURCES and not grown:
-            raise ValueError(f"{folder} holds {name}, which is no part of a checkpoint: remove it.")
+            raise Refused("tidy.foreign", folder=folder, name=name)
         if path.is_dir() != (name == "gallery") or not (path.is_dir() or path.is_file()):
-            raise ValueError(f"{name} in {folder} is not what it must be: write the folder again.")
+            raise Refused("tidy.malformed", name=name, folder=folder)
         if path.is_file() and path.stat().st_size == 0:
-            raise ValueError(f"{name} in {folder} is empty: write the checkpoint again.")
+            raise Refused("tidy.empty", name=name, folder=folder)
         if name in SOURCES and path.read_bytes() != SOURCES[name].encode():
-            raise ValueError(
-                f"{name} in {folder} is not the code of this dermsim, and others would run it "
-                "under your name: write the checkpoint again."
-            )
+            raise Refused("tidy.other_code", name=name, folder=folder)
     _check_committed(folder)
 
 
@@ -67,7 +63,7 @@ def _check_committed(folder: Path) -> None:
         return
     if changed := _git(folder, "status", "--porcelain", "."):
         name = changed.splitlines()[0].split(maxsplit=1)[1]
-        raise ValueError(f"{name} has changes that are not committed: commit or undo them first.")
+        raise Refused("tidy.uncommitted", name=name)
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from dermsim.core.refused import Refused
 from dermsim.data.facts import Facts, encode_facts
 from dermsim.data.images import ImageSource, read_image
 from dermsim.models.looks import Looks, look_at
@@ -127,12 +128,12 @@ def prepare(
     while batch := [read_image(image, at_least=enough) for image in islice(source, batch_size)]:
         done += len(batch)
         if facts is not None and done > len(facts):
-            raise ValueError(f"{len(facts)} facts came with more images; need one for each.")
+            raise Refused("encode.few_facts", count=len(facts))
         yield processor(batch, return_tensors="pt").pixel_values
     if done == 0:
-        raise ValueError("There is no image to look at.")
+        raise Refused("engine_explain.no_image")
     if facts is not None and done != len(facts):
-        raise ValueError(f"{len(facts)} facts came with {done} images; need one for each.")
+        raise Refused("encode.facts_count", count=len(facts), done=done)
 
 
 def forward(
@@ -244,7 +245,7 @@ def add_to_bias(model: Encoder, bias: npt.NDArray[np.float32]) -> npt.NDArray[np
         ValueError: If the encoder is an ensemble.
     """
     if len(model.members) > 1:
-        raise ValueError("The stacked classifier of an ensemble has its bias; it takes no other.")
+        raise Refused("encode.stacked_bias")
     own = model.members[0].classifier.bias
     with torch.no_grad():
         before = own.clone()
@@ -255,7 +256,7 @@ def add_to_bias(model: Encoder, bias: npt.NDArray[np.float32]) -> npt.NDArray[np
 def _facts_tensor(model: Encoder, facts: Sequence[Facts | None]) -> torch.Tensor:
     columns = model.config.facts_columns
     if columns is None:
-        raise ValueError("Facts were given, but this model takes none: leave them out.")
+        raise Refused("encode.no_facts")
     return torch.from_numpy(encode_facts(facts, columns=columns)).to(model.device)
 
 

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from dermsim.core.atomic import read_steadily
 from dermsim.core.checkpoint import FORMAT
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import LARGEST_CONFIG, existing, read_json
 from dermsim.models.configuration_dermsim import DermSimConfig
 from dermsim.models.configuration_dermsim_ensemble import DermSimEnsembleConfig
@@ -123,17 +124,16 @@ def check_pictures(model: Encoder, side: int) -> None:
         with torch.no_grad():
             shape = model.eval()(torch.zeros(1, 3, side, side, device=model.device)).features.shape
     except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError) as error:
-        raise ValueError(
-            f"{model.config.backbone} makes no feature map of pictures of {side} pixels "
-            f"({str(error).strip().splitlines()[0].rstrip('.')}): choose another size or backbone."
+        raise Refused(
+            "encoder.map_failed",
+            backbone=model.config.backbone,
+            side=side,
+            error=str(error).strip().splitlines()[0].rstrip("."),
         ) from error
     finally:
         model.train(training)
     if len(shape) != 4:
-        raise ValueError(
-            f"{model.config.backbone} ends in {list(shape)[1:]} where a feature map (C, h, w) is "
-            "needed: choose another backbone."
-        )
+        raise Refused("encoder.no_map", backbone=model.config.backbone, shape=list(shape)[1:])
 
 
 def join_encoders(members: Sequence[DermSimNetwork]) -> DermSimEnsembleNetwork:
@@ -197,7 +197,7 @@ def round_to_half(model: Encoder) -> None:
         if tensor.is_floating_point():
             tensor.copy_(tensor.half())
             if not tensor.isfinite().all():
-                raise ValueError(f"The weights of {name} do not fit half precision.")
+                raise Refused("encoder.half_precision", name=name)
 
 
 def save_encoder(
@@ -295,14 +295,11 @@ def _load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
         tensors = load_file(existing(folder / "model.safetensors"))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0].split(". ")[0].rstrip(".")
-        raise ValueError(f"The encoder in {folder} cannot be read: {reason}.") from error
+        raise Refused("encoder.unreadable", folder=folder, reason=reason) from error
     except (TypeError, AttributeError, KeyError) as error:  # transformers and timm check little
-        raise ValueError(
-            f"The encoder in {folder} cannot be read: a value in config.json or "
-            f"preprocessor_config.json is not of the kind it must be ({error})."
-        ) from error
+        raise Refused("encoder.bad_value", folder=folder, error=error) from error
     if misfit := _misfit(model.state_dict(), tensors):
-        raise ValueError(f"The weights in {folder} do not fit its config.json: {misfit}.")
+        raise Refused("encoder.misfit", folder=folder, misfit=misfit)
     model.load_state_dict(tensors)
     return model.eval(), preparation
 
@@ -310,25 +307,25 @@ def _load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
 def _network(folder: Path) -> Encoder:
     values = read_json(folder / "config.json", limit=LARGEST_CONFIG)
     if not isinstance(values, dict):
-        raise ValueError("its config.json holds no object.")
+        raise Refused("encoder.no_config")
     kind = values.get("model_type")
     if kind == DermSimConfig.model_type:
         return DermSimNetwork(DermSimConfig.from_dict(values))
     if kind == DermSimEnsembleConfig.model_type:
         return DermSimEnsembleNetwork(DermSimEnsembleConfig.from_dict(values))
-    raise ValueError(f"its config.json has the model_type {kind!r}, which is not one of dermsim.")
+    raise Refused("encoder.model_type", kind=kind)
 
 
-def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str | None:
+def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> Phrase | None:
     """Name the first tensor that a network lacks, does not know or has in another shape."""
     if missing := sorted(own.keys() - found.keys()):
-        return f"missing keys, such as {missing[0]}"
+        return Phrase("encoder.missing", name=missing[0])
     if unexpected := sorted(found.keys() - own.keys()):
-        return f"unexpected keys, such as {unexpected[0]}"
+        return Phrase("encoder.unexpected", name=unexpected[0])
     for name, tensor in sorted(found.items()):
         if tensor.shape != own[name].shape:
-            shapes = f"{list(tensor.shape)} in place of {list(own[name].shape)}"
-            return f"mismatched keys, such as {name} of shape {shapes}"
+            shapes = {"shape": list(tensor.shape), "expected": list(own[name].shape)}
+            return Phrase("encoder.mismatched", name=name, **shapes)
     return None
 
 

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dermsim.core.optional import require
+from dermsim.core.refused import Refused, RefusedConnectionError, RefusedFileNotFoundError
 
 HUB, PACKAGE = "hub", "package"
 """The values of ``--encoder.pretrained`` that are not the path of a file."""
@@ -47,7 +48,7 @@ def normalisation(backbone: str) -> Normalisation:
     """
     known = timm.get_pretrained_cfg(backbone)
     if known is None:
-        raise ValueError(f"timm knows no pretrained weights of {backbone}.")
+        raise Refused("imagenet.unknown", backbone=backbone)
     return Normalisation(tuple(known.mean), tuple(known.std))
 
 
@@ -76,9 +77,8 @@ def load_imagenet(backbone: nn.Module, name: str, source: str) -> dict[str, str]
         return _from_package(backbone, name)
     path = Path(source)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"encoder.pretrained is {source!r}, but must be {HUB!r}, {PACKAGE!r} or the path of a "
-            "file with weights."
+        raise RefusedFileNotFoundError(
+            "imagenet.pretrained", source=source, hub=HUB, package=PACKAGE
         )
     _copy(backbone, _by_name(backbone, _read(path), path.name), path.name)
     return {"origin": f"the file {path.name}", "licence": "not stated"}
@@ -88,9 +88,8 @@ def _from_hub(backbone: nn.Module, name: str) -> dict[str, str]:
     try:
         weights = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
     except (OSError, RuntimeError) as error:
-        raise ConnectionError(
-            f"timm's weights for {name} could not be fetched from the Hub "
-            f"({str(error).splitlines()[0]}); go online, name a file, or start from random weights."
+        raise RefusedConnectionError(
+            "imagenet.not_fetched", name=name, error=str(error).splitlines()[0]
         ) from error
     _copy(backbone, _by_name(backbone, weights, "timm's weights"), "timm's weights")
     known: Any = timm.get_pretrained_cfg(name)
@@ -99,10 +98,7 @@ def _from_hub(backbone: nn.Module, name: str) -> dict[str, str]:
 
 def _from_package(backbone: nn.Module, name: str) -> dict[str, str]:
     if (package := PACKAGES.get(name)) is None:
-        raise ValueError(
-            f"No package has ImageNet weights of {name}: they exist for {', '.join(PACKAGES)}. "
-            f"Choose one of these, a file, or {HUB!r}."
-        )
+        raise Refused("imagenet.no_package", name=name, packages=list(PACKAGES), hub=HUB)
     module: Any = require(package.replace("-", "_"), extra="imagenet")
     folder = Path(module.__file__).parent / "models"
     [path] = sorted(folder.glob("*.pth"))
@@ -117,13 +113,13 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ValueError(f"{path.name} cannot be read: {str(error).splitlines()[0]}.") from error
-    except Exception as error:  # torch raises pickle's own errors, which this project never imports
-        raise ValueError(
-            f"{path.name} holds more than tensors and is not opened; save it as safetensors."
+        raise Refused(
+            "imagenet.unreadable", name=path.name, error=str(error).splitlines()[0]
         ) from error
+    except Exception as error:  # torch raises pickle's own errors, which this project never imports
+        raise Refused("imagenet.pickled", name=path.name) from error
     if not isinstance(found, dict) or not all(isinstance(t, torch.Tensor) for t in found.values()):
-        raise ValueError(f"{path.name} must hold tensors by name and nothing else.")
+        raise Refused("imagenet.not_tensors", name=path.name)
     return found
 
 
@@ -133,11 +129,11 @@ def _by_name(
     """Take the tensors of the backbone; what is left over must belong to a classifier."""
     own = backbone.state_dict()
     if missing := sorted(own.keys() - found.keys()):
-        raise ValueError(f"{source} lacks tensors of the backbone, such as {missing[0]}.")
+        raise Refused("imagenet.lacks", source=source, missing=missing[0])
     classifier = ("classifier.", "fc.", "head.")
     rest = sorted(found.keys() - own.keys())
     if extra := [key for key in rest if not key.startswith(classifier)]:
-        raise ValueError(f"{source} has tensors that the backbone does not, such as {extra[0]}.")
+        raise Refused("imagenet.extra", source=source, extra=extra[0])
     return {key: found[key] for key in own}
 
 
@@ -147,19 +143,20 @@ def _by_order(
     """Take the tensors in the order in which they stand; the last two are the classifier."""
     own = list(backbone.state_dict())
     if len(found) != len(own) + 2:
-        raise ValueError(
-            f"{source} has {len(found)} tensors, but must have {len(own)} and a classifier's 2."
-        )
+        raise Refused("imagenet.count", source=source, found_count=len(found), own_count=len(own))
     return dict(zip(own, found.values(), strict=False))
 
 
 def _copy(backbone: nn.Module, tensors: Mapping[str, torch.Tensor], source: str) -> None:
     for key, own in backbone.state_dict().items():
         if own.shape != tensors[key].shape:
-            raise ValueError(
-                f"{source} has {list(tensors[key].shape)} where the backbone's {key} is "
-                f"{list(own.shape)}."
+            raise Refused(
+                "imagenet.shape",
+                source=source,
+                tensors_shape=list(tensors[key].shape),
+                key=key,
+                own_shape=list(own.shape),
             )
         if not torch.isfinite(tensors[key]).all():
-            raise ValueError(f"{source} has a number in {key} that is not finite.")
+            raise Refused("imagenet.not_finite", source=source, key=key)
     backbone.load_state_dict(dict(tensors))

@@ -54,18 +54,20 @@ class Looks:
         )
 
 
-def look_at(pixel_values: torch.Tensor, processor: Processor) -> Looks:
+def look_at(pixel_values: torch.Tensor, processor: Processor, *, statistics: bool = True) -> Looks:
     """Say what prepared pictures look like.
 
     Args:
         pixel_values: ``(N, 3, S, S)`` as `processor` makes them.
         processor: Says how they were normalised.
+        statistics: False leaves them out, ``(N, 0)``: they take most of the time.
     """
     pixels = shown(pixel_values, processor)
     weights = pixels.new_tensor(GREY)[:, None, None]
     grey = (pixels * weights).sum(dim=1, keepdim=True)
     squares = torch.nn.functional.adaptive_avg_pool2d(grey, HASHED)[:, 0].numpy()
-    return Looks(fine_hashes(squares), _statistics(pixels))
+    none = np.zeros((len(squares), 0), np.float32)
+    return Looks(fine_hashes(squares), _statistics(pixels) if statistics else none)
 
 
 def describe(pictures: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

@@ -21,6 +21,7 @@ from transformers.image_transforms import (
 )
 from transformers.image_utils import PILImageResampling
 
+from dermsim.core.refused import Refused
 from dermsim.core.storage import LARGEST_CONFIG, read_json
 from dermsim.models.color_constancy_dermsim import shades_of_grey
 from dermsim.models.framing_dermsim import FIRST, whole_frame
@@ -78,35 +79,30 @@ class ImagePreparation:
     def __post_init__(self) -> None:
         """Refuse what photographs cannot be prepared with."""
         if not isinstance(self.size, Mapping) or set(self.size) not in ({e} for e in EDGES):
-            raise ValueError(f"size is {self.size!r}, but must name {' or '.join(EDGES)}.")
+            raise Refused("preparation.size", size=self.size, edges=EDGES)
         self._keep_pixels("size", tuple(self.size))
         sides = ("height", "width")
         if not isinstance(self.crop_size, Mapping) or set(self.crop_size) != set(sides):
-            raise ValueError(f"crop_size is {self.crop_size!r}, but must name height and width.")
+            raise Refused("preparation.crop_size", crop_size=self.crop_size)
         self._keep_pixels("crop_size", sides)
         if type(self.resample) is not int or self.resample not in set(PILImageResampling):
-            raise ValueError(f"resample is {self.resample!r}, but must be one of PIL's filters.")
+            raise Refused("preparation.resample", resample=self.resample)
         if not _is_positive(self.rescale_factor):
-            raise ValueError(f"rescale_factor is {self.rescale_factor!r}, but must be positive.")
+            raise Refused("preparation.rescale_factor", rescale_factor=self.rescale_factor)
         for name, fits in (("image_mean", _is_number), ("image_std", _is_positive)):
             value = getattr(self, name)
             if not isinstance(value, list | tuple) or len(value) != 3 or not all(map(fits, value)):
-                kind = "positive numbers" if fits is _is_positive else "numbers"
-                raise ValueError(f"{name} is {value!r}, but must be three {kind}.")
+                key = "preparation.three_positive" if fits is _is_positive else "preparation.three"
+                raise Refused(key, name=name, value=value)
             object.__setattr__(self, name, tuple(value))
         if type(self.do_color_constancy) is not bool:
-            raise ValueError(
-                f"do_color_constancy is {self.do_color_constancy!r}, but must be true or false."
-            )
+            raise Refused("preparation.color_constancy", do_color_constancy=self.do_color_constancy)
 
     def _keep_pixels(self, name: str, sides: Sequence[str]) -> None:
         """Check the sides that a setting names, and keep them as a plain dict in this order."""
         value = getattr(self, name)
         if not all(type(value[side]) is int and 0 < value[side] <= LARGEST_SIDE for side in sides):
-            raise ValueError(
-                f"{name} is {value!r}, but must be whole pixels, at least 1 and at most "
-                f"{LARGEST_SIDE}."
-            )
+            raise Refused("preparation.pixels", name=name, value=value, largest_side=LARGEST_SIDE)
         object.__setattr__(self, name, {side: value[side] for side in sides})
 
     @classmethod
@@ -120,13 +116,10 @@ class ImagePreparation:
         path = folder / "preprocessor_config.json"
         values = read_json(path, limit=LARGEST_CONFIG)
         if not isinstance(values, dict):
-            raise ValueError(f"{path.name} holds {type(values).__name__}, but must hold an object.")
+            raise Refused("preparation.not_an_object", name=path.name, kind=type(values).__name__)
         for step, wanted in STEPS.items():
             if bool(values.get(step, wanted)) is not wanted:
-                raise ValueError(
-                    f"{path.name} sets {step} to {values[step]!r}, and no encoder of dermsim's is "
-                    "trained so."
-                )
+                raise Refused("preparation.step", name=path.name, step=step, value=values[step])
         own = {item.name for item in fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in own})
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dermsim.core.refused import RefusedFileNotFoundError
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 _ACROSS = re.compile(r"^(\s*from )dermsim\.\w+(\.\w+_dermsim(?:_ensemble)? import )", re.MULTILINE)
@@ -46,7 +48,7 @@ def shipped_sources(*modules: str) -> dict[str, str]:
         if f"{name}.py" in found:
             continue
         if name not in places:
-            raise FileNotFoundError(f"dermsim has no module {name} to write beside the weights.")
+            raise RefusedFileNotFoundError("shipped_sources.no_module", name=name)
         text = shipped_text(places[name].read_text(encoding="utf-8"))
         found[f"{name}.py"] = text
         wanted += _SIBLING.findall(text)

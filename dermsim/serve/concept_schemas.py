@@ -88,6 +88,10 @@ class DescribeAnswer(Answer):
     melanoma_from_concepts: float | None = Field(
         default=None, description="Probability of melanoma from concepts alone."
     )
+    melanoma_direct: float | None = Field(
+        default=None,
+        description="What the classifier says of it; null where the verdict is withheld.",
+    )
     seven_point_score: float | None = Field(
         default=None, description="Null unless all seven concepts have a head."
     )

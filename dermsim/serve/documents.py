@@ -16,7 +16,9 @@ from PIL import Image
 
 from dermsim.core.explain_methods import parse_layer
 from dermsim.core.labels import LABELS, parse_dx
+from dermsim.core.refused import Refused
 from dermsim.engine import answers
+from dermsim.engine.concept_answers import concept_conditions
 from dermsim.serve.concept_schemas import DescribeAnswer
 from dermsim.serve.limits import NEIGHBORS, Limits
 from dermsim.serve.schemas import (
@@ -28,6 +30,7 @@ from dermsim.serve.schemas import (
     Enrollment,
     ExplainAnswer,
     Map,
+    MapWorth,
     ModelInfo,
     OldClass,
     PictureCases,
@@ -97,6 +100,7 @@ def case_filter(
     dx_type: Sequence[str] = (),
     age_min: float | None = None,
     age_max: float | None = None,
+    concept: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Make the filter that `Gallery.search` takes; nothing asked for lets all cases pass.
 
@@ -107,18 +111,20 @@ def case_filter(
         dx_type: How the diagnosis was confirmed.
         age_min: Lowest age in years; a case whose age is not known is then left out.
         age_max: Highest.
+        concept: Concepts with a state, such as ``"streaks=present"``.
 
     Raises:
-        ValueError: If a diagnosis is unknown or no age is left.
+        ValueError: If a diagnosis is unknown, a concept comes without a state or no age is left.
     """
     where: dict[str, Any] = {"dx": [parse_dx(name) for name in dx]}
     where |= {"sex": list(sex), "localization": list(localization), "dx_type": list(dx_type)}
     where = {fact: values for fact, values in where.items() if values}
+    where |= concept_conditions(concept)
     if age_min is not None or age_max is not None:
         low, high = age_min if age_min is not None else 0.0, age_max
         where["age"] = (low, high if high is not None else 200.0)
         if low > where["age"][1]:
-            raise ValueError(f"No case is at least {low:g} and at most {high:g} years old.")
+            raise Refused("documents.no_age", youngest=low, oldest=high)
     return where
 
 
@@ -186,6 +192,7 @@ def explain(
         target=found.heatmaps[0].target,
         method=found.heatmaps[0].method,
         score=found.heatmaps[0].score,
+        worth=MapWorth.model_validate(found.worth.to_dict()),
         maps=[_map(*part) for part in zip(painted, found.heatmaps, found.strengths, strict=True)],
     )
 
@@ -245,6 +252,7 @@ def model_info(engine: DermSim, *, limits: Limits) -> ModelInfo:
         operating_points=[Point(**answers.point(engine, name)) for name in POINTS],
         coverages=[*calibration.levels],
         methods=[method.name for method in engine.explanation_methods()],
+        default_method=engine.explanation_method(),
         stages=[*engine.explanation_stages()],
         cases=len(engine.gallery),
         limits={

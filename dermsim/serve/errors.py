@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dermsim.core.refused import Keyed, Phrase, RefusedRuntimeError
 from dermsim.engine.shared_runs import Overloaded
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,11 @@ class Problem(BaseModel):
         description="One sentence: what is wrong, and what to do.",
         examples=["The request has more than the 50,000,000 bytes accepted: send fewer pictures."],
     )
+    code: str | None = Field(
+        default=None,
+        description="Which sentence it is: programs compare this, for the wording may change.",
+        examples=["limits.request_too_large"],
+    )
 
 
 class Refusal(HTTPException):
@@ -46,17 +52,30 @@ class Refusal(HTTPException):
 
     Args:
         status: The HTTP status, 400 or more.
-        detail: One sentence: what is wrong, and what to do.
+        detail: What is wrong, and what to do.
         headers: Further headers of the answer.
+
+    Attributes:
+        code: The key of `detail`.
     """
 
     def __init__(
-        self, status: int, detail: str, *, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: BaseException | Keyed,
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(status, detail, headers)
+        super().__init__(status, _sentence(detail), headers)
+        self.code = detail.key if isinstance(detail, Keyed) else None
 
 
-class BusyError(RuntimeError):
+def _sentence(said: BaseException | Keyed) -> str:
+    text = " ".join(str(said).split())
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+class BusyError(RefusedRuntimeError):
     """There are more requests under way than can be taken on."""
 
 
@@ -67,18 +86,23 @@ RETRY_AFTER = 2
 """Seconds after which a client that came too early or too late should ask again."""
 
 
-def come_back(detail: str) -> Refusal:
+def come_back(detail: BaseException | Keyed) -> Refusal:
     """Return the refusal of a request that will be answered if it is sent again."""
     return Refusal(503, detail, headers={"Retry-After": str(RETRY_AFTER)})
 
 
 def problem_response(
-    status: int, detail: str, headers: Mapping[str, str] | None = None
+    status: int, detail: Keyed | str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """Return a problem as a response."""
-    problem = Problem(
-        type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail
-    )
+    code = detail.key if isinstance(detail, Keyed) else None
+    return _response(status, str(detail), code, headers)
+
+
+def _response(
+    status: int, detail: str, code: str | None, headers: Mapping[str, str] | None
+) -> JSONResponse:
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, code=code)
     return JSONResponse(
         problem.model_dump(), status_code=status, headers=headers, media_type=MEDIA_TYPE
     )
@@ -87,31 +111,30 @@ def problem_response(
 async def on_refusal(request: Request, error: Exception) -> Response:
     """Answer what a route, or the framework, refuses: an `HTTPException`."""
     assert isinstance(error, HTTPException)
-    sentences = {
-        404: "There is nothing at this address: /api/openapi.json lists what there is.",
-        405: "This address does not take that method: /api/openapi.json lists those it takes.",
-    }
-    detail = str(error.detail)
-    if not isinstance(error, Refusal):  # the framework's own words are no sentences
-        detail = sentences.get(error.status_code, f"The request cannot be read: {detail}.")
-    return problem_response(error.status_code, detail, error.headers)
+    if isinstance(error, Refusal):
+        return _response(error.status_code, str(error.detail), error.code, error.headers)
+    # the framework's own words are no sentences
+    known = {404: Phrase("errors.no_address"), 405: Phrase("errors.no_method")}
+    other = Phrase("errors.no_request", reason=error.detail)
+    return problem_response(error.status_code, known.get(error.status_code, other), error.headers)
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:
     """Answer values that do not fit: each is named, with what was expected of it."""
     assert isinstance(error, RequestValidationError)
-    reasons = dict.fromkeys(_reason(fault) for fault in error.errors())
-    return problem_response(422, "; ".join(reasons) + ".")
+    reasons = {str(reason): reason for reason in map(_reason, error.errors())}
+    return problem_response(422, Phrase("errors.values", reasons=list(reasons.values())))
 
 
-def _reason(fault: Mapping[str, Any]) -> str:
+def _reason(fault: Mapping[str, Any]) -> Phrase:
     # never fault["input"], nor words in which a validator repeats it
     place = ".".join(str(part) for part in fault["loc"][1:2])
     if fault["type"] == "missing":
-        return f"{place} is missing"
+        return Phrase("errors.missing", place=place)
     if fault["type"] == "value_error":
-        return f"{place} has a part that is not what it should be"
-    return f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+        return Phrase("errors.wrong_part", place=place)
+    reason = f"{fault['msg'][0].lower()}{fault['msg'][1:]}"
+    return Phrase("errors.wrong_value", place=place, reason=reason)
 
 
 async def on_disconnect(request: Request, error: Exception) -> Response:
@@ -119,7 +142,7 @@ async def on_disconnect(request: Request, error: Exception) -> Response:
     return Response(status_code=400)
 
 
-FAULT = "The server failed to answer; it is not your fault."
+FAULT = Phrase("errors.fault")
 """What is said of an error that nobody expected."""
 
 

@@ -20,6 +20,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dermsim.core.refused import Keyed, Phrase, Refused, renamed
 from dermsim.data.admission import PATIENCE, PIXELS
 from dermsim.data.images import pixels_to_decode, read_image
 from dermsim.serve.errors import RETRY_AFTER, BusyError, Refusal, problem_response
@@ -62,7 +63,7 @@ class Limits:
         for part in fields(self):
             value = getattr(self, part.name)
             if type(value) is not int or value < (0 if part.name == "waiting" else 1):
-                raise ValueError(f"{part.name} must be a positive whole number, got {value!r}.")
+                raise Refused("limits.positive", name=part.name, value=value)
 
 
 def body_limit(app: ASGIApp, *, limits: Limits) -> BodyLimit:
@@ -73,12 +74,12 @@ def body_limit(app: ASGIApp, *, limits: Limits) -> BodyLimit:
         most=most,
         together=limits.held_bytes,
         refuse=_refuse,
-        too_long=f"The request has more than the {most:,} bytes accepted: send fewer pictures.",
-        too_many="Too many pictures are being sent to the server at once.",
+        too_long=Phrase("limits.request_too_large", most=most),
+        too_many=Phrase("limits.too_many_at_once"),
     )
 
 
-def _refuse(status: int, sentence: str) -> ASGIApp:
+def _refuse(status: int, sentence: Keyed | str) -> ASGIApp:
     headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else None
     return problem_response(status, sentence, headers)
 
@@ -118,11 +119,11 @@ class Bearer:
             await self.app(scope, receive, send)
             return
         if flooded or (given is not None and await self._misses.note(scope)):
-            detail = "Too many wrong tokens came from your address: ask again in a minute."
+            detail = Phrase("limits.wrong_tokens")
             headers = {"Retry-After": f"{self._misses.every:.0f}"}
             await problem_response(429, detail, headers)(scope, receive, send)
             return
-        detail = "This server asks for its token: send it as `Authorization: Bearer <token>`."
+        detail = Phrase("limits.no_token")
         headers = {"WWW-Authenticate": "Bearer"}
         await problem_response(401, detail, headers)(scope, receive, send)
 
@@ -141,12 +142,12 @@ class FormRequest(Request):
         """
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "multipart/form-data":
-            raise Refusal(415, "The body is no form: send multipart/form-data.")
+            raise Refusal(415, Phrase("limits.no_form"))
         try:
             return await _InMemoryParser(self.headers, self.stream(), **limits).parse()
         except MultiPartException as error:
-            detail = f"The form cannot be read: {error.message.rstrip('.')}."
-            raise Refusal(400, detail) from error
+            reason = error.message.rstrip(".")
+            raise Refusal(400, Phrase("limits.broken_form", reason=reason)) from error
 
 
 class _InMemoryParser(MultiPartParser):
@@ -173,7 +174,7 @@ class Workers:
             BusyError: If too much of it is waiting already.
         """
         if not self._room.acquire(blocking=False):
-            raise BusyError("There are too many requests: ask again in a moment.")
+            raise BusyError("limits.busy")
         job = self._pool.submit(partial(work, *values, **options))
         # who leaves early frees the place only when the work is over or was never begun
         job.add_done_callback(lambda _: self._room.release())
@@ -220,14 +221,12 @@ def read_pictures(
     for number, data in enumerate(files, start=1):
         try:
             picture = read_image(data, max_pixels=limits.pixels, at_least=at_least)
-        except ValueError as error:
-            reason = str(error).replace("the image", f"picture {number}", 1)
-            raise ValueError(reason) from error
+        except Refused as error:
+            named = renamed(error, name=Phrase("limits.picture", number=number))
+            assert isinstance(named, Refused)
+            raise named from error
         left -= picture.width * picture.height
         if left < 0:
-            raise ValueError(
-                f"The pictures have more than {limits.pixels:,} pixels together: send fewer at "
-                "once, or scale them down first."
-            )
+            raise Refused("limits.pixels", pixels=limits.pixels)
         pictures.append(picture)
     return pictures

@@ -14,6 +14,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from dermsim.core.optional import require
+from dermsim.core.refused import Refused
 
 Tool = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 
@@ -54,7 +55,7 @@ def tool_server(
     @server.call_tool()
     async def call(name: str, arguments: dict[str, Any]) -> list[Any]:
         if name not in known:
-            raise ValueError(f"Unknown tool: {name}")
+            raise Refused("mcp_server.unknown_tool", name=name)
         answer = await known[name](**arguments)
         picture = answer.pop(picture_key, None)
         content: list[Any] = [types.TextContent(type="text", text=json.dumps(answer))]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.discretion import quieten
+from dermsim.core.refused import Refused, RefusedOSError
 from dermsim.serve.memory import release_early
 from dermsim.ui.stopping import GRACE, Work, ended_by_signals
 
@@ -147,11 +148,13 @@ def check_port(host: str, port: int) -> None:
         ValueError: If there is no such port.
     """
     if not 0 < port < 65536:
-        raise ValueError(f"there is no port {port}: choose 1 to 65535")
+        raise Refused("page_server.port", port=port)
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        raise OSError(f"cannot listen on {host}, port {port}: {error}; choose another.") from error
+        raise RefusedOSError(
+            "page_server.cannot_listen", host=host, port=port, error=error
+        ) from error

@@ -12,12 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.routing import APIRoute
-from pydantic import Field
 
-from dermsim.core.explain_methods import MethodName
+from dermsim.core.explain_methods import DEFAULT, MethodChoice
+from dermsim.core.refused import Phrase
 from dermsim.serve import documents
 from dermsim.serve.concept_schemas import DescribeAnswer
 from dermsim.serve.errors import OVERLOADED, Refusal, come_back, responses
+from dermsim.serve.form_fields import (
+    Age,
+    Bank,
+    Conditions,
+    Lesions,
+    Pictures,
+    Threshold,
+    Word,
+    Words,
+)
 from dermsim.serve.limits import NEIGHBORS, FormRequest, Limits, Workers, reading
 from dermsim.serve.schemas import (
     EmbedAnswer,
@@ -42,28 +52,6 @@ Engine = Callable[[], "DermSim | None"]
 
 MAPS = 2
 """Requests for heatmaps that are worked on at the same time."""
-
-LOADING = "The checkpoint is still loading: ask again in a moment."
-
-Pictures = Annotated[
-    list[UploadFile],
-    File(description="One or several pictures: JPEG, PNG, WebP, TIFF, BMP or GIF."),
-]
-Bank = Annotated[
-    UploadFile | None, File(description="File of enrolled classes, as `/v1/enroll` returns it.")
-]
-Words = Annotated[list[str], Form(max_length=20)]
-Lesions = Annotated[
-    list[str],
-    Form(
-        max_length=20,
-        description="Lesions to leave out of the past cases; may come several times. That of a "
-        "picture which is itself a past case is left out without being named.",
-    ),
-]
-Age = Annotated[float | None, Form(ge=0, le=120, allow_inf_nan=False)]
-Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Word = Annotated[str | None, Form(max_length=80)]
 
 
 class FormRoute(APIRoute):
@@ -93,7 +81,7 @@ class Desk:
         """Return the checkpoint, or refuse while it is loading."""
         engine = self._engine()
         if engine is None:
-            raise come_back(LOADING)
+            raise come_back(Phrase("routes.loading"))
         return engine
 
     async def work(self, task: Callable[[], T], *, maps: bool = False) -> T:
@@ -106,15 +94,15 @@ class Desk:
         try:
             return await (self._drawers if maps else self._workers).run(task)
         except OVERLOADED as error:
-            raise come_back(str(error)) from error
+            raise come_back(error) from error
         except ValueError as error:
-            raise Refusal(422, _sentence(error)) from error
+            raise Refusal(422, error) from error
 
     async def pictures(self, files: list[UploadFile]) -> list[bytes]:
         """Take the files of a form."""
         if len(files) > self.limits.pictures:
             most = self.limits.pictures
-            raise Refusal(413, f"{len(files)} pictures came, and {most} are accepted at once.")
+            raise Refusal(413, Phrase("routes.too_many", count=len(files), most=most))
         return [await file.read() for file in files]
 
     def reading(
@@ -138,7 +126,7 @@ class Desk:
         data = await file.read()
         if len(data) > self.limits.bank_bytes:
             most = self.limits.bank_bytes
-            raise Refusal(413, f"The bank has more than the {most:,} bytes accepted.")
+            raise Refusal(413, Phrase("routes.bank_too_large", most=most))
 
         def read() -> ClassBank:
             from dermsim.tasks.enroll import ClassBank
@@ -146,11 +134,6 @@ class Desk:
             return ClassBank.from_bytes(data, fingerprint=engine.fingerprint)
 
         return read
-
-
-def _sentence(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def build_router(desk: Desk) -> APIRouter:
@@ -262,6 +245,7 @@ def _searching(router: APIRouter, desk: Desk) -> None:
         dx_type: Words = [],  # noqa: B006
         age_min: Age = None,
         age_max: Age = None,
+        concept: Conditions = [],  # noqa: B006
         exclude_lesion: Lesions = [],  # noqa: B006
     ) -> SimilarAnswer:
         """Find the past cases most like each picture.
@@ -279,6 +263,7 @@ def _searching(router: APIRouter, desk: Desk) -> None:
                 dx_type=dx_type,
                 age_min=age_min,
                 age_max=age_max,
+                concept=concept,
             )
             with desk.reading(engine, files) as pictures:
                 return documents.similar(
@@ -361,7 +346,7 @@ def _explaining(router: APIRouter, desk: Desk) -> None:
                 "model's own answer. Not together with `like`.",
             ),
         ] = None,
-        method: Annotated[MethodName, Form(description="How evidence is measured.")] = "gradcam",
+        method: Annotated[MethodChoice, Form(description="By default as did best.")] = DEFAULT,
         layer: Annotated[
             str | None,
             Form(max_length=128, description="A stage by its number, such as -2, or a module."),

@@ -263,6 +263,40 @@ class Map(_Answer):
     )
 
 
+class Figure(_Answer):
+    """A figure with its 95 % interval."""
+
+    value: float = Field(description="The figure.", examples=[0.061])
+    low: float = Field(description="Lower end of the interval.", examples=[0.032])
+    high: float = Field(description="Upper end of the interval.", examples=[0.094])
+    n: int = Field(description="Photographs it rests on.", examples=[126])
+
+
+class MapWorth(_Answer):
+    """What maps made in this way were measured to be worth, on lesions not trained on."""
+
+    verdict: Literal["better", "partly_better", "mixed", "no_better", "worse"] | None = Field(
+        description="Beside a blob in the middle of the picture, by the two gains: `better` with "
+        "both intervals above 0, `partly_better` with one, `mixed` with one above and one below, "
+        "`no_better` with neither, `worse` with none above and one below. Null: not measured."
+    )
+    not_measured: Literal["not_measured", "other_layer", "smooth", "likeness"] | None = Field(
+        description="Why there are no figures; null where there are."
+    )
+    dataset: str | None = Field(None, description="What the photographs are called.")
+    split: str | None = Field(None, description="Which part of them.")
+    energy: Figure | None = Field(
+        None, description="Share of a map inside the dermatologist's outline of the lesion."
+    )
+    energy_gain: Figure | None = Field(None, description="That, less the blob's.")
+    road: Figure | None = Field(
+        None,
+        description="By how much more the probability falls without what a map marks most than "
+        "without what it marks least.",
+    )
+    road_gain: Figure | None = Field(None, description="That, less the blob's.")
+
+
 class ExplainAnswer(Answer):
     """Where the picture holds evidence; with `like`, a second map over the other picture."""
 
@@ -271,6 +305,7 @@ class ExplainAnswer(Answer):
     )
     method: str = Field(description="How.", examples=["gradcam"])
     score: float | None = Field(description="The scalar explained: a logit, log-odds or a cosine.")
+    worth: MapWorth = Field(description="Whether to rely on such maps; show it beside them.")
     maps: list[Map] = Field(description="One; with `like` two, of the picture and of the other.")
 
 
@@ -338,6 +373,7 @@ class ModelInfo(Answer):
     operating_points: list[Point] = Field(description="Those of `operating_point`.")
     coverages: list[str] = Field(description="Of `prediction_sets`.", examples=[["0.95"]])
     methods: list[str] = Field(description="Ways of making heatmaps with this encoder.")
+    default_method: str = Field(description="The one of `default`, which did best on validation.")
     stages: list[str] = Field(description="What `layer` may name, first to last.")
     cases: int = Field(description="Past cases in the gallery.")
     limits: dict[str, int] = Field(description="Of a request: bytes, pictures, pixels.")

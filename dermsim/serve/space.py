@@ -260,18 +260,18 @@ class _Lent:
         self._engine = engine
 
         # positional only: an option may be called anything, `method` for one
-        def answer(verb: str, /, *values: Any, **options: Any) -> tuple[str | None, Any]:
+        def answer(verb: str, /, *values: Any, **options: Any) -> tuple[ValueError | None, Any]:
             try:
                 return None, getattr(engine, verb)(*values, **options)
             except ValueError as error:  # of an error raised there, its words do not come back
-                return str(error), None
+                return error.with_traceback(None), None
 
         self._lent = lend(answer)
 
     def _answer(self, verb: str, /, *values: Any, **options: Any) -> Any:
         refusal, found = self._lent(verb, *values, **options)
         if refusal is not None:
-            raise ValueError(refusal)
+            raise refusal
         return found
 
     def __getattr__(self, name: str) -> Any:

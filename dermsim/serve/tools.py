@@ -18,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
-from dermsim.core.explain_methods import MethodName
+from dermsim.core.explain_methods import DEFAULT, MethodChoice
 from dermsim.core.labels import DISCLAIMER
+from dermsim.core.refused import Refused, RefusedRuntimeError
 from dermsim.engine import answers
 from dermsim.serve import documents
 from dermsim.serve.errors import FAULT, Refusal, note_fault
@@ -74,7 +75,7 @@ class Tools:
         """Decode the pictures of a call; see `Desk.reading`."""
         most = self._desk.limits.pictures
         if len(texts) > most:
-            raise ValueError(f"{len(texts)} pictures are too many: at most {most}.")
+            raise Refused("tools.too_many", count=len(texts), most=most)
         files = [picture_bytes(text, uploads=self._uploads) for text in texts]
         return self._desk.reading(engine, files, side=side)
 
@@ -86,7 +87,7 @@ class Tools:
             raise ValueError(refusal.detail) from refusal
         except Exception as error:  # its words may be of the picture, and are not for others
             note_fault(error)
-            raise RuntimeError(FAULT) from None
+            raise RefusedRuntimeError(FAULT.key) from None
 
     async def predict(
         self,
@@ -142,7 +143,10 @@ class Tools:
                 "no target."
             ),
         ] = "",
-        method: Annotated[MethodName, Field(description="How evidence is measured.")] = "gradcam",
+        method: Annotated[
+            MethodChoice,
+            Field(description="How evidence is measured; by default as did best on validation."),
+        ] = DEFAULT,
     ) -> Answer:
         """Show where in a dermatoscopic photograph the model sees evidence for a diagnosis.
 
@@ -161,7 +165,7 @@ class Tools:
                     like=others[0] if others else None,
                 )
             shown = found.maps[0].model_dump(include={"strength", "strongest_part", OVERLAY})
-            told = found.model_dump(include={"target", "method", "score", "disclaimer"})
+            told = found.model_dump(include={"target", "method", "score", "worth", "disclaimer"})
             return {**told, **shown}
 
         return await self._ask(task, maps=True)
@@ -173,6 +177,10 @@ class Tools:
         dx: Annotated[
             str, Field(description="Only cases of this diagnosis, such as mel; empty for all.")
         ] = "",
+        concept: Annotated[
+            str,
+            Field(description="Only cases that show a concept, or do not: streaks=present."),
+        ] = "",
     ) -> Answer:
         """Find past cases with a known diagnosis that look like a dermatoscopic photograph.
 
@@ -180,7 +188,9 @@ class Tools:
         """
 
         def task(engine: DermSim) -> Answer:
-            where = documents.case_filter(dx=[dx] if dx else [])
+            where = documents.case_filter(
+                dx=[dx] if dx else [], concept=[concept] if concept else []
+            )
             with self._reading(engine, image) as pictures:
                 found = documents.similar(engine, pictures, k=k, where=where)
             return {**found.results[0].model_dump(), "disclaimer": found.disclaimer}
@@ -204,7 +214,7 @@ class Tools:
 
         def task(engine: DermSim) -> Answer:
             if not examples:
-                raise ValueError("A new class needs at least one example.")
+                raise Refused("tools.no_example")
             with self._reading(engine, *examples, image) as (*shown, asked):
                 bank = answers.teach(engine, shown, name=name)
                 report = documents.enrollment(bank)
@@ -250,10 +260,7 @@ def picture_bytes(text: str, *, uploads: Path) -> bytes:
     if text.startswith(("http://", "https://")):
         _, route, path = urlsplit(text).path.partition(FILE_ROUTE)
         if not route:
-            raise ValueError(
-                "This server fetches no pictures from elsewhere: send a data URI, or upload the "
-                "file to /gradio_api/upload first."
-            )
+            raise Refused("tools.no_fetching")
         return _upload(unquote(path), uploads)
     # not every absolute path: base64 of a JPEG begins like one
     return _upload(text, uploads) if text.startswith(f"{uploads}/") else _decode(text)
@@ -263,9 +270,7 @@ def _decode(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ValueError(
-            "The picture is neither a data URI nor base64 nor the address of an upload."
-        ) from error
+        raise Refused("tools.not_a_picture") from error
 
 
 def _upload(path: str, uploads: Path) -> bytes:
@@ -275,4 +280,4 @@ def _upload(path: str, uploads: Path) -> bytes:
             return file.read_bytes()
     except (OSError, ValueError):  # a name no file can have
         pass
-    raise ValueError("There is no such upload on this server any more: upload the file again.")
+    raise Refused("tools.upload_gone")

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from dermsim.core.discretion import be_discreet, show_access
+from dermsim.core.refused import Keyed, Refused
 from dermsim.serve.errors import problem_response
 from dermsim.serve.limits import Limits
 from dermsim.serve.memory import release_early
@@ -69,7 +70,7 @@ def serve_rest(
         ValueError: If it is damaged, there are no workers, or the token or a name cannot be one.
     """
     if workers < 1:
-        raise ValueError(f"{workers} workers cannot answer: choose 1 or more.")
+        raise Refused("workers.count", workers=workers)
     names = [*map(check_name, allow_host), *([] if is_address(host) else [host])]
     prepare(model)
     from dermsim.core.checkpoint import local_folder
@@ -139,5 +140,5 @@ def mounted(engine: Engine) -> ASGIApp:
     return AccessLog(SafeHeaders(Gate(paced, entrance=Entrance(), refuse=_refuse)))
 
 
-def _refuse(status: int, sentence: str) -> Response:
+def _refuse(status: int, sentence: Keyed | str) -> Response:
     return problem_response(status, sentence)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import LABEL2ID
 from dermsim.core.metrics import class_auc
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import softmax
 from dermsim.data.concepts import load_schema
 from dermsim.data.exam import refuse_exam
@@ -73,10 +74,10 @@ def fit_melanoma(
     """
     usable = part.usable
     if not len(usable):
-        raise ValueError("no concept head is usable, so that nothing can be read from concepts.")
+        raise Refused("concept_bottleneck.no_head")
     refuse_exam([*fit_to["image_id"], *held_out["image_id"]], source=source)
     if both := set(fit_to["lesion_id"]) & set(held_out["lesion_id"]) - {None}:
-        raise ValueError(f"the lesion {min(both)} is in what is fitted and in what is held out.")
+        raise Refused("concept_bottleneck.leak", both=min(both))
     seen = look_through(engine, fit_to, maps=False, purpose="melanoma from concepts")
     asked = look_through(engine, held_out, maps=False, purpose="lesions held out")
     melanoma, truth = (_melanoma(rows) for rows in (fit_to, held_out))
@@ -171,5 +172,5 @@ def _shuffled_heads(
 def _melanoma(rows: Dataset) -> BoolArray:
     found = np.array(rows["dx"]) == LABEL2ID["mel"]
     if not found.any() or found.all():
-        raise ValueError("the rows must hold melanomas and other lesions.")
+        raise Refused("concept_bottleneck.one_sided")
     return found

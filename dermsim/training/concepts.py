@@ -15,6 +15,7 @@ import numpy as np
 from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.concept_schema import Concept
 from dermsim.core.metrics import class_auc
+from dermsim.core.refused import Refused
 from dermsim.data.concepts import concept_labels, load_schema, source_of
 from dermsim.data.exam import refuse_exam
 from dermsim.data.sources.registry import ADAPTERS
@@ -114,7 +115,7 @@ def look_through_cases(engine: DermSim, part: Concepts, rows: Dataset) -> Concep
     cases = set(map(str, engine.gallery.records.values("image_id")))
     kept = [row for row, image_id in enumerate(rows["image_id"]) if str(image_id) in cases]
     if not kept:
-        raise ValueError("none of the pictures is of a case in the checkpoint's gallery.")
+        raise Refused("training_concepts.no_case")
     seen = look_through(engine, rows.select(kept), maps=False, purpose="cases of the gallery")
     usable = part.usable
     log_odds = usable.calibrated(usable.scores(seen.depths)).astype(np.float16)
@@ -129,13 +130,10 @@ def _to_fit(
     source = source_of(rows)
     concepts = [c for c in load_schema().labelled_by(source) if not c.measured]
     if not concepts:
-        raise ValueError(f"{source} labels no concept of the list: choose a data set that does.")
+        raise Refused("concept_rows.no_concept", source=source)
     part = engine.concept_part or Concepts(engine.fingerprint)
     if regions and part.outline is None:
-        raise ValueError(
-            "regions are measured within the lesion, which this checkpoint cannot outline: run "
-            "dermsim concepts outline first."
-        )
+        raise Refused("training_concepts.no_outlines")
     refuse_exam(rows["image_id"], source=source)
     return part, source, concepts
 
@@ -174,7 +172,7 @@ def _provenance(known: Labelled, fitted: FittedHeads, *, folds: int, seed: int) 
         "seen_by_the_encoder": int((~known.measured).sum()),
         "folds": folds,
         "seed": seed,
-        "skipped": dict(fitted.skipped),
+        "skipped": {concept: str(reason) for concept, reason in fitted.skipped.items()},
     }
 
 

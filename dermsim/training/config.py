@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dermsim.core.refused import Phrase, Refused
+
 Precision = Literal["no", "bf16", "fp16"]
 """What a pass through the encoder is computed in; ``"no"`` is float32."""
 
@@ -17,7 +19,13 @@ Precision = Literal["no", "bf16", "fp16"]
 def _require(config: Any, name: str, condition: bool, expected: str) -> None:
     if not condition:
         owner = type(config).__name__
-        raise ValueError(f"{owner}.{name} is {getattr(config, name)!r}, but must be {expected}.")
+        raise Refused(
+            "config.choice",
+            owner=owner,
+            name=name,
+            value=getattr(config, name),
+            expected=Phrase(f"config.{expected}"),
+        )
 
 
 @dataclass(frozen=True)
@@ -54,14 +62,14 @@ class EncoderConfig:
     """A second classifier, benign against malignant, beside the seven diagnoses."""
 
     def __post_init__(self) -> None:
-        _require(self, "embed_dim", self.embed_dim >= 1, "at least 1")
+        _require(self, "embed_dim", self.embed_dim >= 1, "at_least_1")
         for name in ("image_size", "test_image_size"):
-            _require(self, name, getattr(self, name) >= 16, "at least 16 pixels")
-        _require(self, "drop_rate", 0 <= self.drop_rate < 1, "in [0, 1)")
-        _require(self, "facts_drop", 0 <= self.facts_drop <= 1, "in [0, 1]")
-        _require(self, "pretrained", bool(self.pretrained), "no, hub, package or a file")
+            _require(self, name, getattr(self, name) >= 16, "at_least_16")
+        _require(self, "drop_rate", 0 <= self.drop_rate < 1, "share_below_1")
+        _require(self, "facts_drop", 0 <= self.facts_drop <= 1, "share")
+        _require(self, "pretrained", bool(self.pretrained), "pretrained")
         alone = not (self.start and self.from_imagenet)
-        _require(self, "start", alone, "empty when pretrained is on")
+        _require(self, "start", alone, "empty_start")
 
     @property
     def sees_whole(self) -> bool:
@@ -141,19 +149,19 @@ class AugmentConfig:
         )
 
     def __post_init__(self) -> None:
-        _require(self, "views", self.views in (1, 2), "1 or 2")
+        _require(self, "views", self.views in (1, 2), "one_or_two")
         for name in ("mixup", "cutmix"):
-            _require(self, name, getattr(self, name) >= 0, "at least 0")
-        _require(self, "min_scale", 0 < self.min_scale <= 1, "in (0, 1]")
+            _require(self, name, getattr(self, name) >= 0, "at_least_0")
+        _require(self, "min_scale", 0 < self.min_scale <= 1, "share_above_0")
         for name in ("max_scale", "max_aspect"):
-            _require(self, name, getattr(self, name) >= 1, "at least 1")
+            _require(self, name, getattr(self, name) >= 1, "at_least_1")
         colors = ("brightness", "contrast", "saturation", "hue", "white_balance")
         shares = ("coarse", "lesion_crops", "backgrounds", "marks", "cooldown")
         for name in (*colors, *shares):
-            _require(self, name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
-        _require(self, "lesion_min", 0 < self.lesion_min <= 1, "in (0, 1]")
+            _require(self, name, 0 <= getattr(self, name) <= 1, "share")
+        _require(self, "lesion_min", 0 < self.lesion_min <= 1, "share_above_0")
         fits = self.lesion_min <= self.lesion_max <= 1
-        _require(self, "lesion_max", fits, "in [lesion_min, 1]")
+        _require(self, "lesion_max", fits, "lesion_max")
 
 
 @dataclass(frozen=True)
@@ -199,12 +207,12 @@ class LossConfig:
             *("malignancy_weight", "distillation_weight"),
         )
         for name in not_negative:
-            _require(self, name, getattr(self, name) >= 0, "at least 0")
+            _require(self, name, getattr(self, name) >= 0, "at_least_0")
         total = self.contrastive_weight + self.cross_entropy_weight
-        _require(self, "contrastive_weight", total > 0, "above 0 when cross_entropy_weight is 0")
+        _require(self, "contrastive_weight", total > 0, "above_0_alone")
         for name in ("temperature", "distillation_temperature"):
-            _require(self, name, getattr(self, name) > 0, "above 0")
-        _require(self, "label_smoothing", 0 <= self.label_smoothing < 1, "in [0, 1)")
+            _require(self, name, getattr(self, name) > 0, "above_0")
+        _require(self, "label_smoothing", 0 <= self.label_smoothing < 1, "share_below_1")
 
 
 @dataclass(frozen=True)
@@ -236,13 +244,13 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "gradient_accumulation"):
-            _require(self, name, getattr(self, name) >= 1, "at least 1")
-        _require(self, "learning_rate", self.learning_rate > 0, "above 0")
-        _require(self, "clip_norm", self.clip_norm > 0, "above 0")
+            _require(self, name, getattr(self, name) >= 1, "at_least_1")
+        _require(self, "learning_rate", self.learning_rate > 0, "above_0")
+        _require(self, "clip_norm", self.clip_norm > 0, "above_0")
         for name in ("warmup", "ema_decay"):
-            _require(self, name, 0 <= getattr(self, name) < 1, "in [0, 1)")
-        _require(self, "balance", 0 <= self.balance <= 1, "in [0, 1]")
-        _require(self, "layer_decay", 0 < self.layer_decay <= 1, "in (0, 1]")
+            _require(self, name, 0 <= getattr(self, name) < 1, "share_below_1")
+        _require(self, "balance", 0 <= self.balance <= 1, "share")
+        _require(self, "layer_decay", 0 < self.layer_decay <= 1, "share_above_0")
 
 
 @dataclass(frozen=True)
@@ -260,8 +268,8 @@ class FreezeConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "unfreeze_epochs", "never"):
-            _require(self, name, getattr(self, name) >= 0, "at least 0")
-        _require(self, "backbone_rate", self.backbone_rate > 0, "above 0")
+            _require(self, name, getattr(self, name) >= 0, "at_least_0")
+        _require(self, "backbone_rate", self.backbone_rate > 0, "above_0")
 
 
 @dataclass(frozen=True)
@@ -331,41 +339,25 @@ class TrainConfig:
         return 0 in weights or self.freeze != FreezeConfig()
 
     def __post_init__(self) -> None:
-        _require(self, "also_share", 0 <= self.also_share < 1, "in [0, 1)")
+        _require(self, "also_share", 0 <= self.also_share < 1, "share_below_1")
         mixes = self.augment.mixup > 0 or self.augment.cutmix > 0
         contrasts = self.loss.contrastive_weight > 0
         by_share = self.loss.contrastive == "supcon" and self.loss.positives == "diagnosis"
         if mixes and contrasts and not by_share:
-            raise ValueError(
-                "A mixed image shows several diagnoses in part: augment.mixup and augment.cutmix "
-                "go with loss.contrastive supcon by diagnosis, or with no contrast."
-            )
+            raise Refused("config.mixed_contrast")
         if mixes and self.unlabelled and not self.teacher:
-            raise ValueError(
-                "Of mixed pictures without a diagnosis only a teacher has something to say: name "
-                "one, or leave out unlabelled, augment.mixup and augment.cutmix."
-            )
+            raise Refused("config.mixed_unlabelled")
         if contrasts and self.augment.views == 1 and self.loss.contrastive == "ntxent":
-            raise ValueError("NT-Xent contrasts two views of an image: set augment.views to 2.")
+            raise Refused("config.two_views")
         learns = self.loss.contrastive == "supcon" and (contrasts or self.teacher)
         if self.unlabelled and not learns:
-            raise ValueError(
-                "unlabelled pictures have no diagnosis to learn: they need loss.contrastive supcon "
-                "with a weight above 0, or a teacher."
-            )
+            raise Refused("config.unlabelled")
         if self.loss.malignancy_weight > 0 and not self.encoder.malignancy_head:
-            raise ValueError("loss.malignancy_weight needs encoder.malignancy_head.")
+            raise Refused("config.malignancy_head")
         if self.augment.needs_outlines != bool(self.outlines):
-            raise ValueError(
-                "augment.lesion_crops and augment.backgrounds need outlines, which serve nothing "
-                "else: give both, or neither."
-            )
+            raise Refused("config.outlines")
         if self.also_map and not self.also:
-            raise ValueError("also_map says what words of also mean, and also names no source.")
+            raise Refused("config.also_map")
         own = any(pair.rpartition("=")[2].strip() == "own" for pair in self.also_map)
         if own and (self.loss.cross_entropy_weight == 0 or self.loss.malignancy_weight > 0):
-            raise ValueError(
-                "An output of its own (also_map) learns by cross-entropy and is neither benign nor "
-                "malignant: it needs loss.cross_entropy_weight above 0 and loss.malignancy_weight "
-                "0."
-            )
+            raise Refused("config.own_output")

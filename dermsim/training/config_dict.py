@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+from dermsim.core.refused import Refused
+
 ConfigT = TypeVar("ConfigT")
 
 
@@ -37,8 +39,8 @@ def from_dict(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
     """
     hints = get_type_hints(kind)
     if unknown := sorted(values.keys() - hints.keys()):
-        raise ValueError(
-            f"{kind.__name__} has no field {unknown[0]!r}; its fields are {', '.join(hints)}."
+        raise Refused(
+            "config_dict.no_field", kind=kind.__name__, unknown=unknown[0], hints=list(hints)
         )
     return kind(**{name: _typed(hints[name], value) for name, value in values.items()})
 

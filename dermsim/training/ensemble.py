@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from dermsim.core.checkpoint import local_folder
+from dermsim.core.refused import Refused
 from dermsim.engine import DermSim
 from dermsim.models import DermSimNetwork
 from dermsim.models.encode import encode, fingerprint
@@ -108,9 +109,7 @@ def average_weights(
     shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
     for name, own in zip(folders, shapes, strict=True):
         if own != shapes[0]:
-            raise ValueError(
-                f"{name} has other layers than {folders[0]}: only encoders alike can be averaged."
-            )
+            raise Refused("ensemble.other_layers", name=name, folders=folders[0])
     model, processor = loaded[0]
     mean = {
         name: torch.stack([state[name].double() for state in states]).mean(dim=0).to(tensor.dtype)
@@ -166,24 +165,21 @@ def _load_members(
 ) -> list[tuple[DermSimNetwork, ImagePreparation]]:
     """Return each member's encoder and image processor."""
     if len(folders) < 2:
-        raise ValueError(f"There must be at least 2 checkpoints to join, got {len(folders)}.")
+        raise Refused("ensemble.too_few", count=len(folders))
     members: list[tuple[DermSimNetwork, ImagePreparation]] = []
     names: dict[str, str | Path] = {}
     for name in folders:
         folder = local_folder(name)
         model, processor = load_encoder(folder)
         if len(model.members) > 1:
-            raise ValueError(f"{name} is an ensemble itself: name its members instead.")
+            raise Refused("ensemble.nested", name=name)
         mark = fingerprint(model, processor)
         if mark in names:
-            raise ValueError(f"{names[mark]} and {name} hold the same encoder: name it once.")
+            raise Refused("ensemble.twice", names=names[mark], name=name)
         names[mark] = name
         members.append((model.members[0], processor))
         if same_image and processor != members[0][1]:
-            raise ValueError(
-                f"{name} sees images of another size or normalisation than {folders[0]}, but the "
-                "members of an ensemble see the same image."
-            )
+            raise Refused("ensemble.other_size", name=name, folders=folders[0])
         _check_unseen(name, Gallery.load(folder / "gallery", fingerprint=mark), validation_lesions)
     return members
 
@@ -193,10 +189,7 @@ def _check_unseen(name: str | Path, gallery: Gallery, lesions: Sequence[str]) ->
     # right for the wrong reason, and the meta-learner would trust it above all others.
     learned = {str(record["lesion_id"]) for record in gallery.records}
     if shared := sorted(learned.intersection(lesions)):
-        raise ValueError(
-            f"{name} was trained on {len(shared)} lesions of this validation split, such as "
-            f"{shared[0]}: the members must have been trained on the same split of the same data."
-        )
+        raise Refused("ensemble.leak", name=name, count=len(shared), shared=shared[0])
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
@@ -206,5 +199,5 @@ def _read_record(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}.") from error
+        raise Refused("ensemble.not_json", path=path, error=error) from error
     return record if isinstance(record, dict) else {}

@@ -8,6 +8,7 @@ from typing import Any
 from timm.models import group_modules, group_parameters
 from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 
+from dermsim.core.refused import Refused
 from dermsim.models import DermSimNetwork
 from dermsim.training.config import FreezeConfig
 
@@ -50,14 +51,13 @@ class Freezing:
             for stage in sorted(by_stage)
         ]
         if random and config.epochs >= epochs:
-            raise ValueError(
-                "A backbone that never learns must know something: give encoder.start a "
-                "checkpoint, or set encoder.pretrained."
-            )
+            raise Refused("freezing.knows_nothing")
         if config.never >= len(self._stages):
-            raise ValueError(
-                f"freeze.never is {config.never}, but {model.config.backbone} has "
-                f"stages 0 to {len(self._stages) - 1}."
+            raise Refused(
+                "freezing.never",
+                never=config.never,
+                backbone=model.config.backbone,
+                last=len(self._stages) - 1,
             )
 
     def awake(self, epoch: int) -> int:

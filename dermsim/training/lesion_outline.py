@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dermsim.core.bootstrap import Bootstrap
+from dermsim.core.refused import Refused
 from dermsim.data.exam import refuse_exam
 from dermsim.engine.concept_data import GRID, Outlines, Seen, look_through, regions_on_grid
 from dermsim.tasks.concepts import Concepts, DenseHead, Outline
@@ -58,7 +59,7 @@ def fit_outline(
     """
     refuse_exam([*train["image_id"], *held_out["image_id"]], source=source)
     if both := set(train["lesion_id"]) & set(held_out["lesion_id"]) - {None}:
-        raise ValueError(f"the lesion {min(both)} is in what is fitted and in what is held out.")
+        raise Refused("concept_bottleneck.leak", both=min(both))
     if len(train) > most:
         chosen = np.random.default_rng(seed).choice(len(train), most, replace=False)
         train = train.select(np.sort(chosen).tolist())

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from dermsim.core.refused import Refused
 from dermsim.data.pixels import map_images
 
 if TYPE_CHECKING:
@@ -84,9 +85,7 @@ class Lesions:
                 else:
                     mask_of.append(OWN)
         if not masks:
-            raise ValueError(
-                "None of the training photographs has an outline: pass those of the same image_ids."
-            )
+            raise Refused("lesions.no_outline")
         index = torch.tensor(mask_of)
         boxes = torch.zeros(len(index), 3)
         for row in (index >= 0).nonzero().flatten().tolist():

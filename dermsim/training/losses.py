@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
+from dermsim.core.refused import Refused
+
 
 class _AllGather(torch.autograd.Function):
     """Concatenate a tensor over processes, and send every process's gradient back to its owner."""
@@ -105,7 +107,7 @@ def nt_xent_loss(
     """
     _check_batch(embeddings, instances)
     if not (torch.unique(instances, return_counts=True)[1] == 2).all():
-        raise ValueError("NT-Xent needs exactly two views of every image in the batch.")
+        raise Refused("losses.two_views")
     return supervised_contrastive_loss(embeddings, instances, temperature=temperature)
 
 
@@ -220,8 +222,10 @@ def similarity_distillation_loss(
         ValueError: If the two do not have the same rows.
     """
     if len(embeddings) != len(teacher_embeddings):
-        raise ValueError(
-            f"{len(embeddings)} embeddings and {len(teacher_embeddings)} of the teacher do not fit."
+        raise Refused(
+            "losses.teacher",
+            embeddings_count=len(embeddings),
+            teacher_embeddings_count=len(teacher_embeddings),
         )
     itself = torch.eye(len(embeddings), dtype=torch.bool, device=embeddings.device)
     lowest = torch.finfo(torch.float32).min
@@ -241,7 +245,8 @@ def _cosine(embeddings: torch.Tensor) -> torch.Tensor:
 
 def _check_batch(embeddings: torch.Tensor, labels: torch.Tensor) -> None:
     if embeddings.ndim != 2 or labels.shape[:1] != embeddings.shape[:1] or labels.ndim > 2:
-        raise ValueError(
-            f"Embeddings {tuple(embeddings.shape)} and labels {tuple(labels.shape)} do not fit: "
-            "expected (N, D) and (N,), or (N, C) of mixed images."
+        raise Refused(
+            "losses.labels",
+            embeddings_shape=tuple(embeddings.shape),
+            labels_shape=tuple(labels.shape),
         )

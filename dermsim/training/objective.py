@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torchvision.ops import sigmoid_focal_loss
 
 from dermsim.core.labels import LABELS
+from dermsim.core.refused import Refused
 from dermsim.models.network_dermsim import DermSimOutput
 from dermsim.training.config import LossConfig
 from dermsim.training.losses import (
@@ -169,7 +170,7 @@ def _malignancy(
     output: DermSimOutput, truth: Truth, known: torch.Tensor, config: LossConfig
 ) -> torch.Tensor:
     if output.malignancy_logits is None:
-        raise ValueError("loss.malignancy_weight needs a model with a malignancy head.")
+        raise Refused("objective.malignancy_head")
     shares = truth.shares
     if shares is None:
         shares = F.one_hot(truth.labels.clamp(max=len(LABELS) - 1), len(LABELS)).float()

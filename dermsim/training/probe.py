@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.models import DermSimNetwork
 from dermsim.models.encode import encode
 from dermsim.models.encoder import Processor
@@ -45,7 +46,7 @@ def fit_classifier(
     counts = np.bincount(labels, minlength=len(CODES))
     if not counts.all():
         missing = CODES[int(counts.argmin())]
-        raise ValueError(f"There is no training image of {missing} to fit the classifier to.")
+        raise Refused("probe.no_image", missing=missing)
     features = encode(model, processor, train["image"]).pooled_features.astype(np.float64)
     scaler = StandardScaler().fit(features)
     weights = counts[labels] ** -balance

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
 from dermsim.data.exam import refuse_exam
 from dermsim.engine.predictions import calibrate_with_facts
 from dermsim.models.encode import encode
@@ -81,11 +82,7 @@ def with_temperature_of(kept: Calibration, fitted: Calibration) -> Calibration:
         facts.append(("number of benign photographs", old.benign, new.benign))
     for name, own, theirs in facts:
         if not math.isclose(own, theirs, rel_tol=ROUNDING):
-            raise ValueError(
-                f"The checkpoint was not calibrated on these photographs with this encoder: its "
-                f"{name} is {own:.6g}, and theirs {theirs:.6g}. Name the data that it was trained "
-                "on."
-            )
+            raise Refused("recalibration.other_data", name=name, own=own, theirs=theirs)
     return replace(fitted, temperature=kept.temperature)
 
 

@@ -12,6 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.atomic import atomic_path, exclusive, one_sentence, sync
+from dermsim.core.refused import (
+    Phrase,
+    Refused,
+    RefusedFileExistsError,
+    RefusedFileNotFoundError,
+    RefusedOSError,
+)
 from dermsim.training.presets import flatten
 
 if TYPE_CHECKING:
@@ -100,9 +107,7 @@ class StateFolder:
             ValueError: If the run to be resumed was begun with other choices; they are named.
         """
         if resume and not self.complete():
-            raise FileNotFoundError(
-                f"{self.folder} holds no training state to resume; start without --resume."
-            )
+            raise RefusedFileNotFoundError("run_state.no_state", folder=self.folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
@@ -112,7 +117,9 @@ class StateFolder:
             raise
         except OSError as error:
             reason = error.strerror or str(error)
-            raise OSError(f"{self.folder} cannot be written: {reason}.") from error
+            raise RefusedOSError(
+                "run_state.not_writable", folder=self.folder, reason=reason
+            ) from error
         try:
             self._begin(resume=resume, choices=choices)
         except BaseException:
@@ -125,10 +132,7 @@ class StateFolder:
             self._refuse_other(choices)
             return
         if self.complete():
-            raise FileExistsError(
-                f"{self.folder.parent} holds another run; go on with it (--resume), or choose "
-                "another --output."
-            )
+            raise RefusedFileExistsError("run_state.other_run", parent=self.folder.parent)
         with atomic_path(self.folder / CHOICES) as temporary:
             temporary.write_text(json.dumps(choices, indent=1), encoding="utf-8")
 
@@ -136,21 +140,15 @@ class StateFolder:
         """Compare the choices of a resumed run with those that it was begun with."""
         record = self.folder / CHOICES
         if not record.is_file():
-            raise FileNotFoundError(
-                f"{record} is missing, which says what the run was begun with; begin anew with "
-                "another --output."
-            )
+            raise RefusedFileNotFoundError("run_state.no_record", record=record)
         begun = json.loads(record.read_text(encoding="utf-8"))
         other = [
-            f"{name} was {begun.get(name)!r} and is {choices.get(name)!r}"
+            Phrase("run_state.choice", name=name, was=begun.get(name), now=choices.get(name))
             for name in {**begun, **choices}
             if begun.get(name) != choices.get(name)
         ]
         if other:
-            raise ValueError(
-                f"{self.folder.parent} was begun with other choices: {'; '.join(other)}. Resume it "
-                "with those, or begin anew with another --output."
-            )
+            raise Refused("run_state.other_choices", parent=self.folder.parent, other=other)
 
     def check_room(self, model: nn.Module) -> None:
         """See whether the disk has room for a run: two states side by side, and its checkpoint.
@@ -166,9 +164,8 @@ class StateFolder:
         needed = 2 * 4 * weights + weights + CHECKPOINT_EXTRAS
         free = shutil.disk_usage(self.folder).free
         if free < needed:
-            raise OSError(
-                f"The disk of {self.folder} has {free / 2**20:,.0f} MiB left, but the run needs "
-                f"{needed / 2**20:,.0f} MiB: free some, or choose another --output."
+            raise RefusedOSError(
+                "run_state.disk", folder=self.folder, free=free / 2**20, needed=needed / 2**20
             )
 
     def latest(self) -> Path:

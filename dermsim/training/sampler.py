@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch.utils.data import Sampler
 
+from dermsim.core.refused import Refused
+
 
 class BalancedSampler(Sampler[int]):
     """Draw as many images as there are, with class frequencies flattened by a power.
@@ -41,13 +43,13 @@ class BalancedSampler(Sampler[int]):
             ValueError: If there are no images, or `balance` is outside [0, 1].
         """
         if len(labels) == 0:
-            raise ValueError("There are no images to draw from.")
+            raise Refused("sampler.no_images")
         if not 0 <= balance <= 1:
-            raise ValueError(f"balance is {balance}, but must be in [0, 1].")
+            raise Refused("sampler.balance", balance=balance)
         self.labels = torch.as_tensor(labels, dtype=torch.int64)
         further = torch.as_tensor(also or [False] * len(labels), dtype=torch.bool)
         if not 0 <= also_share < 1:
-            raise ValueError(f"also_share is {also_share}, but must be in [0, 1).")
+            raise Refused("sampler.also_share", also_share=also_share)
         weights = _weights(self.labels, further, balance, also_share)
         self.expected = weights / weights.sum() * len(weights)
         """``(N,)`` float64, how often each image is expected in an epoch; they sum to N."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dermsim.core.folds import FOLDS, deal_lesions
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.core.softmax_regression import fit_corrections, log_loss
 from dermsim.core.vectors import check_labels
 
@@ -53,13 +54,15 @@ class Stack:
         shapes = (self.weight.shape, self.bias.shape, self.out_of_fold.shape[1:])
         width = self.weight.shape[-1]
         if width == 0 or width % classes or shapes != ((classes, width), (classes,), (classes,)):
-            raise ValueError(
-                f"a stack has a weight ({classes}, {classes} * M), a bias ({classes},) and logits "
-                f"(N, {classes}), got {self.weight.shape}, {self.bias.shape} and "
-                f"{self.out_of_fold.shape}."
+            raise Refused(
+                "stacking.parts",
+                classes=classes,
+                weight_shape=self.weight.shape,
+                bias_shape=self.bias.shape,
+                out_of_fold_shape=self.out_of_fold.shape,
             )
         if not all(np.isfinite(a).all() for a in (self.weight, self.bias, self.out_of_fold)):
-            raise ValueError("the numbers of a stack must be finite.")
+            raise Refused("stacking.weights_not_finite")
 
     def logits(self, member_logits: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return the stacked logits ``(N, 7)`` of the members' logits ``(M, N, 7)``.
@@ -71,9 +74,10 @@ class Stack:
         """
         inputs = _side_by_side(member_logits)
         if inputs.shape[1] != self.weight.shape[1]:
-            raise ValueError(
-                f"the stack reads {self.weight.shape[1] // len(CODES)} members, got logits of "
-                f"{inputs.shape[1] // len(CODES)}."
+            raise Refused(
+                "stacking.members",
+                members=self.weight.shape[1] // len(CODES),
+                given=inputs.shape[1] // len(CODES),
             )
         return _centred(inputs @ self.weight.T.astype(np.float64) + self.bias)
 
@@ -211,9 +215,9 @@ def _side_by_side(member_logits: npt.ArrayLike) -> FloatArray:
 
     logits = np.asarray(member_logits, dtype=np.float64)
     if logits.ndim != 3 or logits.shape[2] != len(CODES) or 0 in logits.shape:
-        raise ValueError(f"member_logits must have shape (M, N, {len(CODES)}), got {logits.shape}.")
+        raise Refused("stacking.shape", count=len(CODES), shape=logits.shape)
     if not np.isfinite(logits).all():
-        raise ValueError("member_logits must be finite.")
+        raise Refused("stacking.not_finite")
     return np.concatenate(list(log_softmax(logits, axis=-1)), axis=1)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from dermsim.core.atomic import sync
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys, existing, load_json, save_json
 
 if TYPE_CHECKING:
@@ -53,11 +54,11 @@ class Progress:
         Raises:
             ValueError: If they are no numbers of a run.
         """
-        known = check_keys(values, set(asdict(self)), name="the progress of a run")
+        known = check_keys(values, set(asdict(self)), name=Phrase("state_files.progress_of_run"))
         if not all(type(known[name]) is int and known[name] >= 0 for name in ("epoch", "step")):  # type: ignore[operator]
-            raise ValueError(f"No run has the progress {known}.")
+            raise Refused("state_files.progress", known=known)
         if type(known["seconds"]) not in (int, float):
-            raise ValueError(f"No run has the progress {known}.")
+            raise Refused("state_files.progress", known=known)
         vars(self).update(known)
 
 
@@ -109,7 +110,9 @@ class Learning:
         """
         refuse_strange_files(folder)
         course = load_json(folder / COURSE, keys={"progress", "schedule", "groups", "scaler"})
-        schedule = check_keys(course["schedule"], SCHEDULE, name=f"the schedule in {COURSE}")
+        schedule = check_keys(
+            course["schedule"], SCHEDULE, name=Phrase("state_files.schedule", file=COURSE)
+        )
         try:
             self.model.load_state_dict(_load_tensors(folder / MODEL))
             self.average.load_state_dict(_load_tensors(folder / AVERAGE))
@@ -119,11 +122,13 @@ class Learning:
             if self.scaler is not None and course["scaler"]:
                 known = set(self.scaler.state_dict())
                 self.scaler.load_state_dict(
-                    check_keys(course["scaler"], known, name=f"the scaler in {COURSE}")
+                    check_keys(
+                        course["scaler"], known, name=Phrase("state_files.scaler", file=COURSE)
+                    )
                 )
         except (RuntimeError, KeyError, TypeError, AttributeError) as error:
             reason = str(error).strip().splitlines()[0].rstrip(".:")
-            raise ValueError(f"{folder} is not a state of this run: {reason}.") from error
+            raise Refused("state_files.other_state", folder=folder, reason=reason) from error
         self.progress.take(course["progress"])
 
     def save_generators(self, folder: Path, process: int) -> None:
@@ -169,7 +174,7 @@ class Learning:
                 numbers = torch.tensor(states["device"], dtype=torch.uint8)
                 torch.get_device_module(self.device).set_rng_state(numbers)
         except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
-            raise ValueError(f"{path.name} is damaged: {error}.") from error
+            raise Refused("state_files.damaged", name=path.name, error=error) from error
 
     def _device_generator(self) -> list[int] | None:
         if self.device.type == "cpu":
@@ -186,10 +191,7 @@ def refuse_strange_files(folder: Path) -> None:
     """
     for path in sorted(folder.iterdir()):
         if not OWN.fullmatch(path.name) or path.is_symlink() or not path.is_file():
-            raise ValueError(
-                f"{folder} holds {path.name}, which no run of dermsim writes: if you know where it "
-                "comes from, move it elsewhere, and resume again."
-            )
+            raise Refused("state_files.foreign", folder=folder, name=path.name)
 
 
 def _save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -207,7 +209,7 @@ def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(existing(path))
     except SafetensorError as error:
-        raise ValueError(f"{path.name} is damaged or not a safetensors file: {error}.") from error
+        raise Refused("storage.not_safetensors", name=path.name, error=error) from error
 
 
 def _optimizer_parts(
@@ -234,11 +236,11 @@ def _restore_optimizer(
     own = optimizer.state_dict()["param_groups"]
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     if not isinstance(groups, list) or len(groups) != len(own):
-        raise ValueError(f"{COURSE} is of an optimizer with other groups of weights.")
+        raise Refused("state_files.groups", course=COURSE)
     for kept, group in zip(groups, own, strict=True):
-        check_keys(kept, set(group), name=f"a group of weights in {COURSE}")
+        check_keys(kept, set(group), name=Phrase("state_files.group", file=COURSE))
         if kept["params"] != group["params"]:
-            raise ValueError(f"{COURSE} is of an optimizer with other groups of weights.")
+            raise Refused("state_files.groups", course=COURSE)
         for name, value in group.items():  # JSON has no tuples
             if isinstance(value, tuple):
                 kept[name] = tuple(kept[name])
@@ -246,11 +248,13 @@ def _restore_optimizer(
     for name, tensor in moments.items():
         number, _, what = name.partition(".")
         if not number.isdecimal() or int(number) >= len(weights):
-            raise ValueError(f"{OPTIMIZER} holds {name}, and no weight has that number.")
+            raise Refused("state_files.no_weight", optimizer=OPTIMIZER, name=name)
         weight = weights[int(number)]
         if tensor.ndim:
             if tensor.shape != weight.shape:
-                raise ValueError(f"{OPTIMIZER} holds {name} of shape {list(tensor.shape)}.")
+                raise Refused(
+                    "state_files.shape", optimizer=OPTIMIZER, name=name, shape=list(tensor.shape)
+                )
             # laid out in memory as the weight is: a fused step walks through both side by side
             tensor = torch.empty_like(weight).copy_(tensor)
         state.setdefault(int(number), {})[what] = tensor

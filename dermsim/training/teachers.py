@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dermsim.core.checkpoint import local_folder
+from dermsim.core.refused import Refused
 from dermsim.models.encoder import load_encoder
 from dermsim.models.network_dermsim import DermSimOutput
 
@@ -47,10 +48,7 @@ class Teachers(nn.Module):
         super().__init__()
         for _, own in members:
             if processor.do_color_constancy and not own.do_color_constancy:
-                raise ValueError(
-                    "A teacher was trained with encoder.color_constancy no, and cannot be shown "
-                    "photographs whose colours were made constant: set it so here too."
-                )
+                raise Refused("teachers.color_constancy")
         self.members = nn.ModuleList(
             cast(nn.Module, model.eval().requires_grad_(False)) for model, _ in members
         )

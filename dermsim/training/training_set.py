@@ -13,6 +13,7 @@ from PIL import Image
 
 from dermsim.core.bootstrap import number_lesions
 from dermsim.core.labels import CODES, diagnosis
+from dermsim.core.refused import Refused
 from dermsim.data.exam import refuse_exam
 from dermsim.data.facts import FACTS_DIM, FACTS_SLICES, encode_facts, facts_of
 from dermsim.data.pixels import channel_statistics, decode_pixels, fit_image, map_images
@@ -50,21 +51,11 @@ def check_diagnoses(train: Dataset, validation: Dataset, *, every: bool) -> None
     """
     learned, held_out = ({CODES[dx] for dx in rows["dx"]} for rows in (train, validation))
     if every and (missing := [code for code in CODES if code not in learned]):
-        raise ValueError(
-            f"There is no training image of {missing[0]}, and a classifier that is fitted after "
-            "training needs every diagnosis: set loss.cross-entropy-weight above 0, name a teacher "
-            "or leave none out."
-        )
+        raise Refused("training_set.no_training", missing=missing[0])
     if missing := [code for code in CODES if code in learned - held_out]:
-        raise ValueError(
-            f"There is no validation image of {missing[0]} to calibrate it with: use more lesions, "
-            f"or train without it (--leave-out {missing[0]})."
-        )
+        raise Refused("training_set.no_validation", missing=missing[0])
     if len({diagnosis(code).malignant for code in held_out}) < 2:
-        raise ValueError(
-            "Validation needs both benign and malignant images to fit operating points, and has "
-            f"{', '.join(sorted(held_out))} alone: use more lesions or leave out fewer diagnoses."
-        )
+        raise Refused("training_set.one_sided", held_out=sorted(held_out))
 
 
 @dataclass(frozen=True)
@@ -193,9 +184,12 @@ def refuse_blank(photographs: np.ndarray, image_ids: Sequence[str]) -> None:
     ]
     if blank:
         more = ", …" if len(blank) > _NAMED else ""
-        raise ValueError(
-            f"{len(blank):,} of {len(photographs):,} photographs are of one colour all over "
-            f"({', '.join(blank[:_NAMED])}{more}) and show nothing: take them out of the data."
+        raise Refused(
+            "training_set.blank",
+            blank_count=len(blank),
+            photographs_count=len(photographs),
+            blank=list(blank[:_NAMED]),
+            more=more,
         )
 
 
@@ -272,11 +266,7 @@ def _statistics(photographs: np.ndarray) -> tuple[tuple[float, ...], tuple[float
     """Return means and standard deviations of the channels, none of which may be zero."""
     mean, std = channel_statistics(photographs)
     if min(std) == 0:
-        raise ValueError(
-            f"The standard deviations of red, green and blue over the training photographs are "
-            f"{', '.join(map(str, std))}: a channel that is the same in all of them cannot be "
-            "normalised, and shows nothing. Check the pictures."
-        )
+        raise Refused("training_set.flat_channel", std=list(std))
     return mean, std
 
 

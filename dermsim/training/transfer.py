@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dermsim.core.checkpoint import local_folder
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.facts import FACTS_DIM
 from dermsim.models import DermSimNetwork
 from dermsim.models.encoder import build_encoder, check_pictures, load_encoder
@@ -91,9 +92,11 @@ def start_from(model: DermSimNetwork, name_or_path: str | Path) -> None:
     """
     other, _ = load_encoder(local_folder(name_or_path))
     if other.config.backbone != model.config.backbone:
-        raise ValueError(
-            f"{name_or_path} has the backbone {other.config.backbone}; set --encoder.backbone to "
-            f"that, not {model.config.backbone}."
+        raise Refused(
+            "transfer.other_backbone",
+            name_or_path=name_or_path,
+            backbone=other.config.backbone,
+            config_backbone=model.config.backbone,
         )
     own = model.state_dict()
     fitting = {

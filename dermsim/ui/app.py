@@ -1,4 +1,4 @@
-"""The page: one picture, seven tabs. Binds the callbacks to an engine and places the tabs."""
+"""The page: one picture, eight tabs. Binds the callbacks to an engine and places the tabs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from dermsim.core.discretion import be_discreet
+from dermsim.core.refused import Phrase
 from dermsim.ui import (
     atlas_callbacks,
     batch_callbacks,
     callbacks,
     class_callbacks,
     compare_callbacks,
+    concept_callbacks,
     explain_callbacks,
     gradio_seams,
     render,
@@ -195,8 +197,8 @@ def _limit(most: int, **options: Any) -> Middleware:
         BodyLimit,
         most=most,
         refuse=refusal,
-        too_long=f"No more than {most / 1e6:.0f} MB are taken at a time: send less.",
-        too_many="Many visitors are uploading: try again in a minute.",
+        too_long=Phrase("app.too_long", most=most / 1e6),
+        too_many=Phrase("app.too_many"),
         **options,
     )
 
@@ -257,11 +259,14 @@ def _place_tabs(
         )
     with gr.Tab(say("tabs.explain"), id="explain"):
         tabs.explain_tab(picture, bank, _explain_page(bind, pictures))
+    with gr.Tab(say("concepts.tab"), id="concepts", visible=False) as tab:
+        tabs.concepts_tab(picture, tab, _concept_page(bind))
     with gr.Tab(say("tabs.similar"), id="similar"):
         similar = tabs.similar_tab(
             picture,
             similar=bind(callbacks.similar, pictures=pictures),
             data=bind(callbacks.similar_data),
+            concepts=bind(concept_callbacks.case_choices),
         )
     with gr.Tab(say("compare.tab"), id="compare"):
         tabs.compare_tab(
@@ -296,6 +301,14 @@ def _explain_page(
         compare=bind(explain_callbacks.compare, pictures=pictures),
         menus=bind(explain_callbacks.menus),
         data=bind(explain_callbacks.explain_data),
+    )
+
+
+def _concept_page(bind: Callable[..., Callable[..., Any]]) -> tabs.ConceptPage:
+    return tabs.ConceptPage(
+        known=bind(concept_callbacks.has_concepts),
+        describe=bind(concept_callbacks.describe),
+        data=bind(concept_callbacks.describe_data),
     )
 
 

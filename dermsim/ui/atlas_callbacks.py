@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.csv_table import save_csv as write_csv
+from dermsim.core.refused import Refused
 from dermsim.ui import atlas_words, cards, figures, filters, render
 from dermsim.ui.i18n import number, say
 
@@ -135,9 +136,9 @@ def draw(
     """
     atlas = atlas_of(engine)
     if layout not in atlas.map.layouts:
-        raise ValueError(f"There is no map {layout!r}: choose {' or '.join(atlas.map.layouts)}.")
+        raise Refused("atlas_callbacks.no_layout", layout=layout, layouts=list(atlas.map.layouts))
     if color not in figures.COLORS or not _measured(atlas.map, color):
-        raise ValueError(f"The map cannot be coloured by {color!r}.")
+        raise Refused("atlas_callbacks.no_color", color=color)
     shown = _matching(atlas, facts)
     star = None
     if image is not None:
@@ -161,7 +162,7 @@ def listed(engine: DermSim, name: str, circled: Sequence[int], *facts: Any) -> R
     """
     atlas = atlas_of(engine)
     if name not in LISTS or not _measured(atlas.map, name):
-        raise ValueError(f"There is no list {name!r}.")
+        raise Refused("atlas_callbacks.no_list", name=name)
     if name == "circled":
         return _checked(circled, atlas)
     rows, measures = _matching(atlas, facts), atlas.map.measures
@@ -231,7 +232,7 @@ def case_panel(
     atlas = atlas_of(engine)
     if isinstance(row, str):
         if row not in atlas.map.image_ids:
-            raise ValueError(f"There is no case {row} on the map.")
+            raise Refused("atlas_callbacks.no_case", row=row)
         row = atlas.map.image_ids.index(row)
     (place,) = _checked([row], atlas)
     case = atlas.records[place]
@@ -306,7 +307,7 @@ def _checked(rows: Sequence[object], atlas: Atlas) -> Rows:
     checked = []
     for row in rows:
         if type(row) is not int or not 0 <= row < len(atlas.map):
-            raise ValueError(f"There is no case {row!r} on the map.")
+            raise Refused("atlas_callbacks.no_case", row=row)
         checked.append(row)
     return checked
 

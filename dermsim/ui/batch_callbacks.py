@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.core.labels import DISCLAIMER
+from dermsim.core.refused import Refused
 from dermsim.data.archives import ArchiveLimits, list_photographs
 from dermsim.data.folders import may_be_picture
 from dermsim.engine.batch import FileAnswer, classify_photographs, threshold_of
@@ -172,7 +173,7 @@ def save(
         ValueError: If there is no such stop or kind.
     """
     if kind not in KINDS:
-        raise ValueError(f"A batch is saved as {' or '.join(KINDS)}, not as {kind!r}.")
+        raise Refused("batch_callbacks.no_kind", kind=kind, kinds=KINDS)
     path = Path(folder) / f"{FILE_NAME}.{kind}"
     calibration = engine.calibration
     threshold = operating_slider.point_at(calibration, stop).threshold
@@ -199,7 +200,7 @@ def pictures_of(paths: Sequence[str] | None) -> list[str]:
 
 def _sources(paths: Sequence[str] | None) -> list[Path]:
     if not paths:
-        raise ValueError("There are no pictures yet: add some, a folder or a zip, then go on.")
+        raise Refused("batch_callbacks.nothing")
     return [Path(path) for path in paths]
 
 

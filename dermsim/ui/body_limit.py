@@ -9,13 +9,15 @@ from typing import NamedTuple
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Refuse = Callable[[int, str], ASGIApp]
+from dermsim.core.refused import Keyed, Phrase
+
+Refuse = Callable[[int, Keyed | str], ASGIApp]
 """HTTP status, sentence -> the response that says so."""
 
 
 class _Verdict(NamedTuple):
     status: int
-    sentence: str
+    sentence: Keyed
 
 
 def is_request(scope: Scope) -> bool:
@@ -36,8 +38,8 @@ class BodyLimit:
         *,
         most: int,
         refuse: Refuse,
-        too_long: str,
-        too_many: str,
+        too_long: Keyed,
+        too_many: Keyed,
         together: int | None = None,
         admit: Callable[[int], bool] | None = None,
         receiving: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -103,7 +105,7 @@ class BodyLimit:
         if not (length.isascii() and length.isdigit()):
             if self.admit is None:
                 return None
-            return _Verdict(411, "Say how long the request is: send a Content-Length.")
+            return _Verdict(411, Phrase("body_limit.no_length"))
         size = int(length[:20])
         if size > self.most:
             return _Verdict(413, self.too_long)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -13,21 +13,21 @@ from dermsim.core.labels import CODES, MALIGNANT, diagnosis
 from dermsim.engine.answers import strength
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import heatmaps, notices
-from dermsim.ui.cards import ARCHIVE
+from dermsim.ui.case_concepts import concept_section
+from dermsim.ui.case_neighbors import dx_html, neighbors_section
 from dermsim.ui.document import (
     check_language,
     document,
     dx_name,
-    fact_name,
     facts_table,
     html_table,
     picture_uri,
 )
 from dermsim.ui.i18n import number, say
+from dermsim.ui.map_worth import worth_figures, worth_verdict
 from dermsim.ui.render import percent
 
 if TYPE_CHECKING:  # torch comes with them
-    from dermsim.tasks.retrieve import Neighbor
     from dermsim.ui.case_report import CaseReport
 
 SIDE = 900
@@ -58,12 +58,14 @@ def case_html(report: CaseReport, *, language: str = "en") -> str:
         _pictures(report, language),
         _answers(report, language),
         _probabilities(report, language),
-        _prediction_set(report, language),
-        _neighbors(report, language),
+        concept_section(report.description, language=language),
+        neighbors_section(report, language),
         _origin(report, language),
+        _notes(language),
         f"<footer><p>{escape(say('page.disclaimer', language))}</p></footer>",
     )
-    return document(f"{title}: {_called(report, language)}", "\n".join(parts), language=language)
+    called = f"{title}: {_called(report, language)}"
+    return document(called, "\n".join(parts), language=language, kind="case")
 
 
 # -- the parts of the document, from the top -------------------------------------------------------
@@ -71,10 +73,9 @@ def case_html(report: CaseReport, *, language: str = "en") -> str:
 
 def _head(report: CaseReport, title: str, language: str) -> str:
     made = say("report.made", language, version=report.origin.version, date=_date(report))
+    name = f"<strong>{escape(_called(report, language))}</strong>"
     return (
-        f"<header><h1>{escape(title)}</h1>"
-        f"<p><strong>{escape(_called(report, language))}</strong></p>"
-        f"<p>{escape(made)}</p></header>\n"
+        f"<header><h1>{escape(title)}</h1><p>{name} · {escape(made)}</p></header>\n"
         f'<div class="notice" role="note"><p>{escape(say("page.disclaimer", language))}</p></div>'
     )
 
@@ -130,9 +131,10 @@ def _pictures(report: CaseReport, language: str) -> str:
     painted = _figure(
         shown,
         say("report.heatmap_alt", language, name=name),
-        f"<strong>{say('report.heatmap', language)}.</strong> {escape(found)}",
+        f"<strong>{say('report.heatmap', language)}.</strong> {escape(found)} "
+        f"<strong>{worth_verdict(report.worth, language=language)}</strong>",
     )
-    return f'<div class="pair">{plain}{painted}</div>'
+    return f'<div class="pair pictures">{plain}{painted}</div>'
 
 
 def _figure(image: Image.Image, alt: str, caption: str) -> str:
@@ -192,19 +194,18 @@ def _malignancy(report: CaseReport, language: str) -> str:
         language,
         share=percent(malignancy),
         names=", ".join(escape(dx_name(code, language)) for code in MALIGNANT),
-        point=_point_name(report.point_name, language),
+        point=say(f"report.point_{report.point_name}", language),
         threshold=percent(point.threshold),
     )
     conflict = report.prediction.conflict_at(point.threshold)
     differ = f"<p><strong>{say(_CONFLICTS[conflict], language)}</strong></p>" if conflict else ""
-    reached = "".join(f'<p class="soft">{line}</p>' for line in _reached(report, language))
     return (
         f'<section class="card is-{kind}" style="margin:0"><h2 class="soft">'
         f'{say("report.malignancy", language)}</h2><p class="verdict">'
         f'<span aria-hidden="true">{mark}</span> {say(f"report.reads_{kind}", language)}</p>'
         f'<div class="gauge" aria-hidden="true"><i style="width:{malignancy:.1%}"></i>'
         f'<b style="left:{point.threshold:.1%}"></b></div>'
-        f"{differ}<p>{text}</p>{reached}</section>"
+        f"{differ}<p>{text}</p></section>"
     )
 
 
@@ -230,10 +231,6 @@ def _reached(report: CaseReport, language: str) -> Sequence[str]:
     return lines or [say("case.not_reached", language)]
 
 
-def _point_name(name: str, language: str) -> str:
-    return say(f"report.point_{name}", language)
-
-
 def _probabilities(report: CaseReport, language: str) -> str:
     """Set the classifier's probabilities beside the vote of the past cases."""
     said, vote = report.prediction.probabilities, report.vote
@@ -245,94 +242,54 @@ def _probabilities(report: CaseReport, language: str) -> str:
     else:
         agree = say("report.disagree", language, name=escape(dx_name(other, language)))
     codes = sorted({**said, **vote}, key=lambda code: (-said.get(code, 0.0), code))
+    listed = None if report.prediction.withheld else report.prediction.prediction_set
+    coverage = percent(report.coverage)
+    header = [say(f"report.{name}", language) for name in ("diagnosis", "classifier", "cases")]
+    if listed is not None:
+        header.append(say("report.set", language, coverage=coverage))
     rows = [
-        [_dx(code, language), _bar(code, said.get(code, 0.0)), _bar(code, vote.get(code, 0.0))]
+        [
+            dx_html(code, language),
+            _bar(code, said.get(code, 0.0)),
+            _bar(code, vote.get(code, 0.0)),
+            *([] if listed is None else [_in_list(code in listed, language)]),
+        ]
         for code in codes
     ]
-    header = [say(f"report.{name}", language) for name in ("diagnosis", "classifier", "cases")]
     key = "report.votes_text" if report.prediction.withheld else "report.probabilities_text"
     text = say(key, language, voters=VOTERS)
     return (
         f"<section><h2>{say('report.probabilities', language)}</h2>"
         f'<p class="soft">{text} <strong>{agree}</strong></p>'
-        f"{html_table(header, rows, kind='pairs')}</section>"
+        f"{html_table(header, rows, kind='pairs')}{_list_text(report, language)}</section>"
     )
 
 
-def _prediction_set(report: CaseReport, language: str) -> str:
+def _in_list(listed: bool, language: str) -> str:
+    """Mark a diagnosis that the prediction set lists."""
+    if not listed:
+        return f'<span class="unseen">{say("report.not_listed", language)}</span>'
+    return (
+        '<span aria-hidden="true">✓</span>'
+        f'<span class="unseen">{say("report.listed", language)}</span>'
+    )
+
+
+def _list_text(report: CaseReport, language: str) -> str:
+    """Say what the list means, and why a likelier diagnosis may not be in it."""
     if report.prediction.withheld:
         return ""
-    chips = "".join(f"<li>{_dx(code, language)}</li>" for code in report.prediction.prediction_set)
-    coverage = percent(report.coverage)
-    text = say("report.set_text", language, coverage=coverage)
+    text = say("report.set_text", language, coverage=percent(report.coverage))
     for row in report.prediction.listing:
         if row.out_though_likelier and row.limit is not None:
             name = escape(dx_name(row.code, language))
             why = say("classify.out_of_list", language, limit=percent(row.limit))
             text += f" {name}: {why}"
-    return (
-        f"<section><h2>{say('report.set', language, coverage=coverage)}</h2>"
-        f'<ul class="chips">{chips}</ul><p class="soft">{text}</p></section>'
-    )
-
-
-def _neighbors(report: CaseReport, language: str) -> str:
-    count, total = len(report.neighbors), number(report.origin.cases, ",", language)
-    header = [
-        say(key, language)
-        for key in (
-            *("report.diagnosis", "report.likeness", "facts.dx_type"),
-            *("facts.age", "facts.sex", "facts.localization", "report.record"),
-        )
-    ]
-    rows = [_neighbor(case, language) for case in report.neighbors]
-    title = say("report.neighbors", language, count=count, total=total)
-    return (
-        f"<section><h2>{title}</h2>"
-        f'<p class="soft">{say("report.neighbors_text", language)} '
-        f"{say('report.likeness_how', language)}</p>"
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title, quote=True)}">'
-        f"{html_table(header, rows, numbers=(1, 3), kind='cases')}</div></section>"
-    )
-
-
-def _neighbor(case: Neighbor, language: str) -> Sequence[str]:
-    facts: Mapping[str, object] = case.facts
-    words = {
-        fact: escape(fact_name(fact, facts.get(fact), language))
-        for fact in ("dx_type", "sex", "localization")
-    }
-    age = facts.get("age")
-    years = f"{age:.0f}" if isinstance(age, int | float) and age == age else "–"
-    return (
-        _dx(case.dx, language),
-        number(case.similarity, ".3f", language)
-        if case.percentile is None
-        else say(
-            "report.likeness_place",
-            language,
-            value=number(case.similarity, ".2f", language),
-            share=percent(case.percentile),
-        ),
-        words["dx_type"],
-        years,
-        words["sex"],
-        words["localization"],
-        _record(case.image_id),
-    )
-
-
-def _record(image_id: str) -> str:
-    """Return a photograph's name, and the address of its public record where it has one."""
-    name = escape(image_id)
-    if image_id.startswith("ISIC_") and image_id[5:].isdigit():
-        address = ARCHIVE.format(name).replace("/images/", "/<wbr>images/")
-        return f'{name}<br><span class="soft">{address}</span>'
-    return name
+    return f'<p class="soft">{text}</p>'
 
 
 def _origin(report: CaseReport, language: str) -> str:
-    origin = report.origin
+    origin, withheld = report.origin, report.prediction.withheld
     name = LICENCES.get(origin.licence, origin.licence)
     data = say(
         "report.data_text",
@@ -349,34 +306,31 @@ def _origin(report: CaseReport, language: str) -> str:
         score=number(report.prediction.ood_score, ".1f", language),
         threshold=number(report.unfamiliar_from, ".1f", language),
     )
+    model = f"{escape(origin.model)}, <code>{escape(origin.fingerprint)}</code>"
     facts = [
-        ("model", escape(origin.model)),
-        ("fingerprint", f"<code>{escape(origin.fingerprint)}</code>"),
-        ("version", escape(origin.version)),
+        ("model", f"{model}; dermsim {escape(origin.version)}"),
         ("data", escape(data)),
-        ("date", escape(_date(report))),
+        ("measured", "" if withheld else say("report.measured_text", language)),
+        ("threshold", "" if withheld else " ".join(_reached(report, language))),
+        ("heatmaps", worth_figures(report.worth, language=language)),
         ("licence", escape(terms)),
     ]
     familiar = "" if report.prediction.is_outlier else f'<p class="soft">{score}</p>'
+    rows = [(say(f"report.{key}", language), value) for key, value in facts if value]
     return (
-        f"<section><h2>{say('report.origin', language)}</h2>{familiar}"
-        f"{facts_table((say(f'report.{key}', language), value) for key, value in facts)}</section>"
+        f"<section><h2>{say('report.origin', language)}</h2>{familiar}{facts_table(rows)}</section>"
     )
 
 
-def _dx(code: str, language: str) -> str:
-    """Return a diagnosis with its colour, name and code, marked where it counts as malignant."""
-    known = code in CODES
-    mark = (
-        f' <span class="mark" aria-hidden="true">▲</span><span class="unseen">'
-        f" ({say('report.counted_malignant', language)})</span>"
-        if code in MALIGNANT
-        else ""
+def _notes(language: str) -> str:
+    """Leave room for what a reader writes by hand."""
+    blanks = "".join(
+        f"<span>{say(f'report.{key}', language)}</span>" for key in ("patient", "day", "signed")
     )
-    tone = diagnosis(code).color if known else "#888888"
-    name = escape(dx_name(code, language))
-    short = f" <code>{code}</code>" if known else ""
-    return f'<span class="dot" style="--tone:{tone}"></span>{name}{short}{mark}'
+    return (
+        f'<section class="notes"><h2>{say("report.notes", language)}</h2>'
+        f'<div class="line"></div><div class="line"></div><p class="blanks">{blanks}</p></section>'
+    )
 
 
 def _bar(code: str, share: float) -> str:

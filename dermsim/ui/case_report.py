@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from dermsim.core.explain_methods import DEFAULT
+from dermsim.core.explain_worth import Worth
+from dermsim.core.refused import Refused
 from dermsim.core.version import __version__
 from dermsim.data.images import ImageSource, read_image
 from dermsim.engine import answers
@@ -25,6 +28,7 @@ if TYPE_CHECKING:  # torch comes with them
     from collections.abc import Sequence
 
     from dermsim.engine import DermSim
+    from dermsim.engine.descriptions import Description
     from dermsim.engine.results import Prediction, Verdict
     from dermsim.tasks.classify import OperatingPoint, Reached
     from dermsim.tasks.explain import Heatmap
@@ -73,6 +77,7 @@ class CaseReport:
         neighbors: The most similar past cases, one photograph of each lesion.
         heatmap: Evidence for the predicted diagnosis.
         layer: Where its features were taken, in the engine's words; None for where heads begin.
+        worth: What such maps were measured to be worth.
         unfamiliar_from: Strangeness above which a picture is unfamiliar.
         point_name: Name of the operating point, `CHOSEN` for one that has none.
         point: The operating point.
@@ -81,6 +86,8 @@ class CaseReport:
         coverage: Share of each diagnosis that prediction sets were calibrated to cover.
         origin: What all of it rests on.
         when: When it was said, in UTC.
+        description: What is said of dermoscopic structures; None where the checkpoint knows of
+            none.
     """
 
     name: str
@@ -90,6 +97,7 @@ class CaseReport:
     neighbors: tuple[Neighbor, ...]
     heatmap: Heatmap
     layer: int | str | None
+    worth: Worth
     unfamiliar_from: float
     point_name: str
     point: OperatingPoint
@@ -97,6 +105,7 @@ class CaseReport:
     coverage: float
     origin: Origin
     when: datetime
+    description: Description | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -111,7 +120,7 @@ def examine(
     name: str | None = None,
     model: str | None = None,
     k: int = NEIGHBORS,
-    method: str = "gradcam",
+    method: str = DEFAULT,
     layer: int | str | None = None,
     point: str | OperatingPoint = "balanced",
     exclude_lesion_ids: Sequence[str] = (),
@@ -125,7 +134,7 @@ def examine(
         name: What the picture is called; by default as its file, if it has one.
         model: What the checkpoint is called; by default after its backbone.
         k: How many past cases, 1 to `MAX_NEIGHBORS`.
-        method: Key of `dermsim.core.explain_methods.METHODS`.
+        method: As for `DermSim.explain`.
         layer: As for `DermSim.explain`.
         point: Name of an operating point, or one of the reader's own choice.
         exclude_lesion_ids: Lesions that are no past cases of this picture.
@@ -135,9 +144,7 @@ def examine(
         FileNotFoundError: If the picture does not exist.
         ValueError: If it cannot be read, or an option is unknown or out of range.
     """
-    points = engine.calibration.operating_points
-    if isinstance(point, str) and point not in points:
-        raise ValueError(f"unknown operating point {point!r}: choose one of {', '.join(points)}.")
+    chosen = _point_of(engine, point)
     picture = read_image(image)
     called = name or (Path(image).name if isinstance(image, str | Path) else "")
     left_out: Any = {"exclude_lesion_ids": exclude_lesion_ids}
@@ -146,15 +153,16 @@ def examine(
     )
     (found,) = answers.classify(engine, [picture], **left_out)
     target = found.prediction.label_name
-    chosen = points[point] if isinstance(point, str) else point
+    heatmap = engine.explain(picture, method=method, target=target, layer=layer)
     return CaseReport(
         name=called,
         picture=picture,
         prediction=found.prediction,
         vote=found.vote,
         neighbors=like.neighbors,
-        heatmap=engine.explain(picture, method=method, target=target, layer=layer),
-        layer=layer,
+        heatmap=heatmap,
+        layer=_layer_of(engine, heatmap, layer),
+        worth=engine.worth_of(heatmap, layer=layer),
         unfamiliar_from=engine.detector.threshold,
         point_name=point if isinstance(point, str) else CHOSEN,
         point=chosen,
@@ -162,7 +170,21 @@ def examine(
         coverage=1 - engine.calibration.alpha,
         origin=origin_of(engine, model=model),
         when=(when or datetime.now(UTC)).astimezone(UTC),
+        description=engine.describe(picture) if engine.concept_part is not None else None,
     )
+
+
+def _point_of(engine: DermSim, point: str | OperatingPoint) -> OperatingPoint:
+    points = engine.calibration.operating_points
+    if isinstance(point, str) and point not in points:
+        raise Refused("case_report.operating_point", point=point, points=list(points))
+    return points[point] if isinstance(point, str) else point
+
+
+def _layer_of(engine: DermSim, heatmap: Heatmap, layer: int | str | None) -> int | str | None:
+    """Return the name of the layer that a heatmap was taken at."""
+    taken = engine.worth.layer(heatmap.method) if layer is None and engine.worth else layer
+    return engine.explanation_stages()[taken] if isinstance(taken, int) else taken
 
 
 def origin_of(engine: DermSim, *, model: str | None = None) -> Origin:

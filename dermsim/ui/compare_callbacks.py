@@ -6,7 +6,6 @@ sentence. None knows Gradio.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -15,18 +14,16 @@ import numpy as np
 from PIL import Image
 
 from dermsim.core.labels import DISCLAIMER
+from dermsim.core.refused import Refused
 from dermsim.tasks.retrieve import PairScale
 from dermsim.ui import cards, explain_callbacks, heatmaps, likeness, render, summary
 from dermsim.ui.i18n import say
+from dermsim.ui.map_worth import worth_verdict
 from dermsim.ui.operating_slider import USUAL
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
-    from dermsim.tasks.explain import Heatmap
     from dermsim.tasks.retrieve import Gallery
-
-METHOD = "gradcam"
-"""How the maps are made; *Explain* offers the others."""
 
 OPACITY = 0.6
 """Of the strongest place of a map."""
@@ -110,7 +107,7 @@ def compare(
     known = "" if second.row is None else _known(engine, second, language)
     return ComparisonView(
         explanation=found,
-        words=words + _map_words(maps, language),
+        words=words + _map_words(found, language),
         first=briefs[0],
         second="".join(briefs[1:]) + known,
     )
@@ -145,10 +142,10 @@ def compare_data(
         ValueError: If a picture is missing or cannot be read, or there is no such case.
     """
     if image is None:
-        raise ValueError("There is no picture yet: add one first.")
+        raise Refused("callbacks.no_picture")
     second = _other(engine, other, case, pictures)
     if second is None:
-        raise ValueError(say("compare.missing"))
+        raise Refused("compare_callbacks.no_second")
     found = _likeness(engine, image, second)
     cosine = float(found.heatmaps[0].score or 0.0)
     standing = scale_of(engine.gallery).standing(cosine)
@@ -174,7 +171,7 @@ def _other(
 
 
 def _likeness(engine: DermSim, image: str, second: _Other) -> explain_callbacks.Explanation:
-    return explain_callbacks.likeness(engine, image, second.picture, second.row, method=METHOD)
+    return explain_callbacks.likeness(engine, image, second.picture, second.row)
 
 
 def _known(engine: DermSim, second: _Other, language: str) -> str:
@@ -192,9 +189,11 @@ def _known(engine: DermSim, second: _Other, language: str) -> str:
     )
 
 
-def _map_words(maps: Sequence[Heatmap], language: str) -> str:
-    if max(found.peak for found in maps) <= heatmaps.FAINTEST:
+def _map_words(found: explain_callbacks.Explanation, language: str) -> str:
+    if max(found.strengths) <= 0:
         text = say("compare.nothing_raises", language)
     else:
-        text = say("compare.map_how", language, method=heatmaps.method_name(METHOD, language))
-    return f'<div class="ds"><p class="ds-muted">{text}</p></div>'
+        method = heatmaps.method_name(found.heatmaps[0].method, language)
+        text = say("compare.map_how", language, method=method)
+    worth = worth_verdict(found.worth, language=language)
+    return f'<div class="ds"><p class="ds-muted">{text} {worth}</p></div>'

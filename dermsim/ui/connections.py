@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from dermsim.core.refused import Keyed, Phrase
 from dermsim.ui.middleware import refusal
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class BodyPace:
         *,
         pause: float = PAUSE,
         pace: float = PACE,
-        refuse: Callable[[int, str], ASGIApp] = refusal,
+        refuse: Callable[[int, Keyed | str], ASGIApp] = refusal,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.app, self.pause, self.pace, self.refuse = app, pause, pace, refuse
@@ -151,5 +152,4 @@ class BodyPace:
             if not late:  # else it is what the application makes of the disconnect
                 raise
         if late and not started:
-            sentence = "The request took too long to arrive: send it again."
-            await self.refuse(408, sentence)(scope, receive, send)
+            await self.refuse(408, Phrase("connections.slow"))(scope, receive, send)

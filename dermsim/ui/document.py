@@ -15,6 +15,7 @@ from importlib.resources import files
 from PIL import Image
 
 from dermsim.core.labels import CODES, diagnosis
+from dermsim.core.refused import Refused
 from dermsim.ui.i18n import LANGUAGES, say
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -28,17 +29,19 @@ def check_language(language: str) -> None:
         ValueError: If it is not one of `LANGUAGES`.
     """
     if language not in LANGUAGES:
-        raise ValueError(f"unknown language {language!r}: choose {' or '.join(LANGUAGES)}.")
+        raise Refused("document.language", language=language, languages=LANGUAGES)
 
 
-def document(title: str, body: str, *, language: str) -> str:
+def document(title: str, body: str, *, language: str, kind: str = "") -> str:
     """Return a whole HTML document.
 
     Args:
         title: Plain text, of the window and of what is printed.
         body: HTML.
         language: One of `LANGUAGES`.
+        kind: Class of the document, for its style; none when empty.
     """
+    main = f'<main class="{kind}">' if kind else "<main>"
     style = files("dermsim.ui").joinpath("document.css").read_text(encoding="utf-8")
     return (
         f'<!DOCTYPE html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
@@ -46,7 +49,7 @@ def document(title: str, body: str, *, language: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<body>\n{main}\n{body}\n</main>\n</body>\n</html>\n"
     )
 
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from dermsim.core.explain_methods import METHODS, methods_for, parse_layer
+from dermsim.core.explain_methods import DEFAULT, METHODS, Method, methods_for, parse_layer
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.images import ImageSource, read_image
 from dermsim.engine import answers
 from dermsim.engine.answers import Explanation
 from dermsim.ui import heatmaps, render
-from dermsim.ui.i18n import number, say
+from dermsim.ui.i18n import say
 
 if TYPE_CHECKING:
     from dermsim.engine import DermSim
@@ -54,11 +56,27 @@ def target_choices(bank: ClassBank | None, *, language: str = "en") -> Choices:
 def method_choices(engine: DermSim | None = None, *, language: str = "en") -> Choices:
     """Return the methods that an encoder can be asked with, or those that any can."""
     known = engine.explanation_methods() if engine else methods_for(has_attention=False)
-    names = {method.name: heatmaps.method_name(method.name, language) for method in known}
     return [
-        (say("explain.slow", language, name=names[m.name]) if m.is_slow else names[m.name], m.name)
-        for m in known
+        (_default_method(engine, language), DEFAULT),
+        *((_method_choice(engine, method, language), method.name) for method in known),
     ]
+
+
+def _default_method(engine: DermSim | None, language: str) -> str:
+    if engine is None:
+        return say("worth.usual", language)
+    key = "default_unmeasured" if engine.worth is None else "default"
+    name = heatmaps.method_name(engine.explanation_method(), language)
+    return say(f"worth.{key}", language, name=name)
+
+
+def _method_choice(engine: DermSim | None, method: Method, language: str) -> str:
+    """Return a method's name, with what its maps are worth where that was measured."""
+    name = heatmaps.method_name(method.name, language)
+    if method.is_slow:
+        name = say("explain.slow", language, name=name)
+    found = engine.worth.of(method.name) if engine and engine.worth else None
+    return name if found is None else say(f"worth.short_{found.verdict}", language, name=name)
 
 
 def layer_choices(engine: DermSim | None = None, *, language: str = "en") -> Choices:
@@ -85,7 +103,7 @@ def explain(
     image: str | None,
     bank: ClassBank | None = None,
     target: str = "",
-    method: str = "gradcam",
+    method: str = DEFAULT,
     layer: str = "",
     smooth: bool = False,
     *,
@@ -113,8 +131,7 @@ def explain(
         return None, nothing_explained(language)
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
     found = small(explained(engine, image, target=target or None, bank=bank, **options))
-    (heatmap,), (strength,) = found.heatmaps, found.strengths
-    return found, heatmaps.explanation(heatmap, found.answer, strength, language=language)
+    return found, heatmaps.explanation(found, language=language)
 
 
 def blend(
@@ -165,7 +182,10 @@ def named_cases(cases: Sequence[Neighbor], *, language: str = "en") -> Choices:
                 language,
                 place=place,
                 name=render.name_of(case.dx, language),
-                value=number(case.similarity, ".3f", language),
+                # a menu shows plain text
+                alike=unescape(
+                    heatmaps.how_alike(case.similarity, case.percentile, language=language)
+                ),
             ),
             case.image_id,
         )
@@ -177,7 +197,7 @@ def compare(
     engine: DermSim,
     image: str | None,
     case: str | None,
-    method: str = "gradcam",
+    method: str = DEFAULT,
     layer: str = "",
     smooth: bool = False,
     *,
@@ -208,9 +228,9 @@ def compare(
     name = f"{render.name_of(str(engine.gallery.records[row]['dx']), language)} ({case})"
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
     found = likeness(engine, image, pictures(case) if pictures else None, row, **options)
-    first, *others = found.heatmaps
-    second = others[0] if others else None
-    return found, heatmaps.likeness(first, second, name, language=language)
+    scale, score = engine.pair_scale, found.heatmaps[0].score
+    share = None if scale is None or score is None else scale.standing(score).same
+    return found, heatmaps.likeness(found, name, share=share, language=language)
 
 
 def explain_data(
@@ -218,14 +238,14 @@ def explain_data(
     image: str | None,
     target: str,
     opacity: float,
-    method: str = "gradcam",
+    method: str = DEFAULT,
     layer: str = "",
     smooth: bool = False,
     outlined: bool = False,
 ) -> tuple[Image.Image, dict[str, object]]:
     """Return the picture with its heatmap, and its facts: the ``/explain`` endpoint."""
     if image is None:
-        raise ValueError("There is no picture yet: add one first.")
+        raise Refused("callbacks.no_picture")
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}
     found = explained(engine, image, target=target or None, **options)
     (drawn,) = heatmaps.paint(found, opacity=opacity, outlined=outlined)
@@ -294,13 +314,15 @@ def row_of(engine: DermSim, case: str) -> int:
     """
     (rows,) = engine.gallery.records.rows_of("image_id", [{str(case)}])
     if len(rows) == 0:
-        raise ValueError(f"There is no past case {case!r}: choose one of the list.")
+        raise Refused("explain_callbacks.no_past_case", name=case)
     return int(rows[0])
 
 
 def _layer(choice: str, method: str) -> int | str | None:
+    if method == DEFAULT:
+        return parse_layer(choice or None)
     if method not in METHODS:
-        raise ValueError(f"Unknown method {method!r}: choose one of {', '.join(METHODS)}.")
+        raise Refused("explain_callbacks.method", method=method, methods=list(METHODS))
     if METHODS[method].needs_attention:
         return None  # it is everywhere
     return parse_layer(choice or None)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dermsim.core.refused import Refused
 from dermsim.ui.cards import fact_word
 from dermsim.ui.i18n import number
 
@@ -50,18 +51,17 @@ def where(
         ValueError: If there are not as many choices as menus, or no age is left.
     """
     if len(chosen) != len(MENUS):
-        raise ValueError(f"{len(chosen)} choices came for the {len(MENUS)} facts {list(MENUS)}.")
+        raise Refused(
+            "filters.choices", chosen_count=len(chosen), menus_count=len(MENUS), menus=list(MENUS)
+        )
     wanted: dict[str, object] = {
         fact: list(values) for fact, values in zip(MENUS, chosen, strict=True) if values
     }
     for age in (youngest, oldest):
         if not isinstance(age, int | float) or not AGES[0] <= age <= AGES[1]:
-            raise ValueError(f"Asked for an age of {age}: choose {AGES[0]} to {AGES[1]}.")
+            raise Refused("filters.age", age=age, least=AGES[0], most=AGES[1])
     if youngest > oldest:
-        raise ValueError(
-            f"No case is at least {youngest:.0f} and at most {oldest:.0f} years old: "
-            "move the age sliders."
-        )
+        raise Refused("filters.no_age", youngest=youngest, oldest=oldest)
     if (youngest, oldest) != AGES:
         wanted["age"] = (youngest, oldest)
     return wanted

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dermsim.core.refused import Keyed, Phrase
 from dermsim.ui.hosts import Hosts
 from dermsim.ui.i18n import say
 from dermsim.ui.logins import (
@@ -36,7 +37,7 @@ from dermsim.ui.stopping import Work
 STARTUP = "/gradio_api/startup-events"
 """What Gradio asks its own server for when it is launched."""
 
-Refuse = Callable[[int, str], Response]
+Refuse = Callable[[int, Keyed | str], Response]
 """HTTP status, sentence -> the response that says so."""
 
 
@@ -106,15 +107,11 @@ class Gate:
         """Return what is answered in the application's place; None to let a request in."""
         entrance = self.entrance
         if not entrance.hosts.answers_to(Headers(scope=scope).get("host")):
-            return self.refuse(
-                421,
-                "This server does not answer to that name: its operator can add it with "
-                "--allow-host.",
-            )
+            return self.refuse(421, Phrase("gate.other_host"))
         if entrance.hosts.comes_from_elsewhere(scope):
-            return self.refuse(403, "This server takes no requests from other sites' pages.")
+            return self.refuse(403, Phrase("gate.other_site"))
         if self.work.is_refused(scope):
-            return self.refuse(503, "This server is stopping: ask again in a moment.")
+            return self.refuse(503, Phrase("gate.stopping"))
         if entrance.token is None or _below(scope["path"], entrance.guarded):
             return None
         if self.work.starting and scope["path"] == STARTUP:
@@ -142,11 +139,7 @@ class Gate:
         elif path == "/" and scope["method"] in ("GET", "HEAD"):
             query = scope.get("query_string", b"").decode("latin-1")
             return RedirectResponse(f"login?{query}" if query else "login", 303)
-        answer = self.refuse(
-            401,
-            "This server asks for its token: send it as `Authorization: Bearer <token>`, or log in "
-            "at /login.",
-        )
+        answer = self.refuse(401, Phrase("gate.no_token"))
         answer.headers["www-authenticate"] = "Bearer"
         return answer
 

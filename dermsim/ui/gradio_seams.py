@@ -36,6 +36,7 @@ from gradio.context import LocalContext
 from gradio.i18n import I18nData
 
 from dermsim.core.discretion import Discretion
+from dermsim.core.refused import Phrase
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -115,10 +116,9 @@ class HookedBlocks(gr.Blocks):
         asked = [block for block in block_fn.inputs if not block.skip_api]
         values = [*inputs, *(getattr(block, "value", None) for block in asked[len(inputs) :])]
         if None in values[len(inputs) :]:
-            needed = ", ".join(repr(getattr(block, "label", None)) for block in asked)
-            raise gr.Error(
-                f"{len(inputs)} values came, and these are needed: {needed}.", print_exception=False
-            )
+            needed = [getattr(block, "label", None) for block in asked]
+            said = Phrase("gradio_seams.values", count=len(inputs), needed=needed)
+            raise gr.Error(str(said), print_exception=False)
         given = iter(values)
         inputs[:] = [None if block.skip_api else next(given) for block in block_fn.inputs]
 

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from dermsim.core.refused import Refused
+
 VARIABLE = "DERMSIM_HOSTS"
 """Environment variable with further names, separated by commas."""
 
@@ -92,7 +94,7 @@ def check_name(name: str) -> str:
     plain = _plain(name.removeprefix("."))
     allowed = plain.replace("-", "").replace(".", "").replace("_", "")
     if not (allowed.isalnum() and allowed.isascii()):
-        raise ValueError(f"{name!r} is no name of a host: give it as in derm.example.org.")
+        raise Refused("hosts.host", name=name)
     return f".{plain}" if name.startswith(".") else plain
 
 
@@ -105,7 +107,7 @@ def check_origin(origin: str) -> str:
     parts = urlsplit(origin)
     rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username
     if parts.scheme not in ("http", "https") or not parts.hostname or rest:
-        raise ValueError(f"{origin!r} is no origin: give it as in https://clinic.example.org.")
+        raise Refused("hosts.origin", origin=origin)
     check_name(parts.hostname.removeprefix("*"))
     return f"{parts.scheme}://{parts.netloc}"
 

@@ -5,24 +5,21 @@ that a missing translation is seen where the text is written. A key is ``topic.n
 
 What a visitor reads comes from three places. A function of `dermsim.ui` takes a keyword
 ``language`` and asks `say`. A component is built in English with `say`; on the way to a visitor's
-browser its texts are found among the `phrases` and translated there. A refusal is raised by the
-library in English and put into the visitor's language by `refusal`, whose texts are the topic
-``errors``.
+browser its texts are found among the `phrases` and translated there. A refusal of the library is
+put into the visitor's language by `dermsim.core.refused.say`.
 """
 
 from __future__ import annotations
 
 import functools
-import re
 import string
 import tomllib
 from importlib.resources import files
 
+from dermsim.core.refused import Refused
+
 LANGUAGES = ("en", "es")
 """BCP 47 codes; the first is what a visitor of any other language reads."""
-
-REFUSALS = "errors"
-"""The topic of what the library says when it refuses something."""
 
 _COMMAS = str.maketrans(",.", ".,")
 
@@ -62,26 +59,12 @@ def phrases() -> dict[str, str]:
     texts = translations()
     found: dict[str, str] = {}
     for key, english in texts[LANGUAGES[0]].items():
-        if key.startswith(f"{REFUSALS}.") or _values(english):
+        if _values(english):
             continue
         first = found.setdefault(english, key)
         if any(texts[language][first] != texts[language][key] for language in LANGUAGES):
-            raise ValueError(f"{first} and {key} are one text in English and two in another.")
+            raise Refused("i18n.two_translations", first=first, key=key)
     return found
-
-
-def refusal(sentence: str, language: str) -> str:
-    """Return what the library said in refusing something, in another language.
-
-    The library speaks English. Its sentences that a visitor can meet stand in the topic ``errors``
-    with what differs in ``{braces}``; any other sentence is returned as it is.
-    """
-    if language == LANGUAGES[0]:
-        return sentence
-    for key, pattern in _refusals():
-        if found := pattern.fullmatch(sentence):
-            return say(key, language, **found.groupdict())
-    return sentence
 
 
 def language_of(tag: str | None) -> str:
@@ -106,34 +89,12 @@ def translations() -> dict[str, dict[str, str]]:
         for name, texts in tomllib.loads(file.read_text(encoding="utf-8")).items():
             key = f"{topic}.{name}"
             if set(texts) != set(LANGUAGES):
-                raise ValueError(f"{key} must be given in {' and '.join(LANGUAGES)}.")
+                raise Refused("i18n.lacks_language", key=key, languages=LANGUAGES)
             if len({_values(text) for text in texts.values()}) > 1:
-                raise ValueError(f"{key} does not name the same values in every language.")
+                raise Refused("i18n.other_values", key=key)
             for language, text in texts.items():
                 found[language][key] = text
     return found
-
-
-@functools.cache
-def _refusals() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Return the key of each refusal with what it looks like, the most particular first."""
-    known = [
-        (key, english)
-        for key, english in translations()[LANGUAGES[0]].items()
-        if key.startswith(f"{REFUSALS}.")
-    ]
-    known.sort(key=lambda item: -len(item[1]))
-    return tuple((key, _pattern(english)) for key, english in known)
-
-
-def _pattern(template: str) -> re.Pattern[str]:
-    parts, seen = [], set()
-    for literal, name, _, _ in string.Formatter().parse(template):
-        parts.append(re.escape(literal))
-        if name:
-            parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>.+?)")
-            seen.add(name)
-    return re.compile("".join(parts), re.DOTALL)
 
 
 def _values(text: str) -> frozenset[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from PIL import Image
 
+from dermsim.core.refused import Refused
 from dermsim.ui.uploads import Upload
 
 Inline = dict[str, Any]
@@ -85,9 +86,9 @@ def content(value: Inline) -> Upload:
     try:
         found = Upload(base64.b64decode(data, validate=True))
     except ValueError as error:
-        raise ValueError("The data URI of a picture is not in base64.") from error
+        raise Refused("inline.not_base64") from error
     if not head.endswith(";base64"):
-        raise ValueError("The data URI of a picture is not in base64.")
+        raise Refused("inline.not_base64")
     found.name, found.mark = str(value.get("orig_name") or "picture"), ""
     return found
 

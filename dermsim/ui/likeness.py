@@ -54,7 +54,7 @@ def panel(similarity: float, scale: PairScale, cases: int, *, language: str = "e
     return (
         '<section class="ds ds-alike"><div class="ds-alike-said">'
         f'<p class="ds-eyebrow">{say("compare.likeness", language)}</p>'
-        f'<p class="ds-figure">{number(similarity, ".3f", language)}</p></div><div>'
+        f'<p class="ds-figure">{number(similarity, ".2f", language)}</p></div><div>'
         f'<p class="ds-lead">{words(similarity, standing, language=language)}</p>'
         f"<p>{say('compare.standing', language, **shares)}</p>"
         f"{_chart(similarity, scale, language)}"

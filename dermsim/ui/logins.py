@@ -21,6 +21,7 @@ from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import Message, Receive, Scope
 
+from dermsim.core.refused import Refused
 from dermsim.ui.i18n import say
 
 LASTS = 24 * 3600.0
@@ -41,12 +42,9 @@ def check_token(token: str) -> str:
         ValueError: If it is too short, or holds blanks or characters beyond ASCII.
     """
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("the token must be of printable ASCII characters without blanks")
+        raise Refused("logins.characters")
     if len(token) < SHORTEST:
-        raise ValueError(
-            f"the token has {len(token)} characters, and {SHORTEST} are the least: make one with "
-            "`python -c 'import secrets; print(secrets.token_urlsafe(24))'`"
-        )
+        raise Refused("logins.short", count=len(token), shortest=SHORTEST)
     return token
 
 

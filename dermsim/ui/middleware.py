@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermsim.core.discretion import ACCESS
+from dermsim.core.refused import Keyed, Phrase
 
 
 class AccessLog:
@@ -124,7 +125,7 @@ class ServedFolder:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request as the application does, or with 403."""
         if scope["type"] == "http" and not self._is_served(scope["path"]):
-            await refusal(403, "This file is not served here.")(scope, receive, send)
+            await refusal(403, Phrase("middleware.not_served"))(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -141,12 +142,12 @@ class ServedFolder:
         return True
 
 
-def refusal(status: int, sentence: str) -> PlainTextResponse:
+def refusal(status: int, sentence: Keyed | str) -> PlainTextResponse:
     """Return a response of one sentence, after which the connection is closed."""
     headers = {"connection": "close"}
     if status == 503:
         headers["retry-after"] = "60"
-    return PlainTextResponse(sentence, status, headers)
+    return PlainTextResponse(str(sentence), status, headers)
 
 
 def is_upload(scope: Scope) -> bool:

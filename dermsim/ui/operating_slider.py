@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import MALIGNANT, diagnosis
+from dermsim.core.refused import Refused
 from dermsim.ui.i18n import number, say
 from dermsim.ui.render import description_of, name_of, percent
 
@@ -48,7 +49,7 @@ def point_at(calibration: Calibration, stop: int) -> OperatingPoint:
         return calibration.operating_point()
     points = stops(calibration)
     if isinstance(stop, bool) or stop not in range(len(points)):
-        raise ValueError(f"There is no operating point {stop!r}: choose 0 to {len(points) - 1}.")
+        raise Refused("operating_slider.no_stop", stop=stop, last=len(points) - 1)
     return points[int(stop)]
 
 

@@ -17,14 +17,15 @@ def page_head() -> str:
     Given as `css_paths`, Gradio would rewrite every selector and lose what it does not know.
     """
     folder = Path(__file__).parent
-    sheet = (folder / "style.css").read_text(encoding="utf-8")
+    sheets = ("style.css", "concepts.css")
+    sheet = "\n".join((folder / name).read_text(encoding="utf-8") for name in sheets)
     script = (folder / "page.js").read_text(encoding="utf-8")
-    uploads = (folder / "uploads.js").read_text(encoding="utf-8")
+    names = ("uploads.js", "concepts.js", "tabs.js")
+    others = [(folder / name).read_text(encoding="utf-8") for name in names]
     constants = "".join(
         f"const {name} = {json.dumps(texts)};\n" for name, texts in _described().items()
     )
-    tabs_script = (folder / "tabs.js").read_text(encoding="utf-8")
-    scripts = (f"{constants}{script}", uploads, tabs_script)
+    scripts = (f"{constants}{script}", *others)
     told = "".join(f'<script type="module">{text}</script>' for text in scripts)
     return f"<style>{sheet}</style>{told}"
 

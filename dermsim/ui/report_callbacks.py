@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermsim.core.refused import Refused
 from dermsim.tasks.classify import POINTS
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine
@@ -86,7 +87,7 @@ def _write(
 ) -> str:
     check_language(language)
     if image is None:
-        raise ValueError("There is no picture yet: add one first.")
+        raise Refused("callbacks.no_picture")
     return case_html(examine(engine, image, name=_name(image), point=point), language=language)
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from dermsim.core.refused import Refused, RefusedFileNotFoundError
+
 FILE, CLASSES, ROWS, VISIT = "file", "classes", "rows", "visit"
 """Kinds of things, and all that a visit holds together."""
 
@@ -21,7 +23,7 @@ LOST = 10_000
 """Visits that are remembered as lost, until their visitors are told."""
 
 
-class Gone(FileNotFoundError):  # noqa: N818  (says how things stand, as `KeyboardInterrupt`)
+class Gone(RefusedFileNotFoundError):  # noqa: N818  (says how things stand, as `KeyboardInterrupt`)
     """What was held for a visitor is no longer there; the page has a sentence for each kind.
 
     Attributes:
@@ -29,7 +31,7 @@ class Gone(FileNotFoundError):  # noqa: N818  (says how things stand, as `Keyboa
     """
 
     def __init__(self, kind: str) -> None:
-        super().__init__(f"what was held for a visitor is no longer there ({kind})")
+        super().__init__("shelf.gone", kind=kind)
         self.kind = kind
 
 
@@ -137,10 +139,7 @@ class Shelf:
             ValueError: If it is larger than the whole shelf.
         """
         if size > self.most:
-            raise ValueError(
-                f"That is {size / 1e6:.0f} MB, more than the {self.most / 1e6:.0f} MB that can be "
-                "held: take fewer or smaller files."
-            )
+            raise Refused("shelf.full", size=size / 1e6, most=self.most / 1e6)
         with self._lock:
             if session is not None:
                 self._last[session] = next(self._uses)

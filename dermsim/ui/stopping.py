@@ -15,6 +15,8 @@ from typing import Any
 
 from starlette.types import Scope
 
+from dermsim.core.refused import Refused
+
 GRACE = 8.0
 """Seconds that answers under way are waited for by default. Docker kills ten seconds after it
 asked."""
@@ -52,7 +54,7 @@ class Work:
             ValueError: If the server could never end.
         """
         if not 0 <= grace < 3600:
-            raise ValueError(f"{grace:g} seconds to finish answers in: choose 0 to 3599.")
+            raise Refused("stopping.grace", grace=grace)
         self.grace = grace
         self.starting = self.stopping = False
         self.loop: asyncio.AbstractEventLoop | None = None

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from dermsim.core import refused
 from dermsim.core.labels import CODES, MALIGNANT, diagnosis
+from dermsim.core.refused import Refused
 from dermsim.engine.batch import FileAnswer
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import notices, operating_slider, opinions, render
-from dermsim.ui.i18n import refusal, say
+from dermsim.ui.i18n import say
 from dermsim.ui.render import name_of, percent
 
 if TYPE_CHECKING:
@@ -85,11 +87,11 @@ def detail(
         ValueError: If there is no such row or stop.
     """
     if isinstance(place, bool) or place not in range(len(rows)):
-        raise ValueError(f"There is no row {place!r}: click one of the table.")
+        raise Refused("worklist.no_row", place=place)
     row = rows[int(place)]
     name = f'<h2 class="ds-sub">{escape(row.file)}</h2>'
     if row.prediction is None:
-        reason = escape(refusal(row.reason, language))
+        reason = escape(refused.say(row.reason, language))
         return f'<div class="ds ds-row">{name}<p>{reason}</p></div>'
     found = row.prediction
     said = notices.notices(found, language=language)
@@ -158,7 +160,7 @@ def _cells(row: FileAnswer, language: str) -> dict[str, tuple[str, str | float]]
     cells: dict[str, tuple[str, str | float]] = {"file": (name, row.file)}
     found = row.prediction
     if found is None:
-        cells["verdict"] = (escape(refusal(row.reason, language)), -2)
+        cells["verdict"] = (escape(refused.say(row.reason, language)), -2)
         return cells
     if found.withheld:
         why = escape(notices.reasons(found, language=language))

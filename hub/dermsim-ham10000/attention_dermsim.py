@@ -29,8 +29,8 @@ def attention_weights(encoder: nn.Module, *, wanted: bool) -> Iterator[list[torc
     seen: list[torch.Tensor] = []
     layers: list[Any] = [
         layer
-        for layer in encoder.modules()
-        if wanted and hasattr(layer, "fused_attn") and hasattr(layer, "attn_drop")
+        for layer in (encoder.modules() if wanted else ())  # a walk takes a millisecond
+        if hasattr(layer, "fused_attn") and hasattr(layer, "attn_drop")
     ]
     fused = [layer.fused_attn for layer in layers]
     hooks = [

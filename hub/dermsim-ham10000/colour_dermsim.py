@@ -23,6 +23,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageCms
 
+from .depth_dermsim import PixelsError
 from .icc_dermsim import (
     ADOBE_RGB,
     ADOBE_RGB_GAMMA,
@@ -159,10 +160,10 @@ def _by_numbers(cicp: Sequence[int], name: str) -> bytes | None:
     """Make the profile of a colour space that H.273 has a number for."""
     primaries, transfer = cicp[0], cicp[1]
     if transfer in _HIGH_RANGE:
-        raise ValueError(
-            f"{name} has a high dynamic range ({_HIGH_RANGE[transfer]}): save it as an ordinary "
-            "picture, in sRGB"
+        sentence = (
+            "{name} has a high dynamic range ({transfer}): save it as an ordinary picture, in sRGB"
         )
+        raise PixelsError("high_range", sentence, name=name, transfer=_HIGH_RANGE[transfer])
     known = primaries in (1, 2) or primaries in _PRIMARIES
     if not known or not (transfer in _LIKE_SRGB or transfer in _CURVES):
         warnings.warn(

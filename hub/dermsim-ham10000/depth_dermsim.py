@@ -15,6 +15,23 @@ _DEPTHS = (8, 10, 12, 14, 16)
 """Bits per sample that cameras and scanners have."""
 
 
+class PixelsError(ValueError):
+    """Why a picture cannot be shown, as one sentence.
+
+    Args:
+        kind: Which reason it is, by which dermsim knows the sentence in other languages.
+        sentence: In English, with the values in ``{braces}``.
+        values: What it speaks of.
+    """
+
+    def __init__(self, kind: str, sentence: str, **values: Any) -> None:
+        super().__init__(kind, sentence)
+        self.kind, self.sentence, self.values = kind, sentence, values
+
+    def __str__(self) -> str:
+        return self.sentence.format(**self.values)
+
+
 def to_8_bits(values: np.ndarray, name: str, *, alpha: np.ndarray | None = None) -> np.ndarray:
     """Scale numbers of up to 16 bits to 8, by the bits that are really used.
 
@@ -35,7 +52,8 @@ def to_8_bits(values: np.ndarray, name: str, *, alpha: np.ndarray | None = None)
         ValueError: If a number is negative or larger.
     """
     if values.size and (values.min() < 0 or values.max() > 65535):
-        raise ValueError(f"{name} has more than 16 bits per grey value: save it with 8 or 16 bits")
+        sentence = "{name} has more than 16 bits per grey value: save it with 8 or 16 bits"
+        raise PixelsError("too_many_bits", sentence, name=name)
     return _table(_depth(_largest(values, alpha), name))[values]
 
 
@@ -72,12 +90,14 @@ def float_to_8_bits(values: np.ndarray, name: str) -> np.ndarray:
     """
     low, high = (values.min(), values.max()) if values.size else (0, 0)
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name} holds NaN or infinity: its values must lie between 0 and 1")
+        sentence = "{name} holds NaN or infinity: its values must lie between 0 and 1"
+        raise PixelsError("not_finite", sentence, name=name)
     if low < 0 or high > 1:
-        raise ValueError(
-            f"{name} has floating-point values from {low:g} to {high:g}: scale them to 0 to 1, or "
+        sentence = (
+            "{name} has floating-point values from {low:g} to {high:g}: scale them to 0 to 1, or "
             "save it with 8 or 16 bits"
         )
+        raise PixelsError("out_of_range", sentence, name=name, low=float(low), high=float(high))
     return (values * 255 + 0.5).astype(np.uint8)
 
 

@@ -17,11 +17,11 @@ from opened import opens
 from PIL import Image
 
 from dermsim import engine
-from dermsim.cli import command
 from dermsim.cli.classify import parse_where
 from dermsim.cli.main import main
 from dermsim.cli.terminal import table
 from dermsim.core.bootstrap import Interval
+from dermsim.core.explain_worth import MethodWorth, Worth
 from dermsim.core.labels import CODES, DISCLAIMER, DRAWN_DATA
 from dermsim.data.facts import SITES, Facts
 from dermsim.data.label_mapping import LabelMapping
@@ -120,6 +120,13 @@ class StubEngine:
         self.options = options
         return tuple(self._heatmap(i, "similarity", method) for i in (image, other))
 
+    def worth_of(self, heatmap, *, layer, smooth):
+        if heatmap.target == "similarity":
+            return Worth(why="likeness")
+        share, gain = Interval(0.5, 0.4, 0.6, 40), Interval(-0.1, -0.2, -0.05, 40)
+        figures = MethodWorth(heatmap.method, layer, share, gain, share, gain)
+        return Worth(figures, "HAM10000", "validation", None)
+
     def _heatmap(self, image, target, method):
         values = np.zeros((image.height, image.width), dtype=np.float32)
         if self.peaks[target]:
@@ -205,15 +212,6 @@ class TestStart:
         with pytest.raises(SystemExit) as stop:
             main(["clasify", "a.png"])
         assert stop.value.code == 2
-
-    def test_default_model_is_the_checkouts_own_or_the_hubs(self, monkeypatch, tmp_path):
-        module = tmp_path / "dermsim" / "cli" / "command.py"
-        monkeypatch.setattr(command, "__file__", str(module))
-        assert command.default_model() == command.HUB_MODEL
-        released = tmp_path / "hub" / "dermsim-ham10000"
-        released.mkdir(parents=True)
-        (released / "config.json").write_text("{}")
-        assert command.default_model() == str(released)
 
 
 class TestClassify:
@@ -471,6 +469,10 @@ class TestExplain:
         _, out, _ = run("explain", folder / "a.png", *arguments)
         document = json.loads(out)
         assert document.pop("disclaimer") == DISCLAIMER
+        worth = document.pop("worth")
+        assert (worth["verdict"], worth["not_measured"]) == ("worse", None)
+        assert (worth["dataset"], worth["split"]) == ("HAM10000", "validation")
+        assert worth["road_gain"] == {"value": -0.1, "low": -0.2, "high": -0.05, "n": 40}
         assert document == {
             "trained_on": "photographs",
             "picture": str(folder / "a.png"),
@@ -481,6 +483,14 @@ class TestExplain:
             "strength": 0.25,
             "output": str(output),
         }
+
+    def test_what_the_map_is_worth_is_printed_below_it(self, run, stub, folder, tmp_path):
+        output = tmp_path / "out.png"
+        _, out, _ = run("explain", folder / "a.png", "-o", output)
+        assert "they are worse than a blob" in out and "40 pictures" in out
+        assert "{" not in out
+        _, out, _ = run("explain", folder / "a.png", "--like", folder / "a.png", "-o", output)
+        assert "Maps of a likeness were not measured" in out and "40 pictures" not in out
 
     def test_no_evidence_is_said(self, run, stub, folder, tmp_path):
         output = tmp_path / "out.png"
@@ -511,7 +521,7 @@ class TestExplain:
         assert document["like"] == str(folder / "b.png")
         assert (document["target"], document["method"]) == ("similarity", "hirescam")
         assert (document["score"], document["peak"], document["peak_like"]) == (0.5, 0.1, 0.1)
-        assert document["strength"] == 0.5
+        assert document["strength"] == 1.0
         with Image.open(output) as painted:
             assert painted.size == (40 + 12 + 40, 30)
             assert painted.getpixel((5, 28)) == (255, 0, 0)

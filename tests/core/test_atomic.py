@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from refusals import refuses
 
 from dermsim.core import atomic
 from dermsim.core.atomic import (
@@ -92,7 +93,7 @@ def test_atomic_path_does_not_write_a_file_over_a_folder(tmp_path):
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "inside").write_text("still here")
     with (
-        pytest.raises(IsADirectoryError, match="kept is a folder"),
+        refuses("atomic.is_folder", IsADirectoryError, target=tmp_path / "kept"),
         atomic_path(tmp_path / "kept") as fresh,
     ):
         fresh.write_text("a file")
@@ -116,8 +117,7 @@ def test_a_second_writer_is_told_who_is_in_the_way(tmp_path):
     other.start()
     try:
         assert held.wait(10)
-        words = r"bank\.safetensors is being written by another process"
-        with pytest.raises(TimeoutError, match=words), exclusive(target, patience=0):
+        with refuses("atomic.busy", TimeoutError, target=target), exclusive(target, patience=0):
             pytest.fail("two writers at once")
     finally:
         done.set()
@@ -309,8 +309,9 @@ class LibraryError(Exception):
 def test_a_full_disk_is_one_sentence_that_names_the_output(tmp_path, error):
     save_json(tmp_path / "a.json", {"a": 1})
     reason = os.strerror(getattr(error, "errno", errno.ENOSPC))
-    words = rf"^{tmp_path}/a\.json cannot be written: {reason}\.$"
-    with pytest.raises(OSError, match=words), atomic_path(tmp_path / "a.json") as fresh:
+    target = tmp_path / "a.json"
+    refusal = refuses("atomic.not_writable", OSError, target=target, reason=reason)
+    with refusal, atomic_path(target) as fresh:
         (fresh.parent / "b").mkdir()
         with atomic_path(fresh.parent / "b" / "part"):  # a part of it meets the end of the disk
             raise error
@@ -331,7 +332,12 @@ def test_safetensors_that_cannot_be_written_are_an_oserror(tmp_path, monkeypatch
         raise safetensors.SafetensorError("Error while serializing: I/O error: Input/output error")
 
     monkeypatch.setattr(safetensors.numpy, "save_file", save_file)
-    with pytest.raises(OSError, match=r"a\.safetensors cannot be written: .*Input/output error"):
+    with refuses(
+        "storage.not_writable",
+        OSError,
+        path=tmp_path / "a.safetensors",
+        error="Error while serializing: I/O error: Input/output error",
+    ):
         save_arrays(tmp_path / "a.safetensors", {"x": np.zeros(1)}, facts={})
 
 

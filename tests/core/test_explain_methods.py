@@ -1,4 +1,5 @@
 import pytest
+from refusals import refuses
 
 from dermsim.core.explain_methods import parse_layer, parse_target
 
@@ -19,7 +20,7 @@ def test_a_layer_is_a_number_or_a_name(text, layer):
 
 @pytest.mark.parametrize("text", ["", "1.5", "--2", "layer 3", "a" * 200, "2000", "../x"])
 def test_what_is_no_layer_is_refused(text):
-    with pytest.raises(ValueError, match="layer must be the number of a stage"):
+    with refuses("explain_methods.layer"):
         parse_layer(text)
 
 
@@ -28,5 +29,5 @@ def test_a_target_is_a_diagnosis_malignancy_or_an_enrolled_class():
     assert parse_target("malignancy") == "malignancy"
     assert parse_target("Melanoma") == parse_target("MEL", ["clover", "mel"]) == "mel"
     assert parse_target("clover", ["mel", "clover"]) == "clover"
-    with pytest.raises(ValueError, match="clover"):
+    with refuses("labels.unknown_dx", text="clover"):
         parse_target("clover", ["mel"])

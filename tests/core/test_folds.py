@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.core.folds import FOLDS, deal_lesions, most_folds
+from dermsim.core.refused import Phrase
 
 LABELS = np.repeat(np.arange(7), [4, 6, 14, 2, 14, 88, 4])
 LESIONS = [f"L{row // 2}" if row >= 40 else f"own {row}" for row in range(len(LABELS))]
@@ -52,13 +54,13 @@ def test_how_many_folds_there_can_be():
 @pytest.mark.parametrize(
     ("labels", "lesions", "folds", "sentence"),
     [
-        ([0, 1, 0, 1], ["a", "b"], 2, "4 rows, but lesions for 2"),
-        ([0, 1, 0, 1], ["a", "b", "a", "b"], 3, "2 lesions cannot be dealt in 3 folds"),
-        ([0, 1, 0, 1], None, 1, "at least 2 folds"),
-        ([4, 4, 4, 4], None, 2, "all 4 rows are mel"),
-        ([], [], 2, "0 rows"),
+        ([0, 1, 0, 1], ["a", "b"], 2, Phrase("folds.lesions", labels_count=4, ids_count=2)),
+        ([0, 1, 0, 1], ["a", "b", "a", "b"], 3, Phrase("folds.count", count=2, folds=3)),
+        ([0, 1, 0, 1], None, 1, "folds.count"),
+        ([4, 4, 4, 4], None, 2, Phrase("folds.one_class", count=4, codes="mel")),
+        ([], [], 2, Phrase("folds.lesions", labels_count=0)),
     ],
 )
 def test_what_cannot_be_dealt_is_refused(labels, lesions, folds, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with refuses(sentence):
         deal_lesions(np.array(labels, dtype=np.int64), lesions, folds=folds)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hub_clients import audit, load_auto, load_dermsim, load_pipeline, push
+from refusals import refuses
 
 from dermsim import DermSim
 from dermsim.core.checkpoint import PARTS
@@ -129,9 +130,9 @@ def test_offline_the_cache_is_enough(
     for revision in (None, "main", commit):  # here HF_HUB_OFFLINE is 1
         again = DermSim.from_pretrained(NAME, revision=revision, cache_dir=tmp_path)
         assert again.embed(photograph).tobytes() == seen_here["embedding"]
-    with pytest.raises(ConnectionError, match="There is no folder alice/dermsim, and the Hub"):
+    with refuses("downloads.hub_not_asked", ConnectionError, name="alice/dermsim"):
         DermSim.from_pretrained(NAME, revision="v1", cache_dir=tmp_path)
-    with pytest.raises(ConnectionError, match="There is no folder alice/dermsim, and the Hub"):
+    with refuses("downloads.hub_not_asked", ConnectionError, name="alice/dermsim"):
         DermSim.from_pretrained(NAME, cache_dir=tmp_path / "another")
     assert hub.requests == []
 
@@ -141,7 +142,7 @@ def test_offline_an_incomplete_cache_is_one_sentence(hub, online, checkpoint, ph
     online.run(load_dermsim, NAME, photograph, cache_dir=tmp_path).unwrap()
     (weights,) = tmp_path.glob("*/snapshots/*/model.safetensors")
     weights.unlink()
-    with pytest.raises(ConnectionError, match="in the cache is incomplete, and") as caught:
+    with refuses("downloads.incomplete", ConnectionError) as caught:
         DermSim.from_pretrained(NAME, cache_dir=tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -167,7 +168,12 @@ def test_offline_a_file_that_rotted_is_one_sentence(hub, online, checkpoint, pho
     online.run(load_dermsim, NAME, photograph, cache_dir=tmp_path).unwrap()
     (path,) = tmp_path.glob("*/snapshots/*/model.safetensors")
     path.resolve().write_bytes(path.read_bytes()[:-1] + b"\1")
-    with pytest.raises(ConnectionError, match=r"model.safetensors.* was damaged in the cache"):
+    with refuses(
+        "downloads.damaged_cache",
+        ConnectionError,
+        files=["model.safetensors"],
+        name="alice/dermsim",
+    ):
         DermSim.from_pretrained(NAME, cache_dir=tmp_path)
     assert audit(tmp_path) == []
 

@@ -1,4 +1,4 @@
-import pytest
+from refusals import refuses
 
 from dermsim.core.markdown import markdown_table
 
@@ -13,5 +13,5 @@ def test_a_table_has_a_header_a_rule_and_a_line_for_each_row():
 
 
 def test_a_row_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="a row has 1 cells, but the table 2 columns"):
+    with refuses("markdown.cells", row_count=1, header_count=2):
         markdown_table(["a", "b"], [["1"]])

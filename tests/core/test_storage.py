@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.core.storage import (
     check_keys,
@@ -21,7 +22,7 @@ def test_json_may_have_what_is_optional_and_nothing_else(tmp_path):
         assert load_json(path, keys={"a"}, optional={"b"}) == values
     for values in ({"b": 2}, {"a": 1, "c": 3}):
         save_json(path, values)
-        with pytest.raises(ValueError, match=r"a\.json has the keys"):
+        with refuses("storage.keys", name="a.json"):
             load_json(path, keys={"a"}, optional={"b"})
 
 
@@ -29,18 +30,22 @@ def test_json_errors(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         save_json(tmp_path / "nan.json", {"a": float("nan")})
     assert not (tmp_path / "nan.json").exists()
-    with pytest.raises(FileNotFoundError, match=r"no file .*missing\.json"):
+    with refuses("storage.no_file", FileNotFoundError, source=tmp_path / "missing.json"):
         load_json(tmp_path / "missing.json", keys=set())
-    for text, words in [(b"{", "not valid JSON"), (b"\xff{}", "not valid JSON"), (b"[]", "object")]:
+    for text, words in [
+        (b"{", "storage.not_json"),
+        (b"\xff{}", "storage.not_json"),
+        (b"[]", "storage.not_an_object"),
+    ]:
         (tmp_path / "bad.json").write_bytes(text)
-        with pytest.raises(ValueError, match=words):
+        with refuses(words):
             load_json(tmp_path / "bad.json", keys=set())
 
 
 def test_check_keys_is_strict():
     assert check_keys({"a": 1}, {"a"}, name="x") == {"a": 1}
     for values in ({}, {"a": 1, "b": 2}):
-        with pytest.raises(ValueError, match=r"x has the keys .* expected \['a'\]"):
+        with refuses("storage.keys", name="x", expected=["a"]):
             check_keys(values, {"a"}, name="x")
 
 
@@ -55,17 +60,17 @@ def test_arrays_round_trip_with_facts(tmp_path):
 
 def test_arrays_errors(tmp_path):
     path = tmp_path / "a.safetensors"
-    with pytest.raises(FileNotFoundError, match="no file"):
+    with refuses("storage.no_file", FileNotFoundError):
         load_arrays(path, arrays=set(), facts=set())
     save_arrays(path, {"x": np.zeros(3)}, facts={"t": 1})
-    with pytest.raises(ValueError, match=r"has the keys \['x'\], expected \['y'\]"):
+    with refuses("storage.keys", keys=["x"], expected=["y"]):
         load_arrays(path, arrays={"y"}, facts={"t"})
-    with pytest.raises(ValueError, match=r"header of a.safetensors has the keys \['t'\]"):
+    with refuses("storage.keys", name="the header of a.safetensors", keys=["t"]):
         load_arrays(path, arrays={"x"}, facts=set())
     whole = path.read_bytes()
     for damaged in (b"", whole[:20], whole[:-4], b"\x00" * 64, json.dumps({"a": 1}).encode()):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"a\.safetensors is damaged"):
+        with refuses("storage.not_safetensors", name="a.safetensors"):
             load_arrays(path, arrays={"x"}, facts={"t"})
 
 
@@ -73,7 +78,7 @@ def test_arrays_refuse_a_header_that_is_not_json(tmp_path):
     from safetensors.numpy import save_file
 
     save_file({"x": np.zeros(2)}, tmp_path / "a.safetensors", {"t": "not json"})
-    with pytest.raises(ValueError, match="damaged"):
+    with refuses("storage.not_safetensors"):
         load_arrays(tmp_path / "a.safetensors", arrays={"x"}, facts={"t"})
 
 
@@ -82,13 +87,13 @@ def test_table_errors(tmp_path):
     import pyarrow.parquet as pq
 
     path = tmp_path / "a.parquet"
-    with pytest.raises(FileNotFoundError, match="no file"):
+    with refuses("storage.no_file", FileNotFoundError):
         load_table(path, columns=["a"])
     pq.write_table(pa.table({"b": [1]}), path)
-    with pytest.raises(ValueError, match=r"has the columns \['b'\], expected \['a'\]"):
+    with refuses("bounded_parquet.columns", names=["b"], columns=["a"]):
         load_table(path, columns=["a"])
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(ValueError, match=r"a\.parquet is damaged"):
+    with refuses("bounded_parquet.damaged", name="a.parquet"):
         load_table(path, columns=["b"])
 
 
@@ -116,15 +121,15 @@ def test_mapped_arrays_are_those_that_were_saved(tmp_path):
 
 def test_mapped_arrays_are_checked(tmp_path):
     path = tmp_path / "a.safetensors"
-    with pytest.raises(FileNotFoundError, match="no file"):
+    with refuses("storage.no_file", FileNotFoundError):
         map_arrays(path, arrays=set(), facts=set())
     save_arrays(path, {"a": np.ones(3, np.float64)}, facts={})
-    with pytest.raises(ValueError, match="holds F64, expected one of"):
+    with refuses("storage.dtype", dtype="F64"):
         map_arrays(path, arrays={"a"}, facts=set())
-    with pytest.raises(ValueError, match=r"a\.safetensors has the keys"):
+    with refuses("storage.keys", name="a.safetensors"):
         map_arrays(path, arrays={"b"}, facts=set())
-    with pytest.raises(ValueError, match="header of"):
+    with refuses("storage.keys", name="the header of a.safetensors"):
         map_arrays(path, arrays={"a"}, facts={"kind"})
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="damaged"):
+    with refuses("storage.not_safetensors"):
         map_arrays(path, arrays={"a"}, facts=set())

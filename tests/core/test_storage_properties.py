@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refuses
 
 from dermsim.core.atomic import atomic_path
 from dermsim.core.storage import load_json, save_json
@@ -45,8 +46,10 @@ def test_either_the_old_or_the_new_and_never_a_mixture(before, after, fails):
                 write(fresh, after)
                 raise ZeroDivisionError
         elif refused:
-            of = IsADirectoryError if isinstance(before, dict) else NotADirectoryError
-            with pytest.raises(of, match="not written over"), atomic_path(target) as fresh:
+            folder_first = isinstance(before, dict)
+            of = IsADirectoryError if folder_first else NotADirectoryError
+            key = "atomic.is_folder" if folder_first else "atomic.is_file"
+            with refuses(key, of, target=target), atomic_path(target) as fresh:
                 write(fresh, after)
         else:
             with atomic_path(target) as fresh:

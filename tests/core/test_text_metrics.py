@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.core.text_metrics import (
     FactScores,
@@ -88,9 +89,9 @@ def test_rouge_by_hand():
 
 @pytest.mark.parametrize("metric", [bleu, cider_d])
 def test_texts_without_references_are_refused(metric):
-    with pytest.raises(ValueError, match="1 texts came with references for 0"):
+    with refuses("text_metrics.references", candidates_count=1, references_count=0):
         metric([["a"]], [])
-    with pytest.raises(ValueError, match="each needs one"):
+    with refuses("text_metrics.references"):
         metric([["a"]], [[]])
 
 

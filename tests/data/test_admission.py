@@ -1,5 +1,6 @@
 """Room for pixels: counted, given in order, and enough for 16 of the largest pictures in turn."""
 
+import contextvars
 import io
 import threading
 import tracemalloc
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refuses
 
 from dermsim.data import images
 from dermsim.data.admission import PixelBudget
@@ -62,15 +64,41 @@ def test_nobody_waits_longer_than_asked_and_those_behind_get_their_turn():
         while not budget.waiting:
             pass
         small = pool.submit(hold, 10, 30)  # would fit, but came later
-        with pytest.raises(TimeoutError, match="Too many large pictures"):
+        with refuses("admission.busy", TimeoutError):
             late.result()
         assert small.result() == 10
     assert (budget.held, budget.waiting) == (0, 0)
 
 
-def test_a_budget_without_room_is_refused():
-    with pytest.raises(ValueError, match="A budget of 0 pixels"):
-        PixelBudget(0)
+def test_small_ones_do_not_wait_behind_large_ones_but_for_each_other():
+    budget = PixelBudget(100, small=10, reserve=20)
+    with ThreadPoolExecutor(2) as pool, budget.hold(100):
+
+        def hold(pixels, seconds):
+            with budget.hold(pixels, seconds=seconds) as room:
+                return room.pixels, budget.held
+
+        large = pool.submit(hold, 11, 30)
+        while not budget.waiting:
+            pass
+        assert pool.submit(hold, 10, 30).result() == (10, 110)
+        held = [budget.hold(10), budget.hold(10)]
+        contexts = [contextvars.Context() for _ in held]  # each as a thread of its own
+        for context, each in zip(contexts, held, strict=True):
+            context.run(each.__enter__)
+        with refuses("admission.busy", TimeoutError):
+            pool.submit(hold, 10, 0.1).result()
+        for context, each in zip(contexts, held, strict=True):
+            context.run(each.__exit__, None, None, None)
+        assert not large.done()
+    assert large.result() == (11, 11)
+    assert (budget.held, budget.peak) == (0, 120)
+
+
+@pytest.mark.parametrize("options", [{"most": 0}, {"small": 5}, {"small": 5, "reserve": 0}])
+def test_a_budget_without_room_is_refused(options):
+    with refuses("admission.budget", most=0):
+        PixelBudget(**options)
 
 
 def test_room_is_given_in_the_order_in_which_it_was_asked_for():
@@ -101,9 +129,9 @@ def test_pictures_are_decoded_when_there_is_room(budget):
 
 def test_room_is_given_back_when_a_picture_turns_out_damaged(budget):
     data = encode(Image.effect_noise((100, 60), 50))
-    with pytest.raises(ValueError, match="truncated or damaged"):
+    with refuses("pixels.truncated"):
         read_image(data[: len(data) // 2])
-    with pytest.raises(ValueError, match="more than the"):
+    with refuses("images.too_large"):
         read_image(data, max_pixels=100)
     assert budget.held == 0 and budget.peak == 6_000
 

@@ -6,7 +6,9 @@ import io
 import warnings
 
 import pytest
+from refusals import refuses
 
+from dermsim.core.refused import Phrase
 from dermsim.data.tables import read_rows
 
 ROWS = [
@@ -111,42 +113,42 @@ def test_quotes_are_kept_together(tmp_path):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\xd0\xcf\x11\xe0\xa1\xb1" + bytes(90), "an old Excel workbook"),
-        (b"PK\x03\x04" + bytes(90), "a zip archive or a workbook under another name"),
-        (b"PAR1" + bytes(90), "a Parquet file under another name"),
-        (gzip.compress(b"a,b", mtime=0), "packed with gzip"),
-        (b"\x89PNG\r\n\x1a\n", "a picture, not a table"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "a Git LFS pointer"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1" + bytes(90), "delimited.old_workbook"),
+        (b"PK\x03\x04" + bytes(90), "delimited.zip"),
+        (b"PAR1" + bytes(90), "delimited.parquet"),
+        (gzip.compress(b"a,b", mtime=0), "delimited.gzip"),
+        (b"\x89PNG\r\n\x1a\n", "delimited.picture"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "delimited.lfs_pointer"),
     ],
 )
 def test_what_is_no_text_is_named(tmp_path, data, words):
-    with pytest.raises(ValueError, match=f"^t.csv is not a table but {words}"):
+    with refuses(words, name="t.csv"):
         read_rows(table(tmp_path, data))
 
 
 def test_text_of_no_known_encoding_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="neither Unicode nor Windows-1252 text"):
+    with refuses("delimited.encoding"):
         read_rows(table(tmp_path, "image_id,dx\nI1,né\x81".encode("latin-1")))
 
 
 @pytest.mark.parametrize("data", [b"image_id,dx\nI\x001,mel\n", b"a,b\n\x1b[0m,c\n"])
 def test_control_characters_are_refused(tmp_path, data):
-    with pytest.raises(ValueError, match="holds the control character"):
+    with refuses("delimited.control_character"):
         read_rows(table(tmp_path, data))
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a,b\n1,2,3\n", "row 0 of t.csv has 3 cells, expected 2"),
-        ("a,b\n1,2\n1\n", "row 1 of t.csv has 1 cells, expected 2"),
-        ("a,b\n1,\n,2,\n1,2,3", "row 2 of t.csv has 3 cells, expected 2"),
-        ('a,b\n"1,2\n', "is not a table with commas between its cells"),
-        ("a,b,a\n1,2,3\n", "has two columns called a: rename or remove one"),
+        ("a,b\n1,2,3\n", Phrase("delimited.cells", row=0, name="t.csv", count=3, width=2)),
+        ("a,b\n1,2\n1\n", Phrase("delimited.cells", row=1, name="t.csv", count=1, width=2)),
+        ("a,b\n1,\n,2,\n1,2,3", Phrase("delimited.cells", row=2, name="t.csv", count=3, width=2)),
+        ('a,b\n"1,2\n', Phrase("delimited.separator", separator="delimited.commas")),
+        ("a,b,a\n1,2,3\n", Phrase("tables.two_columns", twice="a")),
     ],
 )
 def test_broken_tables(tmp_path, text, words):
-    with pytest.raises(ValueError, match=words):
+    with refuses(words):
         read_rows(table(tmp_path, text))
 
 
@@ -161,7 +163,10 @@ def test_lines_of_json(tmp_path):
         {"file_name": "0007.png", "dx": "mel", "age": "40"},
         {"file_name": None},
     ]
-    for line, words in (("{", "line 1 of .* is not JSON"), ("[1]", "is not a JSON object")):
+    for line, words in (
+        ("{", Phrase("tables.line_not_json", number=1, name="metadata.jsonl")),
+        ("[1]", "tables.line_not_object"),
+    ):
         path.write_text(line)
-        with pytest.raises(ValueError, match=words):
+        with refuses(words):
             read_rows(path)

@@ -1,6 +1,7 @@
 """The right table, when copies of it lie beside it."""
 
 import pytest
+from refusals import refuses
 
 from dermsim.data.tables import find_table, match_column
 
@@ -33,7 +34,7 @@ def test_copies_are_not_taken_for_it(tmp_path, name):
 @pytest.mark.parametrize("copy", COPIES[:-2])
 def test_a_copy_alone_is_named(tmp_path, copy):
     write(tmp_path, copy)
-    with pytest.raises(ValueError, match="seems a copy of it") as refused:
+    with refuses("tables.copies") as refused:
         find_table(tmp_path, NAME)
     assert copy in str(refused.value)
 
@@ -47,8 +48,8 @@ def test_tables_that_say_the_same_are_one(tmp_path):
 def test_tables_that_say_different_things_are_both_named(tmp_path):
     write(tmp_path, f"{NAME}.csv")
     write(tmp_path, f"{NAME}.tab", text="image_id\tdx\nI1\tnv\n")
-    with pytest.raises(
-        ValueError, match=rf"both {NAME}.csv and {NAME}.tab, and they say different"
+    with refuses(
+        "tables.different", name="HAM10000_metadata.csv", other_name="HAM10000_metadata.tab"
     ):
         find_table(tmp_path, NAME)
 
@@ -63,5 +64,5 @@ def test_columns_are_found_whatever_their_spelling():
     assert match_column(["Image ID", "DX "], "image_id") == "Image ID"
     assert match_column(["image_id", "Image ID"], "image_id") == "image_id"
     assert match_column(["a"], "image_id") is None
-    with pytest.raises(ValueError, match="the columns Image ID and IMAGE_ID are both called image"):
+    with refuses("tables.alike", alike=["Image ID", "IMAGE_ID"], wanted="image_id"):
         match_column(["Image ID", "IMAGE_ID"], "image_id")

@@ -5,7 +5,9 @@ import pytest
 from datasets import Dataset, Features, Value
 from datasets import Image as ImageFeature
 from PIL import Image, ImageOps
+from refusals import refuses
 
+from dermsim.core.refused import Phrase
 from dermsim.data.images import read_image
 from dermsim.data.pixels import decode_pixels, map_images
 
@@ -77,18 +79,23 @@ def test_images_are_normalised_like_everywhere_else():
 
 def test_unreadable_image_is_named(make_jpeg):
     images = [make_jpeg(), make_jpeg()[:300]]
-    with pytest.raises(ValueError, match=r"^row 1 \(image_id id1\): the image is .*damaged"):
+    with refuses(
+        "tables.row",
+        row=1,
+        image_id="id1",
+        reason=Phrase("images.damaged", name="images.the_image"),
+    ):
         decode_pixels(dataset_of(images))
 
 
 def test_missing_image_is_named(make_jpeg):
-    with pytest.raises(ValueError, match=r"^row 1 \(image_id id1\): there is no image file"):
+    with refuses("tables.row", row=1, image_id="id1", reason="new_classes.no_image_file"):
         decode_pixels(dataset_of([make_jpeg(), None]))
 
 
 def test_map_images_names_the_rows_it_is_told(make_jpeg):
     dataset = dataset_of([make_jpeg(), b"text"])
-    with pytest.raises(ValueError, match=r"^row 90 \(image_id id1\)"):
+    with refuses("tables.row", row=90, image_id="id1"):
         list(map_images(dataset, lambda image: image.size, row_numbers=[70, 90]))
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refuses
 
 from dermsim.data.spoiled import (
     SKIN,
@@ -128,5 +129,5 @@ def test_a_photograph_is_cut_as_an_encoder_sees_it_and_its_outline_with_it():
     assert outline.sum() == 40 * 40
     assert pixels[outline].mean() < 0.2 < pixels[~outline].mean()
     assert not squares(row, None, 40)[1].any()
-    with pytest.raises(ValueError, match="There is no outline of a among the outlines"):
+    with refuses("spoiled.no_outline", name="a"):
         squares(row, Outlines(), 80)

@@ -1,5 +1,7 @@
 import pytest
+from refusals import refuses
 
+from dermsim.core.refused import Phrase
 from dermsim.data.ham10000 import load_ham10000
 from dermsim.data.streaming import stream_ham10000
 from dermsim.data.tables import case_records
@@ -45,27 +47,35 @@ def test_all_splits_are_read(layout, rows):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"dx": "wart"}, r"row 3 \(image_id SYN_\d+\): unknown dx 'wart'"),
-        ({"dx": None}, "dx is missing"),
-        ({"age": None, "image": None}, "the picture is missing"),
-        ({"image": b"not a picture"}, "a picture of .* cannot be read"),
+        (
+            {"dx": "wart"},
+            Phrase(
+                "tables.row",
+                row=3,
+                image_id="SYN_0000007",
+                reason=Phrase("labels.unknown_dx", text="wart"),
+            ),
+        ),
+        ({"dx": None}, Phrase("tables.row", reason=Phrase("rows.missing", column="dx"))),
+        ({"age": None, "image": None}, Phrase("tables.row", reason="streaming.no_picture")),
+        ({"image": b"not a picture"}, "streaming.unreadable_picture"),
     ],
 )
 def test_a_bad_row_is_named(layout, rows, change, words):
     changed = [{**row, **change} if number == 3 else row for number, row in enumerate(rows)]
     source = layout.parquet(changed)
-    with pytest.raises(ValueError, match=words):
+    with refuses(words):
         list(stream_ham10000(source))
 
 
 def test_bad_sources_are_refused(layout, rows, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder at"):
+    with refuses("dataset.no_folder", FileNotFoundError):
         list(stream_ham10000(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="no Parquet files"):
+    with refuses("streaming.no_parquet"):
         list(stream_ham10000(tmp_path / "empty"))
-    with pytest.raises(ConnectionError, match="could not be opened on the Hugging Face Hub"):
+    with refuses("streaming.not_opened", ConnectionError):
         list(stream_ham10000("nobody/nothing"))
     bare = [{column: row[column] for column in ("image", "image_id")} for row in rows]
-    with pytest.raises(ValueError, match="lacks the column dx"):
+    with refuses("streaming.lacks_column", missing=["dx"]):
         list(stream_ham10000(layout.parquet(bare)))

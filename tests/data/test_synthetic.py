@@ -3,6 +3,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.core.labels import CODES
 from dermsim.data.splits import grouped_splits
@@ -106,11 +107,11 @@ def test_fast_enough():
 
 
 def test_unknown_diagnosis():
-    with pytest.raises(ValueError, match="unknown diagnosis code 'melanoma'"):
+    with refuses("labels.unknown_code", code="melanoma"):
         draw_lesion("melanoma", seed=0)
 
 
 @pytest.mark.parametrize("counts", [{"n_lesions": 0}, {"images_per_lesion": 0}])
 def test_counts_must_be_positive(counts):
-    with pytest.raises(ValueError, match="must be positive"):
+    with refuses("synthetic.counts"):
         synthetic_ham10000(**counts)

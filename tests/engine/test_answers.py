@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.core.labels import CODES
 from dermsim.data.facts import Facts
@@ -49,7 +50,7 @@ def test_facts_of_which_nothing_is_known_are_none(engine, informed_engine, two):
     assert plain == answers.classify(engine, two)
     told = answers.classify(informed_engine, two, facts=Facts(70, "male", "face"))
     assert told[0].prediction != answers.classify(informed_engine, two)[0].prediction
-    with pytest.raises(ValueError, match="Facts were given, but this model takes none"):
+    with refuses("encode.no_facts"):
         answers.classify(engine, two, facts=Facts(70, None, None))
 
 
@@ -73,7 +74,7 @@ def test_where_no_case_has_the_facts_nobody_votes(engine, two):
 
 @pytest.mark.parametrize("k", [0, 25, 2.5, "3"])
 def test_a_front_bounds_how_many_cases_may_be_asked_for(engine, two, k):
-    with pytest.raises(ValueError, match=f"Asked for {k} similar cases: choose 1 to 24"):
+    with refuses("answers.cases", most=24, k=k):
         answers.similar(engine, two, k=k, most=24)
 
 
@@ -100,9 +101,11 @@ def test_a_likeness_has_two_maps_of_two_pictures_and_one_of_an_embedding(engine,
 
 def test_an_enrolled_class_can_be_explained_and_two_questions_are_refused(engine, two, bank):
     assert answers.explain(engine, two[0], target="clover", bank=bank).heatmaps[0].target
-    with pytest.raises(ValueError, match="unknown dx 'clover': expected one of akiec"):
+    with refuses(
+        "labels.unknown_dx", text="clover", codes=["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"]
+    ):
         answers.explain(engine, two[0], target="clover")
-    with pytest.raises(ValueError, match="two questions"):
+    with refuses("answers.two_questions"):
         answers.explain(engine, two[0], target="mel", like=two[1])
 
 

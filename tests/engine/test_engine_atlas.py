@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.engine.atlas import Atlas, draw_map
 from dermsim.models.encode import encode
@@ -64,5 +65,5 @@ def test_a_map_of_other_cases_is_refused(engine):
     other = Gallery.build(
         np.eye(16)[:2], [{"image_id": i, "dx": "nv"} for i in "ab"], fingerprint="x"
     )
-    with pytest.raises(ValueError, match="of other cases than the gallery's"):
+    with refuses("engine_atlas.other_cases"):
         Atlas.of(engine.atlas, other)

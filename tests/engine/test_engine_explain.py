@@ -6,10 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refuses
 
-from dermsim.core.explain_methods import METHODS
+from dermsim.core.bootstrap import Interval
+from dermsim.core.checkpoint import EXPLANATIONS
+from dermsim.core.explain_methods import METHODS, UNMEASURED, VANISHED
+from dermsim.core.explain_worth import ExplanationWorth, MethodWorth
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
 from dermsim.data.synthetic import draw_lesion, draw_outline
+from dermsim.engine import DermSim
 from dermsim.engine.framing import Frame, cut_region
 
 
@@ -33,6 +38,87 @@ def test_the_methods_are_those_of_a_convolutional_network(engine):
     names = [method.name for method in engine.explanation_methods()]
     assert names == [name for name, method in METHODS.items() if not method.needs_attention]
     assert engine.explanation_stages()[-1] == "layer4"
+
+
+# --- the method that did best --------------------------------------------------------------------
+
+
+def figure(value):
+    return Interval(value, value - 0.01, value + 0.01, 40)
+
+
+def measured(engine, *ways):
+    """By method and layer, the second better than the first and so on."""
+    found = [
+        MethodWorth(name, layer, figure(0.5), figure(0.1 * n), figure(0.2), figure(0.1 * n))
+        for n, (name, layer) in enumerate(ways)
+    ]
+    return ExplanationWorth(engine.fingerprint, "drawings", "validation", tuple(found), 0.2)
+
+
+def test_unmeasured_maps_are_the_usual_ones_and_say_so(engine, lesion):
+    heatmap = engine.explain(lesion)
+    assert engine.explanation_method() == heatmap.method == UNMEASURED
+    assert engine.worth_of(heatmap).why == "not_measured"
+
+
+def test_the_default_is_the_method_and_the_layer_that_did_best(engine, lesion, monkeypatch):
+    at_last = engine.explain(lesion, method="layercam")
+    monkeypatch.setattr(engine, "worth", measured(engine, ("gradcam", None), ("layercam", -2)))
+    best = engine.explain(lesion)
+    assert best.method == engine.explanation_method() == "layercam"
+    assert same(best, engine.explain(lesion, method="layercam", layer=-2))
+    assert not same(best, at_last)
+    assert engine.analyze(lesion).heatmap.method == "layercam"
+    assert engine.worth_of(best).figures.method == "layercam"
+    assert engine.worth_of(best, layer=-2).verdict == "better"
+    assert engine.worth_of(best, layer=-1).why == "other_layer"
+    assert engine.worth_of(best, smooth=True).why == "smooth"
+    assert engine.worth_of(engine.explain(lesion, method="hirescam")).why == "not_measured"
+
+
+def test_a_likeness_is_explained_by_occlusion_where_its_gradient_vanishes(engine, lesion):
+    own = engine.embed([lesion])[0]
+    flat = engine.explain(lesion, like=own, method="gradcam")
+    found = engine.explain(lesion, like=own)
+    assert flat.peak <= VANISHED
+    assert (flat.method, found.method) == ("gradcam", "occlusion")
+    assert found.peak > flat.peak and found.target == "similarity"
+    for heatmap in engine.explain_likeness(lesion, lesion):
+        assert heatmap.method == "occlusion"
+    assert {m.method for m in engine.explain_likeness(lesion, lesion, method="gradcam")} == {
+        "gradcam"
+    }
+
+
+def test_where_it_does_not_vanish_the_method_is_kept(engine, lesion, monkeypatch):
+    monkeypatch.setattr("dermsim.engine.explain.VANISHED", -1.0)
+    assert engine.explain(lesion, like=engine.embed([lesion])[0]).method == UNMEASURED
+
+
+def test_what_was_measured_is_kept_with_the_checkpoint(engine, lesion, monkeypatch, tmp_path):
+    kept = measured(engine, ("gradcam", None), ("layercam", -2))
+    monkeypatch.setattr(engine, "worth", kept)
+    engine.save_pretrained(tmp_path / "c")
+    assert DermSim.from_pretrained(tmp_path / "c").worth.to_dict() == kept.to_dict()
+    monkeypatch.setattr(engine, "worth", None)
+    engine.save_pretrained(tmp_path / "c")
+    assert DermSim.from_pretrained(tmp_path / "c").worth is None
+
+
+def test_a_damaged_file_of_figures_is_refused(engine, tmp_path):
+    engine.save_pretrained(tmp_path / "c")
+    (tmp_path / "c" / EXPLANATIONS).write_text("[]")
+    with refuses("load.unusable"):
+        DermSim.from_pretrained(tmp_path / "c")
+
+
+def test_a_map_says_what_was_seen(engine):
+    found = engine.explain(draw_lesion("mel", seed=5, size=(200, 100)))
+    left, top, right, bottom = found.seen
+    side = Frame.of(engine.processor).side((200, 100))
+    assert (right - left, bottom - top) == (pytest.approx(side / 200), pytest.approx(side / 100))
+    assert not found.values[:, : round(left * 200)].any()
 
 
 # --- targets -------------------------------------------------------------------------------------
@@ -249,44 +335,49 @@ def test_a_region_is_cut_where_the_heatmap_was_placed(engine, size):
 
 class TestRefusals:
     def test_names(self, engine, lesion, bank):
-        with pytest.raises(
-            ValueError, match=r"'wart': choose one of akiec, .*, vasc, malignancy\."
+        with refuses(
+            "engine_explain.target",
+            name="wart",
+            choices=["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc", "malignancy"],
         ):
             engine.explain(lesion, target="wart")
-        with pytest.raises(ValueError, match="malignancy, clover"):
+        with refuses(
+            "engine_explain.target",
+            choices=["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc", "malignancy", "clover"],
+        ):
             engine.explain(lesion, target="wart", bank=bank)
-        with pytest.raises(ValueError, match="unknown method 'guesswork'"):
+        with refuses("maps.method", method="guesswork"):
             engine.explain(lesion, method="guesswork")
-        with pytest.raises(ValueError, match="no layer 'layer9' in ResNet"):
+        with refuses("opening.no_such_layer", layer="layer9", kind="ResNet"):
             engine.explain(lesion, layer="layer9")
-        with pytest.raises(ValueError, match="no global attention to look at in ResNet"):
+        with refuses("opening.no_attention", names=["ResNet"]):
             engine.explain(lesion, method="rollout")
 
     def test_two_questions_at_once(self, engine, lesion):
-        with pytest.raises(ValueError, match="either a target diagnosis or a case"):
+        with refuses("engine_explain.target_and_like"):
             engine.explain(lesion, target="mel", like=lesion)
 
     def test_targets_for_each(self, engine, lesion):
-        with pytest.raises(ValueError, match="2 images came with 1 targets"):
+        with refuses("engine_explain.targets", images_count=2, named_count=1):
             engine.explain_many([lesion, lesion], target=["mel"])
 
     def test_an_embedding_of_another_encoder(self, engine, lesion):
-        with pytest.raises(ValueError, match="has 3 dimensions, the model's have 16"):
+        with refuses("targets.embedding_dimensions", count=3, dimensions=16):
             engine.explain(lesion, like=np.ones(3))
 
     def test_regions(self, engine, lesion):
         good = np.ones((150, 200), dtype=bool)
-        with pytest.raises(ValueError, match="1 images came with 2 regions"):
+        with refuses("engine_explain.regions", images_count=1, regions_count=2):
             engine.embed_regions([lesion], [good, good])
-        with pytest.raises(ValueError, match=r"shape \(200, 150\) came with .* 200 x 150 pixels"):
+        with refuses("framing.region_shape", shape=[200, 150], width=200, height=150):
             engine.embed_regions([lesion], [good.T])
-        with pytest.raises(ValueError, match=r"bools or weights in \[0, 1\]"):
+        with refuses("framing.region_values"):
             engine.embed_regions([lesion], [2.0 * good])
         rim = np.zeros((150, 200), dtype=bool)
         rim[:, :20] = True  # beyond the square that the encoder sees
-        with pytest.raises(ValueError, match="region of image 1 holds no pixel that the encoder"):
+        with refuses("explain_regions.empty", number=1):
             engine.embed_regions([lesion, lesion], [good, rim])
-        with pytest.raises(ValueError, match="no image to look at"):
+        with refuses("engine_explain.no_image"):
             engine.embed_regions([], [])
 
 

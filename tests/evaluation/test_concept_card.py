@@ -13,13 +13,13 @@ def test_every_head_is_on_the_card_with_its_figures(concept_engine):
         assert cells[1:5] == [
             f"{head.auc}",
             f"{head.auc.n:,}",
-            f"{head.positives:,}",
+            f"{head.positives:,} of {head.positives + head.negatives:,}",
             "yes" if head.usable else "no",
         ]
         assert cells[-1] == ("yes" if part.may_point(head) else "no")
     assert "CC BY-NC 4.0" in text
     assert f"Dice {part.outline.dice}" in text
-    assert "| random projections |" in text
+    assert "| as many random directions of the features (control) |" in text
 
 
 def test_without_concepts_the_card_says_nothing():

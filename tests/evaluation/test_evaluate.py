@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from refusals import refuses
 from sklearn import metrics as sk
 
 from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES, MALIGNANT
+from dermsim.core.refused import Phrase
 from dermsim.evaluation.evaluate import (
     Report,
     evaluate,
@@ -214,17 +216,23 @@ def test_saves_and_loads_what_it_was(report, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"extra": 1}, r"evaluation\.json has the keys"),
-        ({"metrics": 3}, "its metrics are not an object"),
-        ({"metrics": {"accuracy": {"value": 1}}}, "metric accuracy has the keys"),
+        ({"extra": 1}, Phrase("storage.keys", name="evaluation.json")),
+        (
+            {"metrics": 3},
+            Phrase(
+                "evaluation_report.not_an_object",
+                name="evaluation.json is not a report: its metrics",
+            ),
+        ),
+        ({"metrics": {"accuracy": {"value": 1}}}, Phrase("storage.keys", name="metric accuracy")),
     ],
 )
 def test_load_is_strict(report, tmp_path, change, words):
     path = tmp_path / "evaluation.json"
     path.write_text(json.dumps({**report.to_dict(), **change}))
-    with pytest.raises(ValueError, match=words):
+    with refuses(words):
         Report.load(path)
-    with pytest.raises(FileNotFoundError, match="no file"):
+    with refuses("storage.no_file", FileNotFoundError):
         Report.load(tmp_path / "other.json")
 
 
@@ -243,18 +251,18 @@ def test_the_table_has_a_row_for_every_figure(report):
 def test_evaluate_refuses(calibration, gallery):
     logits, embeddings, labels, lesions = draw(20, seed=6)
     probabilities = calibration.probabilities(logits)
-    with pytest.raises(ValueError, match="20 rows came with 3 lesion_ids"):
+    with refuses("evaluate.lesion_ids", rows=20, count=3):
         evaluate_classification(
             probabilities, labels, Bootstrap(lesions[:3]), calibration=calibration
         )
-    with pytest.raises(ValueError, match="0 rows came with 0"):
+    with refuses("evaluate.lesion_ids", rows=0, count=0):
         evaluate_classification(np.zeros((0, 7)), [], Bootstrap([]), calibration=calibration)
-    with pytest.raises(ValueError, match=r"label \d+ is outside"):
+    with refuses("vectors.label_outside", label=11):
         evaluate_classification(
             probabilities, labels + 7, Bootstrap(lesions), calibration=calibration
         )
     own = {"gallery_labels": labels, "gallery_lesions": lesions}
-    with pytest.raises(ValueError, match="at least 10 cases of other lesions"):
+    with refuses("retrieval.small_gallery", depths=10):
         evaluate_retrieval(
             embeddings,
             labels,
@@ -262,14 +270,14 @@ def test_evaluate_refuses(calibration, gallery):
             **{**own, "gallery_lesions": ["HAM"] * 20},
             gallery_embeddings=embeddings,
         )
-    with pytest.raises(ValueError, match="12 dimensions, expected 5"):
+    with refuses("vectors.dimensions", dimensions=12, expected=5):
         evaluate_retrieval(
             embeddings, labels, Bootstrap(lesions), **own, gallery_embeddings=np.ones((20, 5))
         )
     strange = Gallery.build(
         np.eye(12), [{"image_id": str(i), "dx": "scar"} for i in range(12)], fingerprint="f"
     )
-    with pytest.raises(ValueError, match=r"the gallery holds \['scar'\]"):
+    with refuses("evaluate.gallery_classes", strange=["scar"]):
         make_report(calibration, strange)
 
 
@@ -311,10 +319,10 @@ class TestJoining:
 
     def test_another_shift_is_refused(self, corrupted):
         other = Shift("elsewhere", dict.fromkeys(CODES, 3))
-        with pytest.raises(ValueError, match="they differ in their shift"):
+        with refuses("evaluate.not_of_the_same", name="shift"):
             join_reports(replace(corrupted, shift=other), corrupted)
 
     def test_figures_that_differ_are_refused(self, report, corrupted):
         other = {"accuracy": Interval(0.123, 0.1, 0.2, 150)}
-        with pytest.raises(ValueError, match="disagree on accuracy"):
+        with refuses("evaluate.disagree", name="accuracy"):
             join_reports(replace(corrupted, metrics=corrupted.metrics | other), report)

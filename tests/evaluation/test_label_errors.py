@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from refusals import refuses
 
+from dermsim.core.refused import Phrase
 from dermsim.core.vectors import softmax
 from dermsim.evaluation.label_errors import (
     Duplicate,
@@ -75,17 +77,17 @@ class TestLabelErrors:
     @pytest.mark.parametrize(
         ("labels", "probabilities", "words"),
         [
-            ([], np.zeros((0, 2)), r"shape \(N, C\) with N > 0"),
-            ([0], [0.5, 0.5], r"shape \(N, C\)"),
-            ([0], [[0.5, 0.6]], "sum to 1"),
-            ([0], [[np.nan, 0.6]], "sum to 1"),
-            ([0], [[-0.5, 1.5]], "non-negative"),
-            ([2], [[0.5, 0.5]], "label 2 is outside 0..1"),
-            ([0, 1], [[0.5, 0.5]], r"labels must have shape \(1,\)"),
+            ([], np.zeros((0, 2)), "label_errors.shape"),
+            ([0], [0.5, 0.5], "label_errors.shape"),
+            ([0], [[0.5, 0.6]], "label_errors.probabilities"),
+            ([0], [[np.nan, 0.6]], "label_errors.probabilities"),
+            ([0], [[-0.5, 1.5]], "label_errors.probabilities"),
+            ([2], [[0.5, 0.5]], Phrase("vectors.label_outside", label=2, last=1)),
+            ([0, 1], [[0.5, 0.5]], Phrase("vectors.labels_shape", rows=1)),
         ],
     )
     def test_refuses(self, labels, probabilities, words):
-        with pytest.raises(ValueError, match=words):
+        with refuses(words):
             find_label_errors(labels, probabilities)
 
 
@@ -158,12 +160,15 @@ class TestDuplicates:
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
-            ({"thumbnails": np.ones((3, 4, 5))}, r"shape \(3, S, S\)"),
-            ({"thumbnails": np.ones((2, 4, 4))}, r"shape \(3, S, S\)"),
-            ({"lesion_ids": ["a"]}, "3 rows came with 1 lesion_ids"),
-            ({"k": 0}, "k must be at least 1"),
-            ({"at_least": 2}, r"at_least in \[-1, 1\]"),
-            ({"features": np.full((3, 2), np.nan)}, "NaN"),
+            ({"thumbnails": np.ones((3, 4, 5))}, Phrase("label_errors.thumbnails", count=3)),
+            ({"thumbnails": np.ones((2, 4, 4))}, Phrase("label_errors.thumbnails", count=3)),
+            (
+                {"lesion_ids": ["a"]},
+                Phrase("label_errors.lesion_ids", unit_count=3, lesion_ids_count=1),
+            ),
+            ({"k": 0}, "label_errors.settings"),
+            ({"at_least": 2}, "label_errors.settings"),
+            ({"features": np.full((3, 2), np.nan)}, "vectors.not_finite"),
         ],
     )
     def test_refuses(self, changes, words):
@@ -172,5 +177,5 @@ class TestDuplicates:
             "thumbnails": np.ones((3, 4, 4)),
             "lesion_ids": ["a", "b", "c"],
         } | changes
-        with pytest.raises(ValueError, match=words):
+        with refuses(words):
             find_duplicates(**arguments)

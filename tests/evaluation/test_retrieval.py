@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.core.metrics import balanced_accuracy
@@ -98,7 +99,7 @@ def test_a_diagnosis_that_the_gallery_lacks_is_never_voted_for():
 
 
 def test_refuses_a_gallery_that_cannot_fill_ten_places():
-    with pytest.raises(ValueError, match="at least 10 cases of other lesions"):
+    with refuses("retrieval.small_gallery", depths=10):
         rank_gallery(
             QUERIES[:1], [0], ["L0"],
             gallery_embeddings=GALLERY[:10], gallery_labels=STORED[:10],

@@ -51,7 +51,7 @@ def test_the_package_has_its_modules():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["fetch", "paths", "sessions", "slow", "stopping"])
+@pytest.mark.parametrize("kind", ["fetch", "large", "paths", "sessions", "slow", "stopping"])
 def test_nothing_gets_through(kind):
     module = runner.modules()[kind]
     assert runner.faults(module, module.run()) == []

@@ -11,6 +11,7 @@ import pytest
 from huggingface_hub import SpaceCard
 from loopback_hub.cards import check_card
 from packaging.requirements import Requirement
+from refusals import refuses
 
 from dermsim.hub import space_repository
 from dermsim.hub.space_repository import ZERO_GPU_TORCH, build_space, requirements
@@ -101,7 +102,7 @@ def test_zerogpu_gets_a_torch_that_it_has(checkpoint, tmp_path):
 
 def test_a_torch_that_zerogpu_has_not_is_refused(monkeypatch):
     monkeypatch.setattr(space_repository, "ZERO_GPU_TORCH", {"2.1.0": "0.16.0"})
-    with pytest.raises(ValueError, match=r"dermsim needs torch>=2\.8, and ZeroGPU has 2\.1\.0"):
+    with refuses("space_repository.torch", torch="torch>=2.8", zero_gpu_torch=["2.1.0"]):
         requirements("zero-a10g")
 
 
@@ -121,9 +122,9 @@ def test_a_failed_build_leaves_the_old_one(built, checkpoint, tmp_path):
     target = tmp_path / "space"
     target.mkdir()
     (target / "kept.txt").write_text("old")
-    with pytest.raises(FileNotFoundError, match="no file"):
+    with refuses("storage.no_file", FileNotFoundError):
         build_space(target, checkpoint=tmp_path / "nowhere", model_id=MODEL)
-    with pytest.raises(ValueError, match="Unknown hardware 'cray'; choose cpu-basic or zero"):
+    with refuses("space_repository.hardware", hardware="cray"):
         build_space(target, checkpoint=checkpoint, model_id=MODEL, hardware="cray")
     assert [path.name for path in tmp_path.iterdir()] == ["space"]
     build_space(target, checkpoint=checkpoint, model_id=MODEL)

@@ -5,6 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from refusals import refuses
 
 from dermsim.hub.gallery_data import GalleryPictures, has_pictures, load_gallery, write_gallery
 
@@ -34,13 +35,13 @@ def test_a_gallery_comes_back_with_what_its_photographs_look_like(engine, folder
 @pytest.mark.parametrize("word", ["00", "zz" * 32])
 def test_a_hash_that_is_none_is_refused(engine, folder, word):
     rewrite(folder, perceptual_hash=lambda values: [word] * len(values))
-    with pytest.raises(ValueError, match="holds a perceptual_hash that is none"):
+    with refuses("gallery_data.hash", column="perceptual_hash"):
         load_gallery(folder, fingerprint=engine.fingerprint)
 
 
 def test_a_diagnosis_of_nobody_is_refused(engine, folder):
     rewrite(folder, dx=lambda values: [99] * len(values))
-    with pytest.raises(ValueError, match="holds a case of diagnosis 99"):
+    with refuses("gallery_data.dx", dx=99):
         load_gallery(folder, fingerprint=engine.fingerprint)
 
 
@@ -48,7 +49,7 @@ def test_rows_are_compared_before_they_are_unpacked(engine, folder, monkeypatch)
     header = json.loads((folder / "gallery.json").read_text())
     (folder / "gallery.json").write_text(json.dumps({**header, "rows": header["rows"] + 1}))
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("unpacked"))
-    with pytest.raises(ValueError, match=f"holds {len(engine.gallery)} cases, and gallery.json"):
+    with refuses("gallery_data.cases", found=208, header="gallery.json"):
         load_gallery(folder, fingerprint=engine.fingerprint)
 
 
@@ -56,5 +57,5 @@ def test_what_unpacks_to_too_much_is_refused(folder, monkeypatch):
     monkeypatch.setattr("dermsim.core.bounded_parquet.ALLOWED", 10)
     monkeypatch.setattr("dermsim.core.bounded_parquet.TIMES", 0)
     for read in (GalleryPictures, has_pictures):
-        with pytest.raises(ValueError, match="unpacks to more than"):
+        with refuses("bounded_parquet.too_large"):
             read(folder)

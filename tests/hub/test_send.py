@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hub_client import MODEL
 from loopback_hub import Fault, HangUp, LoseReply, Mangle, Refuse
+from refusals import refuses
 from safetensors.numpy import save_file
 
 from dermsim.cli.push import describe
@@ -443,19 +444,31 @@ def test_long_differences_are_cut(parcel):
 
 @pytest.mark.parametrize("name", ["derm", "a/b/c", "a/b--c", "a/b c", "/derm", "alice/"])
 def test_a_name_that_the_hub_cannot_have_is_refused(tmp_path, name):
-    with pytest.raises(ValueError, match="is no repository on the Hub"):
+    with refuses(("parcel.no_owner", "parcel.repository_name"), repo_id=name):
         Parcel("model", name, tmp_path, "apache-2.0")
 
 
 def test_pictures_are_found_whatever_they_are_called(parcel, photographs):
-    with pytest.raises(ValueError, match=r"inner/model\.safetensors of .* is not safetensors"):
+    with refuses(
+        "parcel.pictures",
+        name="inner/model.safetensors",
+        repo_id="alice/derm",
+        reason="contents.no_safetensors",
+    ):
         refuse_pictures(parcel)
     save_file({"x": np.zeros(3, np.float32)}, parcel.folder / "inner" / "model.safetensors")
     refuse_pictures(parcel)
     photographs.select(range(2)).to_parquet(parcel.folder / "rows.parquet")
-    with pytest.raises(ValueError, match=r"rows\.parquet of alice/derm holds pictures"):
+    with refuses(
+        "parcel.pictures",
+        name="rows.parquet",
+        repo_id="alice/derm",
+        reason="contents.binary_column",
+    ):
         refuse_pictures(parcel)
     (parcel.folder / "rows.parquet").unlink()
     photographs[0]["image"].save(parcel.folder / "inner" / "case.JPG", format="JPEG")
-    with pytest.raises(ValueError, match=r"inner/case\.JPG of .* only with --include-images"):
+    with refuses(
+        "parcel.pictures", name="inner/case.JPG", repo_id="alice/derm", reason="contents.pictures"
+    ):
         refuse_pictures(parcel)

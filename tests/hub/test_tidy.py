@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from refusals import refuses
 
 from dermsim.hub import parcel
 from dermsim.hub.parcel import check_room, size_of
@@ -32,12 +33,12 @@ def test_one_that_takes_facts_has_a_part_more(copy):
 )
 def test_what_is_missing_is_named(copy, name):
     (copy / name).unlink()
-    with pytest.raises(FileNotFoundError, match=f"is not finished: it lacks {name}"):
+    with refuses("tidy.unfinished", FileNotFoundError, missing=[name]):
         check_tidy(copy)
 
 
 def test_no_folder_is_no_checkpoint(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"There is no folder .*nowhere to push"):
+    with refuses("tidy.no_folder", FileNotFoundError, folder=tmp_path / "nowhere"):
         check_tidy(tmp_path / "nowhere")
 
 
@@ -56,18 +57,18 @@ def test_no_folder_is_no_checkpoint(tmp_path):
 def test_what_does_not_belong_is_named(copy, name):
     (copy / name).parent.mkdir(exist_ok=True)
     (copy / name).write_text("left over")
-    with pytest.raises(ValueError, match="which is no part of a checkpoint: remove it"):
+    with refuses("tidy.foreign"):
         check_tidy(copy)
 
 
 def test_empty_files_and_links_are_refused(copy, tmp_path):
     (copy / "atlas.parquet").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"atlas\.parquet in .* is empty"):
+    with refuses("tidy.empty", name="atlas.parquet", folder=tmp_path / "checkpoint"):
         check_tidy(copy)
     (copy / "atlas.parquet").unlink()
     (copy / "atlas.parquet").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere").write_text("x")
-    with pytest.raises(ValueError, match=r"atlas\.parquet in .* is a link"):
+    with refuses("tidy.link", name="atlas.parquet", folder=tmp_path / "checkpoint"):
         check_tidy(copy)
 
 
@@ -84,7 +85,7 @@ def test_changes_that_are_not_committed_are_refused(copy, tmp_path):
     git("commit", "-m", "all")
     check_tidy(copy)
     (copy / "training.json").write_text('{"minutes": 1}')
-    with pytest.raises(ValueError, match=r"training\.json has changes that are not committed"):
+    with refuses("tidy.uncommitted", name="checkpoint/training.json"):
         check_tidy(copy)
     git("commit", "-am", "more")
     check_tidy(copy)
@@ -95,7 +96,7 @@ def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch
     assert size_of(tmp_path) == 3000
     check_room(tmp_path, 3000)
     monkeypatch.setattr(parcel.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 5))
-    with pytest.raises(OSError, match=r"has 0 MiB left, but assembling needs 3 MiB"):
+    with refuses("parcel.disk", OSError, needed=3.0):
         check_room(tmp_path, 3 * 2**20)
 
 
@@ -103,14 +104,14 @@ def test_assembling_asks_for_room_first(released, tmp_path, monkeypatch):
     from dermsim.hub.release import Names, assemble
 
     monkeypatch.setattr(parcel.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 5))
-    with pytest.raises(OSError, match="free some, or set TMPDIR"):
+    with refuses("parcel.disk", OSError):
         assemble(released, tmp_path, names=Names("alice/derm"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_only_this_dermsim_s_own_code_is_sent(copy):
     (copy / "modeling_dermsim.py").write_text("print('other')")
-    with pytest.raises(ValueError, match=r"modeling_dermsim\.py in .* is not the code of this"):
+    with refuses("tidy.other_code", name="modeling_dermsim.py"):
         check_tidy(copy)
 
 
@@ -118,5 +119,5 @@ def test_only_this_dermsim_s_own_code_is_sent(copy):
 def test_a_pipe_is_no_part(copy):
     (copy / "training.json").unlink()
     os.mkfifo(copy / "training.json")
-    with pytest.raises(ValueError, match=r"training\.json in .* is not what it must be"):
+    with refuses("tidy.malformed", name="training.json"):
         check_tidy(copy)

@@ -20,7 +20,8 @@ class Outcome:
 
     Attributes:
         value: What it returned; None if it raised.
-        kinds: Names of the error's class and its bases; empty if it returned.
+        kinds: Names of the error's class and its bases, those of refusals aside; empty if it
+            returned.
         sentence: What the error says.
         trace: Where it was raised, for the reader of a failed test.
     """
@@ -127,7 +128,11 @@ def _call(
     try:
         return Outcome(function(*args, **options))
     except Exception as error:  # whatever it is, the test is to see it
-        kinds = tuple(kind.__name__ for kind in type(error).__mro__)
+        kinds = tuple(
+            kind.__name__
+            for kind in type(error).__mro__
+            if kind.__module__ != "dermsim.core.refused"
+        )
         return Outcome(None, kinds, str(error), traceback.format_exc())
     finally:
         os.environ.clear()  # a token that one call was given is not the next one's

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from refusals import refuses
 
 from dermsim.core.labels import CODES
 from dermsim.data.facts import FACTS_DIM, Facts, encode_facts
@@ -98,7 +99,7 @@ def test_a_stream_is_read_a_batch_at_a_time(informed, processor, images):
     expected = encode(informed, processor, images, batch_size=2, facts=FACTS)
     np.testing.assert_array_equal(told.informed_logits, expected.informed_logits)
     read.clear()
-    with pytest.raises(ValueError, match="1 facts came with more images"):
+    with refuses("encode.few_facts", count=1):
         encode(informed, processor, stream(), batch_size=2, facts=FACTS[:1])
     assert read == [0, 1]  # it stops where it knows
 
@@ -114,23 +115,23 @@ def test_a_model_of_other_columns_is_read_by_its_own(processor, images):
 @pytest.mark.parametrize("batch_size", [2, 32])
 @pytest.mark.parametrize("count", [4, 0])
 def test_fewer_facts_than_images_are_refused(informed, processor, images, batch_size, count):
-    with pytest.raises(ValueError, match=f"{count} facts came with more images; need one for each"):
+    with refuses("encode.few_facts", count=count):
         encode(informed, processor, images, batch_size=batch_size, facts=FACTS[:count])
 
 
 def test_more_facts_than_images_are_refused(informed, processor, images):
-    with pytest.raises(ValueError, match="5 facts came with 3 images; need one for each"):
+    with refuses("encode.facts_count", count=5, done=3):
         encode(informed, processor, images[:3], facts=FACTS)
 
 
 @pytest.mark.parametrize("facts", [FACTS, [None] * 5])
 def test_facts_for_a_model_that_takes_none_are_refused(plain, processor, images, facts):
-    with pytest.raises(ValueError, match="this model takes none: leave them out"):
+    with refuses("encode.no_facts"):
         encode(plain, processor, images, facts=facts)
-    with pytest.raises(ValueError, match="this model takes none"):
+    with refuses("encode.no_facts"):
         weigh_facts(plain, facts)
 
 
 def test_no_image_is_refused(plain, processor):
-    with pytest.raises(ValueError, match="no image"):
+    with refuses("engine_explain.no_image"):
         encode(plain, processor, [])

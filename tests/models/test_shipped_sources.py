@@ -4,7 +4,7 @@ import ast
 import difflib
 import sys
 
-import pytest
+from refusals import refuses
 
 from dermsim.models.shipped_sources import PACKAGE, shipped_sources, shipped_text
 
@@ -65,5 +65,5 @@ def test_only_imports_from_another_folder_are_rewritten():
 
 
 def test_a_module_that_is_not_there_is_named():
-    with pytest.raises(FileNotFoundError, match="no module surprise_dermsim to write"):
+    with refuses("shipped_sources.no_module", FileNotFoundError, name="surprise_dermsim"):
         shipped_sources("surprise_dermsim")

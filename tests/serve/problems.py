@@ -4,6 +4,7 @@ import io
 
 from PIL import Image
 
+from dermsim.core.refused import sentences
 from dermsim.serve.errors import MEDIA_TYPE
 
 
@@ -11,7 +12,8 @@ def problem(answer, status: int, words: str) -> None:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == MEDIA_TYPE
     told = answer.json()
-    assert set(told) == {"type", "title", "status", "detail"}
+    assert set(told) == {"type", "title", "status", "detail", "code"}
+    assert told["code"] in sentences("en")
     assert (told["type"], told["status"]) == ("about:blank", status)
     assert words in told["detail"] and told["detail"].endswith(".") and "\n" not in told["detail"]
 

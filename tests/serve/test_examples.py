@@ -1,4 +1,4 @@
-"""What the README and docs/api.md show to programs is run here, in the order in which it stands."""
+"""What docs/how-to/serve.md and docs/api.md show to programs is run here, in its order."""
 
 import re
 import shutil
@@ -30,7 +30,7 @@ def folder(tmp_path, lesion, other):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize("name", ["README.md", "docs/api.md"])
+@pytest.mark.parametrize("name", ["docs/how-to/serve.md", "docs/api.md"])
 def test_the_commands_answer(page, folder, name):
     (script,) = examples(name, "sh")
     assert script.count("curl ") == 2
@@ -41,7 +41,7 @@ def test_the_commands_answer(page, folder, name):
         ["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert '"results":[{"notice":' in done.stdout
+    assert '"results":[{"answer":{"label":"' in done.stdout
     if name == "docs/api.md":
         assert '"ulcer":' in done.stdout
 
@@ -49,7 +49,7 @@ def test_the_commands_answer(page, folder, name):
 @pytest.mark.parametrize(
     ("name", "printed"),
     [
-        ("README.md", r"\['\w+', '\w+', '\w+'\]\n(Loaded as API.*\n)?\w+\n"),
+        ("docs/how-to/serve.md", r"\['\w+', '\w+', '\w+'\]\n(Loaded as API.*\n)?\w+\n"),
         ("docs/api.md", r"\w+ \(90, 120\) \d+\.?[-\de]*\n"),
     ],
 )

@@ -8,6 +8,7 @@ import threading
 import pytest
 from PIL import Image
 from problems import problem, small
+from refusals import refuses
 
 from dermsim.serve.errors import BusyError
 from dermsim.serve.limits import Limits, Workers
@@ -113,7 +114,7 @@ def test_pixels_are_counted_over_all_pictures(open_client, engine):
 
 @pytest.mark.parametrize("values", [{"pictures": 0}, {"waiting": -1}, {"pixels": 1.5}])
 def test_limits_under_which_nothing_can_be_asked_are_refused(values):
-    with pytest.raises(ValueError, match=f"{next(iter(values))} must be a positive whole number"):
+    with refuses("limits.positive", name=next(iter(values))):
         Limits(**values)
 
 
@@ -138,7 +139,7 @@ def test_too_much_work_is_refused_and_then_accepted_again():
             tasks.start_soon(ask)
             tasks.start_soon(ask)
             await anyio.to_thread.run_sync(begun.wait)
-            with pytest.raises(BusyError, match="too many requests"):
+            with refuses("limits.busy", BusyError):
                 await workers.run(slow)
             gate.set()
         return [*answers, await workers.run(slow)]

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dermsim.core.bootstrap import Interval
 from dermsim.core.explain_methods import METHODS
+from dermsim.core.explain_worth import ExplanationWorth, MethodWorth
 from dermsim.core.labels import CODES, DISCLAIMER
 from dermsim.engine.answers import strength
 
@@ -177,6 +179,8 @@ def test_explain_paints_and_gives_the_values(client, engine, lesion):
     told = client.post("/api/v1/explain", files={"image": lesion}, data=sent).json()
     own, asked = engine.explain_many([lesion, lesion], target=[None, "df"])
     assert (told["target"], told["method"]) == ("df", "gradcam")
+    assert told["worth"]["verdict"] is None, "a checkpoint that was not measured says so"
+    assert told["worth"]["not_measured"] == "not_measured"
     assert told["score"] == pytest.approx(asked.score, rel=1e-4)
     [drawn] = told["maps"]
     assert drawn["peak"] == pytest.approx(asked.peak, rel=1e-4)
@@ -190,6 +194,23 @@ def test_explain_paints_and_gives_the_values(client, engine, lesion):
     else:
         columns = np.flatnonzero(region.any(axis=0)) / region.shape[1]
         assert drawn["strongest_part"]["left"] == pytest.approx(columns[0])
+
+
+PLAIN = {"other_layer": False, "smooth": False, "likeness": False}
+
+
+def test_explain_says_what_was_measured(client, engine, lesion, monkeypatch):
+    share, gain = Interval(0.5, 0.4, 0.6, 40), Interval(-0.1, -0.2, -0.05, 40)
+    figures = MethodWorth("layercam", -2, share, gain, share, gain)
+    kept = ExplanationWorth(engine.fingerprint, "drawings", "validation", (figures,), 0.2)
+    monkeypatch.setattr(engine, "worth", kept)
+    told = client.post("/api/v1/explain", files={"image": lesion}).json()
+    assert told["method"] == "layercam", "the one that did best"
+    assert told["worth"] == {**kept.shown("layercam", **PLAIN).to_dict(), "not_measured": None}
+    assert client.get("/api/model_info").json()["default_method"] == "layercam"
+    sent = {"method": "layercam", "smooth": "true"}
+    told = client.post("/api/v1/explain", files={"image": lesion}, data=sent).json()
+    assert (told["worth"]["verdict"], told["worth"]["not_measured"]) == (None, "smooth")
 
 
 def test_explain_finds_the_strongest_part(client, engine, lesion):

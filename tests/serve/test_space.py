@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refuses
 
+from dermsim.core.refused import Phrase
 from dermsim.data.synthetic import draw_lesion
 from dermsim.hub.gallery_data import write_gallery
 from dermsim.serve.space import Fetched, OpenedSpace, fetch, gpu_lender, open_fetched
@@ -71,13 +73,13 @@ def test_a_model_that_cannot_be_used_is_replaced(space, engine, tmp_path):
 def test_a_space_without_anything_that_works_says_so(space):
     bundled = space / "checkpoint"
     (bundled / "calibration.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"calibration\.json"):
+    with refuses("load.unusable", error=Phrase("storage.keys", name="calibration.json")):
         open_fetched(Fetched(bundled, None), bundled=bundled)
 
 
 def test_damaged_settings_are_refused(space):
     (space / "space.json").write_text('{"model": "alice/derm"}')
-    with pytest.raises(ValueError, match=r"space\.json has the keys"):
+    with refuses("storage.keys", name="space.json"):
         fetch(space)
 
 

@@ -8,6 +8,7 @@ from typing import get_type_hints
 import anyio
 import httpx
 import pytest
+from refusals import refuses
 
 from dermsim.core.labels import CODES
 from dermsim.core.optional import require
@@ -46,11 +47,11 @@ def test_no_other_file_is_read_and_nothing_fetched(lesion, tmp_path):
     (uploads / "link.png").symlink_to(secret)
     for path in (secret, uploads / ".." / "secret.png", uploads / "link.png", uploads, "\0"):
         for text in (str(path), f"http://127.0.0.1/gradio_api/file={path}"):
-            with pytest.raises(ValueError, match=r"no such upload|neither a data URI"):
+            with refuses(("tools.upload_gone", "tools.not_a_picture")):
                 picture_bytes(text, uploads=uploads)
-    with pytest.raises(ValueError, match="fetches no pictures from elsewhere"):
+    with refuses("tools.no_fetching"):
         picture_bytes("https://example.org/lesion.png", uploads=uploads)
-    with pytest.raises(ValueError, match="neither a data URI nor base64"):
+    with refuses("tools.not_a_picture"):
         picture_bytes("my lesion!", uploads=uploads)
 
 
@@ -133,7 +134,7 @@ def test_a_fault_is_told_and_logged_without_what_was_sent(
 
 @pytest.mark.usefixtures("without_mcp")
 def test_without_the_package_there_is_a_sentence_and_no_server(engine):
-    with pytest.raises(ImportError, match=r'pip install "dermsim\[mcp\]"'):
+    with refuses("optional.not_installed", ImportError, extra="mcp"):
         beside_page(lambda: engine, tools=True)
 
 
@@ -194,6 +195,7 @@ def test_a_client_gets_the_engine_s_answers(mcp, page, engine, lesion):
     assert told["probabilities"] == pytest.approx(engine.predict([lesion])[0].probabilities)
     text, picture = explained.content
     assert json.loads(text.text)["target"] == "mel"
+    assert json.loads(text.text)["worth"]["not_measured"] == "not_measured"
     assert base64.b64decode(picture.data).startswith(b"\x89PNG")
     assert picture.mimeType == "image/png"
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from refusals import refuses
 
 from dermsim.training.augment import Views, draw_views, mixer, render_views
 from dermsim.training.config import AugmentConfig
@@ -122,7 +123,7 @@ def test_views_are_within_range_and_differ():
 
 @pytest.mark.parametrize("field", ["min_scale", "max_scale", "max_aspect", "hue"])
 def test_impossible_strengths_are_refused(field):
-    with pytest.raises(ValueError, match=f"AugmentConfig.{field} is -1, but must be"):
+    with refuses("config.choice", owner="AugmentConfig", name=field, value=-1):
         AugmentConfig(**{field: -1})
 
 

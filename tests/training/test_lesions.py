@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import refuses
 
 from dermsim.data.outlines import Outlines
 from dermsim.data.synthetic import synthetic_ham10000, synthetic_outlines
@@ -86,13 +87,13 @@ def test_photographs_without_an_outline_go_without(rows, drawn):
 
 
 def test_no_outline_at_all_is_refused(rows):
-    with pytest.raises(ValueError, match="None of the training photographs has an outline"):
+    with refuses("lesions.no_outline"):
         TrainingSet.load(rows, outlines=Outlines({}), image_size=64, device=CPU)
 
 
 def test_an_outline_of_another_picture_is_refused(rows):
     wrong = Outlines({rows["image_id"][0]: lambda: Image.new("1", (80, 80), 1)})
-    with pytest.raises(ValueError, match="they are not of the same picture"):
+    with refuses("outlines.other_size"):
         TrainingSet.load(rows, outlines=wrong, image_size=64, device=CPU)
 
 

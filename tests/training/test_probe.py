@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from refusals import refuses
 
 from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
 from dermsim.models.encode import encode
@@ -33,5 +34,5 @@ def test_it_learns_what_the_features_tell(encoder, synthetic):
 
 def test_a_missing_diagnosis_is_named(encoder, synthetic):
     rows = synthetic["train"].filter(lambda dx: dx != 3, input_columns="dx")
-    with pytest.raises(ValueError, match="no training image of df to fit the classifier to"):
+    with refuses("probe.no_image", missing="df"):
         fit_classifier(*encoder, rows)

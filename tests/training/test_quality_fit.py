@@ -6,10 +6,12 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refuses
 
 from dermsim import DermSim
 from dermsim.cli.main import main
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Phrase
 from dermsim.data.outlines import load_masks
 from dermsim.data.synthetic import draw_lesion
 from dermsim.evaluation.protocols.quality import evaluate_quality
@@ -79,7 +81,7 @@ def test_a_gate_of_other_pixels_is_refused(gated, gate, tmp_path):
     folder = tmp_path / "other"
     shutil.copytree(gated, folder)
     replace(gate, side=160).save(folder / "quality.safetensors")
-    with pytest.raises(ValueError, match="fitted to pictures of 160 pixels"):
+    with refuses("load.unusable", error=Phrase("detect_quality.other_size", own=160)):
         DermSim.from_pretrained(folder)
 
 
@@ -99,15 +101,15 @@ def test_the_protocol_measures_every_fault_and_what_is_stopped_of_good_ones(
     assert rows["good, all"].figures["stopped"].n == len(synthetic["test"])
     assert rows["good, nv"].figures["stopped"].n < len(synthetic["test"])
     assert rows["noise"].figures["stopped"].n == 3
-    with pytest.raises(ValueError, match="Unknown split 'train'"):
+    with refuses("incremental.split", split="train"):
         evaluate_quality(engine, whole, outlines, split="train")
     engine.quality = None
-    with pytest.raises(ValueError, match="has no quality gate: make one with dermsim quality fit"):
+    with refuses("protocols_quality.no_gate"):
         evaluate_quality(engine, whole, outlines)
 
 
 def test_a_photograph_without_an_outline_is_refused(synthetic):
-    with pytest.raises(ValueError, match="There is no outline of SYN_"):
+    with refuses("spoiled.no_outline", name="SYN_0000006"):
         fit_quality(synthetic["train"], synthetic["validation"], {}, side=64, each=2)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from datasets import concatenate_datasets
 from opened import opens
+from refusals import refuses
 
 from dermsim.cli.main import main
 from dermsim.data.splits import without
@@ -102,7 +103,7 @@ def test_no_probability_changes_where_another_processor_rounds_otherwise(engine)
 def test_another_number_of_photographs_is_refused(engine):
     curve = engine.calibration.malignancy_curve
     fewer = replace(engine.calibration, malignancy_curve=replace(curve, benign=curve.benign + 1))
-    with pytest.raises(ValueError, match="its number of benign photographs is"):
+    with refuses("recalibration.other_data", name="number of benign photographs"):
         with_temperature_of(engine.calibration, fewer)
 
 
@@ -122,14 +123,14 @@ def test_the_command_knows_what_a_checkpoint_was_trained_without(
 
 def test_fewer_photographs_are_refused(engine, synthetic):
     rows = synthetic["validation"]
-    with pytest.raises(ValueError, match=r"not calibrated on these .* its number of benign phot"):
+    with refuses("recalibration.other_data", name="number of benign photographs"):
         recalibrate(engine, without(rows, ["nv"]))
 
 
 def test_another_encoder_is_refused(engine, synthetic):
     kept = engine.calibration
     other = replace(kept, temperature=kept.temperature * 1.01, malignancy_curve=None)
-    with pytest.raises(ValueError, match=r"not calibrated on these .* its temperature is"):
+    with refuses("recalibration.other_data", name="temperature"):
         recalibrate(with_calibration(engine, calibration=other), synthetic["validation"])
 
 

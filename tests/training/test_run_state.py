@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from refusals import refuses
 
+from dermsim.core.refused import Phrase
 from dermsim.data.dataset import open_source
 from dermsim.data.synthetic import draw_lesion
 from dermsim.training.config import LossConfig, OptimConfig, TrainConfig
@@ -29,8 +31,9 @@ def test_a_disk_without_room_is_refused(tmp_path, model, monkeypatch):
     states = StateFolder(tmp_path / "state")
     states.prepare(resume=False, choices={})
     with_free(monkeypatch, 10 * 2**20)
-    with pytest.raises(OSError, match="has 10 MiB left, but the run needs 98 MiB: free some"):
+    with refuses("run_state.disk", OSError, free=10) as refused:
         states.check_room(model)
+    assert round(refused.value.values["needed"]) == 98
 
 
 def test_room_for_two_states_is_enough(tmp_path, model, monkeypatch):
@@ -44,7 +47,12 @@ def test_room_for_two_states_is_enough(tmp_path, model, monkeypatch):
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match="file/state cannot be written: Not a directory"):
+    with refuses(
+        "run_state.not_writable",
+        OSError,
+        folder=tmp_path / "file" / "state",
+        reason="Not a directory",
+    ):
         StateFolder(tmp_path / "file" / "state").prepare(resume=False, choices={})
 
 
@@ -53,7 +61,9 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tempfile.TemporaryFile", read_only)
-    with pytest.raises(OSError, match="state cannot be written: Permission denied"):
+    with refuses(
+        "run_state.not_writable", OSError, folder=tmp_path / "state", reason="Permission denied"
+    ):
         StateFolder(tmp_path / "state").prepare(resume=False, choices={})
 
 
@@ -129,32 +139,76 @@ class TestResume:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            ({"seed": 7}, "begun with other choices: seed was 0 and is 7. Resume it with those"),
+            (
+                {"seed": 7},
+                Phrase(
+                    "run_state.other_choices",
+                    other=[Phrase("run_state.choice", name="seed", was=0, now=7)],
+                ),
+            ),
             (
                 {"seed": 7, "loss": LossConfig(contrastive="triplet")},
-                "seed was 0 and is 7; loss.contrastive was 'supcon' and is 'triplet'",
+                Phrase(
+                    "run_state.other_choices",
+                    other=[
+                        Phrase("run_state.choice", name="seed", was=0, now=7),
+                        Phrase(
+                            "run_state.choice", name="loss.contrastive", was="supcon", now="triplet"
+                        ),
+                    ],
+                ),
             ),
-            ({"optim": OptimConfig(batch_size=16)}, "optim.batch_size was 64 and is 16"),
-            ({"leave_out": ("df",)}, "leave_out was '' and is 'df'"),
-            ({"map": ("nv=mel",)}, "map was '' and is 'nv=mel'"),
+            (
+                {"optim": OptimConfig(batch_size=16)},
+                Phrase(
+                    "run_state.other_choices",
+                    other=[Phrase("run_state.choice", name="optim.batch_size", was=64, now=16)],
+                ),
+            ),
+            (
+                {"leave_out": ("df",)},
+                Phrase(
+                    "run_state.other_choices",
+                    other=[Phrase("run_state.choice", name="leave_out", was="", now="df")],
+                ),
+            ),
+            (
+                {"map": ("nv=mel",)},
+                Phrase(
+                    "run_state.other_choices",
+                    other=[Phrase("run_state.choice", name="map", was="", now="nv=mel")],
+                ),
+            ),
         ],
     )
     def test_other_choices_are_named(self, begun, change, words):
         config, resume = begun
-        with pytest.raises(ValueError, match=words):
+        with refuses(words):
             resume(replace(config, **change))
 
     def test_other_photographs_under_the_same_name(self, begun, data):
         config, resume = begun
         draw_lesion("nv", seed=1, size=(40, 30)).save(data / "nv" / "new.png")
-        with pytest.raises(ValueError, match=r"photographs was '2 \(.*\)' and is '3 \("):
+        with refuses(
+            "run_state.other_choices",
+            other=[
+                Phrase(
+                    "run_state.choice",
+                    name="photographs",
+                    was="2 (4a784d4db582dd4e)",
+                    now="3 (754e41b6008eaabe)",
+                )
+            ],
+        ):
             resume(config)
 
     def test_other_data_with_the_same_names(self, begun, data):
         config, resume = begun
         shutil.copytree(data, data.with_name("others"))
-        with pytest.raises(ValueError, match=r"data was '.*own' and is '.*others'"):
-            resume(replace(config, data=str(data.with_name("others"))))
+        others = str(data.with_name("others"))
+        choice = Phrase("run_state.choice", name="data", was=str(data), now=others)
+        with refuses("run_state.other_choices", other=[choice]):
+            resume(replace(config, data=others))
 
     def test_the_same_data_by_another_path(self, begun, data, monkeypatch):
         config, resume = begun
@@ -164,5 +218,9 @@ class TestResume:
     def test_a_run_that_kept_no_choices(self, begun, tmp_path):
         config, resume = begun
         (tmp_path / "run" / "state" / "choices.json").unlink()
-        with pytest.raises(FileNotFoundError, match=r"choices.json is missing, which says what"):
+        with refuses(
+            "run_state.no_record",
+            FileNotFoundError,
+            record=tmp_path / "run" / "state" / "choices.json",
+        ):
             resume(config)

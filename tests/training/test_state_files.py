@@ -7,8 +7,10 @@ import random
 import numpy as np
 import pytest
 import torch
+from refusals import refuses
 from transformers import get_cosine_schedule_with_warmup
 
+from dermsim.core.refused import Phrase
 from dermsim.training.state_files import Learning, Progress
 
 
@@ -111,7 +113,7 @@ def test_a_process_that_was_not_there_keeps_its_own_numbers(kept):
 def test_what_no_run_writes_is_refused(kept, name):
     folder, _ = kept
     (folder / name).write_bytes(b"whatever it is")
-    with pytest.raises(ValueError, match=f"holds {name}, which no run of dermsim writes"):
+    with refuses("state_files.foreign", name=name):
         learning(1).load(folder)
 
 
@@ -120,8 +122,11 @@ def test_a_link_is_refused(kept, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "model.safetensors"
     (folder / "model.safetensors").rename(elsewhere)
     (folder / "model.safetensors").symlink_to(elsewhere)
-    with pytest.raises(ValueError, match=r"holds model\.safetensors, which no run"):
+    with refuses("state_files.foreign", name="model.safetensors"):
         learning(1).load(folder)
+
+
+DAMAGED = {"safetensors": "storage.not_safetensors", "json": "storage.not_json"}
 
 
 @pytest.mark.parametrize(
@@ -130,29 +135,29 @@ def test_a_link_is_refused(kept, tmp_path_factory):
 def test_damaged_and_missing_files_are_named(kept, name):
     folder, _ = kept
     (folder / name).write_bytes((folder / name).read_bytes()[:-3])
-    with pytest.raises(ValueError, match=f"{name} is (damaged|not valid JSON)"):
+    with refuses(DAMAGED[name.rpartition(".")[2]], name=name):
         learning(1).load(folder)
     (folder / name).unlink()
-    with pytest.raises(FileNotFoundError, match=name):
+    with refuses("storage.no_file", FileNotFoundError, source=folder / name):
         learning(1).load(folder)
 
 
 def test_a_state_of_another_network_is_refused(kept):
     folder, _ = kept
-    with pytest.raises(ValueError, match="is not a state of this run"):
+    with refuses("state_files.other_state"):
         learning(1, layers=3).load(folder)
 
 
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
-        (("progress", "step"), "many", "No run has the progress"),
-        (("progress", "epoch"), -1, "No run has the progress"),
-        (("progress", "seconds"), None, "No run has the progress"),
-        (("schedule", "step"), 1, "the schedule in course.json has the keys"),
-        (("groups", 0), {}, "a group of weights in course.json has the keys"),
-        (("groups",), [], "other groups of weights"),
-        (("strange",), 1, "course.json has the keys"),
+        (("progress", "step"), "many", "state_files.progress"),
+        (("progress", "epoch"), -1, "state_files.progress"),
+        (("progress", "seconds"), None, "state_files.progress"),
+        (("schedule", "step"), 1, Phrase("storage.keys", name="the schedule in course.json")),
+        (("groups", 0), {}, Phrase("storage.keys", name="a group of weights in course.json")),
+        (("groups",), [], "state_files.groups"),
+        (("strange",), 1, Phrase("storage.keys", name="course.json")),
     ],
 )
 def test_a_course_that_no_run_takes_is_refused(kept, place, value, words):
@@ -163,13 +168,16 @@ def test_a_course_that_no_run_takes_is_refused(kept, place, value, words):
         within = within[key]
     within[place[-1]] = value
     (folder / "course.json").write_text(json.dumps(course))
-    with pytest.raises(ValueError, match=words):
+    with refuses(words):
         learning(1).load(folder)
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("99.exp_avg", "no weight has that number"), ("0.exp_avg", r"exp_avg of shape \[2\]")],
+    [
+        ("99.exp_avg", "state_files.no_weight"),
+        ("0.exp_avg", Phrase("state_files.shape", name="0.exp_avg", shape=[2])),
+    ],
 )
 def test_moments_of_other_weights_are_refused(kept, name, words):
     from safetensors.torch import load_file, save_file
@@ -177,7 +185,7 @@ def test_moments_of_other_weights_are_refused(kept, name, words):
     folder, _ = kept
     moments = load_file(folder / "optimizer.safetensors")
     save_file({**moments, name: torch.zeros(2)}, folder / "optimizer.safetensors")
-    with pytest.raises(ValueError, match=words):
+    with refuses(words):
         learning(1).load(folder)
 
 
@@ -188,5 +196,5 @@ def test_damaged_generators_are_named(kept, change):
     folder, _ = kept
     states = json.loads((folder / "generators-0.json").read_text())
     (folder / "generators-0.json").write_text(json.dumps({**states, **change}))
-    with pytest.raises(ValueError, match=r"generators-0\.json is damaged"):
+    with refuses("state_files.damaged", name="generators-0.json"):
         learning(1).load_generators(folder, 0)

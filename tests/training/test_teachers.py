@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from refusals import refuses
 
 from dermsim.models import DermSimConfig, DermSimImageProcessor, DermSimModel
 from dermsim.models.color_constancy_dermsim import shades_of_grey
@@ -73,7 +74,7 @@ def test_colors_made_constant_for_the_pupil_are_not_made_so_again(photographs):
 
 def test_colors_that_are_gone_are_refused():
     constant = DermSimImageProcessor(do_color_constancy=True)
-    with pytest.raises(ValueError, match="color_constancy no, and cannot be shown"):
+    with refuses("teachers.color_constancy"):
         Teachers([(build(0), OURS)], constant, PRIOR)
 
 
@@ -85,5 +86,5 @@ def test_a_teacher_does_not_learn(engine, checkpoint):
 
 
 def test_a_teacher_that_is_not_there_is_an_error(engine, tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not a dermsim checkpoint"):
+    with refuses("core_checkpoint.lacks_files", FileNotFoundError):
         Teachers.load([tmp_path], engine.processor, log_prior=PRIOR)

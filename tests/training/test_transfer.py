@@ -1,7 +1,7 @@
 """Starting from another encoder."""
 
-import pytest
 import torch
+from refusals import refuses
 
 from dermsim.models import DermSimConfig, DermSimModel
 from dermsim.training.transfer import start_from
@@ -31,10 +31,10 @@ def test_a_head_of_another_size_stays_random(engine, checkpoint):
 
 
 def test_another_backbone_is_refused(checkpoint):
-    with pytest.raises(ValueError, match="has the backbone test_resnet; set"):
+    with refuses("transfer.other_backbone", backbone="test_resnet"):
         start_from(build(backbone="test_efficientnet"), checkpoint)
 
 
 def test_a_start_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not a dermsim checkpoint"):
+    with refuses("core_checkpoint.lacks_files", FileNotFoundError):
         start_from(build(), tmp_path)

@@ -7,10 +7,12 @@ from html import escape
 
 import pytest
 from PIL import Image
+from refusals import refuses
 
+from dermsim.core.refused import Keyed, say, sentences
 from dermsim.data.archives import ArchiveLimits, list_photographs, read_photographs
 from dermsim.engine.batch import FileAnswer
-from dermsim.ui import batch_callbacks, i18n, worklist
+from dermsim.ui import batch_callbacks, worklist
 from dermsim.ui.operating_slider import USUAL
 
 SMALL = ArchiveLimits(pictures=4, file_bytes=20_000, total_bytes=50_000, entries=12)
@@ -64,45 +66,46 @@ def many(folder, count: int):
 
 
 REASONS = {
-    "batch_gone": lambda folder: folder / "none.png",
-    "batch_file_too_large": lambda folder: written(folder, "a.png", bytes(30_000)),
-    "batch_archive_damaged": lambda folder: written(folder, "a.zip", b"PK"),
-    "batch_archive_empty": lambda folder: packed(folder, ("notes.txt", b"x")),
-    "batch_archive_lists": lambda folder: many(folder, 100),
-    "batch_archive_lists_more": lambda folder: many(folder, 400),
-    "batch_member_path": lambda folder: packed(folder, ("../a.png", png())),
-    "batch_member_link": link,
-    "batch_member_archive": lambda folder: packed(folder, ("inner.zip", b"PK")),
-    "batch_member_encrypted": lambda folder: altered(folder, encrypt),
-    "batch_member_method": lambda folder: packed(folder, ("a.png", png()), method=zipfile.ZIP_LZMA),
-    "batch_member_bomb": lambda folder: packed(folder, ("a.png", bytes(5_000_000))),
-    "batch_member_damaged": lambda folder: altered(folder, damage),
+    "archives.gone": lambda folder: folder / "none.png",
+    "archives.file_too_large": lambda folder: written(folder, "a.png", bytes(30_000)),
+    "archives.damaged": lambda folder: written(folder, "a.zip", b"PK"),
+    "archives.no_pictures": lambda folder: packed(folder, ("notes.txt", b"x")),
+    "archives.lists": lambda folder: many(folder, 100),
+    "archives.lists_more": lambda folder: many(folder, 400),
+    "archives.member_path": lambda folder: packed(folder, ("../a.png", png())),
+    "archives.member_link": link,
+    "archives.member_archive": lambda folder: packed(folder, ("inner.zip", b"PK")),
+    "archives.member_encrypted": lambda folder: altered(folder, encrypt),
+    "archives.member_method": lambda folder: packed(
+        folder, ("a.png", png()), method=zipfile.ZIP_LZMA
+    ),
+    "archives.member_bomb": lambda folder: packed(folder, ("a.png", bytes(5_000_000))),
+    "archives.member_damaged": lambda folder: altered(folder, damage),
 }
 
 ACTS = {
-    "batch_nothing": lambda folder: next(batch_callbacks.run(None, [])),
-    "batch_row": lambda folder: worklist.detail(None, [], 0, USUAL),
-    "batch_too_many": lambda folder: list_photographs(
+    "batch_callbacks.nothing": lambda folder: next(batch_callbacks.run(None, [])),
+    "worklist.no_row": lambda folder: worklist.detail(None, [], 0, USUAL),
+    "archives.too_many": lambda folder: list_photographs(
         [packed(folder, *((f"{n}.png", png()) for n in range(5)))], limits=SMALL
     ),
-    "batch_too_large": lambda folder: list_photographs(
+    "archives.too_large": lambda folder: list_photographs(
         [packed(folder, *((f"{n}.png", bytes(18_000)) for n in range(3)))], limits=SMALL
     ),
 }
 
 
-def check(key: str, sentence: str) -> str:
-    """The refusal is known by this key, and Spanish says it in these words."""
-    said = i18n.refusal(sentence, "es")
-    assert said != sentence, sentence
-    spanish = i18n.translations()["es"][f"errors.{key}"]
-    assert i18n._pattern(spanish).fullmatch(said), f"{said!r} is not {spanish!r}"
-    return said
+def check(key: str, said: Keyed) -> str:
+    """The refusal has this key, and its own words in Spanish."""
+    assert said.key == key
+    spanish = say(said, "es")
+    assert spanish not in (str(said), key)
+    return spanish
 
 
 @pytest.mark.parametrize("key", REASONS)
 def test_a_row_says_in_spanish_why_it_could_not_be_read(key, tmp_path, engine):
-    limits = ROOMY if key == "batch_member_bomb" else SMALL
+    limits = ROOMY if key == "archives.member_bomb" else SMALL
     listed = list_photographs([REASONS[key](tmp_path)], limits=limits)
     ((item, data),) = read_photographs(listed, limits=limits)
     assert data is None
@@ -114,11 +117,11 @@ def test_a_row_says_in_spanish_why_it_could_not_be_read(key, tmp_path, engine):
 
 @pytest.mark.parametrize("key", ACTS)
 def test_an_act_is_refused_in_spanish(key, tmp_path):
-    with pytest.raises(ValueError) as refused:
+    with refuses(key) as refused:
         ACTS[key](tmp_path)
-    check(key, str(refused.value))
+    check(key, refused.value)
 
 
-def test_every_known_refusal_of_many_pictures_is_raised_here():
-    known = {key for key in i18n.translations()["en"] if key.startswith("errors.batch_")}
-    assert known == {f"errors.{key}" for key in [*REASONS, *ACTS]}
+def test_every_refusal_of_an_archive_is_raised_here():
+    known = {key for key in sentences("en") if key.startswith("archives.member_")}
+    assert known <= set(REASONS)

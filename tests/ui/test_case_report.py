@@ -11,9 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+from refusals import refuses
 
 from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import CODES, DISCLAIMER, LABELS
+from dermsim.core.refused import Phrase
 from dermsim.core.version import __version__
 from dermsim.data.synthetic import draw_lesion
 from dermsim.tasks.classify import OperatingPoint, Reached
@@ -22,6 +24,7 @@ from dermsim.ui import operating_slider
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine, origin_of
 from dermsim.ui.i18n import say
+from dermsim.ui.render import percent
 from dermsim.ui.report_callbacks import report_at, report_data, report_link
 
 WHEN = datetime(2026, 5, 17, 9, 30, tzinfo=UTC)
@@ -93,7 +96,9 @@ def test_every_figure_is_in_it(report, language):
             for figure in (share.value, share.low, share.high):
                 assert f"{figure * 100:.1f}".replace(".", comma) in text
     assert report.reached  # the tiny checkpoint was measured
-    assert f"{report.neighbors[0].similarity:.2f}".replace(".", comma) in text
+    assert say(
+        "report.likeness_place", language, share=percent(report.neighbors[0].percentile)
+    ) in (text)
     assert "Apache-2.0" in text  # of drawn data
 
 
@@ -228,7 +233,7 @@ def test_a_map_without_evidence_is_said_to_be_one(report):
 
 
 @pytest.mark.parametrize(
-    ("layer", "words"), [(None, "where the model's heads begin"), (-2, "layer -2")]
+    ("layer", "words"), [(None, "where the model's heads begin"), (-2, "layer layer3")]
 )
 def test_the_layer_is_named(engine, picture, layer, words):
     html = case_html(examine(engine, picture, layer=layer))
@@ -249,21 +254,21 @@ def test_the_data_are_named_by_what_they_are(engine):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"k": 0}, "Asked for 0 similar cases: choose 1 to 24"),
-        ({"point": "best"}, "unknown operating point 'best'"),
-        ({"method": "magic"}, "magic"),
-        ({"layer": 99}, "99"),
+        ({"k": 0}, Phrase("answers.cases", k=0, most=24)),
+        ({"point": "best"}, Phrase("case_report.operating_point", point="best")),
+        ({"method": "magic"}, Phrase("maps.method", method="magic")),
+        ({"layer": 99}, Phrase("opening.no_such_layer", layer=99)),
     ],
 )
 def test_bad_options_are_refused(engine, picture, options, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with refuses(sentence):
         examine(engine, picture, **options)
 
 
 def test_another_language_is_refused(engine, report):
-    with pytest.raises(ValueError, match="unknown language 'fr': choose en or es"):
+    with refuses("document.language", language="fr", languages=["en", "es"]):
         case_html(report, language="fr")
-    with pytest.raises(ValueError, match="unknown language 'fr'"):
+    with refuses("document.language", language="fr"):
         report_data(engine, None, "fr")
 
 
@@ -305,10 +310,10 @@ def test_the_page_links_to_a_report_with_the_chosen_alert_line(engine, tmp_path)
         assert f"“{say(f'report.point_{name}')}”" in document
         threshold = operating_slider.point_at(engine.calibration, stop).threshold
         assert f"left:{threshold:.1%}" in document
-    with pytest.raises(ValueError, match="There is no operating point 9999"):
+    with refuses("operating_slider.no_stop", stop=9999):
         report_at(engine, str(path), 9999)
 
 
 def test_no_picture_no_report(engine):
-    with pytest.raises(ValueError, match="There is no picture yet: add one first"):
+    with refuses("callbacks.no_picture"):
         report_link(engine, None)

@@ -1,15 +1,19 @@
 import json
 import re
+from html import unescape
 
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refuses
 
+from dermsim.core.refused import Phrase
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
 from dermsim.engine.explain import Explaining
 from dermsim.tasks.retrieve import PairScale, Standing
 from dermsim.ui import compare_callbacks, explain_callbacks, likeness, operating_slider
+from dermsim.ui.render import percent
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ def test_without_two_pictures_the_tab_explains_itself(engine, two, case):
 def test_two_pictures_are_as_alike_as_their_embeddings(engine, two):
     found = compare_callbacks.compare(engine, *two)
     first, second = engine.embed(list(two))
-    assert f'<p class="ds-figure">{first @ second:.3f}</p>' in found.words
+    assert f'<p class="ds-figure">{first @ second:.2f}</p>' in found.words
     for page, answer in zip((found.first, found.second), engine.predict(list(two)), strict=True):
         assert f'data-malignancy="{answer.malignancy!r}"' in page
     assert "Your picture" in found.first and "The second picture" in found.second
@@ -49,7 +53,7 @@ def test_two_pictures_are_as_alike_as_their_embeddings(engine, two):
 
 def test_the_maps_are_those_of_the_likeness(engine, two):
     found = compare_callbacks.compare(engine, *two)
-    expected = engine.explain_likeness(*two, method=compare_callbacks.METHOD)
+    expected = engine.explain_likeness(*two)
     for kept, whole in zip(found.explanation.heatmaps, expected, strict=True):
         assert kept.target == "similarity"
         assert (kept.score, kept.peak) == (whole.score, whole.peak)
@@ -65,7 +69,7 @@ def test_the_maps_are_those_of_the_likeness(engine, two):
 def test_a_past_case_without_a_picture_is_compared_by_its_embedding(engine, two, case):
     found = compare_callbacks.compare(engine, two[0], None, case)
     cosine = float(engine.embed([two[0]])[0] @ engine.gallery.embeddings[5])
-    assert f'<p class="ds-figure">{cosine:.3f}</p>' in found.words
+    assert f'<p class="ds-figure">{cosine:.2f}</p>' in found.words
     assert len(found.explanation.pictures) == 1
     assert compare_callbacks.paint(found.explanation, True)[1] is None
     assert case in found.second and "no picture of this case here" in found.second
@@ -129,25 +133,25 @@ def test_bad_input_is_refused_with_a_sentence(engine, two, tmp_path):
     letter = tmp_path / "letter.jpg"
     letter.write_text("Dear doctor")
     for act, sentence in (
-        (lambda: compare_callbacks.compare_data(engine, None, two[1]), "There is no picture yet"),
+        (lambda: compare_callbacks.compare_data(engine, None, two[1]), "callbacks.no_picture"),
         (
             lambda: compare_callbacks.compare_data(engine, two[0], None),
-            "There is no second picture yet",
+            "compare_callbacks.no_second",
         ),
         (
             lambda: compare_callbacks.compare(engine, two[0], None, "ISIC_x"),
-            "no past case 'ISIC_x'",
+            Phrase("explain_callbacks.no_past_case", name="ISIC_x"),
         ),
         (
             lambda: compare_callbacks.compare(engine, two[0], str(letter)),
-            "letter.jpg is not an image",
+            Phrase("images.not_an_image", name="letter.jpg"),
         ),
         (
             lambda: compare_callbacks.compare(engine, *two, stop=-7),
-            "There is no operating point -7",
+            Phrase("operating_slider.no_stop", stop=-7),
         ),
     ):
-        with pytest.raises(ValueError, match=sentence):
+        with refuses(sentence):
             act()
 
 
@@ -162,7 +166,8 @@ def test_the_cases_to_choose_are_the_nearest(engine, two):
     offered = explain_callbacks.named_cases(nearest)
     assert [case for _, case in offered] == [case.image_id for case in nearest]
     assert offered[0][0].startswith("1. ")
-    assert f"likeness {nearest[0].similarity:.3f}" in offered[0][0]
+    share = unescape(percent(nearest[0].percentile))
+    assert offered[0][0].endswith(f", more alike than {share} of pairs with one diagnosis")
 
 
 def test_pictures_are_read_by_the_engine_once_each(engine, two, monkeypatch):

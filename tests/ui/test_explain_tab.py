@@ -5,8 +5,11 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from refusals import refuses
 
-from dermsim.core.explain_methods import METHODS
+from dermsim.core.bootstrap import Interval
+from dermsim.core.explain_methods import CLEAR, DEFAULT, METHODS, VANISHED
+from dermsim.core.explain_worth import ExplanationWorth, MethodWorth
 from dermsim.core.labels import CODES, LABELS, diagnosis
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import answers
@@ -45,20 +48,33 @@ def test_the_menus_offer_what_there_is(engine, lesion, bank):
     assert explain_callbacks.target_choices(bank)[-1] == ("clover (yours)", "clover")
     methods, layers, cases = explain_callbacks.menus(engine, lesion)
     known = [m.name for m in METHODS.values() if not m.needs_attention]
-    assert [name for _, name in methods] == known
+    assert [name for _, name in methods] == [DEFAULT, *known]
     assert dict(methods)["Score-CAM (slow)"] == "scorecam"
-    assert methods == explain_callbacks.method_choices(), (
-        "what the page offers before the model is there"
-    )
-    assert (
-        layers[0]
-        == explain_callbacks.layer_choices()[0]
-        == ("Where its heads begin (as usual)", "")
-    )
+    assert methods[0] == ("The usual one (Grad-CAM), not measured", DEFAULT)
+    early = explain_callbacks.method_choices()  # what the page offers before the model is there
+    assert methods[1:] == early[1:] and early[0] == ("The usual one", DEFAULT)
+    assert layers[0] == explain_callbacks.layer_choices()[0] == ("The usual one for the method", "")
     assert layers[1:3] == [("After layer4", "-1"), ("After layer3", "-2")]
     found = engine.search([lesion], 12)[0]
     assert [image_id for _, image_id in cases] == [case.image_id for case in found]
-    assert cases[0][0].startswith(f"1. {diagnosis(found[0].dx).name}, likeness ")
+    assert cases[0][0].startswith(f"1. {diagnosis(found[0].dx).name}, more alike than ")
+
+
+def test_the_menu_says_what_methods_are_worth(engine, monkeypatch):
+    def figure(value):
+        return Interval(value, value - 0.01, value + 0.01, 40)
+
+    def worth(method, gain):
+        return MethodWorth(method, -2, figure(0.5), figure(gain), figure(0.2), figure(gain))
+
+    found = (worth("gradcam", -0.1), worth("layercam", 0.1))
+    measured = ExplanationWorth(engine.fingerprint, "drawings", "validation", found, 0.2)
+    monkeypatch.setattr(engine, "worth", measured)
+    methods = {name: text for text, name in explain_callbacks.method_choices(engine)}
+    assert methods[DEFAULT] == "The one that did best when measured (LayerCAM)"
+    assert methods["layercam"] == "LayerCAM: better than a blob"
+    assert methods["gradcam"] == "Grad-CAM: worse than a blob"
+    assert methods["hirescam"] == "HiResCAM"
 
 
 # --- one picture ---------------------------------------------------------------------------------
@@ -128,8 +144,8 @@ def test_a_likeness_is_painted_on_both_where_there_is_a_picture(engine, lesion, 
     kept, words = explain_callbacks.compare(engine, lesion, case.image_id, pictures=shown.get)
     first, second = engine.explain_likeness(lesion, shown[case.image_id])
     assert [m.peak for m in kept.heatmaps] == pytest.approx([first.peak, second.peak], rel=1e-4)
-    expected = [max(0, m.score) if m.peak > 0 else 0 for m in (first, second)]
-    assert kept.strengths == pytest.approx(expected, abs=1e-4)
+    expected = [min(m.peak / CLEAR, 1) if m.peak > VANISHED else 0 for m in (first, second)]
+    assert kept.strengths == pytest.approx(expected, abs=1e-3)
     assert case.image_id in words and "--dataset" not in words
     assert explain_callbacks.blend_pair(kept, 0.6).size == (900 + 12 + 900, 675)
 
@@ -153,7 +169,7 @@ def test_the_endpoint_answers_with_picture_and_facts(engine, lesion):
     )
     assert drawn.size == (900, 675)
     assert (facts["target"], facts["method"]) == ("nv", "layercam")
-    assert set(facts) == {"target", "method", "score", "peak", "strength", "answer"}
+    assert set(facts) == {"target", "method", "score", "peak", "strength", "worth", "answer"}
     assert facts["answer"] == engine.predict([lesion])[0].label_name
 
 
@@ -166,12 +182,12 @@ class TestRefusals:
             lambda: explain_callbacks.blend_pair(kept, opacity),
             lambda: explain_callbacks.explain_data(engine, lesion, "", opacity),
         ):
-            with pytest.raises(ValueError, match="choose 0 to 1"):
+            with refuses("heatmaps.opacity"):
                 act()
 
     @pytest.mark.parametrize("target", ["clover", 4])
     def test_target(self, engine, lesion, target):
-        with pytest.raises(ValueError, match=f"unknown dx {target!r}: expected one of akiec"):
+        with refuses("labels.unknown_dx", text=target):
             explain_callbacks.explain(engine, lesion, None, target)
 
     def test_a_long_name_is_a_target_as_everywhere_else(self, engine, lesion):
@@ -179,17 +195,20 @@ class TestRefusals:
         assert found.heatmaps[0].target == "mel"
 
     def test_method_layer_and_case(self, engine, lesion):
-        with pytest.raises(ValueError, match="Unknown method 'magic': choose one of gradcam"):
+        with refuses(
+            "explain_callbacks.method",
+            method="magic",
+        ):
             explain_callbacks.explain(engine, lesion, None, "", "magic")
-        with pytest.raises(ValueError, match="no layer 'attic' in ResNet"):
+        with refuses("opening.no_such_layer", layer="attic", kind="ResNet"):
             explain_callbacks.explain(engine, lesion, None, "", "gradcam", "attic")
-        with pytest.raises(ValueError, match="no past case 'ISIC_9': choose one of the list"):
+        with refuses("explain_callbacks.no_past_case", name="ISIC_9"):
             explain_callbacks.compare(engine, lesion, "ISIC_9")
-        with pytest.raises(ValueError, match="no global attention"):
+        with refuses("opening.no_attention"):
             explain_callbacks.explain(engine, lesion, None, "", "rollout", "-2")
 
     def test_no_picture(self, engine):
-        with pytest.raises(ValueError, match="no picture yet"):
+        with refuses("callbacks.no_picture"):
             explain_callbacks.explain_data(engine, None, "", 0.6)
 
 

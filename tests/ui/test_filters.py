@@ -1,5 +1,7 @@
 import pytest
+from refusals import refuses
 
+from dermsim.core.refused import Phrase
 from dermsim.tasks.retrieve import CaseTable
 from dermsim.ui import filters
 
@@ -41,13 +43,13 @@ def test_the_filter_keeps_what_was_chosen(chosen, ages, expected):
 @pytest.mark.parametrize(
     ("chosen", "ages", "sentence"),
     [
-        (([],), (0, 100), "1 choices came for the 4 facts"),
-        (([], [], [], []), (60, 40), "at least 60 and at most 40 years old"),
-        (([], [], [], []), (-1, 40), "Asked for an age of -1: choose 0 to 100"),
-        (([], [], [], []), (0, "old"), "Asked for an age of old"),
-        (([], [], [], []), (0, float("nan")), "Asked for an age of nan"),
+        (([],), (0, 100), Phrase("filters.choices", chosen_count=1, menus_count=4)),
+        (([], [], [], []), (60, 40), Phrase("filters.no_age", youngest=60, oldest=40)),
+        (([], [], [], []), (-1, 40), Phrase("filters.age", age=-1, least=0, most=100)),
+        (([], [], [], []), (0, "old"), Phrase("filters.age", age="old")),
+        (([], [], [], []), (0, float("nan")), Phrase("filters.age", age="nan")),
     ],
 )
 def test_bad_choices_are_refused(chosen, ages, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with refuses(sentence):
         filters.where(chosen, *ages)

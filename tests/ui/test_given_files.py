@@ -5,6 +5,7 @@ import io
 
 import pytest
 from PIL import Image
+from refusals import refuses
 
 from dermsim.ui import inline
 from dermsim.ui.given_files import ELSEWHERE, NOT_UPLOADED, foreign_files
@@ -93,5 +94,5 @@ def test_a_data_uri_is_the_picture_itself():
     found = inline.content({"path": None, "url": url, "orig_name": "a.png"})
     assert found == stream.getvalue() and (found.name, found.mark) == ("a.png", "")
     for broken in ("data:image/png;base64,!!!", "data:image/png,AAAA", "data:"):
-        with pytest.raises(ValueError, match="not in base64"):
+        with refuses("inline.not_base64"):
             inline.content({"url": broken})

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from dermsim.core.refused import Refused
 from dermsim.ui import i18n
 from dermsim.ui.gradio_seams import told_language
 from dermsim.ui.page_language import PageLanguage, address_in, chosen_language
@@ -83,7 +84,7 @@ def in_spanish():
 def test_a_listener_is_given_the_language_and_refuses_in_it(in_spanish):
     def greet(name, *, language="en"):
         if not name:
-            raise ValueError("There is no picture yet: add one first.")
+            raise Refused("callbacks.no_picture")
         return f"{language} {name}"
 
     assert sentences(greet)("Ana") == "es Ana"

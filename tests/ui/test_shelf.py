@@ -3,6 +3,7 @@ import gc
 import threading
 
 import pytest
+from refusals import refuses
 
 from dermsim.ui.shelf import CLASSES, FILE, Gone, Shelf
 
@@ -55,7 +56,7 @@ def test_the_least_recently_used_make_room(shelf):
 
 def test_what_is_larger_than_the_shelf_is_refused_and_nothing_is_dropped_for_it(shelf):
     held = shelf.put("a", size=100)
-    with pytest.raises(ValueError, match="take fewer or smaller files"):
+    with refuses("shelf.full"):
         shelf.put("b", size=101)
     assert shelf.get(held) == "a"
 

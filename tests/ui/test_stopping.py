@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from refusals import refuses
 
 from dermsim.ui import ending
 from dermsim.ui.stopping import ENDINGS, Work, ended_by_signals, ended_quietly
@@ -108,7 +109,7 @@ def test_new_work_is_refused_while_results_are_fetched():
 
 @pytest.mark.parametrize("grace", [-1, 3600, float("nan")])
 def test_a_server_must_end_some_time(grace):
-    with pytest.raises(ValueError, match="choose 0 to 3599"):
+    with refuses("stopping.grace"):
         Work(grace=grace)
 
 

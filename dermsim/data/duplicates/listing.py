@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dermsim.core.refused import Refused
 from dermsim.data.dataset import read_rows_of
 from dermsim.data.layouts import Layout
 from dermsim.data.matching import without_ending
@@ -58,7 +59,7 @@ class Listed:
         """
         found = self.image.read() if isinstance(self.image, Packed) else self.image
         if not found:
-            raise ValueError(f"{self.image_id} has no picture file")
+            raise Refused("listing.no_file", image_id=self.image_id)
         return found
 
 

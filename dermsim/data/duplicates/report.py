@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from dermsim.core.atomic import atomic_path
 from dermsim.core.bootstrap import DECIMALS
 from dermsim.core.csv_table import save_csv
+from dermsim.core.refused import RefusedFileExistsError
 from dermsim.data.components import COMPONENTS
 from dermsim.data.duplicates.listing import Listed
 from dermsim.data.duplicates.search import Pair, components
@@ -158,7 +159,7 @@ def check_folder(folder: Path) -> None:
         names = {path.name for path in folder.iterdir()}
         taken = any(n not in (PAIRS, COMPONENTS) and not _is_sheet(n) for n in names)
     if taken:
-        raise FileExistsError(f"{folder} holds other things; name a folder of its own.")
+        raise RefusedFileExistsError("duplicates_report.other_things", folder=folder)
 
 
 def _is_sheet(name: str) -> bool:

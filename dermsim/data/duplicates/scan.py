@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from dermsim.core.refused import Refused
 from dermsim.data.duplicates.listing import Listed, list_source
 from dermsim.data.duplicates.looks import Look, look_at
 from dermsim.data.duplicates.report import Duplicates
@@ -42,11 +43,11 @@ def find_duplicates(
             of all pictures can be read.
     """
     if not sources:
-        raise ValueError("name at least one source of pictures")
+        raise Refused("scan.no_source")
     if len(set(sources)) < len(sources):
-        raise ValueError("a source is named twice: its pictures would all be found again")
+        raise Refused("scan.source_twice")
     if at_most is not None and at_most < 1:
-        raise ValueError(f"the number of photographs must be positive, got {at_most}")
+        raise Refused("scan.at_most", at_most=at_most)
     listed = [item for source in sources for item in list_source(source)[:at_most]]
     reading = _Reading(listed)
     if embed is None:
@@ -56,8 +57,10 @@ def find_duplicates(
     else:
         embeddings = embed(reading)
     if not reading.kept:
+        if not reading.unread:
+            raise Refused("scan.only_outlines")
         reasons = "; ".join(reason for _, reason in reading.unread[:3])
-        raise ValueError(f"no picture can be read: {reasons or 'there are outlines only'}")
+        raise Refused("scan.nothing_readable", reasons=reasons)
     pairs = find_pairs(reading.looks, embeddings, neighbors=neighbors)
     return Duplicates(reading.kept, pairs, reading.unread, reading.outlines)
 

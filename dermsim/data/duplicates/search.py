@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import l2_normalize
 from dermsim.data.duplicates.looks import TURNS, VIEWS, Look, turned
 from dermsim.data.duplicates.registration import DETAIL, overlap, squared
@@ -83,12 +84,10 @@ def find_pairs(
             make no sense.
     """
     if neighbors < 1 or not 0 < at_least <= 1:
-        raise ValueError(
-            f"neighbors must be at least 1 and at_least in (0, 1], got {neighbors} and {at_least}"
-        )
+        raise Refused("duplicates_search.settings", neighbors=neighbors, at_least=at_least)
     unit = None if embeddings is None else l2_normalize(embeddings)
     if unit is not None and len(unit) != len(looks):
-        raise ValueError(f"{len(looks)} pictures came with {len(unit)} embeddings")
+        raise Refused("duplicates_search.embeddings", looks_count=len(looks), unit_count=len(unit))
     if not looks:
         return []
     candidates = [*_by_hash(looks)]

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image
 
+from dermsim.core.refused import Phrase, Refused
 from dermsim.data.formats.extras import require_for
 from dermsim.data.formats.quiet import quietly
 from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame
@@ -27,10 +28,10 @@ _LONGEST = 256
 """Bytes of the first element of a file without a preamble, which is a short one."""
 
 _NO_PHOTOGRAPHS = {
-    "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation",
-    "1.2.840.10008.5.1.4.1.1.66.7": "a segmentation",
-    "1.2.840.10008.5.1.4.1.1.30": "a parametric map",
-    "1.2.840.10008.5.1.4.1.1.481.2": "a radiation dose",
+    "1.2.840.10008.5.1.4.1.1.66.4": "dicom.segmentation",
+    "1.2.840.10008.5.1.4.1.1.66.7": "dicom.segmentation",
+    "1.2.840.10008.5.1.4.1.1.30": "dicom.parametric_map",
+    "1.2.840.10008.5.1.4.1.1.481.2": "dicom.radiation_dose",
 }
 _ICC_PROFILE = "ICCProfile"
 
@@ -71,7 +72,7 @@ def open_dicom(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Ima
     except UnreadableError:
         raise
     except Exception as error:  # whatever pydicom says may quote the file
-        raise UnreadableError(f"{name} is a damaged DICOM file: export it again") from error
+        raise UnreadableError("dicom.damaged", name=name) from error
     if burned_in:
         sentence = f"{name} has text burned into its picture: see that it names nobody"
         warnings.warn(sentence, stacklevel=2)
@@ -81,21 +82,20 @@ def open_dicom(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Ima
 def _check_kind(elements: Dataset, name: str) -> None:
     """Refuse what holds no photograph."""
     if "SOPClassUID" not in elements and "PixelData" not in elements:
-        raise ValueError("nothing of a picture")
-    what = _NO_PHOTOGRAPHS.get(str(elements.get("SOPClassUID", "")))
-    if what is None and "PixelData" not in elements:
-        what = _kind(elements)
+        raise Refused("dicom.nothing")
+    key = _NO_PHOTOGRAPHS.get(str(elements.get("SOPClassUID", "")))
+    what = Phrase(key) if key else None if "PixelData" in elements else _kind(elements)
     if what is not None:
-        raise UnreadableError(f"{name} is a DICOM file with {what} and no photograph: export that")
+        raise UnreadableError("dicom.no_photograph", name=name, what=what)
 
 
-def _kind(elements: Dataset) -> str:
+def _kind(elements: Dataset) -> Phrase | str:
     """Say what a file without pixels holds, by its class if the standard has it."""
     from pydicom.uid import UID
 
     uid = UID(str(elements.get("SOPClassUID", "")))
     if uid.type != "SOP Class":  # not in the standard, so that its name is the number itself
-        return "data of its own kind"
+        return Phrase("dicom.own_kind")
     return uid.name.removesuffix(" Storage")
 
 

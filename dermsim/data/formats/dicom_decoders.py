@@ -12,6 +12,7 @@ from pydicom import Dataset, uid
 from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder
 
+from dermsim.core.refused import Refused
 from dermsim.data.formats.boxes import walk
 from dermsim.data.formats.registry import UnreadableError
 
@@ -51,27 +52,19 @@ def decoding_plugin(elements: Dataset, name: str) -> str:
         return ""
     kind = syntax.name.split(",")[0].split("(")[0].strip()
     if any(word in kind for word in _VIDEO):
-        raise UnreadableError(f"{name} is a DICOM file with a video: export one frame as a picture")
+        raise UnreadableError("dicom_decoders.video", name=name)
     plugin = _PLUGINS.get(syntax)
     if plugin is None:
-        how = f"with {kind}" if syntax.is_transfer_syntax else "in a way of its own"
-        raise UnreadableError(
-            f"{name} is a DICOM file compressed {how}, which is not read: export it without "
-            "compression"
-        )
+        if syntax.is_transfer_syntax:
+            raise UnreadableError("dicom_decoders.compression", name=name, kind=kind)
+        raise UnreadableError("dicom_decoders.own_compression", name=name)
     if syntax == uid.JPEGExtended12Bit and elements.BitsStored <= 8:
         plugin = _PILLOW
     if plugin in get_decoder(syntax).available_plugins:
         return plugin
     if syntax in _WITH_LIBJPEG:
-        raise UnreadableError(
-            f"{name} is a DICOM file compressed with {kind}: install what reads it with pip "
-            "install pylibjpeg-libjpeg, whose licence is the GPL, or export it without compression"
-        )
-    raise UnreadableError(
-        f"{name} is a DICOM file compressed with {kind}: install what reads it with pip install "
-        '"dermsim[dicom]"'
-    )
+        raise UnreadableError("dicom_decoders.needs_gpl", name=name, kind=kind)
+    raise UnreadableError("dicom_decoders.needs_extra", name=name, kind=kind)
 
 
 def check_encoded_size(elements: Dataset, frame: int) -> None:
@@ -93,7 +86,7 @@ def check_encoded_size(elements: Dataset, frame: int) -> None:
     )
     declared = (int(elements.Columns), int(elements.Rows))
     if (found := encoded_size(data)) != declared:
-        raise ValueError(f"a frame of {found} where {declared} was declared")
+        raise Refused("dicom_decoders.frame_size", found=found, declared=declared)
 
 
 def encoded_size(data: bytes) -> tuple[int, int]:
@@ -120,4 +113,4 @@ def encoded_size(data: bytes) -> tuple[int, int]:
             place += 2
         else:
             place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    raise ValueError("no size in the code stream")
+    raise Refused("dicom_decoders.no_size")

@@ -101,10 +101,7 @@ def _without_deflation(packed: bytes, name: str) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     content = inflater.decompress(packed, _INFLATED)
     if inflater.unconsumed_tail:
-        raise UnreadableError(
-            f"{name} is a DICOM file that inflates to more than {_INFLATED // 2**20} MB: export it "
-            "without deflation"
-        )
+        raise UnreadableError("dicom_elements.inflates", name=name, inflated=_INFLATED // 2**20)
     uid = ExplicitVRLittleEndian.encode() + b"\0"
     syntax = struct.pack("<HH2sH", 2, 0x0010, b"UI", len(uid)) + uid
     length = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(syntax))

@@ -68,7 +68,7 @@ def read_dicom_facts(data: bytes, *, name: str = "the image") -> Facts:
     except UnreadableError:
         raise
     except Exception as error:  # whatever pydicom says may quote the file
-        raise UnreadableError(f"{name} is a damaged DICOM file: export it again") from error
+        raise UnreadableError("dicom.damaged", name=name) from error
 
 
 def parse_age(text: str) -> float | None:

@@ -14,6 +14,7 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, convert_color_sp
 from pydicom.pixels.processing import apply_voi
 from pydicom.pixels.utils import as_pixel_options
 
+from dermsim.core.refused import Refused
 from dermsim.data.depth_dermsim import to_8_bits
 from dermsim.data.formats.dicom_decoders import check_encoded_size, decoding_plugin
 from dermsim.data.formats.registry import UnreadableError
@@ -48,10 +49,7 @@ def decode(elements: Dataset, frame: int, name: str) -> Image.Image:
     if colours in _YBR:
         values = convert_color_space(values, colours, "RGB")
     elif colours != "RGB":
-        raise UnreadableError(
-            f"{name} is a DICOM file whose colours are neither RGB, YBR_FULL, a palette nor greys: "
-            "export it as RGB"
-        )
+        raise UnreadableError("dicom_pixels.colours", name=name)
     if values.dtype.kind == "i":  # signed colours mean nothing
         values = values.view(values.dtype.str.replace("i", "u"))
     bits = int(elements.BitsStored)
@@ -74,7 +72,7 @@ def _samples(elements: Dataset, frame: int, name: str) -> tuple[npt.NDArray[np.i
     )
     if shifted:  # the samples lie elsewhere than at the lower end; shifting keeps their sign
         if not stored <= high + 1 <= int(elements.BitsAllocated):
-            raise ValueError("the samples do not fit where they are said to be")
+            raise Refused("dicom_pixels.samples")
         allocated = int(elements.BitsAllocated)
         values = np.left_shift(values, allocated - 1 - high)
         values = np.right_shift(values, allocated - stored)
@@ -114,7 +112,7 @@ def _window(
 ) -> npt.NDArray[np.float64]:
     """Map a window to 0..1, PS3.3 C.11.2.1.2 and C.11.2.1.3; what is outside is clipped later."""
     if width <= 0 or (function == "LINEAR" and width < 1):
-        raise ValueError("a window without a width")
+        raise Refused("dicom_pixels.window")
     if function == "SIGMOID":
         return 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700)))
     if function == "LINEAR_EXACT":

@@ -23,6 +23,4 @@ def require_for(name: str, kind: str, *, package: str, extra: str) -> ModuleType
     try:
         return require(package, extra=extra)
     except ImportError as error:
-        raise UnreadableError(
-            f'{name} is a {kind} file: install what reads it with pip install "dermsim[{extra}]"'
-        ) from error
+        raise UnreadableError("extras.needs_extra", name=name, kind=kind, extra=extra) from error

@@ -3,52 +3,53 @@
 from __future__ import annotations
 
 from dermsim.core.lfs import is_lfs_pointer
+from dermsim.core.refused import Phrase, Refused
 
-_AS_PICTURE = "save it as JPEG, PNG or TIFF"
-_RAW = "develop it in a raw converter and save it as JPEG or TIFF"
-_VIDEO = "save one frame of it as a picture"
-_UNPACK = "unpack it first"
+_AS_PICTURE = "save_as_picture"
+_RAW = "develop"
+_VIDEO = "save_frame"
+_UNPACK = "unpack"
 
 _STARTS: tuple[tuple[bytes, str, str], ...] = (
-    (b"%PDF", "a PDF document", "save the picture in it as JPEG or PNG"),
-    (b"8BPS", "a Photoshop document", _AS_PICTURE),
-    (b"%!PS", "a PostScript document", _AS_PICTURE),
-    (b"\xc5\xd0\xd3\xc6", "a PostScript document", _AS_PICTURE),
-    (b"gimp xcf", "a GIMP document", _AS_PICTURE),
-    (b"PK\x03\x04", "a zip archive or an office document", _UNPACK),
-    (b"\x1f\x8b", "packed with gzip", _UNPACK),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
-    (b"Rar!", "a RAR archive", _UNPACK),
-    (b"FUJIFILMCCD-RAW", "a raw file of a Fujifilm camera", _RAW),
-    (b"IIRO", "a raw file of an Olympus camera", _RAW),
-    (b"IIRS", "a raw file of an Olympus camera", _RAW),
-    (b"IIU\0", "a raw file of a Panasonic camera", _RAW),
-    (b"FOVb", "a raw file of a Sigma camera", _RAW),
-    (b"\0MRM", "a raw file of a Minolta camera", _RAW),
-    (b"II\xbc", "JPEG XR", _AS_PICTURE),
-    (b"v/1\x01", "OpenEXR", _AS_PICTURE),
-    (b"#?RADIANCE", "Radiance HDR", _AS_PICTURE),
-    (b"SIMPLE  =", "FITS", _AS_PICTURE),
-    (b"\x89HDF", "HDF5", _AS_PICTURE),
-    (b"\x93NUMPY", "a NumPy file", "load it with numpy and pass the array"),
-    (b"\0\0\x01\0", "an icon", _AS_PICTURE),
-    (b"\0\0\x01\xba", "a video", _VIDEO),
-    (b"\x1aE\xdf\xa3", "a video", _VIDEO),
-    (b"\0\0\x01\xb3", "a video", _VIDEO),
-    (b"qoif", "QOI", _AS_PICTURE),
-    (b"PAR1", "a Parquet file", "load it as a data set"),
+    (b"%PDF", "pdf", "save_page"),
+    (b"8BPS", "photoshop", _AS_PICTURE),
+    (b"%!PS", "postscript", _AS_PICTURE),
+    (b"\xc5\xd0\xd3\xc6", "postscript", _AS_PICTURE),
+    (b"gimp xcf", "gimp", _AS_PICTURE),
+    (b"PK\x03\x04", "zip", _UNPACK),
+    (b"\x1f\x8b", "gzip", _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "archive_7z", _UNPACK),
+    (b"Rar!", "archive_rar", _UNPACK),
+    (b"FUJIFILMCCD-RAW", "raw_fujifilm", _RAW),
+    (b"IIRO", "raw_olympus", _RAW),
+    (b"IIRS", "raw_olympus", _RAW),
+    (b"IIU\0", "raw_panasonic", _RAW),
+    (b"FOVb", "raw_sigma", _RAW),
+    (b"\0MRM", "raw_minolta", _RAW),
+    (b"II\xbc", "jpeg_xr", _AS_PICTURE),
+    (b"v/1\x01", "openexr", _AS_PICTURE),
+    (b"#?RADIANCE", "radiance_hdr", _AS_PICTURE),
+    (b"SIMPLE  =", "fits", _AS_PICTURE),
+    (b"\x89HDF", "hdf5", _AS_PICTURE),
+    (b"\x93NUMPY", "numpy", "load_array"),
+    (b"\0\0\x01\0", "icon", _AS_PICTURE),
+    (b"\0\0\x01\xba", "video", _VIDEO),
+    (b"\x1aE\xdf\xa3", "video", _VIDEO),
+    (b"\0\0\x01\xb3", "video", _VIDEO),
+    (b"qoif", "qoi", _AS_PICTURE),
+    (b"PAR1", "parquet", "load_data_set"),
 )
-"""Begins with; is; what to do."""
+"""Begins with; the keys of what it is and of what to do."""
 
 _NETPBM = frozenset(b"P%d" % number for number in range(1, 8))
 _BRANDS = {
-    b"crx": ("a raw file of a Canon camera", _RAW),
-    **dict.fromkeys((b"hei", b"hev", b"mif", b"msf", b"avi"), ("of the HEIF family", _AS_PICTURE)),
+    b"crx": ("raw_canon", _RAW),
+    **dict.fromkeys((b"hei", b"hev", b"mif", b"msf", b"avi"), ("heif_family", _AS_PICTURE)),
 }
 """Of the container of MP4, by the first letters of its brand; every other is a video."""
 
 
-def name_foreign(start: bytes, name: str) -> str | None:
+def foreign(start: bytes, name: str) -> Refused | None:
     """Say what a file is that is not read.
 
     Args:
@@ -56,14 +57,16 @@ def name_foreign(start: bytes, name: str) -> str | None:
         name: What messages call it.
 
     Returns:
-        One sentence that names what it is and what to do; None if it is nothing that is known.
+        The refusal, which names what it is and what to do; None if it is nothing that is known.
     """
     if is_lfs_pointer(start):
-        return f"{name} is a Git LFS pointer and not the picture: run git lfs pull where it lies"
+        return Refused("foreign.lfs_pointer", name=name)
     if not start.strip(b"\0"):
-        return f"{name} begins with nothing but zeros, as after a copy that failed: copy it again"
-    what = _known(start)
-    return None if what is None else f"{name} is {what[0]}, which is not read: {what[1]}"
+        return Refused("foreign.zeros", name=name)
+    if (known := _known(start)) is None:
+        return None
+    kind, advice = (Phrase(f"foreign.{word}") for word in known)
+    return Refused("foreign.not_read", name=name, kind=kind, advice=advice)
 
 
 def _known(start: bytes) -> tuple[str, str] | None:
@@ -71,14 +74,14 @@ def _known(start: bytes) -> tuple[str, str] | None:
         if start.startswith(beginning):
             return kind, advice
     if start[:2] in _NETPBM and start[2:3].isspace():
-        return "a Netpbm picture", _AS_PICTURE
+        return "netpbm", _AS_PICTURE
     if start[4:8] == b"ftyp":
-        return _BRANDS.get(start[8:11], ("a video", _VIDEO))
+        return _BRANDS.get(start[8:11], ("video", _VIDEO))
     if start[:4] == b"RIFF" and start[8:12] == b"AVI ":
-        return "a video", _VIDEO
+        return "video", _VIDEO
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if b"<svg" in text:
-        return "an SVG drawing", _AS_PICTURE
+        return "svg", _AS_PICTURE
     if text.startswith((b"<!doctype html", b"<html")):
-        return "a web page, as when a download needed a login", "download the picture again"
+        return "web_page", "download_again"
     return None

@@ -69,7 +69,7 @@ def open_heif(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Imag
         raise
     except Exception as error:
         reason = " ".join(str(error).split())  # it comes in lines
-        raise UnreadableError(f"{name} is a damaged HEIC file: {reason}") from error
+        raise UnreadableError("heif.damaged", name=name, reason=reason) from error
 
 
 def _decode_heif(

@@ -14,6 +14,7 @@ from typing import IO
 
 from PIL import Image, ImageChops, JpegImagePlugin
 
+from dermsim.core.refused import RefusedOSError
 from dermsim.data.formats.pillow import pillow_format
 from dermsim.data.formats.registry import Check
 
@@ -69,7 +70,7 @@ def _open(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Image.Im
         stream.seek(0)
         data = stream.read()
         if data.find(_END, data.rfind(b"\xff\xda")) < 0:
-            raise OSError("it breaks off in zeros")
+            raise RefusedOSError("jpeg.zeros")
     stream.seek(position)
     return image
 

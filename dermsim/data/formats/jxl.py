@@ -9,6 +9,7 @@ from typing import IO
 
 from PIL import Image
 
+from dermsim.core.refused import Refused
 from dermsim.data.formats.boxes import walk
 from dermsim.data.formats.extras import require_for
 from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame
@@ -42,7 +43,7 @@ def open_jxl(stream: IO[bytes], name: str, *, frame: int, check: Check) -> Image
         # a panic of Rust is no Exception; what either says is about libjxl and not about the file
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise UnreadableError(f"{name} is a damaged JPEG XL file: save it again") from error
+        raise UnreadableError("jxl.damaged", name=name) from error
     check(*image.size)
     if not image.jpeg:
         # the decoder has turned the picture already; what EXIF says of it counts for JPEG alone
@@ -69,7 +70,7 @@ def _size(codestream: bytes) -> tuple[int, int]:
         ValueError: If there is no header.
     """
     if not codestream.startswith(_CODESTREAM):
-        raise ValueError("there is no header")
+        raise Refused("jxl.no_header")
     bits = _Bits(codestream[2:])
     small = bits.take(1)
     height = bits.length(small)

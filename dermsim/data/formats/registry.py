@@ -29,6 +29,8 @@ from typing import IO, Protocol
 
 from PIL import Image
 
+from dermsim.core.refused import Refused
+
 PREFIX = 512
 """Bytes of a file that its format is recognised by; a short file has fewer."""
 
@@ -36,7 +38,7 @@ Check = Callable[[int, int], None]
 """Raises `UnreadableError` if a picture of this width and height must not be decoded."""
 
 
-class UnreadableError(ValueError):
+class UnreadableError(Refused):
     """Why a picture is not read and what to do, as one sentence that begins with its name."""
 
 
@@ -94,5 +96,8 @@ def check_frame(frame: int, count: int, name: str) -> None:
         UnreadableError: If `frame` is not one of 0 to ``count - 1``.
     """
     if not 0 <= frame < count:
-        has = "one picture" if count == 1 else f"{count} pictures, 0 to {count - 1}"
-        raise UnreadableError(f"{name} has {has}: there is no picture {frame}")
+        if count == 1:
+            raise UnreadableError("formats_registry.one_frame", name=name, frame=frame)
+        raise UnreadableError(
+            "formats_registry.no_frame", name=name, count=count, last=count - 1, frame=frame
+        )

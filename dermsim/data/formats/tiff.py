@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, TiffImagePlugin
 
-from dermsim.data.depth_dermsim import float_to_8_bits, to_8_bits
+from dermsim.data.depth_dermsim import PixelsError, float_to_8_bits, to_8_bits
 from dermsim.data.formats.quiet import quietly
 from dermsim.data.formats.registry import Check, Format, UnreadableError, check_frame
 from dermsim.data.formats.samples import scale_to_8_bits
@@ -44,7 +44,8 @@ _CHANNELS = {
     CIELAB: 3,
     ICCLAB: 3,
 }
-_RAW = {32803: "the raw values of a sensor", 34892: "the raw values of a sensor"}
+_RAW = (32803, 34892)
+"""Photometric interpretations of what a sensor saw."""
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _ORIENTATION, _MAX_SAMPLE, _ICC_PROFILE = 274, 281, 34675
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # of ExtraSamples
@@ -102,15 +103,12 @@ def _pictures(file: TiffFile, name: str) -> list[TiffPage]:
     pages = [page for page in _all_pages(file) if page.imagewidth and page.imagelength]
     sides = [side for page in pages for side in (page.imagewidth, page.imagelength)]
     if not all(isinstance(side, int) for side in sides):  # tifffile gives a tuple for such a tag
-        raise UnreadableError(f"{name} is a damaged TIFF file: it states several widths or heights")
-    raw = [_RAW[int(page.photometric)] for page in pages if int(page.photometric) in _RAW]
-    if raw:
-        raise UnreadableError(
-            f"{name} holds {raw[0]} and no finished picture: export it as JPEG or TIFF"
-        )
+        raise UnreadableError("tiff.several_sizes", name=name)
+    if any(int(page.photometric) in _RAW for page in pages):
+        raise UnreadableError("tiff.unfinished", name=name)
     whole = [page for page in pages if not page.subfiletype & (_REDUCED | _MASK)] or pages
     if not whole:
-        raise UnreadableError(f"{name} is a damaged TIFF file: there is no picture in it")
+        raise UnreadableError("tiff.no_picture", name=name)
     largest = max(page.imagewidth * page.imagelength for page in whole)
     return [page for page in whole if 2 * page.imagewidth * page.imagelength >= largest]
 
@@ -140,21 +138,16 @@ class _Reader:
     def read(self) -> Image.Image:
         """Decode with what does it right."""
         if self.kind not in _CHANNELS:
-            known = "grey, RGB, palette, CMYK, YCbCr or Lab"
-            raise UnreadableError(f"{self.name} is a TIFF of unknown colours: save it as {known}")
+            raise UnreadableError("tiff.unknown_colours", name=self.name)
         if not _CHANNELS[self.kind] <= self.samples <= _CHANNELS[self.kind] + 4:
-            raise UnreadableError(
-                f"{self.name} has {self.samples} values per pixel: save it as RGB"
-            )
+            raise UnreadableError("tiff.many_values", name=self.name, samples=self.samples)
         size = self.page.imagewidth * self.page.imagelength * self.samples
         if (
             self.kind == YCBCR
             and self.page.compression == 1
             and sum(self.page.databytecounts) < size
         ):
-            raise UnreadableError(
-                f"{self.name} has fewer colours than pixels and no compression: save it as RGB"
-            )
+            raise UnreadableError("tiff.subsampled", name=self.name)
         if self._pillow_is_right():
             return self._by_pillow().copy()  # a plain image, that may outlive its file
         try:
@@ -195,8 +188,7 @@ class _Reader:
         """Read what Pillow can where tifffile lacks a decoder, or name the decoder."""
         compression = getattr(self.page.compression, "name", str(self.page.compression))
         refusal = UnreadableError(
-            f"{self.name} is a {self.bits}-bit TIFF compressed with {compression}: install what "
-            'reads it with pip install "dermsim[tiff]", or save it without compression'
+            "tiff.needs_extra", name=self.name, bits=self.bits, compression=compression
         )
         try:
             image = self._by_pillow()
@@ -219,11 +211,9 @@ class _Reader:
         if values.ndim == 2:
             values = values[..., np.newaxis]
         if values.ndim != 3 or values.shape[-1] != self.samples:
-            raise UnreadableError(
-                f"{self.name} is a TIFF of several layers: save it as a flat picture"
-            )
+            raise UnreadableError("tiff.layers", name=self.name)
         if self.kind == PALETTE:
-            raise UnreadableError(f"{self.name} has a palette of 16 bits: save it as RGB")
+            raise UnreadableError("tiff.deep_palette", name=self.name)
         if self.kind in (CIELAB, ICCLAB):
             return self._lab(values)
         colours, alpha = self._split(values)
@@ -263,9 +253,7 @@ class _Reader:
         if self.format == _FLOAT:
             return _or_refuse(float_to_8_bits, values, self.name)
         if values.size and values.min() < 0:
-            raise UnreadableError(
-                f"{self.name} has negative values: save it with 8 or 16 bits, from 0 on"
-            )
+            raise UnreadableError("tiff.negative", name=self.name)
         if self.bits < 16:
             return scale_to_8_bits(values, self.bits)
         stated = self.page.tags.get(_MAX_SAMPLE)
@@ -276,7 +264,7 @@ class _Reader:
 
     def _lab(self, values: npt.NDArray[Any]) -> Image.Image:
         if self.bits not in (8, 16) or self.format == _FLOAT:
-            raise UnreadableError(f"{self.name} is a TIFF of unknown Lab values: save it as RGB")
+            raise UnreadableError("tiff.unknown_lab", name=self.name)
         unsigned = values[..., :3].astype(np.int64) & ((1 << self.bits) - 1)
         lab = (unsigned >> (self.bits - 8)).astype(np.uint8)
         if self.kind == ICCLAB:  # a and b from 0, where CIELab has them signed
@@ -295,8 +283,8 @@ def _or_refuse(
     """Scale; what is refused is no damage."""
     try:
         return scale(*values, **options)
-    except ValueError as error:
-        raise UnreadableError(str(error)) from error
+    except PixelsError as error:
+        raise UnreadableError(f"pixels.{error.kind}", **error.values) from error
 
 
 def _even(most: int) -> int:

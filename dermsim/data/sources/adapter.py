@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.part_names import Part
 from dermsim.data.sources.folder import Folder
 from dermsim.data.tables import OTHER
@@ -73,9 +74,8 @@ class SourceRow:
     def __post_init__(self) -> None:
         """Refuse a diagnosis that no decision was made about."""
         if self.dx is not None and self.dx != OTHER and self.dx not in CODES:
-            raise ValueError(
-                f"dx of {self.image_id} is {self.dx!r}, but must be one of {', '.join(CODES)}, "
-                f"{OTHER}, or None when no diagnosis is given"
+            raise Refused(
+                "adapter.dx", image_id=self.image_id, dx=self.dx, codes=CODES, other=OTHER
             )
 
 
@@ -160,12 +160,10 @@ class Adapter:
         """
         found = Folder.at(folder)
         if not self.recognise(found):
-            raise ValueError(f"{found.path} is not {self.title}: check the path")
+            raise Refused("adapter.other_source", path=found.path, title=self.title)
         for word, code in mapping.items():
             if code not in (*CODES, OTHER):
-                raise ValueError(
-                    f"{word!r} is mapped to {code!r}: choose one of {', '.join(CODES)} or {OTHER}"
-                )
+                raise Refused("adapter.mapped", word=word, code=code, codes=CODES, other=OTHER)
         return [
             replace(row, source=self.name, licence=row.licence or self.licence)
             for row in self.rows(found, {**self.labels, **mapping})

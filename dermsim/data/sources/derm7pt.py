@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from dermsim.core.refused import Phrase, Refused
 from dermsim.data.sources.adapter import Adapter, Labels, Modality, SourceRow, Split, with_columns
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import SEXES, translate, words_by_code
@@ -104,7 +105,7 @@ def _pictures(number: int, row: Row) -> list[tuple[Modality, str]]:
     """List the pictures of a case, one that is named as both only once."""
     derm, clinic = row["derm"], row["clinic"]
     if derm is None or clinic is None or row["case_num"] is None:
-        raise row_error(number, derm, "case_num, derm and clinic must be given")
+        raise row_error(number, derm, Phrase("derm7pt.ids"))
     found: list[tuple[Modality, str]] = [("dermoscopy", derm)]
     return found if clinic == derm else [*found, ("clinical", clinic)]
 
@@ -117,7 +118,7 @@ def _splits(folder: Folder, rows: int) -> dict[int, Split]:
         for line in read_rows(table) if table else []:
             index = int(line["indexes"] or -1)
             if not 0 <= index < rows:
-                raise ValueError(f"{TITLE}: {name}_indexes.csv names row {index} of {rows}")
+                raise Refused("derm7pt.index", title=TITLE, name=name, index=index, rows=rows)
             found[index] = split
     return found
 

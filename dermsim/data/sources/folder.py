@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from dermsim.core.refused import Refused, RefusedFileNotFoundError
 from dermsim.data.delimited import read_header
 from dermsim.data.folders import walk_files
 from dermsim.data.images import is_image_path
@@ -42,7 +43,7 @@ class Folder:
         if named.is_dir():
             return cls(named, named)
         if not named.is_file():
-            raise FileNotFoundError(f"no folder at {path}: check the path")
+            raise RefusedFileNotFoundError("sources_folder.no_folder", path=path)
         # Unpacked as downloaded, a table lies in a folder of its own beside the pictures' folder.
         nested = named.parent.name == named.stem
         return cls(named, named.parent.parent if nested else named.parent, named)
@@ -134,9 +135,6 @@ class Folder:
         if len(found) > 1 and not all(
             filecmp.cmp(found[0], other, shallow=False) for other in found
         ):
-            names = " and ".join(str(self.inside(path)) for path in found[:5])
-            raise ValueError(
-                f"{self.path} holds {names}: it is not clear which one is meant, keep one or pass "
-                "its path"
-            )
+            names = [self.inside(path) for path in found[:5]]
+            raise Refused("sources_folder.ambiguous", path=self.path, names=names)
         return found[0] if found else None

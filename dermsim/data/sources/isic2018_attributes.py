@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from dermsim.core.refused import Refused
 from dermsim.data.sources.adapter import Adapter, Labels, SourceRow
 from dermsim.data.sources.folder import Folder
 
@@ -71,7 +72,9 @@ def _read(folder: Folder) -> Iterator[tuple[str, str | bytes | None, dict[str, O
         return
     for image_id, masks in sorted(_masks(folder).items()):
         if missing := [concept for concept in CONCEPTS if concept not in masks]:
-            raise ValueError(f"{TITLE}: {image_id} has no mask of {', '.join(missing)}")
+            raise Refused(
+                "isic2018_attributes.no_mask", title=TITLE, image_id=image_id, missing=list(missing)
+            )
         outlines = {c: None if _is_black(path) else path for c, path in masks.items()}
         yield image_id, folder.picture(image_id), outlines
 
@@ -81,7 +84,9 @@ def _is_black(path: str) -> bool:
         with Image.open(path, formats=["PNG"]) as mask:
             return mask.convert("L").getbbox() is None
     except (OSError, SyntaxError) as error:
-        raise ValueError(f"the mask {Path(path).name} cannot be read: {error}") from error
+        raise Refused(
+            "isic2018_attributes.unreadable", name=Path(path).name, error=error
+        ) from error
 
 
 def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
@@ -108,7 +113,7 @@ class AttributeOutlines(Mapping[str, Mapping[str, Outline]]):
         """
         folder = Folder.at(path)
         if not _recognise(folder):
-            raise ValueError(f"{path} is not {TITLE}: check the path")
+            raise Refused("adapter.other_source", path=path, title=TITLE)
         self._outlines = {image_id: outlines for image_id, _, outlines in _read(folder)}
 
     def __getitem__(self, image_id: str) -> Mapping[str, Outline]:

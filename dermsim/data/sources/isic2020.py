@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermsim.core.refused import Phrase
 from dermsim.data.sources.adapter import Adapter, Labels, SourceRow, with_columns
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import (
@@ -43,7 +44,7 @@ def _rows(folder: Folder, table: Path, labels: Labels) -> list[SourceRow]:
     )
     for number, target in enumerate(translate(rows, "target", YES_NO, source=TITLE)):
         if target is not malignant[number]:
-            raise row_error(number, names[number], "target and benign_malignant contradict")
+            raise row_error(number, names[number], Phrase("isic2020.contradict"))
     diagnoses = translate(rows, "diagnosis", labels, source=TITLE, label=True)
     sexes = translate(rows, "sex", SEXES, source=TITLE)
     sites = translate(rows, "anatom_site_general_challenge", ISIC_SITES, source=TITLE)

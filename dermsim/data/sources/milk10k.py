@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermsim.core.refused import Phrase
 from dermsim.data.sources.adapter import Adapter, Labels, Modality, SourceRow, with_columns
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import (
@@ -61,7 +62,7 @@ def _rows(folder: Folder, table: Path, labels: Labels) -> list[SourceRow]:
     for number, (name, row) in enumerate(zip(names, rows, strict=True)):
         modality = modalities[number]
         if modality is None:
-            raise row_error(number, name, "image_type is missing")
+            raise row_error(number, name, Phrase("milk10k.image_type"))
         label, said = classes.get(row["lesion_id"]), more.get(name, {})
         confirmed = said.get("diagnosis_confirm_type")
         found.append(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermsim.core.refused import Phrase
 from dermsim.data.sources.adapter import OTHER, Adapter, Labels, Modality, SourceRow
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import (
@@ -71,7 +72,7 @@ def _rows(folder: Folder, table: Path, labels: Labels) -> list[SourceRow]:
     for number, (file, row) in enumerate(zip(files, said, strict=True)):
         modality, record = modalities[number], row["midas_record_id"]
         if modality is None or record is None:
-            raise row_error(number, file, "midas_distance and midas_record_id must be given")
+            raise row_error(number, file, Phrase("mra_midas.ids"))
         control = bool(controls[number])
         found.append(
             SourceRow(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermsim.core.refused import Phrase
 from dermsim.data.sources.adapter import Adapter, Labels, SourceRow, with_columns
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import YES_NO, required, translate, words_by_code, years
@@ -48,7 +49,7 @@ def _rows(folder: Folder, table: Path, labels: Labels) -> list[SourceRow]:
     found = []
     for number, (file, row) in enumerate(zip(files, rows, strict=True)):
         if row["patient_id"] is None:
-            raise row_error(number, file, "patient_id is missing")
+            raise row_error(number, file, Phrase("pad_ufes_20.patient_id"))
         found.append(
             SourceRow(
                 image=folder.picture(file),

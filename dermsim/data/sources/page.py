@@ -169,26 +169,26 @@ ABOUT: dict[str, About] = {
 
 _HEAD = """# Data sets
 
-What dermsim knows of published data sets. Point `--data`, `dermsim explore` or `load_dataset` at
-the folder that you unpacked, or at its table: it is recognised by its columns or folders, whatever
-the files are called. HAM10000 and the challenges ISIC 2017 and 2018 are read likewise, see
-[your own data](your-own-data.md).
+dermsim reads the published data sets of this page as they are. Point `--data`, `dermsim explore` or
+`load_dataset` at the folder that you unpacked, or at its table. Columns and folders identify a data
+set; names of files do not matter. HAM10000 and the challenges ISIC 2017 and 2018 are read in the
+same way: see [your own data](your-own-data.md).
 
-- **Each word is decided about.** A diagnosis that is not listed here is an error that names it:
-  decide with `--map "word=nv"`, or `other`. Derm1M alone has an open list.
+- **Every word is decided.** A diagnosis that is not listed here is an error, and the error names
+  it. Decide with `--map "word=nv"`, or `other`. Derm1M alone has an open list.
 - **`other`** is none of the seven. Such pictures never train or examine the seven-class head, and
-  how many are left out is said. `load_dataset(..., keep_other=True)` keeps them, for detectors and
-  retrieval.
+  dermsim says how many are left out. `load_dataset(..., keep_other=True)` keeps them, for detectors
+  and retrieval.
 - **Clinical photographs** are loaded with a warning: an encoder of dermatoscopic pictures does not
   know them.
-- **Splits** are made anew, by patient, lesion and near-duplicate. The publisher's own is a column.
-- A picture is taken only from the folder that its table names, and never from a folder of another
-  part of the set.
+- **Splits** go by patient, lesion and near-duplicate. The publisher's own split becomes a column.
+- A picture comes only from the folder that its table names, never from a folder of another part of
+  the set.
 - Many sets share photographs. Run [`dermsim duplicates`](duplicates.md) over all that you use.
-- The exam's pictures (ISIC 2018 Task 3 test, ISIC 2017 test) are refused in training, whichever set
-  holds them.
+- Training refuses the exam's pictures (ISIC 2018 Task 3 test, ISIC 2017 test), whichever set holds
+  them.
 
-Nobody's pictures come with dermsim. Terms of use are the publishers'; read them there.
+dermsim contains nobody's pictures. The publishers set the terms of use; read them there.
 
 This page is written by `python -m dermsim.data.sources.page`.
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dermsim.core.refused import Phrase, Refused
 from dermsim.data.sources.adapter import Adapter, Labels, SourceRow
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import required, translate, words_by_code
@@ -52,7 +53,7 @@ def _rows(folder: Folder, labels: Labels) -> list[SourceRow]:
     for number, name in enumerate(names):
         chosen = [label for label in LABELS if marks[label][number]]
         if len(chosen) != 1:
-            raise row_error(number, name, f"one diagnosis must be marked X, got {len(chosen)}")
+            raise row_error(number, name, Phrase("ph2.one_diagnosis", count=len(chosen)))
         found.append(
             SourceRow(
                 image=folder.picture(f"{name}_Dermoscopic_Image/{name}.bmp"),
@@ -86,7 +87,7 @@ def _concepts(rows: list[Row]) -> list[dict[str, str]]:
 
 def _crosses(rows: list[Row], column: str) -> list[bool]:
     if rows and column not in rows[0]:
-        raise ValueError(f"{TITLE}: the table has no column {column}")
+        raise Refused("ph2.no_column", title=TITLE, column=column)
     return [bool(cross) for cross in translate(rows, column, {"X": True}, source=TITLE)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dermsim.core.refused import Refused
 from dermsim.data.sources import (
     bcn20000,
     ddi,
@@ -62,6 +63,6 @@ def find_adapter(path: str | Path) -> Adapter | None:
     folder = Folder.at(path)
     found = [adapter for adapter in ADAPTERS if adapter.recognises(folder)]
     if len(found) > 1:
-        titles = " and ".join(adapter.title for adapter in found)
-        raise ValueError(f"{path} holds {titles}: pass the folder, or the table, of one")
+        titles = [adapter.title for adapter in found]
+        raise Refused("sources_registry.several", path=path, titles=titles)
     return found[0] if found else None

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dermsim.core.refused import Refused
 from dermsim.data.sources.adapter import Adapter, Labels, SourceRow
 from dermsim.data.sources.folder import Folder
 from dermsim.data.sources.vocabulary import YES_NO, required, translate
@@ -90,7 +91,7 @@ def read_concepts(rows: Sequence[Row], *, source: str) -> list[dict[str, str]]:
         ValueError: If a column is missing or holds no mark.
     """
     if rows and (missing := [concept for concept in CONCEPTS if concept not in rows[0]]):
-        raise ValueError(f"{source}: the table has no column {', '.join(missing)}")
+        raise Refused("skincon.no_column", source=source, missing=list(missing))
     states = {c: translate(rows, c, _STATES, source=source) for c in CONCEPTS}
     return [
         {concept: state for concept in CONCEPTS if (state := states[concept][row])}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from typing import TypeVar
 
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.vocabulary import is_missing
 from dermsim.data.rows import known, parse_age
 from dermsim.data.tables import Row, row_error
@@ -81,7 +82,7 @@ def translate(
         text for text, key in zip(given, keys, strict=True) if key is not None and key not in known
     )
     if unknown:
-        raise ValueError(_unknown_words(source, column, unknown, given, list(words), label))
+        raise _unknown_words(source, column, unknown, given, list(words), label)
     return [None if key is None else known[key] for key in keys]
 
 
@@ -100,15 +101,19 @@ def _unknown_words(
     given: Sequence[str | None],
     words: Sequence[str],
     label: bool,
-) -> str:
-    shown = ", ".join(f"{word!r} ({count:,} rows)" for word, count in unknown.most_common(_SHOWN))
-    more = f" and {len(unknown) - _SHOWN} other words" if len(unknown) > _SHOWN else ""
-    first = next(row for row, text in enumerate(given) if text in unknown)
-    known = ", ".join(words[:_KNOWN_SHOWN]) + (", ..." if len(words) > _KNOWN_SHOWN else "")
-    way_out = "say which of the seven diagnoses each is, or other" if label else "correct the table"
-    return (
-        f"{source} is not known to write {shown}{more} in the column {column} (first in row "
-        f"{first}): known are {known}; {way_out}"
+) -> Refused:
+    more = len(unknown) - _SHOWN
+    return Refused(
+        "sources_vocabulary.unknown_labels" if label else "sources_vocabulary.unknown_words",
+        source=source,
+        shown=[
+            Phrase("sources_vocabulary.word", word=word, count=count)
+            for word, count in unknown.most_common(_SHOWN)
+        ],
+        more=Phrase("sources_vocabulary.more", count=more) if more > 0 else "",
+        column=column,
+        first=next(row for row, text in enumerate(given) if text in unknown),
+        known=[*words[:_KNOWN_SHOWN], *(["..."] if len(words) > _KNOWN_SHOWN else [])],
     )
 
 
@@ -137,7 +142,11 @@ def marked(
             raise row_error(
                 number,
                 row.get(key),
-                f"one of {', '.join(columns)} must be marked 1, got {', '.join(chosen) or 'none'}",
+                Phrase(
+                    "sources_vocabulary.one_mark",
+                    columns=list(columns),
+                    chosen=chosen,
+                ),
             )
         found.append(chosen[0])
     return found
@@ -157,7 +166,7 @@ def years(row: int, image_id: str | None, text: str | None) -> float | None:
     try:
         return parse_age(known(text))
     except ValueError as error:
-        raise row_error(row, image_id, str(error)) from error
+        raise row_error(row, image_id, error) from error
 
 
 def required(rows: Sequence[Row], column: str, *, source: str) -> list[str]:
@@ -170,11 +179,15 @@ def required(rows: Sequence[Row], column: str, *, source: str) -> list[str]:
     for number, row in enumerate(rows):
         value = row.get(column)
         if value is None:
-            raise ValueError(f"{source}: row {number} has no {column}")
+            raise Refused("sources_vocabulary.no_key", source=source, number=number, column=column)
         if value in values:
-            raise ValueError(
-                f"{source}: {column} {value} comes in row {values[value]} and in row {number}, "
-                "keep one"
+            raise Refused(
+                "sources_vocabulary.repeats",
+                source=source,
+                column=column,
+                value=value,
+                other=values[value],
+                number=number,
             )
         values[value] = number
     return list(values)
@@ -197,7 +210,7 @@ def words_by_code(**words: str) -> dict[str, str]:
         for word in listed.split(";"):
             name = " ".join(word.split())
             if name in labels:
-                raise ValueError(f"{name!r} is listed twice")
+                raise Refused("sources_vocabulary.listed_twice", name=name)
             if name:
                 labels[name] = code
     return labels

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
+
 Maps = npt.NDArray[np.floating]
 """``(N, S, S)``, never negative."""
 
@@ -38,7 +40,7 @@ def lesion_spread(outlines: Outline) -> float:
     distance = (place[:, None] ** 2 + place[None, :] ** 2) / 2
     areas = outlines.sum(axis=(1, 2))
     if (areas == 0).any():
-        raise ValueError(f"outline {int(np.argmin(areas))} is empty: there is nothing to measure")
+        raise Refused("baselines.empty_outline", number=int(np.argmin(areas)))
     return float(np.sqrt(((outlines * distance).sum(axis=(1, 2)) / areas).mean()))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from dermsim.core.bootstrap import Interval
 from dermsim.core.explain_methods import METHODS
+from dermsim.core.refused import Refused
 from dermsim.core.storage import check_keys
 
 GAUSSIAN = "gaussian"
@@ -162,7 +163,7 @@ def _plain_by_class(figures: Mapping[str, Figures]) -> dict[str, object]:
 
 def _mapping(values: object, *, name: str) -> dict[str, Any]:
     if not isinstance(values, Mapping):
-        raise ValueError(f"{name} must be an object, got {type(values).__name__}.")
+        raise Refused("storage.not_an_object", name=name, kind=type(values).__name__)
     return dict(values)
 
 

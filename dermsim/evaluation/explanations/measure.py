@@ -18,8 +18,10 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from dermsim.core.bootstrap import DECIMALS, Bootstrap
+from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import FloatArray, IntArray
+from dermsim.core.refused import Refused
 from dermsim.evaluation.explanations import shortcuts
 from dermsim.evaluation.explanations.agreement import TURNS, correlation
 from dermsim.evaluation.explanations.explanation_report import (
@@ -92,10 +94,7 @@ def examine_explanations(
     possible = [method.name for method in engine.explanation_methods()]
     methods = possible if asked.methods is None else asked.methods
     if wrong := sorted(set(methods) - set(possible)):
-        raise ValueError(
-            f"this encoder cannot be explained with {wrong[0]!r}: choose among "
-            f"{', '.join(possible)}."
-        )
+        raise Refused("measure.method", wrong=wrong[0], possible=list(possible))
     subject = Subject(engine)
     blank = Subject(engine, untrained(engine.model, seed=seed + FRESH))
     settings = choose(
@@ -329,7 +328,9 @@ def _report(
 
 
 def _place(plan: Plan, stages: Sequence[str]) -> str:
-    return "every block" if plan.stage is None else stages[plan.stage]
+    if plan.stage is None:
+        return "every block" if METHODS[plan.method].needs_attention else "where the heads begin"
+    return stages[plan.stage]
 
 
 def _chunks(rows: IntArray, size: int, title: str) -> Iterator[IntArray]:

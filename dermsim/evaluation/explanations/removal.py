@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.metrics import FloatArray, IntArray
+from dermsim.core.refused import Refused
 
 Image = npt.NDArray[np.float32]
 """One image ``(3, S, S)`` as the encoder takes it; 0 is the mean colour of the training data."""
@@ -73,7 +74,7 @@ class Filler:
 
         pixels = self.side**2
         if len(missing) >= pixels:
-            raise ValueError("all pixels are missing: there is nothing to fill them in from")
+            raise Refused("removal.all_missing")
         filled = image.reshape(3, -1).copy()
         if len(missing) == 0:
             return filled.reshape(image.shape)

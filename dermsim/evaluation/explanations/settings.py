@@ -13,6 +13,7 @@ import numpy.typing as npt
 from dermsim.core.explain_methods import METHODS
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import IntArray, macro_mean
+from dermsim.core.refused import Refused
 from dermsim.evaluation.explanations.baselines import (
     centred_gaussian,
     edges,
@@ -54,11 +55,11 @@ class Sizes:
         """Refuse nothing and less, and samples that are not part of one another."""
         for name, size in self.to_dict().items():
             if size < 1:
-                raise ValueError(f"{name} is {size}, but must be at least 1.")
+                raise Refused("settings.at_least_one", name=name, size=size)
         if self.slow > self.removal:
-            raise ValueError(f"slow is {self.slow}, but must be at most removal, {self.removal}.")
+            raise Refused("settings.slow", slow=self.slow, removal=self.removal)
         if self.cheap is not None and self.removal > self.cheap:
-            raise ValueError(f"removal is {self.removal}, but must be at most cheap, {self.cheap}.")
+            raise Refused("settings.removal", removal=self.removal, cheap=self.cheap)
 
     def at_most(self, count: int) -> Sizes:
         """Return sizes of which none is above `count`, for a quick look.
@@ -67,7 +68,7 @@ class Sizes:
             ValueError: If `count` is below 1.
         """
         if count < 1:
-            raise ValueError(f"asked for {count} photographs of each diagnosis: 1 is the least.")
+            raise Refused("settings.photographs", count=count)
         fewer = {name: min(size, count) for name, size in self.to_dict().items()}
         return Sizes(**{**fewer, "cheap": min(self.cheap or count, count)})
 
@@ -181,11 +182,19 @@ def choose(
     return replace(settings, thresholds=cuts)
 
 
+def first_plan(method: str) -> Plan:
+    """Return where a method is asked unless another layer is chosen for it: where heads begin.
+
+    Score-CAM asks the encoder once for every channel, and there are fewer after the last stage.
+    """
+    return Plan(method, -1 if method == "scorecam" else None)
+
+
 def _plans(method: str, best: Mapping[str, tuple[float, Plan]]) -> list[Plan]:
     """Return how a method is asked: plain and smooth, or once where that is slow enough."""
     if METHODS[method].is_slow:
-        return [Plan(method, -1)]
-    plain = Plan(method, None) if METHODS[method].needs_attention else best[method][1]
+        return [first_plan(method)]
+    plain = first_plan(method) if METHODS[method].needs_attention else best[method][1]
     return [plain, replace(plain, smooth=True)]
 
 

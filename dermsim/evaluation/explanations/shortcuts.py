@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.metrics import FloatArray, IntArray
+from dermsim.core.refused import Refused
 from dermsim.evaluation.explanations.removal import Filler, Image
 
 FEATHER = 1 / 60
@@ -132,10 +133,7 @@ def draw_partners(
             if other != label and (pool := [p for p in others if labels[p] == other])
         ]
         if not pools:
-            raise ValueError(
-                "backgrounds can only be swapped among photographs of two or more diagnoses that "
-                "show some skin around the lesion."
-            )
+            raise Refused("shortcuts.backgrounds")
         for place in range(count):
             pool = pools[rng.integers(len(pools))]
             partners[row, place] = pool[rng.integers(len(pool))]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.metrics import FloatArray, IntArray
+from dermsim.core.refused import Refused
 from dermsim.data.outlines import Outlines
 from dermsim.engine.framing import Frame, cut_region
 from dermsim.models.encode import encode_pixels
@@ -92,9 +93,11 @@ class Photographs:
         """
         image_ids = list(rows["image_id"])
         if missing := [image_id for image_id in image_ids if image_id not in outlines]:
-            raise ValueError(
-                f"{len(missing)} of {len(image_ids)} photographs have no outline, such as "
-                f"{missing[0]}: explanations are measured where all have one."
+            raise Refused(
+                "subject.no_outline",
+                missing_count=len(missing),
+                image_ids_count=len(image_ids),
+                missing=missing[0],
             )
         squares = np.stack(
             [

@@ -20,6 +20,7 @@ import numpy as np
 from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import BoolArray, FloatArray, IntArray, class_auc, entropy, macro_mean
+from dermsim.core.refused import Refused
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
 
@@ -62,12 +63,9 @@ def evaluate_ambiguity(
             or an image or its lesion is in its gallery.
     """
     if split not in ("test", "all"):
-        raise ValueError(f"Coverage is measured on test or all, not on {split!r}.")
+        raise Refused("ambiguity.split", split=split)
     if not engine.calibration.levels:
-        raise ValueError(
-            "this checkpoint was calibrated for its default coverage alone, by an older version: "
-            "fit it again (DermSim.fit) to have prediction sets at other coverages."
-        )
+        raise Refused("ambiguity.one_coverage")
     known = engine.known
     cases = encode_cases(engine, select(dataset, known, split=split), purpose=split)
     probabilities = engine.calibration.probabilities(cases.encoding.logits)
@@ -145,7 +143,7 @@ def _warning(
     predicted = probabilities.argmax(axis=1)
     wrong = predicted != cases.labels
     if wrong.all() or not wrong.any():
-        raise ValueError("every answer is right, or every one is wrong: there is nothing to tell.")
+        raise Refused("ambiguity.one_sided")
     signs = {
         "entropy": entropy(probabilities),
         "neighbour disagreement": _disagreement(engine, cases, predicted),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.concept_schema import LANGUAGES
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.core.text_metrics import (
     FactScores,
     bleu,
@@ -54,7 +55,7 @@ def measure_captions(engine: DermSim, asked: ConceptRows) -> Table:
     """
     rows = np.flatnonzero(asked.counted & (asked.labels >= 0).all(axis=1))
     if len(rows) < 2:
-        raise ValueError("descriptions are compared over pictures whose concepts are all known.")
+        raise Refused("caption_protocol.unknown_concepts")
     labels = engine.calibration.probabilities(asked.seen.logits[rows]).argmax(axis=1)
     truth, said = asked.labels[rows], asked.said[rows]
     shares = np.rint(100 * sigmoid(asked.log_odds[rows])).astype(np.int64)
@@ -119,7 +120,7 @@ def _row(
         whole = with_disagreement(facts, CODES[label], schema)
         for grammar in grammars:
             if grammar.parse_all(grammar.write_all(whole)) != whole:
-                raise ValueError(f"a description does not parse back: {whole!r}.")
+                raise Refused("caption_protocol.not_parsed", whole=whole)
         text = grammars[0].write_all(whole)
         parsed = grammars[0].parse_all(text)
         admitted = any(fact.concept == DISAGREEMENT for fact in parsed)

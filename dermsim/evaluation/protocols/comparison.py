@@ -16,6 +16,7 @@ import numpy as np
 
 from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import softmax
 from dermsim.evaluation.evaluate import overall_metrics
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
@@ -109,18 +110,21 @@ def compare(
 def _check_comparable(engines: Mapping[str, DermSim], split: str) -> None:
     """Refuse checkpoints and rows of which no common question can be asked."""
     if len(engines) < 2:
-        raise ValueError("a comparison needs at least two checkpoints.")
+        raise Refused("comparison.too_few")
     if TOGETHER in engines:
-        raise ValueError(f"no checkpoint can be called {TOGETHER!r}, which is a column of its own.")
+        raise Refused("comparison.name", together=TOGETHER)
     if split not in ("test", "validation", "all"):
-        raise ValueError(f"Unknown split {split!r}; choose validation, test or all.")
+        raise Refused("evaluation_checkpoint.split", split=split)
     first, *others = engines
     known = engines[first].known
     for name in others:
         if engines[name].known != known:
-            raise ValueError(
-                f"{first} was trained with {', '.join(known)} and {name} with "
-                f"{', '.join(engines[name].known)}: there is no common question to ask."
+            raise Refused(
+                "comparison.other_classes",
+                first=first,
+                known=list(known),
+                name=name,
+                name_known=list(engines[name].known),
             )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
 from dermsim.data.concepts import concept_labels, load_schema, source_of
 from dermsim.data.exam import refuse_exam
 from dermsim.engine.concept_data import Seen, dermoscopic, group_rows, look_through, not_among
@@ -74,7 +75,7 @@ def concept_rows(
     rows = dermoscopic(rows)
     concepts = [c for c in load_schema().labelled_by(source) if not c.measured]
     if not concepts:
-        raise ValueError(f"{source} labels no concept of the list: choose a data set that does.")
+        raise Refused("concept_rows.no_concept", source=source)
     refitted = source in part.sources
     if refitted:
         refuse_exam(rows["image_id"], source=source)
@@ -109,7 +110,7 @@ def concept_rows(
             log_odds = heads.calibrated(heads.scores(seen.depths))
             said = states_asked(heads, seen.depths)
     if not kept:
-        raise ValueError(f"no usable head of the checkpoint is of a concept that {source} labels.")
+        raise Refused("concept_rows.no_head", source=source)
     dx = np.array([-1 if code is None else code for code in rows["dx"]], dtype=np.int64)
     return ConceptRows(
         source, refitted, heads, own, log_odds, said, tuple(groups), counted, dx, seen

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from dermsim.core.bootstrap import Interval, percentile_bounds, rows_by_lesion
 from dermsim.core.metrics import FloatArray, IntArray
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_labels
 
 QUERIES = 15
@@ -63,16 +64,13 @@ def draw_episodes(
     """
     for name, value, least in (("shots", shots, 1), ("count", count, 1), ("queries", queries, 1)):
         if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}.")
+            raise Refused("episodes.least", name=name, least=least, value=value)
     pictures = _by_lesion(labels, lesion_ids)
     if ways < 2 or len(pictures) < ways:
-        raise ValueError(f"{ways}-way episodes need {max(ways, 2)} classes, got {len(pictures)}.")
+        raise Refused("episodes.ways", ways=ways, classes=max(ways, 2), count=len(pictures))
     fewest = min(len(lesions) for lesions in pictures.values())
     if fewest <= shots:
-        raise ValueError(
-            f"{shots} shots and a query need {shots + 1} lesions of each class, but one has "
-            f"{fewest}."
-        )
+        raise Refused("episodes.shots", shots=shots, needed=shots + 1, fewest=fewest)
     asked = min(queries, fewest - shots)
     rng = np.random.default_rng(seed)
     sets = list(combinations(sorted(pictures), ways))
@@ -92,7 +90,7 @@ def _by_lesion(
     pictures: dict[int, list[IntArray]] = {}
     for rows in rows_by_lesion(lesion_ids):
         if len(set(true[rows].tolist())) > 1:
-            raise ValueError(f"lesion {lesion_ids[rows[0]]} has more than one diagnosis.")
+            raise Refused("episodes.two_diagnoses", lesion_ids=lesion_ids[rows[0]])
         pictures.setdefault(int(true[rows[0]]), []).append(rows)
     return pictures
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dermsim.core.bootstrap import Bootstrap, number_lesions
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.evaluation.protocols.episodes import Answers, Episode, draw_episodes
 from dermsim.evaluation.protocols.protocol_cases import (
     Cases,
@@ -63,7 +64,7 @@ def evaluate_few_shot(
     """
     left_out = left_out_classes(engine, classes)
     if len(left_out) < 2:
-        raise ValueError(f"two-way episodes need two new classes, and there is {left_out[0]} only.")
+        raise Refused("few_shot.one_class", left_out=left_out[0])
     cases = encode_cases(engine, select(dataset, left_out), purpose="new classes")
     plain = ClassBank(space=Space("embeddings"), fingerprint=engine.fingerprint)
     banks = {engine.class_bank().space.name: engine.class_bank().blank(), "embeddings": plain}

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from dermsim.core.bootstrap import Bootstrap, rows_by_lesion
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import FloatArray, IntArray, macro_mean
+from dermsim.core.refused import Refused
 from dermsim.evaluation.protocols.protocol_cases import (
     Cases,
     encode_cases,
@@ -70,7 +71,7 @@ def evaluate_incremental(
         ValueError: If the encoder was trained with one of the classes, or the split is unknown.
     """
     if split not in ("validation", "test"):
-        raise ValueError(f"Unknown split {split!r}; choose validation or test.")
+        raise Refused("incremental.split", split=split)
     new = left_out_classes(engine, classes)
     old = engine.known
     pictures = encode_cases(engine, select(dataset, new, split="train"), purpose="new classes")

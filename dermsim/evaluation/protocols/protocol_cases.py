@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.held_out import refuse_learned
 from dermsim.models.encode import Encoding, encode
@@ -66,15 +67,9 @@ def left_out_classes(engine: DermSim, wanted: Sequence[str] = ()) -> tuple[str, 
     """
     missing = tuple(code for code in CODES if code not in engine.known)
     if not missing:
-        raise ValueError(
-            "this encoder was trained with all seven diagnoses: train one without some "
-            "(train_accelerate.py --leave-out akiec vasc df) and give that."
-        )
+        raise Refused("protocol_cases.all_known")
     if wrong := [code for code in wanted if code not in missing]:
-        raise ValueError(
-            f"{wrong[0]!r} is not among the diagnoses that this encoder was trained without: "
-            f"{', '.join(missing)}."
-        )
+        raise Refused("protocol_cases.known_class", wrong=wrong[0], missing=list(missing))
     return tuple(wanted) or missing
 
 
@@ -91,11 +86,11 @@ def select(dataset: Dataset, codes: Collection[str], *, split: str = "all") -> D
         ValueError: If the split is unknown, or nothing is left.
     """
     if split not in SPLITS:
-        raise ValueError(f"Unknown split {split!r}; choose {', '.join(SPLITS)}.")
+        raise Refused("protocol_cases.split", split=split, splits=SPLITS)
     rows = dataset if split == "all" else grouped_splits(dataset)[split]
     kept = [row for row, dx in enumerate(rows["dx"]) if CODES[dx] in codes]
     if not kept:
-        raise ValueError(f"the data hold no image of {', '.join(sorted(codes))} ({split}).")
+        raise Refused("protocol_cases.no_image", codes=sorted(codes), split=split)
     return rows.select(kept)
 
 

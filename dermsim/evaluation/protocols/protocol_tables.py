@@ -9,6 +9,7 @@ from typing import Any
 
 from dermsim.core.bootstrap import Interval
 from dermsim.core.markdown import markdown_table
+from dermsim.core.refused import Refused
 from dermsim.core.storage import save_json
 
 Key = str | int
@@ -49,10 +50,10 @@ class Table:
     def __post_init__(self) -> None:
         """Refuse rows that do not make a table."""
         if not self.rows:
-            raise ValueError(f"the table of {self.protocol} has no row.")
+            raise Refused("protocol_tables.no_row", protocol=self.protocol)
         names = list(self.rows[0].keys)
         if any(list(row.keys) != names for row in self.rows):
-            raise ValueError(f"the rows of {self.protocol} have different keys than {names}.")
+            raise Refused("protocol_tables.keys", protocol=self.protocol, names=names)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Table:
@@ -68,7 +69,7 @@ class Table:
             rows = tuple(_row(row) for row in values["rows"])
             return cls(values["protocol"], values["summary"], rows, values["facts"])
         except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"this is not the table of a protocol: {error!r}.") from error
+            raise Refused("protocol_tables.no_table", error=repr(error)) from error
 
     def to_dict(self) -> dict[str, object]:
         """Return plain Python values, figures rounded to 4 decimals."""

@@ -14,6 +14,7 @@ from PIL import Image
 
 from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.data.images import ImageSource, read_image
 from dermsim.data.splits import grouped_splits
 from dermsim.data.spoiled import SPOILERS, changed, drawn_skin, framed, squares
@@ -66,9 +67,9 @@ def evaluate_quality(
     """
     gate = engine.quality
     if gate is None:
-        raise ValueError("This checkpoint has no quality gate: make one with dermsim quality fit.")
+        raise Refused("protocols_quality.no_gate")
     if split not in ("validation", "test"):
-        raise ValueError(f"Unknown split {split!r}; choose validation or test.")
+        raise Refused("incremental.split", split=split)
     rows = grouped_splits(dataset)[split]
     refuse_learned(engine.gallery, rows)
     side = seen_side(engine.processor)

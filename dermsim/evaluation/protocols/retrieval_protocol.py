@@ -18,6 +18,7 @@ import numpy.typing as npt
 from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES, LABEL2ID
 from dermsim.core.metrics import IntArray
+from dermsim.core.refused import Refused
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
@@ -75,7 +76,7 @@ def evaluate_retrieval_protocol(
             checkpoint's gallery.
     """
     if split not in ("test", "validation"):
-        raise ValueError(f"held-out lesions are of the test or validation split, not {split!r}.")
+        raise Refused("retrieval_protocol.split", split=split)
     known = engine.known
     asked = encode_cases(engine, select(dataset, known, split=split), purpose="held-out lesions")
     gallery = _gallery_cases(engine)

@@ -19,6 +19,7 @@ from PIL import Image
 from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import BoolArray, FloatArray, IntArray, class_auc, fpr_at_tpr
+from dermsim.core.refused import Refused
 from dermsim.data.images import ImageSource, list_images
 from dermsim.data.parquet_folder import find_parquet
 from dermsim.evaluation.protocols.protocol_cases import Cases, encode_cases, select
@@ -104,9 +105,9 @@ def evaluate_unfamiliar(
             checkpoint's gallery.
     """
     if not engines:
-        raise ValueError("name at least one checkpoint.")
+        raise Refused("unfamiliar.no_checkpoint")
     if split not in ("validation", "test"):
-        raise ValueError(f"Unknown split {split!r}; choose validation or test.")
+        raise Refused("incremental.split", split=split)
     kinds: list[Kind] = []
     for number, engine in enumerate(engines):
         asker = _Asker.fit(engine, dataset, split)

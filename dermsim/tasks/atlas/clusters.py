@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_labels, l2_normalize
 
 IntArray = npt.NDArray[np.int64]
@@ -117,10 +118,10 @@ def score_clusters(
 
     numbers = np.asarray(clusters)
     if numbers.shape != (len(dx),):
-        raise ValueError(f"{len(dx)} diagnoses came with clusters of shape {numbers.shape}.")
+        raise Refused("clusters.shape", count=len(dx), shape=numbers.shape)
     inside = numbers >= 0
     if not inside.any():
-        raise ValueError("no case is in a cluster.")
+        raise Refused("clusters.no_cluster")
     kept, own = numbers[inside], np.asarray(dx)[inside]
     found = []
     for number in np.unique(kept):

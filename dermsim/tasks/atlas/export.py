@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.atomic import atomic_path
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import l2_normalize
 from dermsim.tasks.atlas.map import MEASURES, EmbeddingMap
 
@@ -64,9 +65,9 @@ def export_cases(
     import pyarrow.parquet as pq
 
     if [record.get("image_id") for record in records] != list(atlas.image_ids):
-        raise ValueError("the records are not those of the map's points, in their order.")
+        raise Refused("export.records")
     if pictures is not None and len(pictures) != len(atlas):
-        raise ValueError(f"{len(atlas)} points came with {len(pictures)} pictures.")
+        raise Refused("export.pictures", atlas_count=len(atlas), pictures_count=len(pictures))
     columns: dict[str, Any] = {"image_id": pa.array(atlas.image_ids, pa.string())}
     for name in FACTS:
         kind = pa.float32() if name == "age" else pa.string()

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.atomic import atomic_path
+from dermsim.core.refused import Refused
 from dermsim.core.storage import load_table
 from dermsim.core.vectors import check_embeddings, l2_normalize
 
@@ -80,9 +81,12 @@ class EmbeddingMap:
         """Refuse measures that are unknown or of other points."""
         for name, values in self.measures.items():
             if name not in MEASURES or np.shape(values) != (len(self.image_ids),):
-                raise ValueError(
-                    f"{name} {np.shape(values)} is no measure of {len(self.image_ids)} points; "
-                    f"there are {', '.join(MEASURES)}."
+                raise Refused(
+                    "map.measure",
+                    name=name,
+                    shape=np.shape(values),
+                    count=len(self.image_ids),
+                    measures=list(MEASURES),
                 )
 
     @classmethod
@@ -109,9 +113,9 @@ class EmbeddingMap:
         """
         unit = l2_normalize(embeddings)
         if len(unit) < NEIGHBORS:
-            raise ValueError(f"a map needs at least {NEIGHBORS} embeddings, got {len(unit)}.")
+            raise Refused("map.too_few", neighbors=NEIGHBORS, count=len(unit))
         if len(image_ids) != len(unit):
-            raise ValueError(f"{len(unit)} embeddings came with {len(image_ids)} image_ids.")
+            raise Refused("map.image_ids", unit_count=len(unit), image_ids_count=len(image_ids))
         blank = np.zeros((len(unit), 2), dtype=np.float32)
         cls(blank, tuple(image_ids), unit.astype(np.float16), measures=measures or {})
         return cls(
@@ -155,7 +159,7 @@ class EmbeddingMap:
             ValueError: If D differs from the map's, a row is zero, or there is no such map.
         """
         if layout not in self.layouts:
-            raise ValueError(f"there is no map {layout!r}; choose {' or '.join(self.layouts)}.")
+            raise Refused("map.no_layout", layout=layout, layouts=list(self.layouts))
         queries = l2_normalize(check_embeddings(embeddings, dim=self.embeddings.shape[1]))
         similarity = queries @ self._unit.T
         nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NEIGHBORS]
@@ -199,7 +203,7 @@ class EmbeddingMap:
         _check_types(table, name)
         vectors = table["embedding"].combine_chunks()
         if any(column.null_count for column in table.columns) or vectors.flatten().null_count:
-            raise ValueError(f"{name} is not a map: it has empty cells.")
+            raise Refused("map.empty_cells", name=name)
         embeddings = vectors.flatten().to_numpy().reshape(len(table), -1)
         check_embeddings(embeddings)
 
@@ -230,7 +234,7 @@ def _check_types(table: pa.Table, name: str) -> None:
     whole = ("tsne_x" in further) == ("tsne_y" in further)
     expected = [MEASURES.get(column, "float") for column in further]
     if not re.fullmatch(COLUMN_TYPES, first) or rest != expected or not whole:
-        raise ValueError(f"{name} is not a map: its columns hold {', '.join(types)}.")
+        raise Refused("map.column_types", name=name, types=list(types))
 
 
 def _draw_umap(unit: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float32]:

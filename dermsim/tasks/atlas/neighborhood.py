@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.bootstrap import number_lesions
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_labels, l2_normalize, vote_shares
 
 NEAREST = 16
@@ -45,11 +46,13 @@ def measure_neighborhood(
     unit = l2_normalize(embeddings)
     own = check_labels(labels, rows=len(unit), num_classes=len(names))
     if len(lesion_ids) != len(unit):
-        raise ValueError(f"{len(unit)} embeddings came with {len(lesion_ids)} lesion_ids.")
+        raise Refused(
+            "neighborhood.lesion_ids", unit_count=len(unit), lesion_ids_count=len(lesion_ids)
+        )
     lesions = number_lesions(lesion_ids)
     fewest = len(unit) - int(np.bincount(lesions).max())
     if fewest < 1:
-        raise ValueError("all cases are of one lesion, so that none has a neighbour of another.")
+        raise Refused("neighborhood.one_lesion")
     counts = np.bincount(own, minlength=len(names))
     voted, margin, isolation = [], [], []
     for first in range(0, len(unit), CHUNK):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dermsim.core.refused import Refused
+
 COLOURS, ASYMMETRY, BORDER = "color_count", "asymmetry", "abrupt_border"
 """The concepts whose state is a number."""
 
@@ -57,7 +59,7 @@ class Fact:
             allowed &= all(n is not None and 0 <= n <= 100 for n in numbers)
             allowed &= self.place is None or self.state == "present"
         if not allowed:
-            raise ValueError(f"{self!r} is no fact that a sentence can say.")
+            raise Refused("caption_facts.not_a_fact", fact=self)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 from dermsim.core.concept_schema import LANGUAGES, Schema
 from dermsim.core.labels import LABELS
+from dermsim.core.refused import Refused
 from dermsim.tasks.caption.facts import (
     ASYMMETRY,
     BORDER,
@@ -56,7 +57,7 @@ class Grammar:
                 that look alike.
         """
         if language not in LANGUAGES:
-            raise ValueError(f"Unknown language {language!r}; choose {' or '.join(LANGUAGES)}.")
+            raise Refused("grammar.language", language=language, languages=LANGUAGES)
         texts = _texts()
         said = {concept.name: concept.names[language] for concept in schema.values()}
         colours = tuple(concept.name for concept in schema.values() if concept.kind == "colour")
@@ -94,7 +95,7 @@ class Grammar:
         for name, pattern in self._patterns.items():
             if match := pattern.fullmatch(sentence):
                 return self._fact(name, match.groupdict())
-        raise ValueError(f"The grammar does not write this sentence: {sentence!r}.")
+        raise Refused("grammar.not_a_sentence", sentence=sentence)
 
     def write_all(self, facts: Sequence[Fact]) -> str:
         """Return the sentences of several facts, in their order."""
@@ -114,7 +115,7 @@ class Grammar:
                     rest = rest[match.end() :].lstrip()
                     break
             else:
-                raise ValueError(f"The grammar does not write this: {rest[:80]!r}.")
+                raise Refused("grammar.not_written", rest=rest[:80])
         return facts
 
     def _phrase(self, slot: str, value: Any) -> str:
@@ -125,7 +126,7 @@ class Grammar:
             head, last = words[:-1], words[-1]
             return f"{', '.join(head)} {self.conjunction} {last}" if head else last
         if value not in self.slots[slot]:
-            raise ValueError(f"There is no {self.language} phrase for the {slot} {value!r}.")
+            raise Refused("grammar.no_phrase", language=self.language, slot=slot, value=value)
         return self.slots[slot][value]
 
     @functools.cached_property

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from dermsim.core.folds import deal_lesions, most_folds
 from dermsim.core.labels import CODES, MALIGNANT
 from dermsim.core.metrics import fit_temperature
+from dermsim.core.refused import Refused
 from dermsim.core.storage import check_keys, load_json, save_json
 from dermsim.core.vectors import check_embeddings, check_labels, softmax
 from dermsim.tasks.classify.coverage import covering_score
@@ -71,7 +72,7 @@ class Calibration:
     def __post_init__(self) -> None:
         """Refuse values that no fit can give."""
         if not is_number(self.temperature) or not 0 < self.temperature < np.inf:
-            raise ValueError(f"temperature must be positive, got {self.temperature!r}.")
+            raise Refused("calibration.temperature", temperature=self.temperature)
         _check_alpha(self.alpha)
         check_keys(self.operating_points, set(POINTS), name="operating_points")
         if self.levels != {}:
@@ -90,10 +91,7 @@ class Calibration:
                 math.isclose(point.sensitivity, there.sensitivity, abs_tol=1e-9)
                 and math.isclose(point.specificity, there.specificity, abs_tol=1e-9)
             ):
-                raise ValueError(
-                    f"operating point {name} does not lie on the malignancy curve: they are of two "
-                    "fits."
-                )
+                raise Refused("calibration.off_curve", name=name)
 
     @classmethod
     def fit(
@@ -173,11 +171,10 @@ class Calibration:
         """
         values = _check_probabilities(probabilities)
         if level is not None and level not in self.levels:
-            known = ", ".join(self.levels) or f"the default {1 - self.alpha:.2f} alone"
-            raise ValueError(
-                f"there are no prediction sets of coverage {level!r}: this checkpoint was "
-                f"calibrated for {known}."
-            )
+            if self.levels:
+                raise Refused("calibration.coverage", level=level, known=list(self.levels))
+            default = 1 - self.alpha
+            raise Refused("calibration.one_coverage", level=level, default=default)
         chosen = self.set_thresholds if level is None else self.levels[level]
         thresholds = np.array([chosen[code] for code in CODES])
         members = 1.0 - values <= thresholds
@@ -261,17 +258,19 @@ class Calibration:
             if point.threshold == threshold:
                 return point
         if self.malignancy_curve is None:
-            raise ValueError(
-                f"What a threshold of {threshold} achieves is not known: this checkpoint was "
-                f"calibrated for {', '.join(self.operating_points)} alone. Choose one of them, or "
-                "run dermsim calibrate."
+            raise Refused(
+                "calibration.threshold",
+                threshold=threshold,
+                operating_points=list(self.operating_points),
             )
         return self.malignancy_curve.at(threshold)
 
     def _named(self, name: str) -> OperatingPoint:
         if name not in self.operating_points:
-            raise ValueError(
-                f"unknown operating point {name!r}; choose one of {sorted(self.operating_points)}."
+            raise Refused(
+                "calibration.operating_point",
+                name=name,
+                operating_points=sorted(self.operating_points),
             )
         return self.operating_points[name]
 
@@ -330,7 +329,7 @@ class Calibration:
 
 def _check_alpha(alpha: float) -> None:
     if not is_number(alpha) or not 0 < alpha < 1:
-        raise ValueError(f"alpha must be a number strictly between 0 and 1, got {alpha!r}.")
+        raise Refused("calibration.alpha", alpha=alpha)
 
 
 def _check_logits(logits: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -340,9 +339,9 @@ def _check_logits(logits: npt.ArrayLike) -> npt.NDArray[np.float32]:
 def _check_probabilities(probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
     values = np.asarray(probabilities, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != len(CODES):
-        raise ValueError(f"probabilities must have shape (N, {len(CODES)}), got {values.shape}.")
+        raise Refused("calibration.shape", count=len(CODES), shape=values.shape)
     if not (np.abs(values.sum(axis=1) - 1) < 1e-3).all() or (values < 0).any():
-        raise ValueError("every row of probabilities must be non-negative and sum to 1.")
+        raise Refused("label_errors.probabilities")
     return values
 
 

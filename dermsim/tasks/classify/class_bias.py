@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from dermsim.core.folds import deal_lesions, most_folds
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Refused
 from dermsim.core.softmax_regression import log_loss
 from dermsim.core.vectors import check_labels
 
@@ -85,9 +86,9 @@ def fit_class_bias(
 
     raw = np.asarray(logits, dtype=np.float64)
     if raw.ndim != 2 or raw.shape[1] != len(CODES) or len(raw) == 0:
-        raise ValueError(f"logits must have shape (N, {len(CODES)}) with N > 0, got {raw.shape}.")
+        raise Refused("class_bias.shape", count=len(CODES), shape=raw.shape)
     if not np.isfinite(raw).all():
-        raise ValueError("the logits must be finite.")
+        raise Refused("class_bias.not_finite")
     targets = check_labels(labels, rows=len(raw), num_classes=len(CODES))
     weights = np.bincount(targets).astype(np.float64)[targets] ** -balance
     weights /= weights.sum()

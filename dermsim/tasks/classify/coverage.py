@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.bootstrap import number_lesions
+from dermsim.core.refused import Refused
 
 
 def covering_score(
@@ -50,13 +51,10 @@ def covering_score(
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or len(values) == 0 or len(values) != len(lesion_ids):
-        raise ValueError(
-            f"scores of shape {values.shape} came with {len(lesion_ids)} lesion_ids: there must be "
-            "one for each, and at least one."
-        )
+        raise Refused("coverage.lesion_ids", shape=values.shape, count=len(lesion_ids))
     for name, number in {"share": share, "confidence": confidence}.items():
         if number is not None and not 0 < number < 1:
-            raise ValueError(f"{name} must be strictly between 0 and 1, got {number!r}.")
+            raise Refused("coverage.between", name=name, number=number)
     lesions = number_lesions(lesion_ids)
     sizes = np.bincount(lesions)
     needed = _lesions_needed(len(sizes), share, confidence)

@@ -13,6 +13,7 @@ from dermsim.core.bootstrap import number_lesions
 from dermsim.core.folds import Fold
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import fit_temperature
+from dermsim.core.refused import Refused
 from dermsim.core.storage import check_keys
 from dermsim.core.vectors import softmax
 from dermsim.tasks.classify.operating import is_count, is_number
@@ -38,17 +39,17 @@ class CrossFit:
     def __post_init__(self) -> None:
         """Refuse values that no fit can give."""
         if not is_count(self.folds) or self.folds < 2:
-            raise ValueError(f"cross_fit folds must be a whole number from 2, got {self.folds!r}.")
+            raise Refused("cross_fit.folds", folds=self.folds)
         if not is_count(self.seed) or self.seed < 0:
-            raise ValueError(f"cross_fit seed must be a whole number from 0, got {self.seed!r}.")
+            raise Refused("cross_fit.seed", seed=self.seed)
         for code, count in check_keys(self.lesions, set(CODES), name="cross_fit lesions").items():
             if not is_count(count) or count < 0:  # type: ignore[operator]
-                raise ValueError(f"cross_fit lesions of {code} must be a count, got {count!r}.")
+                raise Refused("cross_fit.lesions", code=code, count=count)
         if self.class_bias is None:
             return
         for code, bias in check_keys(self.class_bias, set(CODES), name="class_bias").items():
             if not is_number(bias) or not math.isfinite(bias):  # type: ignore[arg-type]
-                raise ValueError(f"class_bias of {code} must be a finite number, got {bias!r}.")
+                raise Refused("cross_fit.bias", code=code, bias=bias)
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields as plain Python values."""

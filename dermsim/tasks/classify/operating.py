@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
 from dermsim.core.storage import check_keys
 from dermsim.tasks.classify.coverage import covering_score
 
@@ -80,38 +81,32 @@ class MalignancyCurve:
         """Refuse what is no such curve."""
         for name in ("malignant", "benign"):
             if not is_count(getattr(self, name)) or getattr(self, name) < 1:
-                raise ValueError(
-                    f"malignancy curve {name} must be a positive number of images, got "
-                    f"{getattr(self, name)!r}."
-                )
+                raise Refused("operating.curve_totals", name=name, value=getattr(self, name))
         columns = (self.thresholds, self.caught, self.passed)
         if not all(isinstance(column, tuple) for column in columns):
-            raise ValueError("malignancy curve thresholds, caught and passed must be lists.")
+            raise Refused("operating.curve_lists")
         if not self.thresholds or len({len(column) for column in columns}) > 1:
-            raise ValueError(
-                "malignancy curve needs as many caught and passed as thresholds, and at least one, "
-                f"got {len(self.caught)}, {len(self.passed)} and {len(self.thresholds)}."
+            raise Refused(
+                "operating.curve_lengths",
+                caught_count=len(self.caught),
+                passed_count=len(self.passed),
+                thresholds_count=len(self.thresholds),
             )
         for threshold in self.thresholds:
             check_share("malignancy curve threshold", threshold)
         if not all(map(is_count, (*self.caught, *self.passed))):
-            raise ValueError("malignancy curve caught and passed must be whole numbers of images.")
+            raise Refused("operating.curve_counts")
         self._check_order()
 
     def _check_order(self) -> None:
         if not all(high > low for high, low in pairwise(self.thresholds)):
-            raise ValueError("malignancy curve thresholds must fall strictly.")
+            raise Refused("operating.curve_thresholds")
         rising = all(fewer < more for fewer, more in pairwise((0, *self.caught)))
         if not rising or self.caught[-1] != self.malignant:
-            raise ValueError(
-                f"malignancy curve caught must rise strictly to all {self.malignant} malignant "
-                "images."
-            )
+            raise Refused("operating.curve_caught", malignant=self.malignant)
         falling = all(more >= fewer for more, fewer in pairwise((self.benign, *self.passed, 0)))
         if not falling:
-            raise ValueError(
-                f"malignancy curve passed must fall from at most {self.benign}, the benign images."
-            )
+            raise Refused("operating.curve_passed", benign=self.benign)
 
     @classmethod
     def fit(cls, malignancy: npt.ArrayLike, malignant: npt.ArrayLike) -> MalignancyCurve:
@@ -232,9 +227,7 @@ def check_both(malignant: npt.NDArray[np.bool_]) -> None:
         ValueError: If they are.
     """
     if malignant.all() or not malignant.any():
-        raise ValueError(
-            "validation needs both benign and malignant images to fit operating points."
-        )
+        raise Refused("operating.one_sided")
 
 
 def parse_point(text: str | float) -> str | float:
@@ -252,10 +245,7 @@ def check_threshold(threshold: object) -> float:
         ValueError: If it is no number in [0, 1].
     """
     if not is_number(threshold) or not 0 <= threshold <= 1:  # type: ignore[operator]
-        raise ValueError(
-            f"A threshold on malignancy is a number in [0, 1], got {threshold!r}; or name one of "
-            f"{', '.join(POINTS)}."
-        )
+        raise Refused("operating.threshold", threshold=threshold, points=POINTS)
     return float(threshold)  # type: ignore[arg-type]
 
 
@@ -271,7 +261,7 @@ def check_share(name: str, value: float) -> None:
         ValueError: If it is not.
     """
     if not is_number(value) or not 0 <= value <= 1:
-        raise ValueError(f"{name} must be a number in [0, 1], got {value!r}.")
+        raise Refused("operating.share", name=name, value=value)
 
 
 def is_count(value: object) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.bootstrap import DECIMALS, Bootstrap, Interval
+from dermsim.core.refused import Refused
 from dermsim.core.storage import check_keys
 from dermsim.tasks.classify.operating import check_both, check_share, is_count
 
@@ -77,18 +78,18 @@ class ThresholdFigures:
     def __post_init__(self) -> None:
         """Refuse what no measurement gives, as a damaged file may hold."""
         if self.origin not in get_args(Origin):
-            raise ValueError(f"figures of thresholds have the origin {self.origin!r}.")
+            raise Refused("reached.origin", origin=self.origin)
         if not isinstance(self.dataset, str):
-            raise ValueError("figures of thresholds name no data set.")
+            raise Refused("reached.no_source")
         for name in ("malignant", "benign"):
             if not is_count(getattr(self, name)) or getattr(self, name) < 1:
-                raise ValueError(f"figures of thresholds rest on no {name} photographs.")
+                raise Refused("reached.no_photographs", name=name)
         for value in self.thresholds:
             check_share("a measured threshold", value)
         for name in _COLUMNS:
             rows = getattr(self, name)
             if len(rows) != len(self.thresholds) or not rows or {len(row) for row in rows} != {3}:
-                raise ValueError(f"there must be a {name} with its interval for each threshold.")
+                raise Refused("reached.interval", name=name)
             for row in rows:
                 for value in row:
                     check_share(f"measured {name}", value)
@@ -171,11 +172,11 @@ class ThresholdFigures:
         given: dict[str, Any] = dict(check_keys(values, names, name="figures of thresholds"))
         for name in ("thresholds", *_COLUMNS):
             if not isinstance(given[name], list):
-                raise ValueError(f"the {name} of figures of thresholds must be a list.")
+                raise Refused("reached.part_not_list", name=name)
         given["thresholds"] = tuple(given["thresholds"])
         for name in _COLUMNS:
             if not all(isinstance(row, list) for row in given[name]):
-                raise ValueError(f"the {name} of figures of thresholds must be lists of three.")
+                raise Refused("reached.triples", name=name)
             given[name] = tuple(map(tuple, given[name]))
         return cls(**given)
 
@@ -201,5 +202,5 @@ def read_figures(
     if document.get("fingerprint") != fingerprint:
         return ()
     if not isinstance(listed, list):
-        raise ValueError("the thresholds of evaluation.json must be a list.")
+        raise Refused("reached.not_a_list")
     return tuple(ThresholdFigures.from_dict(values) for values in listed)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from dermsim.core.bootstrap import Interval
 from dermsim.core.concept_schema import Schema
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys
 from dermsim.tasks.concepts.heads import ConceptHeads, fit_linear, fit_sigmoid, sigmoid
 
@@ -69,10 +70,8 @@ class Bottleneck:
             ValueError: If the score does not read this concept.
         """
         if key not in self.inputs:
-            names = ", ".join(name.partition("@")[0] for name in self.inputs)
-            raise ValueError(
-                f"The melanoma score does not read {key.partition('@')[0]!r}: it reads {names}."
-            )
+            names = [name.partition("@")[0] for name in self.inputs]
+            raise Refused("bottleneck.not_read", key=key.partition("@")[0], names=names)
         place = self.inputs.index(key)
         changed = np.array(log_odds, dtype=np.float64)
         changed[:, place] = (self.absent_at if absent else self.present_at)[place]
@@ -91,11 +90,11 @@ class Bottleneck:
             ValueError: If a key is unknown or missing, or there is not one number for each input.
         """
         names = {part.name for part in fields(cls)}
-        known: dict[str, Any] = check_keys(values, names, name="the bottleneck")
+        known: dict[str, Any] = check_keys(values, names, name=Phrase("bottleneck.bottleneck"))
         for name in ("inputs", "weight", "absent_at", "present_at"):
             known[name] = tuple(known[name])
             if len(known[name]) != len(known["inputs"]):
-                raise ValueError(f"the bottleneck has {len(known[name])} {name} for its inputs.")
+                raise Refused("bottleneck.inputs", count=len(known[name]), name=name)
         known["figures"] = {name: Interval(**own) for name, own in known["figures"].items()}
         return cls(**known)
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.concept_schema import STATES
+from dermsim.core.refused import Refused
 from dermsim.tasks.concepts.heads import ConceptHead, sigmoid
 
 
@@ -29,9 +30,11 @@ class CaseConcepts:
     def __post_init__(self) -> None:
         """Refuse numbers that are not of these cases and heads."""
         if self.log_odds.shape != (len(self.image_ids), len(self.keys)):
-            raise ValueError(
-                f"log-odds of shape {self.log_odds.shape} came with {len(self.image_ids)} cases "
-                f"and {len(self.keys)} concept heads."
+            raise Refused(
+                "cases.shape",
+                shape=self.log_odds.shape,
+                image_ids_count=len(self.image_ids),
+                keys_count=len(self.keys),
             )
 
     def matching(self, head: ConceptHead, state: str) -> list[str]:
@@ -46,14 +49,12 @@ class CaseConcepts:
                 the cases were looked through.
         """
         if state not in STATES:
-            raise ValueError(f"A concept is {' or '.join(STATES)}, not {state!r}.")
+            raise Refused("cases.state", states=STATES, state=state)
         if head.key not in self.keys:
-            raise ValueError(f"The cases were not looked through for {head.concept}.")
+            raise Refused("cases.not_looked_through", concept=head.concept)
         limit = head.present if state == "present" else head.absent
         if limit is None:
-            raise ValueError(
-                f"{head.concept} is never said to be {state}: no probability is sure enough."
-            )
+            raise Refused("cases.never_said", concept=head.concept, state=state)
         own = sigmoid(self.log_odds[:, self.keys.index(head.key)].astype(np.float64))
         found = own >= limit.probability if state == "present" else own < limit.probability
         return [self.image_ids[row] for row in np.flatnonzero(found)]

@@ -12,6 +12,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
+
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -52,9 +54,9 @@ def colour_shares(pixels: npt.NDArray[np.floating], lesion: BoolArray) -> dict[s
         ValueError: If the shapes do not fit or the lesion is empty.
     """
     if pixels.shape != (*lesion.shape, 3):
-        raise ValueError(f"pixels {pixels.shape} came with an outline {lesion.shape}.")
+        raise Refused("colours.outline_shape", pixels_shape=pixels.shape, lesion_shape=lesion.shape)
     if not lesion.any():
-        raise ValueError("there is no lesion, so that it has no colours.")
+        raise Refused("colours.no_lesion")
     own, skin = _on_one_skin(np.asarray(pixels, dtype=np.float64), lesion)
     places = to_lab(own[lesion])
     names = [name for name, colours in REFERENCES.items() for _ in colours]

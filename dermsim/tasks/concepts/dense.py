@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
+
 Maps = Sequence[npt.NDArray[np.floating]]
 """Of N pictures, for each stage ``(N, C, h, w)``."""
 
@@ -43,9 +45,9 @@ class DenseHead:
         fits = all(part.ndim == 2 and len(part) == width for part in self.laterals)
         fits &= self.output.shape == (len(self.output_bias), width)
         if not (self.laterals and fits and type(self.grid) is int and self.grid > 0):
-            raise ValueError("the layers of a dense head do not fit one another.")
+            raise Refused("concepts_dense.layers")
         if not all(np.isfinite(part).all() for part in self.arrays("").values()):
-            raise ValueError("the weights of a dense head are not finite.")
+            raise Refused("concepts_dense.not_finite")
 
     def __call__(self, maps: Maps) -> npt.NDArray[np.float32]:
         """Return ``(N, K, grid, grid)`` float32: how much speaks for each output, as log-odds.
@@ -58,9 +60,10 @@ class DenseHead:
         """
         widths = [part.shape[1] for part in self.laterals]
         if [stage.shape[1] for stage in maps] != widths:
-            raise ValueError(
-                f"a dense head takes maps of {widths} channels, got "
-                f"{[stage.shape[1] for stage in maps]}: it was fitted to another encoder."
+            raise Refused(
+                "concepts_dense.other_encoder",
+                widths=widths,
+                maps=[stage.shape[1] for stage in maps],
             )
         count, width = len(maps[0]), len(self.hidden_bias)
         hidden = np.empty((count, width, self.grid, self.grid), dtype=np.float32)
@@ -101,7 +104,7 @@ class DenseHead:
                 for part in ("hidden_bias", "output", "output_bias")
             )
         except KeyError as error:
-            raise ValueError(f"the dense head {name} lacks {error}.") from error
+            raise Refused("concepts_dense.lacks", name=name, error=error) from error
         return cls(tuple(laterals), bias, output, output_bias, grid)
 
 

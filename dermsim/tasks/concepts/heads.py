@@ -16,6 +16,7 @@ import numpy.typing as npt
 from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.folds import deal_lesions
 from dermsim.core.metrics import class_auc
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys
 from dermsim.tasks.concepts.thresholds import Threshold, absent_below, present_from
 
@@ -84,7 +85,9 @@ class ConceptHead:
             ValueError: If a key is unknown or missing, or says another thing than the rest.
         """
         names = {part.name for part in fields(cls)}
-        known: dict[str, Any] = check_keys(values, names | {"usable"}, name="a concept head")
+        known: dict[str, Any] = check_keys(
+            values, names | {"usable"}, name=Phrase("concepts_heads.head")
+        )
         usable = known.pop("usable")
         try:
             known["auc"] = Interval(**known["auc"])
@@ -92,9 +95,9 @@ class ConceptHead:
                 known[side] = known[side] and Threshold(**known[side])
             head = cls(**known)
         except TypeError as error:
-            raise ValueError(f"a concept head is damaged: {error}.") from error
+            raise Refused("concepts_heads.damaged", error=error) from error
         if head.usable is not usable:
-            raise ValueError(f"the head {head.key} says usable {usable}, and its AUC does not.")
+            raise Refused("concepts_heads.usable", key=head.key, usable=usable)
         return head
 
 
@@ -115,12 +118,14 @@ class ConceptHeads:
     def __post_init__(self) -> None:
         """Refuse weights that are not of these heads."""
         if self.weight.shape[:1] != (len(self.heads),) or self.bias.shape != (len(self.heads),):
-            raise ValueError(
-                f"{len(self.heads)} concept heads came with weights of shape {self.weight.shape} "
-                f"and {self.bias.shape}."
+            raise Refused(
+                "concepts_heads.shape",
+                count=len(self.heads),
+                weight_shape=self.weight.shape,
+                bias_shape=self.bias.shape,
             )
         if not (np.isfinite(self.weight).all() and np.isfinite(self.bias).all()):
-            raise ValueError("the weights of the concept heads are not finite.")
+            raise Refused("concepts_heads.not_finite")
 
     def __len__(self) -> int:
         """Return K."""
@@ -133,9 +138,10 @@ class ConceptHeads:
             ValueError: If the features are of another encoder.
         """
         if features.ndim != 2 or features.shape[1] != self.weight.shape[1]:
-            raise ValueError(
-                f"the concept heads take {self.weight.shape[1]} features, got "
-                f"{features.shape[-1]}: they were fitted to another encoder."
+            raise Refused(
+                "concepts_heads.other_encoder",
+                expected=self.weight.shape[1],
+                dimensions=features.shape[-1],
             )
         return features.astype(np.float64) @ self.weight.T.astype(np.float64) + self.bias
 
@@ -167,10 +173,10 @@ class ConceptHeads:
             ValueError: If they take other features, or one is there twice.
         """
         if len(self) and len(other) and self.weight.shape[1] != other.weight.shape[1]:
-            raise ValueError("the concept heads are of two encoders: fit them anew.")
+            raise Refused("concepts_heads.two_encoders")
         keys = [head.key for head in (*self.heads, *other.heads)]
         if len(set(keys)) < len(keys):
-            raise ValueError("a concept head is there twice: leave the older one out first.")
+            raise Refused("concepts_heads.twice")
         some = [heads for heads in (self, other) if len(heads)]
         if not some:
             return self
@@ -195,7 +201,7 @@ class FittedHeads:
     heads: ConceptHeads
     left_out: FloatArray
     labels: npt.NDArray[np.int8]
-    skipped: dict[str, str]
+    skipped: dict[str, Phrase]
 
 
 def fit_heads(
@@ -228,9 +234,11 @@ def fit_heads(
         ValueError: If shapes do not fit, or no concept can be fitted.
     """
     if labels.shape != (len(features), len(concepts)) or len(groups) != len(features):
-        raise ValueError(
-            f"{len(features)} rows of features came with labels of shape {labels.shape} and "
-            f"{len(groups)} groups."
+        raise Refused(
+            "concepts_heads.rows",
+            features_count=len(features),
+            shape=labels.shape,
+            groups_count=len(groups),
         )
     counted = np.ones(len(features), dtype=bool) if measured is None else measured
     skipped = {
@@ -240,9 +248,8 @@ def fit_heads(
     }
     kept = [place for place, concept in enumerate(concepts) if concept not in skipped]
     if not kept:
-        raise ValueError(
-            f"no concept of {source} can be fitted: {next(iter(skipped.values()), 'none is there')}"
-        )
+        reason = next(iter(skipped.values()), Phrase("concepts_heads.none_there"))
+        raise Refused("concepts_heads.none_fitted", source=source, reason=reason)
     deals = deal_groups(labels[:, kept], groups, folds=folds, seed=seed)
     heads, weights, biases = [], [], []
     left_out = np.zeros((len(features), len(kept)))
@@ -336,12 +343,14 @@ def sigmoid(values: npt.NDArray[np.floating]) -> FloatArray:
     return 0.5 + 0.5 * np.tanh(np.asarray(values, dtype=np.float64) / 2)
 
 
-def _too_few(column: npt.NDArray[np.int8], groups: Sequence[str], counted: BoolArray) -> str | None:
+def _too_few(
+    column: npt.NDArray[np.int8], groups: Sequence[str], counted: BoolArray
+) -> Phrase | None:
     names = np.asarray(groups, dtype=object)
-    for state, words in ((1, "show it"), (0, "do not show it")):
+    for state, key in ((1, "concepts_heads.few_with"), (0, "concepts_heads.few_without")):
         found = len(set(names[(column == state) & counted]))
         if found < FEWEST:
-            return f"{found} groups of pictures {words}, and {FEWEST} are needed"
+            return Phrase(key, count=found, fewest=FEWEST)
     return None
 
 

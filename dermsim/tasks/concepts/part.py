@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.bootstrap import Interval
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys, load_json, read_arrays, save_arrays, save_json
 from dermsim.tasks.concepts.bottleneck import Bottleneck
 from dermsim.tasks.concepts.cases import CaseConcepts
@@ -151,8 +152,8 @@ class Concepts:
         for head in self.usable.heads:
             if name in (self.name_of(head), head.key):
                 return head
-        known = ", ".join(map(self.name_of, self.usable.heads)) or "none"
-        raise ValueError(f"No usable concept head is called {name!r}; there are: {known}.")
+        known = [self.name_of(head) for head in self.usable.heads]
+        raise Refused("part.no_head", name=name, known=known)
 
     def with_source(
         self,
@@ -245,11 +246,11 @@ class Concepts:
         arrays, facts = read_arrays(Path(folder) / ARRAYS)
         for name, told in ((JSON, values["fingerprint"]), (ARRAYS, facts.get("fingerprint"))):
             if told != (fingerprint or values["fingerprint"]):
-                raise ValueError(f"{name} was made by another encoder: fit the concepts anew.")
+                raise Refused("part.other_encoder", name=name)
         try:
             return cls._from(values, arrays)
         except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"{JSON} is damaged: {error!r}.") from error
+            raise Refused("part.damaged", json=JSON, error=repr(error)) from error
 
     @classmethod
     def _from(
@@ -271,7 +272,7 @@ class Concepts:
         }
         for own in structures.values():
             if len(own.concepts) != len(own.head.output):
-                raise ValueError(f"the regions of {own.source} are not those of its concepts.")
+                raise Refused("part.other_regions", source=own.source)
         outline, bottleneck, cases = (values[name] for name in ("outline", "bottleneck", "cases"))
         return cls(
             fingerprint=str(values["fingerprint"]),
@@ -295,4 +296,6 @@ class Concepts:
 
 
 def _transfer(values: object) -> dict[str, Any]:
-    return check_keys(values, {"concept", "fitted_to", "asked_of", "auc"}, name="a transfer")
+    return check_keys(
+        values, {"concept", "fitted_to", "asked_of", "auc"}, name=Phrase("part.transfer")
+    )

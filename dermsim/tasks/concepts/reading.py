@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.concept_schema import Schema
+from dermsim.core.refused import Refused
 from dermsim.tasks.concepts.bottleneck import Bottleneck, checklist_points
 from dermsim.tasks.concepts.heads import ConceptHead, sigmoid
 from dermsim.tasks.concepts.part import Concepts
@@ -78,10 +79,9 @@ class ConceptReading:
             ValueError: If there is no such concept here, or no score that reads it.
         """
         if name not in self.findings:
-            known = ", ".join(self.findings) or "none"
-            raise ValueError(f"There is no concept {name!r} in this reading; there are: {known}.")
+            raise Refused("reading.no_concept", name=name, known=list(self.findings))
         if self.bottleneck is None:
-            raise ValueError("This checkpoint has no melanoma score from concepts.")
+            raise Refused("reading.no_score")
         finding = self.findings[name]
         own = self._inputs()
         changed = self.bottleneck.set(own, f"{finding.concept}@{finding.source}", absent=absent)
@@ -132,14 +132,14 @@ def read_concepts(
     probability = sigmoid(log_odds)
     names = [concepts.name_of(head) for head in usable.heads]
     if lost := [head.concept for head in usable.heads if head.concept not in schema]:
-        raise ValueError(f"the checkpoint has a head of {lost[0]!r}, which is not in the list.")
+        raise Refused("reading.unlisted", lost=lost[0])
     bottleneck = concepts.bottleneck
     points = checklist_points(log_odds, [head.concept for head in usable.heads], schema)
     melanoma = None
     if bottleneck is not None:
         keys = [head.key for head in usable.heads]
         if lost := [key for key in bottleneck.inputs if key not in keys]:
-            raise ValueError(f"the melanoma score reads {lost[0]}, whose head is not usable.")
+            raise Refused("reading.unusable_head", lost=lost[0])
         melanoma = bottleneck.score(log_odds[:, [keys.index(key) for key in bottleneck.inputs]])
     return [
         ConceptReading(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.metrics import class_auc
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys
 from dermsim.tasks.concepts.dense import Maps, on_grid
 
@@ -68,15 +69,19 @@ class RegionFigures:
             ValueError: If a key is unknown or missing, or a control is.
         """
         names = {part.name for part in fields(cls)}
-        known: dict[str, Any] = check_keys(values, names | {"may_point"}, name="a region's figures")
+        known: dict[str, Any] = check_keys(
+            values, names | {"may_point"}, name=Phrase("concepts_regions.figures")
+        )
         told = known.pop("may_point")
         known["dense"] = Interval(**known["dense"])
         for name in ("controls", "gains"):
-            own = check_keys(known[name], set(CONTROLS), name=f"the {name} of a region")
+            own = check_keys(
+                known[name], set(CONTROLS), name=Phrase("concepts_regions.of", name=name)
+            )
             known[name] = {key: Interval(**value) for key, value in own.items()}  # type: ignore[arg-type]
         found = cls(**known)
         if found.may_point is not told:
-            raise ValueError(f"a region says may_point {told}, and its gains do not.")
+            raise Refused("concepts_regions.may_point", told=told)
         return found
 
 

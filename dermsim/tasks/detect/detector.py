@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys, read_arrays, save_arrays
 from dermsim.core.vectors import check_labels
 from dermsim.tasks.detect.scores import SCORES, Outputs, Score
@@ -62,14 +63,11 @@ class OutlierDetector:
                 between 0 and 1, or the method is unknown.
         """
         if not 0 < accept < 1:
-            raise ValueError(f"accept must be strictly between 0 and 1, got {accept}.")
+            raise Refused("detector.accept", accept=accept)
         kind = _kind(method)
         rows, held_out = len(train.pooled_features), len(validation.pooled_features)
         if rows < 2 or held_out == 0:
-            raise ValueError(
-                f"the detector needs at least 2 training and 1 validation images, got {rows} "
-                f"and {held_out}."
-            )
+            raise Refused("detector.too_few", rows=rows, held_out=held_out)
         scorer = kind.fit(train, check_labels(labels, rows=rows, num_classes=_columns(train)))
         threshold = float(np.quantile(scorer(validation), accept, method="higher"))
         return cls(scorer, threshold, fingerprint)
@@ -129,36 +127,34 @@ class OutlierDetector:
         name = Path(path).name
         arrays, facts = read_arrays(path)
         keys = {"method", "threshold", "fingerprint"}
-        check_keys(facts, keys, name=f"the header of {name}")
+        check_keys(facts, keys, name=Phrase("storage.header", name=name))
         own = facts["fingerprint"]
         if fingerprint is not None and own != fingerprint:
-            raise ValueError(
-                f"{name} was made by encoder {own!r}, and the model is {fingerprint!r}."
-            )
+            raise Refused("detector.other_encoder", name=name, own=own, fingerprint=fingerprint)
         kind = _kind(facts["method"])
         check_keys(arrays, set(kind.ARRAYS), name=name)
         for key, (letter, ndim) in kind.ARRAYS.items():
             array = arrays[key]
             if array.ndim != ndim or array.size == 0 or array.dtype.kind != letter:
-                raise ValueError(
-                    f"{name} is not a detector: its {key} is {array.dtype} {array.shape}."
+                raise Refused(
+                    "detector.array", name=name, key=key, dtype=array.dtype, shape=array.shape
                 )
             if not np.isfinite(array).all():
-                raise ValueError(f"{name} is damaged: its {key} holds NaN or infinity.")
+                raise Refused("detector.not_finite", name=name, key=key)
         threshold = facts["threshold"]
         number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
         if not number or not np.isfinite(float(threshold)):  # type: ignore[arg-type]
-            raise ValueError(f"{name} has threshold {threshold!r}, expected a number.")
+            raise Refused("detector.threshold", name=name, threshold=threshold)
         try:
             scorer = kind(**arrays)
         except ValueError as error:
-            raise ValueError(f"{name} is not a detector: {error}") from error
+            raise Refused("detector.no_detector", name=name, error=error) from error
         return cls(scorer, float(threshold), str(own))  # type: ignore[arg-type]
 
 
 def _kind(method: object) -> type[Score]:
     if not isinstance(method, str) or method not in SCORES:
-        raise ValueError(f"unknown detector {method!r}; choose one of {', '.join(SCORES)}.")
+        raise Refused("detector.method", method=method, scores=list(SCORES))
     return SCORES[method]
 
 

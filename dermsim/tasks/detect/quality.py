@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import check_keys, read_arrays, save_arrays
 
 FloatArray = npt.NDArray[np.float64]
@@ -87,11 +88,13 @@ class QualityGate:
         for name, shape in shapes.items():
             array = getattr(self, name)
             if array.shape != shape or 0 in shape:
-                raise ValueError(f"the quality gate's {name} is {array.shape}, expected {shape}.")
+                raise Refused(
+                    "detect_quality.shape", name=name, array_shape=array.shape, shape=shape
+                )
             if not np.isfinite(array).all():
-                raise ValueError(f"the quality gate's {name} holds NaN or infinity.")
+                raise Refused("detect_quality.not_finite", name=name)
         if (self.scale <= 0).any():
-            raise ValueError("the quality gate's scale must be positive.")
+            raise Refused("detect_quality.scale")
 
     def probabilities(self, statistics: npt.NDArray[np.floating]) -> FloatArray:
         """Return ``(N, R)``, how likely each reason is.
@@ -104,9 +107,7 @@ class QualityGate:
         """
         rows = np.asarray(statistics, np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self.mean):
-            raise ValueError(
-                f"the quality gate reads {len(self.mean)} statistics, got {rows.shape}."
-            )
+            raise Refused("detect_quality.statistics", count=len(self.mean), shape=rows.shape)
         standard = np.clip((rows - self.mean) / self.scale, -CLIP, CLIP)
         hidden = np.maximum(standard @ self.hidden_weight + self.hidden_bias, 0)
         return 1 / (1 + np.exp(-np.clip(hidden @ self.reason_weight + self.reason_bias, -60, 60)))
@@ -144,24 +145,26 @@ class QualityGate:
         """
         name = Path(path).name
         arrays, facts = read_arrays(path)
-        check_keys(facts, {"reasons", "side", "provenance"}, name=f"the header of {name}")
+        check_keys(
+            facts, {"reasons", "side", "provenance"}, name=Phrase("storage.header", name=name)
+        )
         check_keys(arrays, set(_ARRAYS), name=name)
         if facts["reasons"] != list(REASONS):
-            raise ValueError(f"{name} was made by another dermsim: fit it again.")
+            raise Refused("detect_quality.other_version", name=name)
         for key, axes in _ARRAYS.items():
             if arrays[key].dtype != np.float32 or arrays[key].ndim != axes:
-                raise ValueError(
-                    f"{name} is no quality gate: its {key} is {arrays[key].dtype} "
-                    f"{arrays[key].shape}."
+                raise Refused(
+                    "detect_quality.array",
+                    name=name,
+                    key=key,
+                    dtype=arrays[key].dtype,
+                    shape=arrays[key].shape,
                 )
         own, provenance = facts["side"], facts["provenance"]
         if type(own) is not int or not isinstance(provenance, dict):
-            raise ValueError(f"{name} is no quality gate: its header is damaged.")
+            raise Refused("detect_quality.header", name=name)
         if side is not None and own != side:
-            raise ValueError(
-                f"{name} was fitted to pictures of {own} pixels, and the encoder's have {side}: "
-                "fit it again with dermsim quality fit."
-            )
+            raise Refused("detect_quality.other_size", name=name, own=own, side=side)
         return cls(**arrays, side=own, provenance=provenance)  # type: ignore[arg-type]
 
 

@@ -17,6 +17,7 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_embeddings, l2_normalize, softmax
 
 FloatArray = npt.NDArray[np.float64]
@@ -142,9 +143,10 @@ class MahalanobisScore:
         """Check that the arrays fit together."""
         side = len(self.whitening)
         if self.whitening.shape != (side, side) or self.means.shape[1] != side:
-            raise ValueError(
-                f"whitening {self.whitening.shape} and means {self.means.shape} do not fit "
-                "together."
+            raise Refused(
+                "scores.whitening",
+                whitening_shape=self.whitening.shape,
+                means_shape=self.means.shape,
             )
 
     @classmethod
@@ -162,7 +164,7 @@ class MahalanobisScore:
         means = np.stack([rows[classes == c].mean(axis=0) for c in range(classes.max() + 1)])
         covariance = ledoit_wolf(rows - means[classes], assume_centered=True)[0]
         if not np.trace(covariance) > 0:
-            raise ValueError("the features do not vary within any class, so they have no scale.")
+            raise Refused("scores.no_scale")
         # S = L L^T, hence S^-1 = L^-T L^-1 and W = L^-T
         factor = np.linalg.cholesky(covariance)
         whitening = solve_triangular(factor, np.eye(len(factor)), lower=True).T
@@ -203,7 +205,7 @@ class NeighborScore:
     def __post_init__(self) -> None:
         """Check that the arrays fit together."""
         if self.k.shape != (1,) or not 1 <= self.k[0] <= len(self.cases):
-            raise ValueError(f"k is {self.k.tolist()}, but there are {len(self.cases)} cases.")
+            raise Refused("scores.k", k=self.k.tolist(), count=len(self.cases))
 
     @classmethod
     def fit(cls, train: Outputs, labels: npt.NDArray[np.int64]) -> Self:
@@ -259,9 +261,11 @@ class VimScore:
     def __post_init__(self) -> None:
         """Check that the arrays fit together."""
         if len(self.principal) != len(self.origin) or self.scale.shape != (1,):
-            raise ValueError(
-                f"origin {self.origin.shape}, principal {self.principal.shape} and scale "
-                f"{self.scale.shape} do not fit together."
+            raise Refused(
+                "scores.parts",
+                origin_shape=self.origin.shape,
+                principal_shape=self.principal.shape,
+                scale_shape=self.scale.shape,
             )
 
     @classmethod
@@ -286,10 +290,10 @@ class VimScore:
         residual = _residual(centred, principal).mean()
         # what rounding leaves of features that all lie in the principal space is no residual
         if not residual > 1e-6 * np.linalg.norm(centred, axis=1).mean():
-            raise ValueError("all features lie in their principal space, so ViM has no residual.")
+            raise Refused("scores.no_residual")
         scale = np.array([logits.max(axis=1).mean() / residual])
         if not scale[0] > 0:
-            raise ValueError("the largest logits are not above 0 on average, so ViM has no scale.")
+            raise Refused("scores.low_logits")
         return cls(origin.astype(np.float32), principal.astype(np.float32), scale, known)
 
     def __call__(self, outputs: Outputs) -> FloatArray:
@@ -323,10 +327,7 @@ def _logits(outputs: Outputs, known: npt.NDArray[np.int64]) -> FloatArray:
     """Return the logits that count, ``(N, K)`` float64."""
     logits = check_embeddings(outputs.logits, name="logits").astype(np.float64)
     if known.min() < 0 or known.max() >= logits.shape[1]:
-        raise ValueError(
-            f"logits have {logits.shape[1]} columns, but the score looks at those numbered "
-            f"{known.tolist()}; were they made by another encoder?"
-        )
+        raise Refused("scores.columns", dimensions=logits.shape[1], known=known.tolist())
     return logits[:, known]
 
 

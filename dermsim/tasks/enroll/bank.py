@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import pack_arrays, read_arrays, save_arrays, unpack_arrays
 from dermsim.core.vectors import (
     centroids,
@@ -43,6 +44,8 @@ from dermsim.tasks.enroll.heads import (
     head_for,
 )
 from dermsim.tasks.enroll.names import check_name, taken_as
+
+_THE_BANK = Phrase("bank.the_bank")
 
 DEFAULT_TEMPERATURE = 0.1
 """Used by a bank with no old classes, which have nothing to fit one on."""
@@ -80,23 +83,25 @@ class ClassBank:
     def __post_init__(self) -> None:
         """Check that the parts fit together, and freeze the arrays."""
         if not len(self.old_names) == len(self.old.prototypes) == len(self.old_counts):
-            raise ValueError(
-                f"a bank needs as many names, prototypes and counts, got {len(self.old_names)}, "
-                f"{len(self.old.prototypes)} and {len(self.old_counts)}."
+            raise Refused(
+                "bank.lengths",
+                old_names_count=len(self.old_names),
+                prototypes_count=len(self.old.prototypes),
+                old_counts_count=len(self.old_counts),
             )
         for i, name in enumerate(self.names):
             check_name(name, self.names[:i])
         if any(type(count) is not int or count < 1 for count in self.counts):
-            raise ValueError(f"every class needs at least one picture, got counts {self.counts}.")
+            raise Refused("bank.counts", counts=self.counts)
         temperature = self.old.temperature
         if type(temperature) not in (int, float) or not 0 < temperature < np.inf:
-            raise ValueError(f"temperature must be positive, got {temperature!r}.")
+            raise Refused("calibration.temperature", temperature=temperature)
         widths = {part.shape[1] for part in self._parts() if len(part)}
         if len(widths) > 1:
-            raise ValueError(f"the classes have {sorted(widths)} dimensions; they must be equal.")
+            raise Refused("bank.widths", widths=sorted(widths))
         for part in self._parts():
             if np.abs(np.linalg.norm(part, axis=1) - 1.0).max(initial=0.0) > 1e-2:
-                raise ValueError("the vectors of a bank must be of length 1, and some are not.")
+                raise Refused("bank.length")
             part.flags.writeable = False
 
     def _parts(self) -> list[Vectors]:
@@ -141,7 +146,7 @@ class ClassBank:
         asked = check_labels(validation_labels, rows=len(held_out), num_classes=len(names))
         known, positions, counts = np.unique(true, return_inverse=True, return_counts=True)
         if missing := sorted(set(known.tolist()) - set(asked.tolist())):
-            raise ValueError(f"there is no validation image of {names[missing[0]]}.")
+            raise Refused("bank.no_validation", names=names[missing[0]])
         prototypes = centroids(train, positions, len(known))
         own = np.isin(asked, known)
         held_out, asked = held_out[own], np.searchsorted(known, asked[own])
@@ -245,9 +250,9 @@ class ClassBank:
         cleaned = name.strip()
         check_name(cleaned, self.names)
         if head not in ("auto", *HEADS):
-            raise ValueError(f"unknown head {head!r}; choose auto or one of {', '.join(HEADS)}.")
+            raise Refused("bank.head", head=head, heads=HEADS)
         if len(np.shape(vectors)) > 0 and len(np.asarray(vectors)) == 0:
-            raise ValueError(f"class {cleaned!r} needs at least one picture, got none.")
+            raise Refused("bank.no_picture", cleaned=cleaned)
         shots = self.space.unit(vectors, dim=self.dim)
         centroids(shots, np.zeros(len(shots), dtype=np.int64), 1)  # refuses what cancels out
         return replace(self, enrolled=(*self.enrolled, EnrolledClass(cleaned, shots, head)))
@@ -263,7 +268,7 @@ class ClassBank:
             ValueError: If there is no such class.
         """
         if name not in self.names:
-            raise ValueError(f"there is no class {name!r}; the bank holds {list(self.names)}.")
+            raise Refused("bank.no_class", name=name, names=list(self.names))
         if name not in self.old_names:
             return replace(self, enrolled=tuple(n for n in self.enrolled if n.name != name))
         gone = self.old_names.index(name)
@@ -308,7 +313,7 @@ class ClassBank:
             ValueError: If the bank is empty, or D differs from the bank's.
         """
         if not self.names:
-            raise ValueError("the bank holds no class yet; enroll one first.")
+            raise Refused("bank.empty")
         return self.unit_scores(self.space.unit(vectors, dim=self.dim))
 
     def unit_scores(self, rows: Vectors) -> npt.NDArray[np.float64]:
@@ -371,5 +376,5 @@ class ClassBank:
     @classmethod
     def from_bytes(cls, data: bytes, *, fingerprint: str | None = None) -> ClassBank:
         """Read what `to_bytes` returned, or the bytes of a file, as `load` does."""
-        arrays, facts = unpack_arrays(data, name="the bank")
-        return restore_bank(cls, arrays, facts, name="the bank", fingerprint=fingerprint)
+        arrays, facts = unpack_arrays(data, name=_THE_BANK)
+        return restore_bank(cls, arrays, facts, name=_THE_BANK, fingerprint=fingerprint)

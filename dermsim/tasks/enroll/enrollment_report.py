@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dermsim.core.bootstrap import Bootstrap, Interval
 from dermsim.core.metrics import macro_mean
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_labels
 from dermsim.tasks.enroll.bank import ClassBank
 
@@ -117,7 +118,7 @@ def before_and_after(
             no old class.
     """
     if not bank.enrolled or not bank.old_names:
-        raise ValueError("a report needs a bank with old classes and at least one new one.")
+        raise Refused("enrollment_report.no_classes")
     scores, true = _scored(bank, vectors, labels)
     classes = len(bank.old_names)
     old = scores[:, :classes].argmax(axis=1)
@@ -149,15 +150,13 @@ def _scored(
     names = bank.old_names
     if vectors is None or labels is None:
         if not len(bank.old.vectors):
-            raise ValueError(
-                "this bank keeps no images of its old classes; give some to measure them on."
-            )
+            raise Refused("enrollment_report.no_images")
         return bank.unit_scores(bank.old.vectors), bank.old.labels
     if unknown := sorted(set(labels) - set(names)):
-        raise ValueError(f"{unknown[0]!r} is no old class of this bank; it has {list(names)}.")
+        raise Refused("enrollment_report.no_old_class", unknown=unknown[0], names=list(names))
     scores = bank.scores(vectors)
     if len(scores) == 0:
-        raise ValueError("there is no image of an old class to measure on.")
+        raise Refused("enrollment_report.no_image")
     places = np.array([names.index(label) for label in labels])
     return scores, check_labels(places, rows=len(scores), num_classes=len(names))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_embeddings, l2_normalize
 
 Vectors = npt.NDArray[np.float32]
@@ -37,14 +38,13 @@ class Space:
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
         if self.name not in SPACES:
-            raise ValueError(f"unknown space {self.name!r}; choose one of {', '.join(SPACES)}.")
+            raise Refused("feature_space.space", name=self.name, spaces=SPACES)
         if self.center is None or self.scale is None:
             if self.center is not self.scale:
-                raise ValueError("a space needs both center and scale, or neither.")
+                raise Refused("feature_space.half")
         elif self.center.shape != self.scale.shape or not (self.scale > 0).all():
-            raise ValueError(
-                f"center {self.center.shape} and scale {self.scale.shape} must be of one shape, "
-                "the scale positive."
+            raise Refused(
+                "feature_space.shape", center_shape=self.center.shape, scale_shape=self.scale.shape
             )
 
     @classmethod
@@ -57,7 +57,7 @@ class Space:
         rows = check_embeddings(vectors, name=name.replace("_", " ")).astype(np.float64)
         deviation = rows.std(axis=0)
         if not deviation.mean() > 0:
-            raise ValueError("the training images do not differ in any dimension.")
+            raise Refused("feature_space.no_difference")
         scale = np.maximum(deviation, 0.1 * deviation.mean())
         return cls(name, rows.mean(axis=0).astype(np.float32), scale.astype(np.float32))
 
@@ -74,9 +74,12 @@ class Space:
         label = self.name.replace("_", " ")
         rows = check_embeddings(vectors, name=label)
         if dim is not None and rows.shape[1] != dim:
-            raise ValueError(
-                f"{label} have {rows.shape[1]} dimensions, expected {dim}: a bank of this encoder "
-                f"takes what engine.embed(images, space={self.name!r}) makes."
+            raise Refused(
+                "feature_space.dimensions",
+                label=label,
+                dimensions=rows.shape[1],
+                dim=dim,
+                name=self.name,
             )
         if self.center is None or self.scale is None:
             return l2_normalize(rows)

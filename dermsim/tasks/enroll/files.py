@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Keyed, Phrase, Refused
 from dermsim.core.storage import check_keys
 from dermsim.core.vectors import check_embeddings, check_labels
 from dermsim.tasks.enroll.feature_space import Space
@@ -59,7 +60,7 @@ def bank_parts(bank: Bank) -> tuple[Arrays, dict[str, object]]:
         ValueError: If the bank is empty.
     """
     if not (bank.old_names or bank.enrolled) or bank.dim is None:
-        raise ValueError("the bank holds no class yet; there is nothing to save.")
+        raise Refused("files.empty")
     facts: dict[str, object] = {
         "old_names": bank.old_names,
         "old_counts": bank.old_counts,
@@ -90,7 +91,7 @@ def restore_bank(
     arrays: Arrays,
     facts: Mapping[str, Any],
     *,
-    name: str,
+    name: Keyed | str,
     fingerprint: str | None,
 ) -> Restored:
     """Make a bank of what a file holds.
@@ -105,19 +106,21 @@ def restore_bank(
     Raises:
         ValueError: If the file is not a bank, or was made by another encoder.
     """
-    check_keys(facts, FACTS, name=f"the header of {name}")
+    check_keys(facts, FACTS, name=Phrase("storage.header", name=name))
     check_keys(arrays, ARRAYS, name=name)
     if fingerprint is not None and facts["fingerprint"] != fingerprint:
-        raise ValueError(
-            f"{name} was made by encoder {facts['fingerprint']!r}, this one is {fingerprint!r}; "
-            "enroll its classes again."
+        raise Refused(
+            "files.other_encoder",
+            name=name,
+            theirs=facts["fingerprint"],
+            ours=fingerprint,
         )
     try:
         return build(**_fields(arrays, facts))
     except (TypeError, KeyError, OverflowError) as error:
-        raise ValueError(f"{name} is not a class bank: {error}.") from error
+        raise Refused("files.no_bank", name=name, error=error) from error
     except ValueError as error:
-        raise ValueError(f"{name} is not a class bank: {error}") from error
+        raise Refused("files.no_bank_because", name=name, error=error) from error
 
 
 def _fields(arrays: Arrays, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +136,7 @@ def _fields(arrays: Arrays, facts: Mapping[str, Any]) -> dict[str, Any]:
     )
     ends = np.cumsum([0, *(_pictures(entry) for entry in entries)])
     if ends[-1] != len(shots):
-        raise ValueError(f"it holds {len(shots)} pictures, but its header says {ends[-1]}.")
+        raise Refused("files.pictures", count=len(shots), ends=ends[-1])
     return {
         "old_names": tuple(names),
         "old_counts": tuple(counts),
@@ -150,13 +153,13 @@ def _fields(arrays: Arrays, facts: Mapping[str, Any]) -> dict[str, Any]:
 def _lists(facts: Mapping[str, Any], *names: str) -> list[list[Any]]:
     for name in names:
         if not isinstance(facts[name], list):
-            raise ValueError(f"{name} must be a list, got {facts[name]!r}.")
+            raise Refused("files.not_a_list", name=name, facts=facts[name])
     return [facts[name] for name in names]
 
 
 def _pictures(entry: object) -> int:
-    plain = check_keys(entry, {"name", "pictures", "head"}, name="an enrolled class")
+    plain = check_keys(entry, {"name", "pictures", "head"}, name=Phrase("files.enrolled_class"))
     pictures = plain["pictures"]
     if type(pictures) is not int or pictures < 1 or plain["head"] not in ("auto", *HEADS):
-        raise ValueError(f"an enrolled class cannot be {plain}.")
+        raise Refused("files.plain", plain=plain)
     return pictures

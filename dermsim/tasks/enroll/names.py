@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dermsim.core.labels import parse_dx
+from dermsim.core.refused import Refused
 
 MAX_NAME_LENGTH = 80
 
@@ -16,15 +17,14 @@ def check_name(name: object, taken: Sequence[str]) -> None:
         ValueError: In one sentence.
     """
     if not isinstance(name, str) or not name.strip():
-        raise ValueError("a class needs a name, got an empty one.")
+        raise Refused("bank.no_name")
     if len(name) > MAX_NAME_LENGTH or not name.isprintable():
-        raise ValueError(f"a class name must be one line of at most {MAX_NAME_LENGTH} characters.")
+        raise Refused("bank.long_name", most=MAX_NAME_LENGTH)
     same = taken_as(name, taken)
+    if same == name:
+        raise Refused("bank.class_exists", name=name)
     if same is not None:
-        known = f" (as {same!r})" if same != name else ""
-        raise ValueError(
-            f"there is already a class {name!r}{known}; choose another name or remove it."
-        )
+        raise Refused("bank.class_exists_as", name=name, other=same)
 
 
 def taken_as(name: str, taken: Sequence[str]) -> str | None:

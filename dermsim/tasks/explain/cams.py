@@ -72,8 +72,14 @@ FORMULAS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 """The methods that need no more than one gradient at one place."""
 
-_SHARED_OUT = {"gradcam", "xgradcam", "hirescam", "layercam", "rollout", "gradattention"}
+_SHARED_OUT = {
+    *("gradcam", "xgradcam", "hirescam", "layercam", "rollout", "gradattention"),
+    *("finercam", "shapleycam", "gradcamelementwise", "eigengradcam", "segeigencam"),
+}
 """Methods whose maps share the score out over the places: the more of them, the less for each."""
+
+_WITHOUT_UNIT = {"eigencam", "kpcacam", "fem"}
+"""Methods that ask for no score, so that the maps of an ensemble's members have no common unit."""
 
 
 def join(maps: Sequence[Tensor], method: str) -> Tensor:
@@ -100,8 +106,8 @@ def join(maps: Sequence[Tensor], method: str) -> Tensor:
         if method in _SHARED_OUT:
             # a place of a coarse grid covers several of the fine one, and its share is theirs
             own = own * (own[0].numel() / (height * width))
-        elif method == "eigencam":
-            # no score gives these a common unit: every member speaks equally loud
+        elif method in _WITHOUT_UNIT:
+            # every member speaks equally loud
             loudest = own.abs().amax(dim=(1, 2), keepdim=True)
             own = own / torch.where(loudest > 0, loudest, 1)
         finer = F.interpolate(own[:, None], (height, width), mode="bilinear", align_corners=False)

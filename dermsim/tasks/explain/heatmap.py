@@ -7,6 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+"""Left, top, right and bottom of a picture, in shares of its width and height."""
+
 TOP = 0.5
 """Share of its peak above which a map's top region lies."""
 
@@ -25,6 +30,8 @@ class Heatmap:
         target: What was explained, for example ``"mel"``.
         score: The scalar that was explained, as the model gave it for the whole image: a logit,
             log-odds or a cosine. None where it was not asked for.
+        seen: What the encoder saw of the picture: left, top, right and bottom in shares of its
+            width and height.
     """
 
     values: npt.NDArray[np.float32]
@@ -32,6 +39,7 @@ class Heatmap:
     method: str
     target: str
     score: float | None = None
+    seen: tuple[float, float, float, float] = WHOLE
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields as plain Python values, `values` as nested lists."""
@@ -41,6 +49,7 @@ class Heatmap:
             "method": self.method,
             "target": self.target,
             "score": self.score,
+            "seen": list(self.seen),
         }
 
     def top_region(self, level: float = TOP) -> npt.NDArray[np.bool_]:
@@ -53,5 +62,5 @@ class Heatmap:
             ValueError: If `level` is out of range.
         """
         if not 0 < level <= 1:
-            raise ValueError(f"level is {level}, but must be in (0, 1].")
+            raise Refused("heatmap.level", level=level)
         return (self.values >= level) & (self.values > 0)

@@ -11,9 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dermsim.core.explain_methods import METHODS
+from dermsim.core.refused import Refused
 from dermsim.tasks.explain.attention import gradient_weighted, rollout
 from dermsim.tasks.explain.cams import FORMULAS, join
 from dermsim.tasks.explain.heatmap import Heatmap
+from dermsim.tasks.explain.library import KINDS, from_library
+from dermsim.tasks.explain.occlusion import occlusion
 from dermsim.tasks.explain.opening import (
     AnyExplainable,
     Layer,
@@ -92,9 +95,9 @@ def open_for(
         ValueError: As for `explain`.
     """
     if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}, expected one of {', '.join(METHODS)}")
+        raise Refused("maps.method", method=method, methods=list(METHODS))
     if METHODS[method].needs_attention and layer is not None:
-        raise ValueError(f"{method} follows the attention of all layers: name no layer with it.")
+        raise Refused("maps.no_layer", method=method)
 
     def look(images: Tensor) -> Opened:
         if METHODS[method].needs_attention:
@@ -142,13 +145,13 @@ def draw(
     """
     count = len(looks[0].pixel_values)
     if not len(targets) == len(names) == count:
-        raise ValueError(
-            f"{count} images came with {len(targets)} targets and {len(names)} names; need one each"
+        raise Refused(
+            "maps.targets", count=count, targets_count=len(targets), names_count=len(names)
         )
     with torch.inference_mode(False):
         maps = torch.stack([_raw(look, targets, method) for look in looks]).mean(dim=0).clamp(min=0)
         if not maps.isfinite().all():
-            raise ValueError(f"{method} gave a map that is not finite, check the weights and image")
+            raise Refused("maps.not_finite", method=method)
         scores = looks[0].scores(targets).detach().tolist()
         peaks = maps.amax(dim=(1, 2))  # (B,)
         scaled = maps / torch.where(peaks > 0, peaks, 1)[:, None, None]
@@ -184,5 +187,7 @@ _MAKERS: dict[str, Callable[[Opened, Sequence[Target]], list[Tensor]]] = {
     "scorecam": scorecam,
     "rollout": lambda opened, targets: rollout(opened),
     "gradattention": gradient_weighted,
+    "occlusion": occlusion,
+    **{name: partial(from_library, name) for name in KINDS},
 }
 """How each method makes raw maps (B, h, w), one for each member, of an opened model."""

@@ -8,7 +8,7 @@ may look into it at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dermsim.core.refused import Refused
 from dermsim.tasks.explain.targets import HeadOutput, Target, score_each
 
 FeaturesT = TypeVar("FeaturesT", Tensor, tuple[Tensor, ...])
@@ -63,6 +64,8 @@ class Opened:
         output: What the heads say, with a graph that begins at `taps`.
         taps: For each member the tensors where that graph begins or passes: the features at one
             place, or the attention of its blocks.
+        places: By the number of a member, the module it was opened at; those that were opened where
+            the heads begin are not among them.
         named: Whether a member was opened at a place of its own, rather than where the heads begin.
         turn: How many quarter turns the images were given, and whether they were mirrored after.
     """
@@ -74,6 +77,7 @@ class Opened:
     taps: tuple[tuple[Tensor, ...], ...]
     named: bool
     turn: tuple[int, bool] = (0, False)
+    places: Mapping[int, str] = field(default_factory=dict)
     _asked: dict[tuple[int, ...], Any] = field(default_factory=dict, repr=False)
 
     def predicted(self) -> list[int]:
@@ -125,13 +129,10 @@ class Opened:
             else:
                 maps = list(self.model.feature_map(tuple(tensors)))
         except RuntimeError as error:  # tokens that fill no rectangle
-            raise ValueError(f"this layer holds no map: {error}; choose another.") from error
+            raise Refused("opening.no_map", error=error) from error
         for own in maps:
             if own.ndim != 4:
-                raise ValueError(
-                    f"this layer gives {tuple(own.shape)} instead of a map (B, C, h, w); "
-                    "choose another."
-                )
+                raise Refused("opening.not_a_map", shape=tuple(own.shape))
         return maps
 
 
@@ -166,7 +167,7 @@ def open_model(model: AnyExplainable, pixel_values: Tensor, *, layer: Layer = No
         features = list(encoded) if several else [encoded]
         for number, own in enumerate(features):
             if number in places and number not in taps:
-                raise ValueError(f"{places[number]} takes no part in encoding; choose another.")
+                raise Refused("opening.unused", places=places[number])
             if number not in places:
                 taps[number] = features[number] = own.detach().requires_grad_()
         with torch.enable_grad():
@@ -178,6 +179,7 @@ def open_model(model: AnyExplainable, pixel_values: Tensor, *, layer: Layer = No
         output=output,
         taps=tuple((taps[number],) for number in range(len(features))),
         named=bool(places),
+        places=places,
     )
 
 
@@ -197,11 +199,8 @@ def open_attention(model: AnyExplainable, pixel_values: Tensor) -> Opened:
     """
     check_input(model, pixel_values)
     if not has_attention(model):
-        names = ", ".join(type(m.backbone).__name__ for m in members(model))
-        raise ValueError(
-            f"there is no global attention to look at in {names}: choose a method that reads "
-            "feature maps, such as gradcam."
-        )
+        names = [type(m.backbone).__name__ for m in members(model)]
+        raise Refused("opening.no_attention", names=names)
     view: Any = shadow(model)
     taps: list[list[Tensor]] = []
     for member in members(view):
@@ -216,10 +215,7 @@ def open_attention(model: AnyExplainable, pixel_values: Tensor) -> Opened:
     for own, seen in zip(features, taps, strict=True):
         tokens = own.shape[1]
         if any(tap.shape[0] != len(own) or tap.shape[2:] != (tokens, tokens) for tap in seen):
-            raise ValueError(
-                "the attention of this backbone does not reach over all its tokens: choose a "
-                "method that reads feature maps, such as gradcam."
-            )
+            raise Refused("opening.windowed")
     return Opened(
         model=model,
         pixel_values=pixel_values,
@@ -236,6 +232,16 @@ def has_attention(model: Any) -> bool:
         hasattr(getattr(member, "backbone", None), "num_prefix_tokens")
         and len(attention_blocks(member.backbone)) > 0
         for member in members(model)
+    )
+
+
+def has_maps(model: Any) -> bool:
+    """Say whether the features of every member are maps with the channels first."""
+    backbones = [getattr(member, "backbone", None) for member in members(model)]
+    return all(
+        not hasattr(backbone, "num_prefix_tokens")
+        and getattr(backbone, "output_fmt", "NCHW") == "NCHW"
+        for backbone in backbones
     )
 
 
@@ -292,9 +298,9 @@ def check_input(model: AnyExplainable, pixel_values: Tensor) -> None:
         ValueError: If the model is in training mode, or the images are not (B, 3, H, W).
     """
     if model.training:
-        raise ValueError("the model is in training mode, call model.eval() before explaining")
+        raise Refused("opening.training_mode")
     if pixel_values.ndim != 4:
-        raise ValueError(f"expected pixel_values (B, 3, H, W), got {tuple(pixel_values.shape)}")
+        raise Refused("opening.pixel_values", shape=tuple(pixel_values.shape))
 
 
 def _place(member: Any, layer: Layer) -> str | None:
@@ -307,9 +313,8 @@ def _place(member: Any, layer: Layer) -> str | None:
         return names[layer]
     if isinstance(layer, str) and layer and layer in dict(backbone.named_modules()):
         return layer
-    raise ValueError(
-        f"there is no layer {layer!r} in {type(backbone).__name__}: choose one of its stages "
-        f"{', '.join(names)}, by name or by number, or the name of a module inside."
+    raise Refused(
+        "opening.no_such_layer", layer=layer, kind=type(backbone).__name__, names=list(names)
     )
 
 
@@ -328,9 +333,9 @@ def _begin_graph(
 ) -> Tensor:
     """Cut the graph off before a module's output and begin another there: a forward hook."""
     if not isinstance(output, Tensor):
-        raise ValueError(f"{place} gives no tensor to look at; choose another layer.")
+        raise Refused("opening.no_tensor", place=place)
     if number in taps:
-        raise ValueError(f"{place} runs more than once in encoding; choose another layer.")
+        raise Refused("opening.runs_twice", place=place)
     taps[number] = output.detach().requires_grad_()
     return taps[number].clone()  # a leaf may not be changed in place, as what follows may do
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from dermsim.core.explain_methods import METHODS
+from dermsim.core.refused import Refused
 from dermsim.tasks.explain.maps import draw, open_for
 from dermsim.tasks.explain.targets import ClassTarget
 
@@ -61,7 +62,7 @@ def explain_classes(
     """
     found: dict[str, list[npt.NDArray[np.float32]]] = {plan.name: [] for plan in plans}
     if len(found) < len(plans):
-        raise ValueError(f"two plans have one name among {', '.join(plan.name for plan in plans)}")
+        raise Refused("plans.same_name", plans=[plan.name for plan in plans])
     device = next(model.parameters()).device
     for start in range(0, len(pixels), batch_size):
         images = torch.from_numpy(np.ascontiguousarray(pixels[start : start + batch_size]))

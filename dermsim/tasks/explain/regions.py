@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dermsim.core.refused import Refused
 from dermsim.tasks.explain.opening import (
     AnyExplainable,
     attention_blocks,
@@ -54,14 +55,12 @@ def embed_regions(
     check_input(model, images)
     expected = (len(images), *images.shape[2:])
     if tuple(regions.shape) != expected:
-        raise ValueError(f"expected regions {expected}, got {tuple(regions.shape)}")
+        raise Refused("explain_regions.shape", expected=expected, shape=tuple(regions.shape))
     weights = torch.as_tensor(regions).to(torch.float32)
     if not ((weights >= 0) & (weights <= 1)).all():
-        raise ValueError("regions must hold weights in [0, 1]")
+        raise Refused("explain_regions.weights")
     if (empty := (weights.sum(dim=(1, 2)) == 0)).any():
-        raise ValueError(
-            f"the region of image {int(empty.nonzero()[0])} holds no pixel that the encoder sees"
-        )
+        raise Refused("explain_regions.empty", number=int(empty.nonzero()[0]))
     weights = weights.to(images.device)
     if any(reads_class_token(getattr(m, "backbone", None)) for m in members(model)):
         view = shadow(model)

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dermsim.core.refused import Refused
+
 
 class HeadOutput(Protocol):
     """What a target may look at; `DermSimOutput` is one.
@@ -77,9 +79,9 @@ class MalignancyTarget:
     def __post_init__(self) -> None:
         """Refuse what is no question."""
         if not self.classes:
-            raise ValueError("malignancy needs at least one class that counts as malignant.")
+            raise Refused("targets.no_malignant")
         if not 0 < self.temperature < np.inf:
-            raise ValueError(f"temperature must be positive, got {self.temperature}.")
+            raise Refused("targets.temperature", temperature=self.temperature)
 
     def __call__(self, output: HeadOutput) -> Tensor:
         """Return the log-odds for each image, (B,).
@@ -91,7 +93,7 @@ class MalignancyTarget:
             _check_class(index, output)
         others = [c for c in range(output.logits.shape[1]) if c not in self.classes]
         if not others:
-            raise ValueError("malignancy needs at least one class that counts as benign.")
+            raise Refused("targets.no_benign")
         scaled = output.logits / self.temperature
         malignant = torch.logsumexp(scaled[:, list(self.classes)], dim=1)
         return self.temperature * (malignant - torch.logsumexp(scaled[:, others], dim=1))
@@ -116,9 +118,9 @@ class SimilarityTarget:
         """Refuse what has no direction."""
         embedding = np.asarray(self.embedding)
         if embedding.ndim != 1:
-            raise ValueError(f"expected one embedding (D,), got shape {embedding.shape}")
+            raise Refused("targets.shape", shape=embedding.shape)
         if not np.isfinite(embedding).all() or not embedding.any():
-            raise ValueError("an embedding to compare with must be finite and not all zero")
+            raise Refused("targets.not_finite")
 
     def __call__(self, output: HeadOutput) -> Tensor:
         """Return the cosine similarity of each image to the case, (B,).
@@ -128,9 +130,10 @@ class SimilarityTarget:
         """
         other = torch.tensor(np.asarray(self.embedding)).to(output.embeddings)
         if len(other) != output.embeddings.shape[1]:
-            raise ValueError(
-                f"the embedding to compare with has {len(other)} dimensions, "
-                f"the model's have {output.embeddings.shape[1]}"
+            raise Refused(
+                "targets.embedding_dimensions",
+                count=len(other),
+                dimensions=output.embeddings.shape[1],
             )
         return F.cosine_similarity(output.embeddings, other[None], dim=1)
 
@@ -165,9 +168,11 @@ class EnrolledTarget:
         vectors = getattr(output, self.field)
         directions = torch.tensor(np.asarray(self.directions)).to(vectors)
         if directions.shape[1] != vectors.shape[1]:
-            raise ValueError(
-                f"the class has {directions.shape[1]} dimensions, the model's "
-                f"{self.field.replace('_', ' ')} have {vectors.shape[1]}"
+            raise Refused(
+                "targets.class_dimensions",
+                own=directions.shape[1],
+                field=self.field.replace("_", " "),
+                expected=vectors.shape[1],
             )
         if self.center is not None and self.scale is not None:
             center, scale = (torch.tensor(np.asarray(a)) for a in (self.center, self.scale))
@@ -195,13 +200,11 @@ def score_each(targets: Sequence[Target], output: HeadOutput, owners: Sequence[i
     for target in {id(targets[owner]): targets[owner] for owner in owners}.values():
         scores[id(target)] = asked = target(output)
         if asked.shape != (rows,):
-            raise ValueError(
-                f"a target returns one scalar per image, ({rows},), got {tuple(asked.shape)}"
-            )
+            raise Refused("targets.scalars", rows=rows, shape=tuple(asked.shape))
     return torch.stack([scores[id(targets[owner])][row] for row, owner in enumerate(owners)])
 
 
 def _check_class(index: int, output: HeadOutput) -> None:
     classes = output.logits.shape[1]
     if not 0 <= index < classes:
-        raise ValueError(f"class index {index} is outside the model's 0 to {classes - 1}")
+        raise Refused("targets.index", index=index, last=classes - 1)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
 from dermsim.core.storage import map_arrays, save_arrays
 from dermsim.tasks.retrieve.exact import in_threads, rank
 from dermsim.tasks.retrieve.parts import IntArray, Vectors
@@ -82,9 +83,9 @@ class IndexFacts:
         """Refuse what a damaged file may hold."""
         whole = (self.entries, self.dim, self.effort, self.probes)
         if self.kind not in KINDS[1:] or any(not isinstance(n, int) or n < 1 for n in whole):
-            raise ValueError(f"there is no index like {asdict(self)}.")
+            raise Refused("approximate.no_index", index=asdict(self))
         if not 0 <= self.recall_at_10 <= 1:
-            raise ValueError(f"the recall of an index is a share, got {self.recall_at_10}.")
+            raise Refused("approximate.recall", recall_at_10=self.recall_at_10)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +135,7 @@ class ApproximateIndex:
             ValueError: If there are fewer cases than an index can be learned from.
         """
         if rows < FEWEST:
-            raise ValueError(
-                f"a {kind} index is learned from at least {FEWEST:,} cases, got {rows:,}; "
-                "choose flat, which is exact."
-            )
+            raise Refused("approximate.too_few", kind=kind, fewest=FEWEST, rows=rows)
         rng = np.random.default_rng(seed)
         dim = fetch(np.zeros(1, np.int64)).shape[1]
         index = _blank(kind, rows, dim)
@@ -257,10 +255,10 @@ class ApproximateIndex:
             index = faiss.read_index(reader)
         except (RuntimeError, ValueError, AssertionError) as error:
             reason = str(error).splitlines()[0]
-            raise ValueError(f"{path.name} does not hold a FAISS index: {reason}.") from error
+            raise Refused("approximate.not_an_index", name=path.name, reason=reason) from error
         found = cls(IndexFacts(**facts), index, rows, path.resolve(), content)  # type: ignore[arg-type]
         if (index.ntotal, index.d) != (found.facts.entries, found.facts.dim):
-            raise ValueError(f"{path.name} holds another index than its header says.")
+            raise Refused("approximate.other_index", name=path.name)
         return found
 
 

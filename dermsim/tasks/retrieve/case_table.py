@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.labels import parse_dx
+from dermsim.core.refused import Refused, RefusedIndexError
 from dermsim.core.vocabulary import parse_sex, parse_site
 
 if TYPE_CHECKING:
@@ -100,14 +101,14 @@ class CaseTable(Sequence[dict[str, object]]):
 
         unknown = {column for record in records for column in record} - set(COLUMNS)
         if unknown:
-            raise ValueError(f"the records have unknown columns {sorted(unknown)}.")
+            raise Refused("case_table.unknown_columns", unknown=sorted(unknown))
         try:
             table = pa.Table.from_pylist([dict(record) for record in records], schema=_schema())
         except (pa.ArrowException, TypeError) as error:
-            raise ValueError(f"a record holds a value of the wrong type: {error}.") from error
+            raise Refused("case_table.type", error=error) from error
         if hashes is not None:
             if hashes.shape != (len(records), HASH_WORDS):
-                raise ValueError(f"{len(records)} records came with hashes {hashes.shape}.")
+                raise Refused("case_table.hashes", count=len(records), shape=hashes.shape)
             packed = pa.array([row.tobytes() for row in hashes.astype("<u8")], _hash_type())
             table = table.set_column(len(COLUMNS), HASH, packed)
         return cls.check(table, repeats=repeats)
@@ -131,12 +132,12 @@ class CaseTable(Sequence[dict[str, object]]):
         try:
             table = table.cast(_schema())
         except (pa.ArrowException, ValueError) as error:
-            raise ValueError(f"a record holds a value of the wrong type: {error}.") from error
+            raise Refused("case_table.type", error=error) from error
         for column in ("image_id", "dx"):
             if table[column].null_count or pc.any(pc.equal(table[column], "")).as_py():
-                raise ValueError(f"every record needs a {column}, and one has none.")
+                raise Refused("case_table.no_id", column=column)
         if pc.any(pc.invert(pc.is_finite(table["age"]))).as_py():
-            raise ValueError("a record has an age that is not a number; use None when not known.")
+            raise Refused("case_table.age")
         if not repeats:
             _refuse_repeats(table["image_id"])
         for column in REPEATING:
@@ -177,9 +178,7 @@ class CaseTable(Sequence[dict[str, object]]):
         for rows in self.rows_of("image_id", [{name} for name in several.to_pylist()]):
             first = self[int(rows[0])]
             if any(self[int(row)] != first for row in rows[1:]):
-                raise ValueError(
-                    f"image_id {first['image_id']!r} comes twice with different facts."
-                )
+                raise Refused("case_table.different_facts", name=first["image_id"])
             mask[rows[1:]] = True
         return mask
 
@@ -200,7 +199,7 @@ class CaseTable(Sequence[dict[str, object]]):
             return CaseTable(self.table.slice(start, max(stop - start, 0)))
         place = row + len(self) if row < 0 else row
         if not 0 <= place < len(self):
-            raise IndexError(f"there is no case {row} among {len(self)}.")
+            raise RefusedIndexError("case_table.no_row", row=row, total=len(self))
         return self.table.slice(place, 1).select(COLUMNS).to_pylist()[0]
 
     def __iter__(self) -> Iterator[dict[str, object]]:
@@ -284,7 +283,9 @@ class CaseTable(Sequence[dict[str, object]]):
             try:
                 choices = pa.array(values, kind)
             except (pa.ArrowException, TypeError) as error:
-                raise ValueError(f"{column}={wanted!r} cannot be: {error}.") from error
+                raise Refused(
+                    "case_table.cannot_be", column=column, wanted=wanted, error=error
+                ) from error
             mask = pc.is_in(stored.cast(kind), value_set=choices)
         return np.asarray(mask.combine_chunks().fill_null(False).to_numpy(zero_copy_only=False))
 
@@ -298,8 +299,8 @@ class CaseTable(Sequence[dict[str, object]]):
         except ValueError:
             meant = asked
         if meant not in there:
-            known = f"there are {', '.join(sorted(there))}" if there else "of none is it known"
-            raise ValueError(f"no case has {column} {asked!r}: {known}.")
+            key = "case_table.no_value" if there else "case_table.none_known"
+            raise Refused(key, column=column, asked=asked, known=sorted(there))
         return meant
 
     def rows_of(
@@ -356,7 +357,7 @@ class CaseTable(Sequence[dict[str, object]]):
 
     def _column(self, column: str) -> pa.ChunkedArray:
         if column not in COLUMNS:
-            raise ValueError(f"there is no fact {column!r}; choose among {list(COLUMNS)}.")
+            raise Refused("case_table.no_fact", column=column, columns=list(COLUMNS))
         return self.table[column]
 
 
@@ -373,7 +374,7 @@ def _refuse_repeats(image_ids: pa.ChunkedArray) -> None:
     seen: set[str] = set()
     for name in image_ids.to_pylist():
         if name in seen:
-            raise ValueError(f"image_id {name!r} appears twice in the records.")
+            raise Refused("case_table.repeats", name=name)
         seen.add(name)
 
 
@@ -393,8 +394,5 @@ def _schema() -> pa.Schema:
 def _check_range(column: str, wanted: tuple[object, ...]) -> tuple[float, float]:
     numbers = [v for v in wanted if isinstance(v, int | float) and not isinstance(v, bool)]
     if column != "age" or len(wanted) != 2 or len(numbers) != 2 or not numbers[0] <= numbers[1]:
-        raise ValueError(
-            f"{column}={wanted!r} is not a range: only age takes a tuple (low, high) in years; "
-            "use a list for several values."
-        )
+        raise Refused("case_table.not_a_range", column=column, wanted=wanted)
     return float(numbers[0]), float(numbers[1])

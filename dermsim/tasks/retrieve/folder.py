@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dermsim.core.atomic import ATTEMPTS, LOCK, SCRATCH, atomic_path, exclusive
+from dermsim.core.refused import Phrase, Refused, RefusedFileExistsError
 from dermsim.core.storage import (
     check_keys,
     load_arrays,
@@ -76,9 +77,7 @@ def save(
         FileExistsError: If `folder` is a file, or holds anything but a gallery.
     """
     if folder.exists() and not is_gallery_folder(folder):
-        raise FileExistsError(
-            f"{folder} holds other things than a gallery; choose a folder of its own."
-        )
+        raise RefusedFileExistsError("build_gallery.other_things", folder=folder)
     with writing(folder):
         listed, start = [], 0
         for part in parts:
@@ -258,31 +257,32 @@ def _load(
 ) -> tuple[tuple[Part, ...], CaseTable, str, ApproximateIndex | None]:
     """Read the files that a header refers to."""
     if fingerprint is not None and header["fingerprint"] != fingerprint:
-        raise ValueError(
-            f"this gallery was made by encoder {header['fingerprint']!r}, the model is "
-            f"{fingerprint!r}; build the gallery again with this model."
+        raise Refused(
+            "retrieve_folder.other_encoder",
+            theirs=header["fingerprint"],
+            model=fingerprint,
         )
     listed = _listed_parts(header)
     rows, dim = header["rows"], header["dim"]
     if not all(isinstance(number, int) and number > 0 for number in (rows, dim)):
-        raise ValueError(f"{HEADER} is damaged: it says rows {rows!r} and dim {dim!r}.")
+        raise Refused("retrieve_folder.numbers", header=HEADER, rows=rows, dim=dim)
     on_disk = rows * dim * 4 > MAPPED if mapped is None else mapped
     parts, tables = [], []
     for entry in listed:
         part, table = read_part(folder, str(entry["name"]), mapped=on_disk)
         if len(part) != entry["rows"] or len(table) != len(part) or part.vectors.shape[1] != dim:
-            raise ValueError(
-                f"the gallery's files do not belong together: embeddings {part.vectors.shape}, "
-                f"{len(table)} records, and {HEADER} says {(entry['rows'], dim)}."
+            raise Refused(
+                "retrieve_folder.shape",
+                shape=part.vectors.shape,
+                count=len(table),
+                header=HEADER,
+                stated=(entry["rows"], dim),
             )
         parts.append(part)
         tables.append(table)
     records = CaseTable.join(tables)
     if len(records) != rows:
-        raise ValueError(
-            f"the gallery's files do not belong together: {len(records)} cases, and {HEADER} says "
-            f"{rows}."
-        )
+        raise Refused("retrieve_folder.cases", count=len(records), header=HEADER, rows=rows)
     index = _load_index(folder, header["index"], len(records)) if "index" in header else None
     return tuple(parts), records, str(header["fingerprint"]), index
 
@@ -291,11 +291,14 @@ def _listed_parts(header: dict[str, Any]) -> list[dict[str, object]]:
     """Return the parts that a header lists; a gallery in one piece need not."""
     listed = header.get("parts", [{"name": "", "rows": header["rows"]}])
     if not isinstance(listed, list) or not listed:
-        raise ValueError(f"{HEADER} is damaged: its parts are not a list.")
-    entries = [check_keys(part, {"name", "rows"}, name=f"a part in {HEADER}") for part in listed]
+        raise Refused("retrieve_folder.parts", header=HEADER)
+    entries = [
+        check_keys(part, {"name", "rows"}, name=Phrase("retrieve_folder.part", header=HEADER))
+        for part in listed
+    ]
     for entry in entries:  # a name becomes part of a path
         if not re.fullmatch(r"(-\d+)?", str(entry["name"])):
-            raise ValueError(f"{HEADER} is damaged: no part is called {entry['name']!r}.")
+            raise Refused("retrieve_folder.no_part", header=HEADER, name=entry["name"])
     return entries
 
 
@@ -311,20 +314,22 @@ def read_part(folder: Path, name: str, *, mapped: bool) -> tuple[Part, CaseTable
     arrays, facts = read(path, arrays={"embeddings"}, facts=set(), optional={MARK})
     vectors: Vectors = arrays["embeddings"]  # type: ignore[assignment]
     if vectors.ndim != 2 or vectors.dtype != np.float32:
-        raise ValueError(f"{path.name} holds {vectors.dtype} {vectors.shape}, not embeddings.")
+        raise Refused(
+            "retrieve_folder.not_embeddings",
+            name=path.name,
+            dtype=vectors.dtype,
+            shape=vectors.shape,
+        )
     looked_at = vectors[:CHECKED] if mapped else vectors
     lengths = np.linalg.norm(check_embeddings(looked_at), axis=1)
     if np.abs(lengths - 1).max(initial=0) > 1e-3:
-        raise ValueError(f"{path.name} holds rows that are not of length 1.")
+        raise Refused("retrieve_folder.length", name=path.name)
     table = load_table(
         folder / RECORDS.format(name), columns=COLUMNS, optional=[HASH], rows=len(vectors)
     )
     told = (table.schema.metadata or {}).get(MARK.encode())
     if facts.get(MARK) != (None if told is None else told.decode("utf-8", "replace")):
-        raise ValueError(
-            f"the gallery's files do not belong together: {path.name} and "
-            f"{RECORDS.format(name)} bear different marks."
-        )
+        raise Refused("retrieve_folder.marks", name=path.name, records=RECORDS.format(name))
     return Part(vectors, path=path.resolve()), CaseTable.check(table, repeats=True)
 
 
@@ -332,7 +337,7 @@ def _load_index(folder: Path, listed: object, cases: int) -> ApproximateIndex:
     names = check_keys(listed, {"file", *(set(listed) & {"entries"})}, name=f"index in {HEADER}")  # type: ignore[call-overload]
     for name in names.values():
         if not OWN.fullmatch(str(name)):
-            raise ValueError(f"{HEADER} is damaged: {name!r} is no file of a gallery.")
+            raise Refused("retrieve_folder.no_file", header=HEADER, name=name)
     rows: IntArray | None = None
     if "entries" in names:
         entries = folder / str(names["entries"])
@@ -342,5 +347,5 @@ def _load_index(folder: Path, listed: object, cases: int) -> ApproximateIndex:
     if alive > cases or (
         rows is not None and not np.array_equal(rows[rows >= 0], np.arange(alive))
     ):
-        raise ValueError(f"the index is of {alive} cases, the gallery has {cases}; build it again.")
+        raise Refused("retrieve_folder.other_index", alive=alive, cases=cases)
     return index

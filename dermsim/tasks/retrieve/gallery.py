@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import check_embeddings, l2_normalize, vote_shares
 from dermsim.tasks.retrieve import folder as storing
 from dermsim.tasks.retrieve.approximate import ApproximateIndex, IndexFacts, Kind, choose_kind
@@ -81,9 +82,9 @@ class Gallery:
         """
         unit = l2_normalize(embeddings)
         if len(unit) == 0:
-            raise ValueError("a gallery needs at least one case, got none.")
+            raise Refused("gallery.empty")
         if len(records) != len(unit):
-            raise ValueError(f"{len(unit)} embeddings came with {len(records)} records.")
+            raise Refused("gallery.records", unit_count=len(unit), records_count=len(records))
         return cls((Part(unit),), CaseTable.build(records, hashes=hashes), fingerprint)
 
     def __len__(self) -> int:
@@ -163,7 +164,7 @@ class Gallery:
     ) -> list[Found]:
         """As `search`, but return similarities ``(k,)`` float64 and rows ``(k,)`` of each query."""
         if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}.")
+            raise Refused("gallery.k", k=k)
         unit = l2_normalize(queries, dim=self.dim, name="queries")
         allowed = self.records.matching(where)
         left_out = {"lesion_id": exclude_lesion_ids, "image_id": exclude_image_ids}
@@ -276,9 +277,8 @@ class Gallery:
             ValueError: If the other was made by another encoder, or shares a case.
         """
         if other.fingerprint != self.fingerprint:
-            raise ValueError(
-                f"these cases were embedded by encoder {other.fingerprint!r}, the gallery by "
-                f"{self.fingerprint!r}; embed them again with the gallery's."
+            raise Refused(
+                "gallery.other_encoder", fingerprint=other.fingerprint, own=self.fingerprint
             )
         records = CaseTable.join([self.records, other.records])
         return replace(self, parts=(*self.parts, *other.parts), records=records)
@@ -302,12 +302,12 @@ class Gallery:
                 wanted, self.records.rows_of(column, [{name} for name in wanted]), strict=True
             ):
                 if len(rows) == 0:
-                    raise ValueError(f"the gallery has no case whose {column} is {name!r}.")
+                    raise Refused("gallery.no_case", column=column, name=name)
                 gone[rows] = True
         if not gone.any():
-            raise ValueError("no case to remove was named: give image_ids or lesion_ids.")
+            raise Refused("gallery.nothing_named")
         if gone.all():
-            raise ValueError("a gallery needs at least one case, and this would remove the last.")
+            raise Refused("gallery.last_case")
         starts = np.cumsum([0, *map(len, self.parts)])
         parts = [
             part.without(gone[start : start + len(part)])

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.bootstrap import number_lesions
+from dermsim.core.refused import Refused
 from dermsim.tasks.retrieve.gallery import Gallery
 
 PAIRS = 2000
@@ -75,10 +76,7 @@ class PairScale:
                 )
                 drawn[one == other].append(_as_many(cosines, pairs, generator))
         if not any(map(len, drawn[True])) or not any(map(len, drawn[False])):
-            raise ValueError(
-                "The gallery has no two lesions of one diagnosis, or no two diagnoses, to compare "
-                "a likeness with."
-            )
+            raise Refused("pairs.too_few")
         return cls(*(np.sort(np.concatenate(drawn[kind])) for kind in (True, False)))
 
     def standing(self, similarity: float) -> Standing:

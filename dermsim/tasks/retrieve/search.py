@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dermsim.core.refused import Refused
 from dermsim.tasks.retrieve.approximate import SHORTLIST, ApproximateIndex
 from dermsim.tasks.retrieve.exact import (
     FloatArray,
@@ -143,9 +144,7 @@ def excluded_rows(
         if given is None:
             continue
         if isinstance(given, str) or len(given) != queries:
-            raise ValueError(
-                f"exclude_{column}s must be a list with one entry for each of {queries} queries."
-            )
+            raise Refused("retrieve_search.exclude", column=column, queries=queries)
         names = [{entry} if isinstance(entry, str) else set(entry or ()) for entry in given]
         rows = records.rows_of(column, names)
         found = rows if found is None else list(map(np.union1d, found, rows))

@@ -6,6 +6,7 @@ from dermsim.ui.tabs.case import KEPT, AlertLine, alert_line, offer
 from dermsim.ui.tabs.case_filters import fill_menus
 from dermsim.ui.tabs.classify import classify_tab
 from dermsim.ui.tabs.compare import compare_tab
+from dermsim.ui.tabs.concepts import ConceptPage, concepts_tab
 from dermsim.ui.tabs.enroll import enroll_tab
 from dermsim.ui.tabs.explain import ExplainPage, explain_tab
 from dermsim.ui.tabs.holding import SHELF, forget
@@ -24,6 +25,7 @@ __all__ = [
     "AtlasPage",
     "BatchPage",
     "BatchRows",
+    "ConceptPage",
     "ExplainPage",
     "Page",
     "Picture",
@@ -32,6 +34,7 @@ __all__ = [
     "batch_tab",
     "classify_tab",
     "compare_tab",
+    "concepts_tab",
     "drawn",
     "enroll_tab",
     "explain_tab",

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from dermsim.core.explain_methods import DEFAULT
 from dermsim.ui import explain_callbacks, inline
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import INLINE, hold_explanation
@@ -146,7 +147,7 @@ def _place_choices() -> _Choices:
         ),
         method=gr.Dropdown(
             explain_callbacks.method_choices(),
-            value="gradcam",
+            value=DEFAULT,
             label=say("explain.method"),
             elem_id="method",
         ),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
+from dermsim.core.refused import RefusedFileNotFoundError
 from dermsim.data.formats import shown_by_browsers
 from dermsim.data.images import read_image
 from dermsim.ui import inline
@@ -200,7 +201,7 @@ def take_several(sources: Sequence[Any] | None, known: Any) -> tuple[list[Any], 
         if inline.is_inline(source):
             name = source["orig_name"]
             if known is None or name not in known:
-                raise FileNotFoundError(name)
+                raise RefusedFileNotFoundError("holding.gone", name=name)
             content = known[name]
         else:
             _look(source)
@@ -223,7 +224,7 @@ def chosen(sources: Sequence[Any] | None, known: Any) -> list[Any]:
         if not inline.is_inline(source):
             found.append(source)
         elif known is None or source["orig_name"] not in known:
-            raise FileNotFoundError(source["orig_name"])
+            raise RefusedFileNotFoundError("holding.gone", name=source["orig_name"])
         else:
             found.append(known[source["orig_name"]])
     return found

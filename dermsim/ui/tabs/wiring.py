@@ -22,13 +22,15 @@ from typing import Any
 
 import gradio as gr
 
+from dermsim.core import refused
 from dermsim.core.discretion import note_error
+from dermsim.core.refused import Refused
 from dermsim.data.admission import PIXELS
 from dermsim.data.images import pixels_to_decode
 from dermsim.engine.shared_runs import Overloaded, patience
 from dermsim.ui import inline
 from dermsim.ui.gradio_seams import visitor_request
-from dermsim.ui.i18n import LANGUAGES, refusal, say
+from dermsim.ui.i18n import LANGUAGES, say
 from dermsim.ui.inline import is_inline
 from dermsim.ui.page_language import chosen_language
 from dermsim.ui.shelf import CLASSES, FILE, ROWS, VISIT, Gone, Held
@@ -139,7 +141,7 @@ def _refusals(language: Callable[[], str]) -> Iterator[None]:
     except FileNotFoundError as error:
         raise _refusal(say("wiring.gone", language())) from error
     except ValueError as error:
-        raise _refusal(refusal(str(error), language())) from error
+        raise _refusal(refused.say(error, language())) from error
     except (Overloaded, TimeoutError) as error:
         raise _refusal(say("sharing.busy", language())) from error
     except gr.Error:
@@ -239,8 +241,6 @@ def add_endpoint(
         holds: Whether room is held for all its pictures together.
         turns: How many are answered at a time; as `MODEL` by default.
     """
-    if named and len(named) != len(inputs):
-        raise ValueError(f"{name} has {len(inputs)} inputs and {len(named)} names for them.")
 
     @functools.wraps(fn)
     def from_program(*values: Any, **special: Any) -> Any:
@@ -289,7 +289,7 @@ def _from_uri(value: Any) -> Any:
 def _uploaded(path: str) -> _UploadedPath:
     """Return the path of an upload; a program may name any file of the server as its own."""
     if not Path(path).resolve().is_relative_to(upload_folder().path):
-        raise ValueError(f"{Path(path).name} was not uploaded: add it again.")
+        raise Refused("wiring.not_uploaded", name=Path(path).name)
     return _UploadedPath(path)
 
 

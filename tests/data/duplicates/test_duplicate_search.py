@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import ImageOps
+from refusals import refuses
 
 from dermsim.data.duplicates import Pair, components, find_pairs, look_at
 from dermsim.data.synthetic import draw_lesion
@@ -80,9 +81,9 @@ def test_a_chain_is_one_component():
 def test_what_makes_no_sense(planted):
     assert find_pairs([]) == []
     assert find_pairs(planted[:1], np.ones((1, 3))) == []
-    with pytest.raises(ValueError, match="2 pictures came with 3 embeddings"):
+    with refuses("duplicates_search.embeddings", looks_count=2, unit_count=3):
         find_pairs(planted[:2], np.ones((3, 3)))
-    with pytest.raises(ValueError, match="neighbors must be at least 1"):
+    with refuses("duplicates_search.settings"):
         find_pairs(planted[:2], neighbors=0)
-    with pytest.raises(ValueError, match="at_least in"):
+    with refuses("duplicates_search.settings"):
         find_pairs(planted[:2], at_least=1.5)

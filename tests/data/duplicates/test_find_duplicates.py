@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from refusals import refuses
 
 from dermsim.data.duplicates import (
     check_folder,
@@ -106,7 +107,7 @@ def test_nothing_found_is_written_too(two, tmp_path):
 def test_other_things_are_not_overwritten(two, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "letter.txt").write_text("dear")
-    with pytest.raises(FileExistsError, match="holds other things"):
+    with refuses("duplicates_report.other_things", FileExistsError):
         find_duplicates([str(two[0])]).save(tmp_path / "out")
 
 
@@ -119,9 +120,9 @@ def test_components_keep_splits_apart(two, tmp_path):
     joined = grouped_splits(data, near_duplicates=load_components(tmp_path))
     assert any(set(pair) <= set(part["image_id"]) for part in joined.values())
     file.write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match="no columns component and image_id"):
+    with refuses("components.no_columns"):
         load_components(file)
-    with pytest.raises(FileNotFoundError, match="run dermsim duplicates first"):
+    with refuses("components.no_file", FileNotFoundError):
         load_components(tmp_path / "two")
 
 
@@ -144,7 +145,7 @@ def test_what_cannot_be_read_keeps_the_others(two):
     assert item.image_id == "broken" and "broken.jpg" in reason
     for path in two[1].rglob("*.*"):
         path.write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="no picture can be read"):
+    with refuses("scan.nothing_readable"):
         find_duplicates([str(two[1])])
 
 
@@ -182,21 +183,21 @@ def test_each_picture_is_embedded_once_in_order(two):
 @pytest.mark.parametrize(
     ("sources", "options", "message"),
     [
-        ([], {}, "name at least one source"),
-        (["synthetic", "synthetic"], {}, "named twice"),
-        (["synthetic"], {"at_most": 0}, "must be positive"),
+        ([], {}, "scan.no_source"),
+        (["synthetic", "synthetic"], {}, "scan.source_twice"),
+        (["synthetic"], {"at_most": 0}, "scan.at_most"),
     ],
 )
 def test_what_cannot_be_asked(sources, options, message):
-    with pytest.raises(ValueError, match=message):
+    with refuses(message):
         find_duplicates(sources, **options)
 
 
 def test_sources_without_pictures(tmp_path):
-    with pytest.raises(ValueError, match="holds no known layout"):
+    with refuses("layouts.unknown"):
         list_source(str(tmp_path))
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(ValueError, match=r"letter.txt has no rows"):
+    with refuses("table_folder.no_rows", table=tmp_path / "letter.txt"):
         list_source(str(tmp_path / "letter.txt"))
     with pytest.raises(FileNotFoundError):
         list_source(str(tmp_path / "nothing"))
@@ -214,7 +215,7 @@ def test_parquet_needs_no_diagnosis(layout, rows):
     assert len(found.pictures) == len(rows)
     assert list_source(str(folder))[0].lesion_id is None
     (folder / "data" / "second.parquet").write_bytes(b"PAR1 nothing")
-    with pytest.raises(ValueError, match=r"second.parquet cannot be read as Parquet"):
+    with refuses("parquet_folder.unreadable", path=folder / "data" / "second.parquet"):
         list_source(str(folder))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_files import as_file, elements
+from refusals import refuses
 
 from dermsim.core.vocabulary import SITES
 from dermsim.data.facts import Facts
@@ -113,5 +114,5 @@ def test_what_the_file_says_that_a_code_means_is_not_believed():
 def test_other_files_know_nothing_and_broken_ones_are_refused():
     assert read_dicom_facts(b"\xff\xd8\xff") == Facts()
     broken = as_file(elements(RGB))[:140]
-    with pytest.raises(ValueError, match=r"^lesion\.dcm is a damaged DICOM file: export it again$"):
+    with refuses("dicom.damaged", name="lesion.dcm"):
         read_dicom_facts(broken[:132] + b"\x02\x00" + b"\xff" * 7, name="lesion.dcm")

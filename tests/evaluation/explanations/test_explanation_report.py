@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from refusals import refuses
 
 from dermsim.core.bootstrap import Interval
 from dermsim.core.labels import CODES
+from dermsim.core.refused import Phrase
 from dermsim.evaluation.card import model_card
 from dermsim.evaluation.explanations.explanation_report import (
     BASELINES,
@@ -87,12 +89,27 @@ def test_it_comes_back_from_the_disk(report, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda values: values.pop("maps"), "explanations has the keys"),
-        (lambda values: values.update(maps=[]), "explanations maps must be an object, got list"),
-        (lambda values: values["maps"]["gradcam"].pop("place"), "gradcam has the keys"),
-        (lambda values: values["maps"]["gradcam"]["figures"].update(x=1), "gradcam x must be an o"),
-        (lambda values: values["shortcuts"].update(x={"value": 1}), "shortcuts x has the keys"),
-        (lambda values: values.update(regions_by_class={"x": 3}), "regions_by_class x must be an"),
+        (lambda values: values.pop("maps"), Phrase("storage.keys", name="explanations")),
+        (
+            lambda values: values.update(maps=[]),
+            Phrase("storage.not_an_object", name="explanations maps", kind="list"),
+        ),
+        (
+            lambda values: values["maps"]["gradcam"].pop("place"),
+            Phrase("storage.keys", name="gradcam"),
+        ),
+        (
+            lambda values: values["maps"]["gradcam"]["figures"].update(x=1),
+            Phrase("storage.not_an_object", name="gradcam x"),
+        ),
+        (
+            lambda values: values["shortcuts"].update(x={"value": 1}),
+            Phrase("storage.keys", name="shortcuts x"),
+        ),
+        (
+            lambda values: values.update(regions_by_class={"x": 3}),
+            Phrase("storage.not_an_object", name="regions_by_class x"),
+        ),
     ],
 )
 def test_a_damaged_file_is_refused(report, tmp_path, change, words):
@@ -100,7 +117,7 @@ def test_a_damaged_file_is_refused(report, tmp_path, change, words):
     values = json.loads(json.dumps(report.to_dict()))
     change(values["explanations"])
     path.write_text(json.dumps(values))
-    with pytest.raises(ValueError, match=words):
+    with refuses(words):
         Report.load(path)
 
 

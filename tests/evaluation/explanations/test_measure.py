@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from refusals import refuses
 
+from dermsim.core.explain_methods import methods_for
 from dermsim.core.labels import CODES
 from dermsim.core.metrics import macro_mean
 from dermsim.data.outlines import Outlines
@@ -196,7 +198,7 @@ def test_maps_of_several_plans_are_those_of_each(engine, rows, outlines):
         alone = subject.maps(pixels, labels, [plan])[plan.name]
         assert alone.shape == (5, 64, 64)
         assert np.array_equal(alone, together[plan.name])
-    with pytest.raises(ValueError, match="two plans have one name among gradcam, gradcam"):
+    with refuses("plans.same_name", plans=["gradcam", "gradcam"]):
         subject.maps(pixels, labels, [Plan("gradcam", -1), Plan("gradcam", -2)])
 
 
@@ -222,26 +224,28 @@ def test_random_weights_are_of_the_same_shape_and_leave_chance_alone(engine):
 
 def test_a_photograph_without_an_outline(engine, rows, synthetic, outlines):
     few = Outlines({name: lambda: None for name in rows["image_id"][1:]})
-    with pytest.raises(ValueError, match="1 of 14 photographs have no outline, such as SYN_"):
+    with refuses("subject.no_outline", missing_count=1, image_ids_count=14, missing="SYN_0000210"):
         Photographs(rows, few, Subject(engine))
 
 
 def test_a_method_of_another_kind_of_encoder(engine, rows, outlines):
-    with pytest.raises(ValueError, match="cannot be explained with 'rollout': choose among gradc"):
+    with refuses("measure.method", wrong="rollout") as caught:
         examine_explanations(engine, rows, rows, Asked(outlines, ["gradcam", "rollout"]))
+    known = methods_for(has_attention=False)
+    assert caught.value.values["possible"] == [method.name for method in known]
 
 
 def test_sizes():
-    with pytest.raises(ValueError, match="shortcuts is 0, but must be at least 1"):
+    with refuses("settings.at_least_one", name="shortcuts", size=0):
         Sizes(shortcuts=0)
-    with pytest.raises(ValueError, match="slow is 30, but must be at most removal, 24"):
+    with refuses("settings.slow", slow=30, removal=24):
         Sizes(slow=30)
-    with pytest.raises(ValueError, match="removal is 24, but must be at most cheap, 10"):
+    with refuses("settings.removal", removal=24, cheap=10):
         Sizes(cheap=10)
     assert "cheap" not in Sizes().to_dict()
     assert Sizes().at_most(10) == Sizes(10, 10, 10, 8, 10)
     assert Sizes(cheap=30).at_most(100) == Sizes(cheap=30)
-    with pytest.raises(ValueError, match="asked for 0 photographs of each diagnosis"):
+    with refuses("settings.photographs", count=0):
         Sizes().at_most(0)
 
 

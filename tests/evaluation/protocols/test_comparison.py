@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from refusals import refuses
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from table_rows import row_of
 
@@ -95,21 +96,21 @@ def test_a_checkpoint_does_not_differ_from_itself(whole_engine, dataset):
 
 class TestRefusals:
     def test_one_checkpoint(self, whole_engine, dataset):
-        with pytest.raises(ValueError, match="at least two checkpoints"):
+        with refuses("comparison.too_few"):
             compare({"a": whole_engine}, dataset)
 
     def test_other_diagnoses(self, engine, whole_engine, dataset):
-        with pytest.raises(ValueError, match="there is no common question to ask"):
+        with refuses("comparison.other_classes"):
             compare({"a": whole_engine, "b": engine}, dataset)
 
     def test_the_name_of_a_column(self, whole_engine, dataset):
-        with pytest.raises(ValueError, match="a column of its own"):
+        with refuses("comparison.name"):
             compare({"a": whole_engine, "together": whole_engine}, dataset)
 
     def test_a_split_that_was_learned(self, whole_engine, dataset):
-        with pytest.raises(ValueError, match="Unknown split 'train'"):
+        with refuses("evaluation_checkpoint.split", split="train"):
             compare({"a": whole_engine, "b": whole_engine}, dataset, split="train")
 
     def test_rows_that_were_learned(self, whole_engine, dataset):
-        with pytest.raises(ValueError, match="in the checkpoint's gallery"):
+        with refuses("held_out.learned_from"):
             compare({"a": whole_engine, "b": whole_engine}, dataset, split="all")

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from refusals import refuses
 from table_rows import row_of
 
 from dermsim.core.bootstrap import Bootstrap
@@ -61,9 +62,9 @@ def test_a_seed_repeats_itself(engine, dataset):
 
 
 def test_refuses(engine, whole_engine, dataset):
-    with pytest.raises(ValueError, match="trained with all seven"):
+    with refuses("protocol_cases.all_known"):
         evaluate_few_shot(whole_engine, dataset)
-    with pytest.raises(ValueError, match="two new classes, and there is df only"):
+    with refuses("few_shot.one_class", left_out="df"):
         evaluate_few_shot(engine, dataset, classes=["df"])
-    with pytest.raises(ValueError, match="need 41 lesions of each class, but one has 30"):
+    with refuses("episodes.shots", needed=41, fewest=30):
         evaluate_few_shot(engine, dataset, shots=(40,))

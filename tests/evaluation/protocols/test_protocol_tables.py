@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from refusals import refuses
 
 from dermsim.core.bootstrap import Interval
 from dermsim.evaluation.protocols.protocol_tables import Table, TableRow
@@ -44,9 +45,9 @@ def test_json_holds_everything(table, tmp_path):
 
 
 def test_rows_must_make_a_table(table):
-    with pytest.raises(ValueError, match="has no row"):
+    with refuses("protocol_tables.no_row"):
         Table("few-shot", "", ())
-    with pytest.raises(ValueError, match="different keys"):
+    with refuses("protocol_tables.keys"):
         Table("few-shot", "", (*table.rows, TableRow({"shots": 1}, {})))
 
 
@@ -58,5 +59,5 @@ def test_what_was_kept_is_read_back(table):
 
 @pytest.mark.parametrize("values", [{}, {"rows": 3}, {"protocol": "p", "rows": ["x"]}, []])
 def test_what_is_no_table_is_refused(values):
-    with pytest.raises(ValueError, match="not the table of a protocol"):
+    with refuses("protocol_tables.no_table"):
         Table.from_dict(values)

@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from refusals import refuses
 
+from dermsim.core.refused import Phrase
 from dermsim.core.vectors import l2_normalize
 from dermsim.tasks.atlas import EmbeddingMap
 
@@ -103,42 +105,50 @@ def test_a_new_image_is_placed_on_either_map():
     queries = embeddings[:7] + 0.05
     placed = atlas.transform(queries)
     np.testing.assert_allclose(atlas.transform(queries, layout="tsne"), placed[:, ::-1], atol=1e-5)
-    with pytest.raises(ValueError, match="no map 'tsne'; choose umap"):
+    with refuses("map.no_layout", layout="tsne", layouts=["umap"]):
         plain.transform(queries, layout="tsne")
 
 
 @pytest.mark.parametrize("measures", [{"colour": np.zeros(60)}, {"margin": np.zeros(59)}])
 def test_measures_of_other_points_are_refused(measures):
     plain, _ = make_map()
-    with pytest.raises(ValueError, match="is no measure of 60 points"):
+    with refuses("map.measure", count=60):
         EmbeddingMap(plain.coordinates, plain.image_ids, plain.embeddings, measures=measures)
 
 
 def test_load_refuses(tmp_path):
     path = tmp_path / "atlas.parquet"
-    with pytest.raises(FileNotFoundError, match="no file"):
+    with refuses("storage.no_file", FileNotFoundError):
         EmbeddingMap.load(path)
     pq.write_table(pa.table({"x": [1.0]}), path)
-    with pytest.raises(ValueError, match="has the columns"):
+    with refuses("bounded_parquet.columns"):
         EmbeddingMap.load(path)
     path.write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match="damaged"):
+    with refuses("bounded_parquet.damaged"):
         EmbeddingMap.load(path)
 
 
 @pytest.mark.parametrize(
     ("column", "values", "words"),
     [
-        ("embedding", [1.0, 2.0], "is not a map: its columns hold"),
-        ("x", ["left", "right"], "is not a map: its columns hold"),
-        ("embedding", halves([None, 1.0, 1.0, 0.0]), "empty cells"),
-        ("image_id", [None, "b"], "empty cells"),
-        ("embedding", halves([np.nan, 1.0, 1.0, 0.0]), "embeddings hold NaN"),
-        ("x", np.array([np.nan, 1.0], np.float32), "coordinates hold NaN"),
-        ("tsne_x", np.zeros(2, np.float32), "is not a map: its columns hold"),
-        ("margin", ["near", "far"], "is not a map: its columns hold"),
-        ("predicted", ["nv", None], "empty cells"),
-        ("colour", ["red", "blue"], "has the columns"),
+        ("embedding", [1.0, 2.0], "map.column_types"),
+        ("x", ["left", "right"], "map.column_types"),
+        ("embedding", halves([None, 1.0, 1.0, 0.0]), "map.empty_cells"),
+        ("image_id", [None, "b"], "map.empty_cells"),
+        (
+            "embedding",
+            halves([np.nan, 1.0, 1.0, 0.0]),
+            Phrase("vectors.not_finite", name="embeddings"),
+        ),
+        (
+            "x",
+            np.array([np.nan, 1.0], np.float32),
+            Phrase("vectors.not_finite", name="coordinates"),
+        ),
+        ("tsne_x", np.zeros(2, np.float32), "map.column_types"),
+        ("margin", ["near", "far"], "map.column_types"),
+        ("predicted", ["nv", None], "map.empty_cells"),
+        ("colour", ["red", "blue"], "bounded_parquet.columns"),
     ],
 )
 def test_load_checks_the_columns(tmp_path, column, values, words):
@@ -152,24 +162,24 @@ def test_load_checks_the_columns(tmp_path, column, values, words):
     pq.write_table(pa.table(table), path)
     assert len(EmbeddingMap.load(path)) == 2
     pq.write_table(pa.table({**table, column: values}), path)
-    with pytest.raises(ValueError, match=words):
+    with refuses(words):
         EmbeddingMap.load(path)
 
 
 def test_transform_refuses():
     atlas, _ = make_map()
-    with pytest.raises(ValueError, match="have 3 dimensions, expected 16"):
+    with refuses("vectors.dimensions", dimensions=3, expected=16):
         atlas.transform(np.ones((1, 3)))
-    with pytest.raises(ValueError, match="zero vector"):
+    with refuses("vectors.zero"):
         atlas.transform(np.zeros((1, 16)))
 
 
 def test_fit_refuses_before_importing_umap():
     for embeddings, names, words in [
-        (np.eye(9), ["a"] * 9, "at least 10 embeddings, got 9"),
-        (np.eye(12), ["a"], "12 embeddings came with 1 image_ids"),
+        (np.eye(9), ["a"] * 9, Phrase("map.too_few", neighbors=10, count=9)),
+        (np.eye(12), ["a"], Phrase("map.image_ids", unit_count=12, image_ids_count=1)),
     ]:
-        with pytest.raises(ValueError, match=words):
+        with refuses(words):
             EmbeddingMap.fit(embeddings, names)
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.tasks.atlas import measure_neighborhood
 from dermsim.tasks.atlas import neighborhood as module
@@ -43,7 +44,7 @@ def test_a_case_among_its_like_on_a_border_and_alone():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="2 embeddings came with 1 lesion_ids"):
+    with refuses("neighborhood.lesion_ids", unit_count=2, lesion_ids_count=1):
         measure_neighborhood(np.eye(2), [0, 1], [None], names=NAMES)
-    with pytest.raises(ValueError, match="all cases are of one lesion"):
+    with refuses("neighborhood.one_lesion"):
         measure_neighborhood(np.eye(2), [0, 1], ["L", "L"], names=NAMES)

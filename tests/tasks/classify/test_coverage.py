@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from refusals import refuses
 from scipy.stats import beta
 
+from dermsim.core.refused import Phrase
 from dermsim.tasks.classify import covering_score
 
 
@@ -118,13 +120,13 @@ def test_too_few_lesions_for_the_confidence():
 @pytest.mark.parametrize(
     ("scores", "ids", "share", "confidence", "sentence"),
     [
-        ([], [], 0.9, None, "at least one"),
-        ([0.1, 0.2], ["a"], 0.9, None, r"shape \(2,\) came with 1 lesion_ids"),
-        ([[0.1]], ["a"], 0.9, None, r"shape \(1, 1\)"),
-        ([0.1], ["a"], 1.0, None, "share must be strictly between 0 and 1, got 1.0"),
-        ([0.1], ["a"], 0.9, 0.0, "confidence must be strictly between 0 and 1, got 0.0"),
+        ([], [], 0.9, None, "coverage.lesion_ids"),
+        ([0.1, 0.2], ["a"], 0.9, None, Phrase("coverage.lesion_ids", shape=[2], count=1)),
+        ([[0.1]], ["a"], 0.9, None, Phrase("coverage.lesion_ids", shape=[1, 1])),
+        ([0.1], ["a"], 1.0, None, Phrase("coverage.between", name="share", number=1.0)),
+        ([0.1], ["a"], 0.9, 0.0, Phrase("coverage.between", name="confidence", number=0.0)),
     ],
 )
 def test_bad_input_is_refused(scores, ids, share, confidence, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with refuses(sentence):
         covering_score(scores, ids, share, confidence=confidence)

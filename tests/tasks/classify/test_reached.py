@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.core.bootstrap import Bootstrap
+from dermsim.core.refused import Phrase
 from dermsim.tasks.classify import ThresholdFigures, read_figures
 
 
@@ -60,28 +62,32 @@ def test_it_comes_back_from_json(figures):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"origin": "here"}, "the origin 'here'"),
-        ({"malignant": 0}, "no malignant photographs"),
-        ({"thresholds": (2.0, 0.4, 0.2)}, "a measured threshold"),
-        ({"sensitivity": ((0.1, 0.2),) * 3}, "a sensitivity with its interval"),
-        ({"specificity": ((0.1, 0.2, 7.0),) * 3}, "measured specificity"),
+        ({"origin": "here"}, Phrase("reached.origin", origin="here")),
+        ({"malignant": 0}, Phrase("reached.no_photographs", name="malignant")),
+        ({"thresholds": (2.0, 0.4, 0.2)}, Phrase("operating.share", name="a measured threshold")),
+        ({"sensitivity": ((0.1, 0.2),) * 3}, Phrase("reached.interval", name="sensitivity")),
+        (
+            {"specificity": ((0.1, 0.2, 7.0),) * 3},
+            Phrase("operating.share", name="measured specificity"),
+        ),
     ],
 )
 def test_figures_that_no_measurement_gives_are_refused(figures, change, words):
-    with pytest.raises(ValueError, match=words):
+    with refuses(words):
         replace(figures[0], **change)
 
 
 @pytest.mark.parametrize(
-    "damaged", [{"thresholds": {}}, {"thresholds": [[]]}, {"thresholds": [{}]}]
+    ("damaged", "key"),
+    [({}, "reached.not_a_list"), ([[]], "storage.not_an_object"), ([{}], "storage.keys")],
 )
-def test_a_damaged_file_is_refused(damaged):
-    with pytest.raises(ValueError, match=r"must be|has the keys"):
-        read_figures({"fingerprint": "f", **damaged}, fingerprint="f")
+def test_a_damaged_file_is_refused(damaged, key):
+    with refuses(key):
+        read_figures({"fingerprint": "f", "thresholds": damaged}, fingerprint="f")
 
 
 def test_photographs_that_are_all_benign_measure_nothing():
-    with pytest.raises(ValueError, match="both benign and malignant"):
+    with refuses("operating.one_sided"):
         ThresholdFigures.measure(
             np.zeros(3),
             np.zeros(3, dtype=bool),

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from refusals import refuses
 from sklearn.metrics import roc_auc_score
 
+from dermsim.core.refused import Phrase
 from dermsim.tasks.concepts.heads import (
     ConceptHead,
     ConceptHeads,
@@ -40,7 +42,7 @@ def test_a_planted_concept_is_found_and_chance_is_not_usable(fitted):
 
 
 def test_a_concept_of_too_few_groups_gets_no_head(fitted):
-    assert fitted.skipped == {"rare": "3 groups of pictures show it, and 10 are needed"}
+    assert fitted.skipped == {"rare": Phrase("concepts_heads.few_with", count=3, fewest=10)}
 
 
 def test_figures_are_of_rows_left_out(planted, fitted):
@@ -130,12 +132,12 @@ def test_a_head_is_rebuilt_from_what_it_says(fitted):
 
 def test_a_head_that_contradicts_itself_is_refused(fitted):
     values = {**fitted.heads.heads[0].to_dict(), "usable": False}
-    with pytest.raises(ValueError, match=r"network@drawn says usable False"):
+    with refuses("concepts_heads.usable", key="network@drawn", usable=False):
         ConceptHead.from_dict(values)
 
 
 def test_features_of_another_encoder_are_refused(fitted):
-    with pytest.raises(ValueError, match="the concept heads take 20 features, got 21"):
+    with refuses("concepts_heads.other_encoder", expected=20, dimensions=21):
         fitted.heads.scores(np.zeros((1, 21)))
 
 
@@ -150,22 +152,22 @@ def test_heads_are_joined_and_left_out_by_data_set(fitted):
     )
     both = fitted.heads.join(other)
     assert [head.key for head in both.without("drawn").heads] == ["network@other", "chance@other"]
-    with pytest.raises(ValueError, match="a concept head is there twice"):
+    with refuses("concepts_heads.twice"):
         both.join(other)
 
 
 def test_weights_that_are_not_of_the_heads_are_refused(fitted):
-    with pytest.raises(ValueError, match="2 concept heads came with weights"):
+    with refuses("concepts_heads.shape", count=2):
         ConceptHeads(fitted.heads.heads, fitted.heads.weight[:1], fitted.heads.bias)
 
 
 def test_labels_of_other_rows_are_refused(planted):
     features, labels, groups = planted
-    with pytest.raises(ValueError, match="came with labels of shape"):
+    with refuses("concepts_heads.rows"):
         fit_heads(features, labels[:-1], ["a", "b", "c"], source="drawn", groups=groups)
 
 
 def test_nothing_to_fit_is_refused(planted):
     features, labels, groups = planted
-    with pytest.raises(ValueError, match="no concept of drawn can be fitted"):
+    with refuses("concepts_heads.none_fitted", source="drawn"):
         fit_heads(features, labels[:, 2:], ["rare"], source="drawn", groups=groups)

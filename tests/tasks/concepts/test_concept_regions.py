@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusals import refuses
 from sklearn.metrics import roc_auc_score
 
 from dermsim.tasks.concepts.regions import (
@@ -66,10 +67,10 @@ def test_one_equal_control_is_enough_to_forbid_it(drawn):
 def test_figures_are_rebuilt_and_contradictions_refused(drawn):
     values = measured(drawn, drawn[2], drawn[3]).to_dict()
     assert RegionFigures.from_dict(values).to_dict() == values
-    with pytest.raises(ValueError, match="says may_point False"):
+    with refuses("concepts_regions.may_point", told=False):
         RegionFigures.from_dict({**values, "may_point": False})
     fewer = {**values, "gains": {}}
-    with pytest.raises(ValueError, match="the gains of a region"):
+    with refuses("storage.keys", name="the gains of a region"):
         RegionFigures.from_dict(fewer)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from refusals import refuses
 
 from dermsim.tasks.concepts.dense import DenseHead, on_grid
 
@@ -56,17 +57,17 @@ def test_one_picture_is_as_many(head, maps):
 def test_it_is_rebuilt_from_its_arrays(head, maps):
     again = DenseHead.from_arrays(head.arrays("x"), "x", grid=8)
     np.testing.assert_array_equal(again(maps), head(maps))
-    with pytest.raises(ValueError, match="the dense head y lacks"):
+    with refuses("concepts_dense.lacks", name="y"):
         DenseHead.from_arrays(head.arrays("x"), "y", grid=8)
 
 
 def test_maps_of_another_encoder_are_refused(head, maps):
-    with pytest.raises(ValueError, match="takes maps of \\[3, 5\\] channels, got \\[3\\]"):
+    with refuses("concepts_dense.other_encoder", widths=[3, 5], maps=[3]):
         head(maps[:1])
 
 
 def test_layers_that_do_not_fit_are_refused(head):
-    with pytest.raises(ValueError, match="do not fit one another"):
+    with refuses("concepts_dense.layers"):
         DenseHead(head.laterals, head.hidden_bias[:3], head.output, head.output_bias, 8)
-    with pytest.raises(ValueError, match="are not finite"):
+    with refuses("concepts_dense.not_finite"):
         DenseHead(head.laterals, head.hidden_bias * np.nan, head.output, head.output_bias, 8)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.tasks.concepts.colours import (
     LEAST,
@@ -150,7 +151,7 @@ def test_lab_of_known_colours():
 
 
 def test_other_shapes_are_refused():
-    with pytest.raises(ValueError, match="came with an outline"):
+    with refuses("colours.outline_shape"):
         colour_shares(np.zeros((4, 4, 3)), np.ones((5, 5), dtype=bool))
-    with pytest.raises(ValueError, match="there is no lesion"):
+    with refuses("colours.no_lesion"):
         colour_shares(np.zeros((4, 4, 3)), np.zeros((4, 4), dtype=bool))

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.core.storage import pack_arrays, read_arrays, save_arrays, unpack_arrays
 from dermsim.tasks.enroll import ClassBank
@@ -26,12 +27,12 @@ def test_the_bytes_are_those_of_the_file(taught, tmp_path):
 
 
 def test_an_empty_bank_has_no_bytes():
-    with pytest.raises(ValueError, match="holds no class yet"):
+    with refuses("files.empty"):
         ClassBank().to_bytes()
 
 
 def test_another_encoder_s_bank_is_refused(taught):
-    with pytest.raises(ValueError, match="the bank was made by encoder 'f', this one is 'g'"):
+    with refuses("files.other_encoder", name="the bank", theirs="f", ours="g"):
         ClassBank.from_bytes(taught.to_bytes(), fingerprint="g")
 
 
@@ -57,7 +58,7 @@ def header(values: object, rest: bytes = b"") -> bytes:
     ],
 )
 def test_damaged_bytes_are_refused(data):
-    with pytest.raises(ValueError, match="the bank is damaged or not a safetensors file"):
+    with refuses("storage.not_safetensors", name="the bank"):
         ClassBank.from_bytes(data)
 
 
@@ -75,14 +76,14 @@ def test_damaged_bytes_are_refused(data):
 )
 def test_facts_that_cannot_be_are_refused(taught, change):
     arrays, facts = unpack_arrays(taught.to_bytes(), name="the bank")
-    with pytest.raises(ValueError, match="the bank is not a class bank"):
+    with refuses("files.no_bank_because", name="the bank"):
         ClassBank.from_bytes(pack_arrays(arrays, facts={**facts, **change}))
 
 
 def test_a_temperature_that_is_no_number_is_refused(taught):
     data = taught.to_bytes()
     assert data.count(b'"0.1"') == 1
-    with pytest.raises(ValueError, match="temperature must be positive"):
+    with refuses("files.no_bank_because", error="calibration.temperature"):
         ClassBank.from_bytes(data.replace(b'"0.1"', b'"NaN"'))
 
 

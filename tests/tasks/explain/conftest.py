@@ -166,6 +166,17 @@ def ensemble(transformers):
 
 
 @pytest.fixture(scope="session")
+def ensemble_of_maps():
+    """Two convolutional networks."""
+    configs = [
+        DermSimConfig(backbone=name, embed_dim=8, image_size=SIDE)
+        for name in ("test_resnet", "test_efficientnet")
+    ]
+    members = [opened_up(lambda config=config: DermSimModel(config)) for config in configs]
+    return DermSimEnsembleModel.from_members(members)
+
+
+@pytest.fixture(scope="session")
 def pixels():
     return torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
 
@@ -174,13 +185,13 @@ def pixels():
 def library_maps():
     """The library's low-resolution maps with the ReLU it applies, before it scales them."""
 
-    def run(method, model, field, pixels, target, *, layer, reshape=None):
+    def run(method, model, field, pixels, target, *, layer, reshape=None, cut=True):
         import pytorch_grad_cam
 
         wrapped = Field(copy.deepcopy(model), field)
         module = wrapped.model.backbone.get_submodule(layer)
         raw = []
-        kind = getattr(pytorch_grad_cam, LIBRARY[method])
+        kind = getattr(pytorch_grad_cam, LIBRARY.get(method, method))
         cam = kind(wrapped, [module], reshape_transform=reshape)
         cam_image = cam.get_cam_image
         cam.get_cam_image = lambda *args: raw.append(cam_image(*args)) or raw[0]
@@ -189,7 +200,7 @@ def library_maps():
         if method == "eigencam":  # the library leaves the sign of the component to chance
             sign = np.where(-found.min((1, 2)) > found.max((1, 2)), -1, 1)
             found = found * sign[:, None, None]
-        return np.maximum(found, 0)
+        return np.maximum(found, 0) if cut else found
 
     return run
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from refusals import refuses
 
 from dermsim.tasks.explain import ClassTarget, explain
 from dermsim.tasks.explain.attention import gradient_weighted, rollout
@@ -117,12 +118,12 @@ def test_windows_are_refused(pixels):
         def decode(self, features):
             return type("Output", (), {"logits": features.mean(dim=1)})
 
-    with pytest.raises(ValueError, match="does not reach over all its tokens"):
+    with refuses("opening.windowed"):
         open_attention(Windowed().eval(), pixels)
 
 
 def test_a_layer_makes_no_sense_with_attention(transformers, pixels):
-    with pytest.raises(ValueError, match="rollout follows the attention of all layers"):
+    with refuses("maps.no_layer", method="rollout"):
         explain(
             transformers["avg"],
             pixels,

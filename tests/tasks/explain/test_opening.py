@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from refusals import refuses
 
 from dermsim.models.configuration_dermsim import DermSimConfig
 from dermsim.models.modeling_dermsim import DermSimModel
@@ -135,7 +136,11 @@ def test_mode_gradients_hooks_and_weights_stay(transformers, pixels, method):
 
 @pytest.mark.parametrize("layer", [5, -6, "layer9", ""])
 def test_an_unknown_layer(model, pixels, layer):
-    with pytest.raises(ValueError, match=r"no layer .* in ResNet: .* act1, layer1, .*layer4, by"):
+    with refuses(
+        "opening.no_such_layer",
+        kind="ResNet",
+        names=["act1", "layer1", "layer2", "layer3", "layer4"],
+    ):
         open_model(model, pixels, layer=layer)
 
 
@@ -151,19 +156,21 @@ def test_a_layer_that_holds_no_map(transformers, pixels):
         lambda module, inputs, output: output + 0 * module.sum(output)[:, None]
     )
     opened = open_model(backbone, pixels, layer="blocks.0.sum")
-    with pytest.raises(ValueError, match=r"gives \(3, 64\) instead of a map"):
+    with refuses("opening.not_a_map", shape=[3, 64]):
         opened.as_maps([tap for (tap,) in opened.taps])
 
 
 def test_tokens_that_fill_no_rectangle(transformers, pixels):
     opened = open_model(transformers["avg"], pixels)
-    with pytest.raises(ValueError, match=r"this layer holds no map: .*; choose another"):
+    with refuses(
+        "opening.no_map",
+    ):
         opened.as_maps([opened.taps[0][0][:, :-2]])
 
 
 def test_a_layer_that_takes_no_part():
     model = DermSimModel(DermSimConfig(backbone="test_resnet", image_size=SIDE)).eval()
-    with pytest.raises(ValueError, match="global_pool takes no part in encoding"):
+    with refuses("opening.unused", places="global_pool"):
         open_model(model, torch.zeros(1, 3, SIDE, SIDE), layer="global_pool")
 
 
@@ -172,13 +179,13 @@ def test_a_layer_that_runs_twice(model, pixels):
     own.backbone.layer4 = torch.nn.Sequential(
         own.backbone.layer4[0], twice := torch.nn.ReLU(), twice
     )
-    with pytest.raises(ValueError, match="runs more than once"):
+    with refuses("opening.runs_twice"):
         open_model(own, pixels, layer="layer4.1")
 
 
 def test_attention_of_a_convolutional_network(model, ensemble, pixels):
     assert not has_attention(model) and not has_attention(ensemble)
-    with pytest.raises(ValueError, match="no global attention to look at in ResNet: choose"):
+    with refuses("opening.no_attention", names=["ResNet"]):
         open_attention(model, pixels)
-    with pytest.raises(ValueError, match="ResNet, EfficientNet, VisionTransformer"):
+    with refuses("opening.no_attention", names=["ResNet", "EfficientNet", "VisionTransformer"]):
         open_attention(ensemble, pixels)

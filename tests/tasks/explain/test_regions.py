@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from refusals import refuses
 
 from dermsim.models.configuration_dermsim import DermSimConfig
 from dermsim.models.modeling_dermsim import DermSimModel
@@ -149,16 +150,16 @@ def test_a_class_token_gathers_from_images_of_another_size(transformers):
 
 class TestErrors:
     def test_shape(self, model, pixels):
-        with pytest.raises(ValueError, match=r"expected regions \(3, 64, 64\), got \(3, 8, 8\)"):
+        with refuses("explain_regions.shape", expected=[3, 64, 64], shape=[3, 8, 8]):
             embed_regions(model, pixels, np.ones((3, 8, 8)))
 
     @pytest.mark.parametrize("value", [2.0, -1.0, np.nan])
     def test_weights(self, model, pixels, value):
-        with pytest.raises(ValueError, match=r"weights in \[0, 1\]"):
+        with refuses("explain_regions.weights"):
             embed_regions(model, pixels, np.full((3, SIDE, SIDE), value))
 
     def test_an_empty_region_is_named(self, model, pixels):
         regions = whole(3)
         regions[1] = False
-        with pytest.raises(ValueError, match="the region of image 1 holds no pixel"):
+        with refuses("explain_regions.empty", number=1):
             embed_regions(model, pixels, regions)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from refusals import refuses
 
 from dermsim.core.labels import CODES, LABEL2ID, MALIGNANT
 from dermsim.tasks.classify import Calibration, OperatingPoint
@@ -71,7 +72,7 @@ def test_an_enrolled_class_is_the_mean_likeness_to_the_nearest_of_its_directions
     plain = EnrolledTarget("embeddings", np.eye(3)[:1])(output)
     rows = output.embeddings.numpy()
     np.testing.assert_allclose(plain, rows[:, 0] / np.linalg.norm(rows, axis=1), rtol=1e-5)
-    with pytest.raises(ValueError, match="4 dimensions, the model's embeddings have 3"):
+    with refuses("targets.class_dimensions", own=4, field="embeddings", expected=3):
         EnrolledTarget("embeddings", directions)(output)
 
 
@@ -87,30 +88,30 @@ class TestErrors:
     @pytest.mark.parametrize("index", [-1, 7])
     def test_class_outside_the_model(self, output, index):
         for target in (ClassTarget(index), MalignancyTarget((0, index))):
-            with pytest.raises(ValueError, match=rf"class index {index} is outside .* 0 to 6"):
+            with refuses("targets.index", last=6, index=index):
                 target(output)
 
     def test_malignancy_of_nothing_or_of_everything(self, output):
-        with pytest.raises(ValueError, match="at least one class that counts as malignant"):
+        with refuses("targets.no_malignant"):
             MalignancyTarget(())
-        with pytest.raises(ValueError, match="at least one class that counts as benign"):
+        with refuses("targets.no_benign"):
             MalignancyTarget(tuple(range(7)))(output)
-        with pytest.raises(ValueError, match="temperature must be positive, got 0"):
+        with refuses("targets.temperature", temperature=0):
             MalignancyTarget((0,), 0)
 
     def test_embedding_of_another_model(self, output):
-        with pytest.raises(ValueError, match="has 5 dimensions, the model's have 3"):
+        with refuses("targets.embedding_dimensions", count=5, dimensions=3):
             SimilarityTarget(np.ones(5))(output)
 
     @pytest.mark.parametrize("embedding", [np.zeros(4), np.array([1.0, np.nan])])
     def test_embedding_without_direction(self, embedding):
-        with pytest.raises(ValueError, match="finite and not all zero"):
+        with refuses("targets.not_finite"):
             SimilarityTarget(embedding)
 
     def test_several_embeddings(self):
-        with pytest.raises(ValueError, match=r"one embedding \(D,\), got shape \(2, 4\)"):
+        with refuses("targets.shape", shape=[2, 4]):
             SimilarityTarget(np.ones((2, 4)))
 
     def test_more_than_one_scalar(self, output):
-        with pytest.raises(ValueError, match=r"one scalar per image, \(5,\), got \(5, 7\)"):
+        with refuses("targets.scalars", rows=5, shape=[5, 7]):
             score_each([lambda output: output.logits], output, [0] * 5)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.core.vectors import l2_normalize
 from dermsim.tasks.retrieve import Gallery, choose_kind
@@ -142,7 +143,7 @@ def test_a_truncated_index_is_refused(indexed, tmp_path, cut):
     indexed.save(tmp_path / "gallery")
     path = tmp_path / "gallery" / "index-00001.safetensors"
     path.write_bytes(path.read_bytes()[:-cut])
-    with pytest.raises(ValueError, match=r"index-00001\.safetensors is damaged"):
+    with refuses("storage.not_safetensors", name="index-00001.safetensors"):
         Gallery.load(tmp_path / "gallery")
 
 
@@ -153,10 +154,10 @@ def test_an_index_that_is_none_is_refused(indexed, tmp_path):
     path = tmp_path / "gallery" / "index-00001.safetensors"
     facts = vars(indexed.index_facts)
     save_arrays(path, {"index": np.zeros(99, np.uint8)}, facts=facts)
-    with pytest.raises(ValueError, match="does not hold a FAISS index"):
+    with refuses("approximate.not_an_index"):
         Gallery.load(tmp_path / "gallery")
     save_arrays(path, {"index": np.zeros(99, np.uint8)}, facts=facts | {"kind": "flat"})
-    with pytest.raises(ValueError, match=r"FAISS index|no index like"):
+    with refuses("approximate.not_an_index"):
         Gallery.load(tmp_path / "gallery")
 
 
@@ -164,10 +165,10 @@ def test_an_index_of_more_cases_than_there_are_is_refused(clustered, indexed, tm
     indexed.save(tmp_path / "gallery")
     small = Gallery(clustered.parts, clustered.records, "f").remove(lesion_ids=["HAM_3"])
     Gallery(small.parts, small.records, "f", indexed.index).save(tmp_path / "gallery")
-    with pytest.raises(ValueError, match="the index is of 5000 cases, the gallery has 4997"):
+    with refuses("retrieve_folder.other_index", alive=5000, cases=4997):
         Gallery.load(tmp_path / "gallery")
 
 
 def test_too_few_cases_are_refused(gallery):
-    with pytest.raises(ValueError, match="at least 1,000 cases, got 300; choose flat"):
+    with refuses("approximate.too_few", fewest=1000, rows=300):
         gallery.indexed("hnsw")

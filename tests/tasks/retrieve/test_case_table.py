@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from refusals import refuses
 
 from dermsim.tasks.retrieve import CaseTable
 from dermsim.tasks.retrieve import case_table as module
@@ -18,7 +19,7 @@ def test_it_reads_like_the_list_it_was_made_of(table, make_records):
     assert list(table[10:20:4]) == records[10:20:4]
     assert list(table[20:10]) == []
     assert table.values("age") == [record["age"] for record in records]
-    with pytest.raises(IndexError, match="no case 60 among 60"):
+    with refuses("case_table.no_row", IndexError, row=60, total=60):
         table[60]
 
 

@@ -103,7 +103,12 @@ def report_table(report: EnrollmentReport) -> str:
         f"Balanced accuracy over the old classes, on {report.source} (n = {before.n}): "
         f"{before} before, {after} after."
     )
-    return f"{summary}\n\n{old}\n\n{new}"
+    doubts = [
+        f"Picture {n} of {c.name} looks like {other} when held back."
+        for c in report.new
+        for n, other in c.mistaken.items()
+    ]
+    return "\n\n".join([summary, old, new, *(["\n".join(doubts)] if doubts else [])])
 
 
 @bank_app.command(name="info")

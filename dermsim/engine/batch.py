@@ -180,6 +180,8 @@ def columns() -> tuple[str, ...]:
         "neighbors_share",
         "neighbors_agree",
         *(f"p_{code}" for code in CODES),
+        "enrolled_label",
+        "enrolled_probability",
         "error",
         "operating_point",
         "threshold",
@@ -379,6 +381,9 @@ def _answer(row: FileAnswer, threshold: float) -> dict[str, object]:
         "neighbors_share": _number(row.vote[neighbors]) if neighbors else "",
         "neighbors_agree": {True: "yes", False: "no", None: ""}[row.agrees],
     }
+    if row.enrolled:
+        best = max(row.enrolled.items(), key=lambda item: item[1])
+        cells |= {"enrolled_label": best[0], "enrolled_probability": _number(best[1])}
     return cells | {f"p_{code}": _number(p) for code, p in found.probabilities.items()}
 
 

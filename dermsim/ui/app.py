@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -16,12 +15,12 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from dermsim.core.discretion import be_discreet
-from dermsim.core.labels import CODES
 from dermsim.core.refused import Phrase
 from dermsim.ui import (
     atlas_callbacks,
     batch_callbacks,
     callbacks,
+    class_callbacks,
     compare_callbacks,
     concept_callbacks,
     explain_callbacks,
@@ -29,6 +28,7 @@ from dermsim.ui import (
     render,
     report_callbacks,
     tabs,
+    worklist,
 )
 from dermsim.ui.body_limit import BodyLimit
 from dermsim.ui.connections import BodyPace, limit_connections
@@ -43,6 +43,7 @@ from dermsim.ui.middleware import (
     is_upload,
     refusal,
 )
+from dermsim.ui.page_head import page_head
 from dermsim.ui.page_language import PageLanguage
 from dermsim.ui.stopping import Work
 from dermsim.ui.tabs.housekeeping import housekeeping
@@ -108,11 +109,9 @@ def build_app(
             with gr.Column(scale=9, min_width=300, elem_id="answers"):
                 notice, summary = gr.HTML(elem_id="notice"), gr.HTML(elem_id="summary")
                 above = tabs.Above(notice, summary, line.slider)
-                with gr.Tabs(overflow_behavior="wrap"):  # all are seen at 360 px
-                    menus = _place_tabs(engine, upload, above, bank, pictures)
-        points = tabs.offer(_bound(engine, callbacks.points))
-        app.load(tabs.sentences(points), outputs=line.offered, **tabs.QUIET)
-        app.load(tabs.sentences(_offers_of(engine)), outputs=menus, **tabs.QUIET)
+                with gr.Tabs(overflow_behavior="wrap", elem_id="tabs"):  # all are seen at 360 px
+                    placed = _place_tabs(engine, upload, above, bank, line, pictures)
+        _fill(app, engine, line, placed, bank)
         gr.HTML(tabs.drawn(render.disclaimer), elem_id="disclaimer")
         app.unload(tabs.forget)
     app.queue(max_size=_MAX_QUEUE)
@@ -159,7 +158,7 @@ def launch(
         server_port=port,
         share=share,
         theme=theme(),
-        head=_head(),
+        head=page_head(),
         i18n=app.spoken(),
         footer_links=["api"],
         run_history=False,
@@ -204,19 +203,51 @@ def _limit(most: int, **options: Any) -> Middleware:
     )
 
 
+@dataclass(frozen=True)
+class _Placed:
+    """What of the tabs others need.
+
+    Attributes:
+        picture: The shared picture.
+        menus: The menus of facts, to be filled.
+        batch: The rows of the batch, to be given back to a page that is loaded anew.
+    """
+
+    picture: tabs.Picture
+    menus: list[gr.Dropdown]
+    batch: tabs.BatchRows
+
+
+def _fill(
+    app: tabs.Page,
+    engine: Callable[[], DermSim],
+    line: tabs.AlertLine,
+    placed: _Placed,
+    bank: gr.State,
+) -> None:
+    """Fill what waits for the checkpoint, and what a page that is loaded anew had before."""
+    points = tabs.offer(_bound(engine, callbacks.points))
+    app.load(tabs.sentences(points), line.kept, line.offered, js=tabs.KEPT, **tabs.QUIET)
+    arrived = tabs.return_things(app, placed.picture, bank, placed.batch.rows)
+    placed.batch.show_after(arrived)
+    app.load(tabs.sentences(_offers_of(engine)), outputs=placed.menus, **tabs.QUIET)
+
+
 def _place_tabs(
     engine: Callable[[], DermSim],
     upload: gr.Image,
     above: tabs.Above,
     bank: gr.State,
+    line: tabs.AlertLine,
     pictures: render.Pictures | None,
-) -> list[gr.Dropdown]:
-    """Bind the callbacks to the engine, one tab each; return the menus of facts to be filled."""
+) -> _Placed:
+    """Bind the callbacks to the engine, one tab each."""
     bind = functools.partial(_bound, engine)
     with gr.Tab(say("tabs.classify"), id="classify"):
         picture = tabs.classify_tab(
             upload,
             above,
+            bank,
             classify=bind(callbacks.classify),
             data=bind(callbacks.classify_data),
         )
@@ -250,14 +281,16 @@ def _place_tabs(
             bank,
             compare=bind(callbacks.compare),
             enroll=bind(callbacks.enroll),
+            harm=bind(class_callbacks.harm),
+            known=bind(class_callbacks.known_as),
             load=bind(callbacks.load_bank),
             data=bind(callbacks.compare_data),
         )
     with gr.Tab(say("tabs.atlas"), id="atlas") as tab:
         mapped = tabs.atlas_tab(picture, tab, _atlas_page(bind, pictures))
     with gr.Tab(say("batch.tab"), id="batch"):
-        tabs.batch_tab(_batch_page(bind))
-    return [*similar.menus, *mapped.menus]
+        batch = tabs.batch_tab(_batch_page(bind), line, bank)
+    return _Placed(picture, [*similar.menus, *mapped.menus], batch)
 
 
 def _explain_page(
@@ -286,6 +319,7 @@ def _atlas_page(
         choices=bind(atlas_callbacks.choices),
         draw=bind(atlas_callbacks.draw),
         case=bind(atlas_callbacks.case_panel, pictures=pictures),
+        hover=bind(atlas_callbacks.hover_picture, pictures=pictures) if pictures else None,
         rows=bind(atlas_callbacks.listed),
         table=bind(atlas_callbacks.rows_table),
         save=bind(atlas_callbacks.save_csv),
@@ -296,9 +330,9 @@ def _atlas_page(
 def _batch_page(bind: Callable[..., Callable[..., Any]]) -> tabs.BatchPage:
     return tabs.BatchPage(
         run=bind(batch_callbacks.run),
-        table=bind(batch_callbacks.table),
+        table=bind(worklist.table_html),
         summary=bind(batch_callbacks.summary),
-        detail=batch_callbacks.detail,
+        detail=bind(worklist.detail),
         save=bind(batch_callbacks.save),
         data=bind(batch_callbacks.data),
     )
@@ -350,44 +384,3 @@ def _offers_of(engine: Callable[[], DermSim]) -> Callable[..., list[Any]]:
         return tabs.fill_menus(callbacks.offers(engine(), language=language)) * 2
 
     return offers
-
-
-def _head() -> str:
-    """Return the style sheet and the script as part of the page's head.
-
-    Given as `css_paths`, Gradio would rewrite every selector and lose what it does not know.
-    """
-    folder = Path(__file__).parent
-    sheets = ("style.css", "concepts.css")
-    sheet = "\n".join((folder / name).read_text(encoding="utf-8") for name in sheets)
-    script = (folder / "page.js").read_text(encoding="utf-8")
-    others = [(folder / name).read_text(encoding="utf-8") for name in ("uploads.js", "concepts.js")]
-    constants = "".join(
-        f"const {name} = {json.dumps(texts)};\n" for name, texts in _described().items()
-    )
-    scripts = (f"{constants}{script}", *others)
-    told = "".join(f'<script type="module">{text}</script>' for text in scripts)
-    return f"<style>{sheet}</style>{told}"
-
-
-def _described() -> dict[str, dict[str, Any]]:
-    """Return what ``page.js`` says of the pictures, in each language."""
-    images = {
-        "#picture": "wiring.picture",
-        "#evidence": "explain.evidence",
-        "#alike": "explain.alike",
-    }
-    return {
-        "NAMES": {
-            language: {
-                code: say("page.example", language, name=render.name_of(code, language))
-                for code in CODES
-            }
-            for language in LANGUAGES
-        },
-        "IMAGES": {
-            language: {selector: say(key, language) for selector, key in images.items()}
-            for language in LANGUAGES
-        },
-        "MAP": {language: say("atlas.plot", language) for language in LANGUAGES},
-    }

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dermsim.core.csv_table import save_csv as write_csv
 from dermsim.core.refused import Refused
-from dermsim.ui import cards, figures, filters, render
+from dermsim.ui import atlas_words, cards, figures, filters, render
 from dermsim.ui.i18n import number, say
 
 if TYPE_CHECKING:  # it brings heavy libraries, and the page is served while they load
@@ -32,6 +32,12 @@ LISTS = ("circled", "isolation", "margin", "disagree", "error")
 
 DOUBTS = {"disagree": "neighbor_dx", "error": "predicted"}
 """Colours and lists that compare a measure with the diagnosis."""
+
+CLUSTERS = ("cluster", "kmeans")
+"""Colours that show groups which were found without any diagnosis."""
+
+FEWEST, LARGEST = 3, 0.9
+"""How many such groups there must be, and which share the largest may have, to say anything."""
 
 LISTED = 200
 """Cases on the page at most; the CSV file has all that were circled."""
@@ -54,6 +60,15 @@ SHOWN = (
     "cluster",
 )
 """Columns on the page, as far as the map has them; the CSV file has more."""
+
+COLUMN_NAMES = {
+    "dx": "facts.dx",
+    "age": "facts.age",
+    "sex": "facts.sex",
+    "localization": "facts.localization",
+    "neighbor_dx": "atlas.fact_neighbors",
+}
+"""What columns are called whose text is not ``atlas.fact_<name>``."""
 
 CSV_NAME = "dermsim-cases.csv"
 
@@ -79,7 +94,7 @@ def choices(
     atlas = atlas_of(engine).map
     return (
         [(LAYOUT_NAMES[name], name) for name in atlas.layouts],
-        [offer for offer in color_choices(language) if _measured(atlas, offer[1])],
+        [offer for offer in color_choices(language) if _tells(atlas, offer[1])],
         [offer for offer in list_choices(language) if _measured(atlas, offer[1])],
     )
 
@@ -164,14 +179,15 @@ def rows_table(
 ) -> tuple[list[str], list[list[Any]]]:
     """Return the header and the cells of cases, at most `LISTED`, for the page.
 
-    The columns are called as in the CSV file; what stands in them is in the visitor's language.
+    Only the CSV file calls its columns as programs do.
     """
     atlas = atlas_of(engine)
     kept = list(rows)[:LISTED]
     known = {*atlas.records.table.column_names, *atlas.map.measures}
     columns = [name for name in SHOWN if name in known]
     cases = _facts(atlas, kept)
-    return columns, [[_cell(name, case[name], language) for name in columns] for case in cases]
+    header = [say(COLUMN_NAMES.get(name, f"atlas.fact_{name}"), language) for name in columns]
+    return header, [[_cell(name, case[name], language) for name in columns] for case in cases]
 
 
 def count_html(rows: Sequence[int], *, language: str = "en") -> str:
@@ -231,14 +247,30 @@ def case_panel(
     others = [neighbor for neighbor in found if neighbor.image_id != case["image_id"]][:NEAREST]
     measured = {name: values[place].item() for name, values in atlas.map.measures.items()}
     threshold = engine.detector.threshold
-    return figures.case_html(
-        case, measured, others, pictures, threshold=threshold, language=language
+    return atlas_words.case_html(
+        case, measured, others, pictures, threshold=threshold, row=place, language=language
     )
+
+
+def hover_picture(
+    engine: DermSim, row: int, *, pictures: render.Pictures | None = None, language: str = "en"
+) -> str:
+    """Show the picture of the case that is pointed at, small; nothing where there is none.
+
+    Raises:
+        ValueError: If there is no such case.
+    """
+    atlas = atlas_of(engine)
+    (place,) = _checked([row], atlas)
+    name = str(atlas.records[place]["image_id"])
+    picture = pictures(name) if pictures else None
+    shown = "" if picture is None else cards.thumbnail(picture, name, language)
+    return f'<div data-row="{place}">{shown}</div>'
 
 
 def agreement(engine: DermSim, *, language: str = "en") -> str:
     """Say how well clusters agree with diagnoses, as HTML."""
-    return figures.agreement_html(_agreement(atlas_of(engine)), language=language)
+    return atlas_words.agreement_html(_agreement(atlas_of(engine)), language=language)
 
 
 @functools.lru_cache(maxsize=4)
@@ -255,6 +287,14 @@ def _agreement(atlas: Atlas) -> dict[str, ClusterScores]:
 def _measured(drawn: EmbeddingMap, name: str) -> bool:
     """Say whether the map knows what a colour or list shows."""
     return name in ("dx", "circled") or DOUBTS.get(name, name) in drawn.measures
+
+
+def _tells(drawn: EmbeddingMap, name: str) -> bool:
+    """Say whether a colour shows anything: clusters of which one holds nearly all do not."""
+    if name not in CLUSTERS or not _measured(drawn, name):
+        return _measured(drawn, name)
+    sizes = np.unique(np.asarray(drawn.measures[name]), return_counts=True)[1]
+    return len(sizes) >= FEWEST and sizes.max() <= LARGEST * sizes.sum()
 
 
 def _matching(atlas: Atlas, facts: Sequence[Any]) -> npt.NDArray[np.int64]:

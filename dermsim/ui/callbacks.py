@@ -80,7 +80,12 @@ class CaseView:
 
 
 def classify(
-    engine: DermSim, image: str | None, stop: int = operating_slider.USUAL, *, language: str = "en"
+    engine: DermSim,
+    image: str | None,
+    stop: int = operating_slider.USUAL,
+    bank: ClassBank | None = None,
+    *,
+    language: str = "en",
 ) -> CaseView:
     """Say what a picture may be, for what stands above all tabs and for *Classify*.
 
@@ -90,6 +95,7 @@ def classify(
         engine: The loaded checkpoint.
         image: Path of the picture, or None while there is none.
         stop: Where malignant begins, of `operating.stops`.
+        bank: What this visitor has taught; the picture is compared with those classes, too.
         language: The visitor's.
 
     Raises:
@@ -97,30 +103,49 @@ def classify(
     """
     if image is None:
         return CaseView("", "", render.legend(language))
-    found = engine.analyze(image, k=explain_callbacks.CASES, explain=None)
+    own = own_classes(bank)
+    asked = bank if own else None
+    found = engine.analyze(image, k=explain_callbacks.CASES, explain=None, bank=asked)
     prediction, calibration = found.prediction, engine.calibration
     # whose answer is not to be relied on is not also called ambiguous
     notice = notices.notices(prediction, language=language)
     if not prediction.withheld:
         notice += opinions.undecided(prediction, found.vote, language=language)
-    second = opinions.second_opinion(prediction, found.vote, language=language)
-    reached = operating_slider.reached_words(engine, stop, language=language)
-    risk = operating_slider.risk(prediction, calibration, stop, reached=reached, language=language)
+    meaning = operating_slider.meaning(prediction, calibration, stop, language=language)
     return CaseView(
         notice=notice,
         summary=summary.summary(engine, found, stop, language=language),
         verdict=render.verdict(
-            prediction, calibration, risk=risk, besides=second, language=language
+            prediction,
+            calibration,
+            vote=found.vote,
+            meaning=meaning,
+            enrolled=found.enrolled,
+            own=own,
+            language=language,
         ),
         neighbors=found.neighbors,
     )
 
 
-def points(engine: DermSim, *, language: str = "en") -> tuple[int, int, str]:
-    """Return how many operating points there are to choose from, the usual one, and its figures."""
+def points(
+    engine: DermSim, kept: str = "", *, language: str = "en"
+) -> tuple[int, int, str, dict[str, str]]:
+    """Return how many operating points there are, the one to begin with, its figures, and names.
+
+    Args:
+        engine: The loaded checkpoint.
+        kept: The threshold that this visitor had chosen, as text; the usual point where the
+            checkpoint has none such.
+        language: The visitor's.
+    """
+    thresholds = [point.threshold for point in operating_slider.stops(engine.calibration)]
     usual = operating_slider.presets(engine.calibration)[POINTS[0]]
-    html = operating_slider.panel(engine, language=language)
-    return len(operating_slider.stops(engine.calibration)), usual, html
+    known = {str(threshold): stop for stop, threshold in enumerate(thresholds)}
+    first = known.get(kept, usual)
+    html = operating_slider.panel(engine, first, language=language)
+    names = operating_slider.preset_names(engine, language=language)
+    return len(thresholds), first, html, names
 
 
 def similar(
@@ -177,8 +202,10 @@ def compare(
     """
     if image is None:
         return nothing_compared(language)
-    found = compare_data(engine, bank, image)
-    return render.comparison(found, own_classes(bank), language=language)
+    known = engine.class_bank() if bank is None else bank
+    found = engine.analyze(image, k=1, explain=None, bank=known)
+    draw = render.compared_anyway if found.prediction.withheld else render.comparison
+    return draw(found.enrolled or {}, own_classes(bank), language=language)
 
 
 def enroll(

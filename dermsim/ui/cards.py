@@ -131,7 +131,7 @@ def case_card(
     )
     return (
         f'<article class="ds-card ds-case" style="--tone:{tone}">'
-        f"{_thumbnail(picture, image_id, language) if picture else ''}"
+        f"{thumbnail(picture, image_id, language) if picture else ''}"
         f'<h3 class="ds-sub">{escape(name_of(dx, language))}{code}</h3>{above}'
         f"<dl>{rows}</dl>{_archive_link(image_id, language)}</article>"
     )
@@ -175,7 +175,7 @@ def _archive_link(image_id: str, language: str) -> str:
     )
 
 
-def _thumbnail(picture: Image.Image, image_id: str, language: str) -> str:
+def thumbnail(picture: Image.Image, image_id: str, language: str) -> str:
     """Return a small picture inside the page itself, so that nothing has to be served."""
     buffer = io.BytesIO()
     ImageOps.fit(picture.convert("RGB"), (320, 240)).save(buffer, "JPEG", quality=82)

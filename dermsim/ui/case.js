@@ -1,4 +1,4 @@
-// Keeps the page true to the picture on show and to the alert line that the visitor chose. Gradio
+// Keeps the page true to the picture on show and to the malignancy threshold that the visitor chose. Gradio
 // replaces what it draws whenever an answer comes, so the page is watched rather than told.
 
 // Answers about another picture than the one on show are hidden. An answer bears the name of the
@@ -27,7 +27,7 @@ const hideOthers = () => {
   }
 };
 
-// The alert line: every stop's figures lie in the panel under the slider.
+// The malignancy threshold: every stop's figures lie in the panel under the slider.
 let points = null, parsed = null;
 const read = () => {
   const written = document.querySelector("[data-points]")?.dataset.points;
@@ -70,19 +70,19 @@ const drawLine = () => {
   const slider = document.querySelector("#point input[type=range]");
   if (slider?.getAttribute("aria-valuetext") !== unescape(said))
     slider?.setAttribute("aria-valuetext", unescape(said));
+  keepThreshold();
 };
 
-// Who changes the language loads the page anew. The picture comes along in the memory of the
-// browser's tab, which forgets it the moment it is unpacked; one too large for that stays behind.
-const LUGGAGE = "dermsim-picture";
-let arrived = sessionStorage.getItem(LUGGAGE);
+// The page may be loaded anew: in another language, or by going back. The server has the picture for
+// half a minute more, whole; for who comes back later it lies in the memory of the browser's tab,
+// which forgets it the moment it is unpacked. One too large for that stays behind.
+const LUGGAGE = "dermsim-picture", THRESHOLD = "dermsim-threshold";
+let luggage = sessionStorage.getItem(LUGGAGE);
 sessionStorage.removeItem(LUGGAGE);
 
-const pack = (event) => {
-  // with a key held the link opens elsewhere, and this page stays
-  if (!event.target.closest?.("a[hreflang]") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+const pack = () => {
   const image = document.querySelector("#picture img[src]");
-  if (!image || image.src.startsWith("data:")) return; // a small copy, not the picture itself
+  if (!image?.naturalWidth || image.src.startsWith("data:")) return; // a small copy, not the picture
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
   canvas.getContext("2d").drawImage(image, 0, 0);
@@ -94,15 +94,24 @@ const pack = (event) => {
 };
 
 const unpack = () => {
+  const arrived = document.querySelector("#arrived [data-arrived]")?.dataset.arrived;
   const input = [...document.querySelectorAll("#picture input[type=file]")].at(-1);
+  if (arrived === "picture") luggage = null; // the server had it still
   // the facts about the model come last, when Gradio listens to the upload
-  if (!arrived || !input || !document.querySelector(".ds-facts li")) return;
-  const bytes = Uint8Array.from(atob(arrived.split(",")[1]), (letter) => letter.charCodeAt(0));
-  arrived = null;
+  if (!luggage || !arrived || !input || !document.querySelector(".ds-facts li")) return;
+  const bytes = Uint8Array.from(atob(luggage.split(",")[1]), (letter) => letter.charCodeAt(0));
+  luggage = null;
   const files = new DataTransfer();
   files.items.add(new File([bytes], "picture.png", { type: "image/png" }));
   input.files = files.files;
   input.dispatchEvent(new Event("change", { bubbles: true }));
+};
+
+const keepThreshold = () => {
+  const slider = document.querySelector("#point input[type=range]");
+  const stop = points?.stops[chosen()];
+  if (stop && Number(slider?.max) === points.stops.length - 1)
+    sessionStorage.setItem(THRESHOLD, stop[3]);
 };
 
 let waiting = false;
@@ -119,7 +128,8 @@ const keepTrue = () => {
 
 window.dermsimLine = () => requestAnimationFrame(() => requestAnimationFrame(drawLine));
 window.dermsimPreset = (name) => read()?.presets[name] ?? -1;
-document.addEventListener("click", pack);
+window.addEventListener("pagehide", pack);
+window.addEventListener("pageshow", (event) => event.persisted && sessionStorage.removeItem(LUGGAGE));
 document.addEventListener("input", (event) => event.target.closest?.("#point") && keepTrue());
 new MutationObserver(keepTrue).observe(document.body, {
   childList: true, subtree: true, attributes: true, attributeFilter: ["src", "data-picture", "value", "max"],

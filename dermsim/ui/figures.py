@@ -1,4 +1,4 @@
-"""Draws the map of cases as Plotly's JSON, and what is said of its points as HTML.
+"""Draws the map of cases as Plotly's JSON; what is said of its points is in `atlas_words`.
 
 The JSON is written out here, since the page brings Plotly's JavaScript along: no other package is
 needed. Every string that is not ours passes through `html.escape`; Plotly reads texts as HTML, too.
@@ -7,24 +7,28 @@ needed. Every string that is not ours passes through `html.escape`; Plotly reads
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.labels import CODES, LABELS, diagnosis
+from dermsim.core.labels import CODES, LABELS
 from dermsim.ui import cards, render
 from dermsim.ui.i18n import number, say
 
 if TYPE_CHECKING:
     from dermsim.engine.atlas import Atlas
-    from dermsim.tasks.atlas import ClusterScores
-    from dermsim.tasks.retrieve import Neighbor
 
 COLORS = ("dx", "disagree", "error", "ood_score", "uncertainty", "cluster", "kmeans")
 """What points can be coloured by; ``atlas.color_<name>`` is what it is called."""
+
+MIXED = ("disagree", "error")
+"""Those of which neither group may lie on top: it would look like all there is."""
+
+LAYERS = 12
+"""Parts into which each of such groups is dealt, to be drawn in turn."""
 
 SCALES = ("ood_score", "uncertainty")
 """Those of them that are numbers; ``atlas.scale_<name>`` is the title of their scale."""
@@ -78,22 +82,19 @@ def map_figure(
     kind = "scatter" if len(points) <= SVG_POINTS else "scattergl"
     texts = _texts(atlas, language)
     rest = np.setdiff1d(np.arange(len(points)), shown)
-    traces = [_hidden(points[rest], kind)] if len(rest) else []
+    traces = [_hidden(points[rest], rest, kind)] if len(rest) else []
     if color in SCALES:
         traces.append(_scale(atlas, points, shown, texts, color, kind, language))
     else:
-        traces += [
-            _group(
-                points[rows],
-                rows,
-                texts,
-                (name, number(len(rows), language=language)),
-                tone,
-                kind,
-                legend=place < NAMED,
-            )
-            for place, (name, tone, rows) in enumerate(_groups(atlas, color, shown, language))
-        ]
+        groups = _groups(atlas, color, shown, language)
+        titles = [(name, number(len(rows), language=language)) for name, _, rows in groups]
+        parts = _shuffled(groups) if color in MIXED else list(enumerate(groups))
+        named: set[int] = set()
+        for place, (_, tone, rows) in parts:
+            legend = place < NAMED and place not in named
+            named.add(place)
+            title = titles[place]
+            traces.append(_group(points[rows], rows, texts, title, tone, kind, legend=legend))
     if star is not None:
         traces.append(_star(star, language))
     figure = {"data": traces, "layout": _layout(layout, len(shown), language), "config": CONFIG}
@@ -136,8 +137,8 @@ def _layout(layout: str, shown: int, language: str) -> dict[str, Any]:
 
 def _marker(**changes: Any) -> dict[str, Any]:
     return {
-        "size": 6,
-        "opacity": 0.85,
+        "size": 5,
+        "opacity": 0.7,
         "line": {"width": 0.5, "color": "rgba(0,0,0,.28)"},
     } | changes
 
@@ -147,9 +148,23 @@ def _trace(points: npt.NDArray[np.float64], kind: str, **changes: Any) -> dict[s
     return {"type": kind, "mode": "markers", "x": x, "y": y, **changes}
 
 
-def _hidden(points: npt.NDArray[np.float64], kind: str) -> dict[str, Any]:
+def _hidden(points: npt.NDArray[np.float64], rows: Rows, kind: str) -> dict[str, Any]:
     marker = {"size": 4, "opacity": 0.28, "color": GREY}
-    return _trace(points, kind, hoverinfo="skip", showlegend=False, marker=marker)
+    # they cannot be chosen, but a case that was searched for is marked all the same
+    ids = [str(row) for row in rows.tolist()]
+    return _trace(points, kind, ids=ids, hoverinfo="skip", showlegend=False, marker=marker)
+
+
+def _shuffled(groups: Sequence[tuple[str, str, Rows]]) -> list[tuple[int, tuple[str, str, Rows]]]:
+    """Deal groups into layers in turn, so that none hides the others; each has its place."""
+    rng = np.random.default_rng(0)
+    dealt = [np.array_split(rng.permutation(rows), LAYERS) for _, _, rows in groups]
+    return [
+        (place, (name, tone, dealt[place][layer]))
+        for layer in range(LAYERS)
+        for place, (name, tone, _) in enumerate(groups)
+        if len(dealt[place][layer])
+    ]
 
 
 def _group(
@@ -171,6 +186,7 @@ def _group(
         text=[texts[row] for row in rows],
         hovertemplate=f"%{{text}}<extra>{title[0]}</extra>",
         showlegend=legend,
+        legendgroup=title[0],
     )
 
 
@@ -273,112 +289,3 @@ def _texts(atlas: Atlas, language: str) -> list[str]:
         lines = [f"<b>{escape(name)}</b>", escape(", ".join(words)), escape(str(case["image_id"]))]
         texts.append("<br>".join(lines))
     return texts
-
-
-# -- words ----------------------------------------------------------------------------------------
-
-
-def case_html(
-    case: Mapping[str, object],
-    measured: Mapping[str, Any],
-    neighbors: Sequence[Neighbor],
-    pictures: render.Pictures | None,
-    *,
-    threshold: float,
-    language: str = "en",
-) -> str:
-    """Show one case with what is measured of it, and its neighbours beside it.
-
-    Args:
-        case: Its facts.
-        measured: What the map says of it, by a name in `MEASURES`.
-        neighbors: The cases of other lesions most like it.
-        pictures: Where pictures come from, or None.
-        threshold: Strangeness from which a picture counts as unfamiliar.
-        language: The visitor's.
-    """
-    facts = {
-        name: value for name, value in case.items() if name not in ("image_id", "lesion_id", "dx")
-    }
-    own = cards.case_card(
-        str(case["image_id"]),
-        str(case["dx"]),
-        facts,
-        pictures,
-        more=_measured(measured, threshold, language),
-        language=language,
-    )
-    others = "".join(cards.neighbor_card(n, pictures, language=language) for n in neighbors)
-    return (
-        f'<div class="ds"><div class="ds-atlas-case"><div>'
-        f'<h2 class="ds-sub">{say("atlas.this_case", language)}</h2>{own}</div><div>'
-        f'<h2 class="ds-sub">{say("atlas.most_like", language)}</h2>'
-        f"{cards.census(neighbors, language=language)}"
-        f'<div class="ds-cases">{others}</div></div></div></div>'
-    )
-
-
-def _measured(measured: Mapping[str, Any], threshold: float, language: str) -> dict[str, str]:
-    """Put what the map says of a case into words."""
-    words = {}
-    if "predicted" in measured:
-        words["predicted"] = render.name_of(measured["predicted"], language)
-    if "neighbor_dx" in measured:
-        name = render.name_of(measured["neighbor_dx"], language)
-        lead = f"{measured.get('margin', 0.0):.0%}"
-        words["neighbors"] = say("atlas.neighbors_by", language, name=name, lead=lead)
-    if "uncertainty" in measured:
-        value = number(measured["uncertainty"], ".2f", language)
-        words["uncertainty"] = say("atlas.in_bits", language, value=value)
-    if "ood_score" in measured:
-        value = number(measured["ood_score"], ".1f", language)
-        strange = measured["ood_score"] > threshold
-        words["ood_score"] = say("atlas.unfamiliar", language, value=value) if strange else value
-    if "cluster" in measured:
-        cluster = measured["cluster"]
-        words["cluster"] = say("atlas.no_cluster", language) if cluster < 0 else str(cluster + 1)
-    return {say(f"atlas.fact_{name}", language): text for name, text in words.items()}
-
-
-def agreement_html(found: Mapping[str, ClusterScores], *, language: str = "en") -> str:
-    """Say how well each kind of cluster agrees with the diagnoses.
-
-    Args:
-        found: By the key of the text that names the kind.
-        language: The visitor's.
-    """
-    names = {key: escape(say(key, language)) for key in found}
-    rows = "".join(
-        f'<tr><th scope="row">{names[key]}</th><td>{len(s.clusters)}</td><td>{s.outside:.0%}</td>'
-        f"<td>{s.purity:.0%}</td><td>{number(s.adjusted_rand, '.2f', language)}</td>"
-        f"<td>{number(s.mutual_information, '.2f', language)}</td>"
-        f"<td>{number(s.silhouette, '.2f', language)}</td></tr>"
-        for key, s in found.items()
-    )
-    chips = "".join(
-        f'<section><h3 class="ds-sub">{say("atlas.one_by_one", language, name=names[key])}</h3>'
-        f"<ul class='ds-chips'>{_clusters(scores, language)}</ul></section>"
-        for key, scores in found.items()
-    )
-    heads = ("groups", "in_none", "purity", "ARI", "NMI", "silhouette")
-    columns = "".join(
-        f'<th scope="col">{name if name.isupper() else say(f"atlas.{name}", language)}</th>'
-        for name in heads
-    )
-    return (
-        f'<div class="ds"><p class="ds-muted">{say("atlas.agreement", language)}</p>'
-        f'<table class="ds-table"><thead><tr><td></td>{columns}</tr></thead>'
-        f"<tbody>{rows}</tbody></table>{chips}</div>"
-    )
-
-
-def _clusters(scores: ClusterScores, language: str) -> str:
-    return "".join(
-        f'<li style="--tone:{_tone(c.dx)}">{c.cluster + 1}: {c.purity:.0%} '
-        f"{escape(render.name_of(c.dx, language))}, {number(c.size, language=language)}</li>"
-        for c in scores.clusters[:NAMED]
-    )
-
-
-def _tone(code: str) -> str:
-    return diagnosis(code).color if code in CODES else GREY

@@ -58,15 +58,16 @@ def recognised(known: Recognised, *, language: str = "en") -> str:
     """Say that a picture is itself one of the past cases."""
     kind = "learned" if known.learned else "past_case"
     text = say(f"quality.{kind}_text", language, name=escape(known.image_id))
-    return (
-        f'<div class="ds ds-warning" role="status"><h2>{say(f"quality.{kind}", language)}</h2>'
-        f"<p>{text}</p></div>"
-    )
+    return _line(say(f"quality.{kind}", language), text)
 
 
 def drawn(language: str = "en") -> str:
     """Say that the model knows nothing of skin."""
+    return _line(say("quality.drawn", language), say("quality.drawn_text", language))
+
+
+def _line(title: str, text: str) -> str:
     return (
-        f'<div class="ds ds-warning" role="status"><h2>{say("quality.drawn", language)}</h2>'
-        f"<p>{say('quality.drawn_text', language)}</p></div>"
+        f'<div class="ds ds-warning ds-one-line" role="status"><p><strong>{title}.</strong> '
+        f"{text}</p></div>"
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dermsim.core.labels import MALIGNANT, diagnosis
 from dermsim.core.refused import Refused
 from dermsim.ui.i18n import number, say
-from dermsim.ui.render import percent
+from dermsim.ui.render import description_of, name_of, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,14 +119,16 @@ def figures(engine: DermSim, point: OperatingPoint, *, language: str = "en") -> 
     return texts
 
 
-def reached_words(engine: DermSim, stop: int = USUAL, *, language: str = "en") -> str:
-    """Say in a sentence what the chosen point reached on held-out lesions."""
-    point = point_at(engine.calibration, stop)
-    if not any(found.origin == "held_out" for found in engine.reached):
-        return say("case.not_reached", language)
-    texts = figures(engine, point, language=language)
-    shown = {name: figure(name, texts[name]) for name in ("sensitivity", "specificity")}
-    return say("case.reached", language, **shown)
+def preset_names(engine: DermSim, *, language: str = "en") -> dict[str, str]:
+    """Return what the points are called that have a name, with what they reached where known."""
+    names = {}
+    for name, point in engine.calibration.operating_points.items():
+        reached = {found.origin: found for found in engine.reached_at(point.threshold)}
+        names[name] = say(f"case.{name}", language)
+        if main := reached.get("held_out"):
+            share = percent(main.sensitivity.value).replace("&gt;", ">").replace("&lt;", "<")
+            names[name] = say("case.preset", language, name=names[name], share=share)
+    return names
 
 
 def _rests_on(engine: DermSim, language: str) -> str:
@@ -178,37 +180,27 @@ def _interval(share: Interval, language: str) -> str:
     )
 
 
-def risk(
-    prediction: Prediction,
-    calibration: Calibration,
-    stop: int = USUAL,
-    *,
-    reached: str = "",
-    language: str = "en",
+def meaning(
+    prediction: Prediction, calibration: Calibration, stop: int = USUAL, *, language: str = "en"
 ) -> str:
-    """Return the card that says benign or malignant, and how near the alert line that is.
+    """Return what the most probable diagnosis is in words, and what malignancy adds up.
+
+    Words such as "harmless" are not seen while the picture reads as malignant.
 
     Args:
         prediction: The classifier's answer.
         calibration: What it was read with.
         stop: Where malignant begins.
-        reached: What that reached, in a sentence.
         language: The visitor's.
     """
-    point, share = point_at(calibration, stop), percent(prediction.malignancy)
-    values = {
-        "share": f"<strong>{share}</strong>",
-        "count": len(MALIGNANT),
-        "line": figure("threshold", percent(point.threshold)),
-        "reached": reached,
-    }
+    code = prediction.label_name
+    kind = "" if diagnosis(code).malignant else "ds-harmless"
     return (
-        f'<section class="ds-card ds-risk {line_of(prediction.malignancy, point)}>'
-        f'<p class="ds-eyebrow">{say("classify.risk", language)}</p>'
-        f"<h2>{reading(language)}</h2>"
-        f"{gauge(prediction.malignancy, point, language=language)}"
-        f"{conflict(prediction, language=language)}"
-        f"<p>{say('classify.risk_text', language, **values)}</p></section>"
+        f'<section class="ds-meaning {line_of(prediction.malignancy, point_at(calibration, stop))}>'
+        f'<p class="{kind}"><strong>{escape(name_of(code, language))}.</strong> '
+        f"{escape(description_of(code, language))}</p>"
+        f'<p class="ds-muted">{say("classify.adds_up", language, count=len(MALIGNANT))}</p>'
+        "</section>"
     )
 
 
@@ -264,10 +256,11 @@ def figure(name: str, text: str) -> str:
 
 
 def _for_browser(engine: DermSim, language: str) -> dict[str, object]:
-    """Return each stop's threshold and its figures as they are written."""
+    """Return each stop's threshold, its figures as they are written, and what it is kept by."""
     rows = []
     for point in stops(engine.calibration):
         texts = figures(engine, point, language=language)
         shown = {name: texts[name] for name in ("threshold", "sensitivity", "specificity")}
-        rows.append([point.threshold, texts, say("case.point_said", language, **shown)])
+        said = say("case.point_said", language, **shown)
+        rows.append([point.threshold, texts, said, str(point.threshold)])
     return {"stops": rows, "presets": presets(engine.calibration)}

@@ -1,4 +1,4 @@
-"""A second opinion beside the classifier's: how the most similar past cases vote on a picture."""
+"""How the most similar past cases vote on a picture, and when it is ambiguous for that."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from dermsim.core.labels import CODES, diagnosis
-from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui.i18n import number, say
 from dermsim.ui.render import ENROLLED_COLOR, name_of, percent
 
@@ -47,35 +46,6 @@ def undecided(prediction: Prediction, vote: Mapping[str, float], *, language: st
     )
 
 
-def second_opinion(
-    prediction: Prediction, vote: Mapping[str, float], *, language: str = "en"
-) -> str:
-    """Return the classifier's probabilities and the past cases' vote, side by side.
-
-    Args:
-        prediction: The classifier's answer.
-        vote: Of `Gallery.vote`, summing to 1.
-        language: The visitor's.
-    """
-    answer, other = prediction.label_name, _first(vote)
-    said = "agree" if answer == other else "disagree"
-    both = {
-        name: (prediction.probabilities.get(name, 0.0), vote.get(name, 0.0))
-        for name in {**prediction.probabilities, **vote}
-    }
-    worth = [name for name in both if max(both[name]) >= WORTH]
-    order = sorted(worth, key=lambda name: -sum(both[name]))
-    rows = "".join(_pair(name_of(name, language), _tone(name), *both[name]) for name in order)
-    return (
-        f'<section><h3 class="ds-sub">{say("opinions.second", language)}</h3>'
-        f'<p class="ds-muted">{say(f"opinions.{said}", language, count=VOTERS)}</p>'
-        '<table class="ds-table ds-pairs"><thead><tr><td></td>'
-        f'<th scope="col">{say("opinions.classifier", language)}</th>'
-        f'<th scope="col">{say("opinions.past_cases", language)}</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></section>"
-    )
-
-
 def vote_line(vote: Mapping[str, float], *, language: str = "en") -> str:
     """Return a vote as a row of chips, the likeliest first."""
     order = sorted(vote.items(), key=lambda item: -item[1])
@@ -89,15 +59,6 @@ def vote_line(vote: Mapping[str, float], *, language: str = "en") -> str:
 
 def _first(vote: Mapping[str, float]) -> str:
     return max(vote, key=lambda name: vote[name])
-
-
-def _pair(name: str, tone: str, classifier: float, cases: float) -> str:
-    cells = "".join(
-        f'<td><span class="ds-track"><i style="width:{share:.1%}"></i></span>'
-        f"<b>{percent(share)}</b></td>"
-        for share in (classifier, cases)
-    )
-    return f'<tr style="--tone:{tone}"><th scope="row">{escape(name)}</th>{cells}</tr>'
 
 
 def _tone(name: str) -> str:

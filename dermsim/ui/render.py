@@ -7,13 +7,14 @@ beside this file. What is said in words takes a ``language``, one of `dermsim.ui
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from dermsim.core.labels import CODES, LABELS, MALIGNANT, diagnosis
+from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui.i18n import LANGUAGES, say
 from dermsim.ui.page_language import address_in
 
@@ -54,6 +55,7 @@ def masthead(
         for code in LANGUAGES
     )
     return (
+        f'<a class="ds-skip" href="#tabs">{say("masthead.skip", language)}</a>'
         '<header class="ds ds-masthead"><div class="ds-mark" aria-hidden="true"></div><div>'
         f"<h1>dermsim</h1><p>{say('masthead.lead', language)}</p></div>"
         f'<div class="ds-side"><nav aria-label="{say("masthead.languages", language)}">'
@@ -100,33 +102,39 @@ def verdict(
     prediction: Prediction,
     calibration: Calibration,
     *,
-    risk: str = "",
-    besides: str = "",
+    vote: Mapping[str, float] | None = None,
+    meaning: str = "",
+    enrolled: Mapping[str, float] | None = None,
+    own: Collection[str] = (),
     language: str = "en",
 ) -> str:
-    """Return the whole answer to one picture; `dermsim.ui.notices` belong above it.
+    """Return what is to be said of a picture beyond `summary`, which stands above the tabs.
 
     Where the verdict is withheld there is none: what the model would say is one click away.
 
     Args:
         prediction: The classifier's answer.
         calibration: What it was read with.
-        risk: The card beside the answer that says benign or malignant, as HTML.
-        besides: Sections to end with, as HTML.
+        vote: Of the past cases, to stand beside the probabilities.
+        meaning: What the answer means, as HTML.
+        enrolled: Probability of each old and enrolled class; None where nothing was taught.
+        own: The names that the visitor taught.
         language: The visitor's.
     """
     if prediction.withheld:
         return f'<div class="ds">{anyway(prediction, language=language)}</div>'
     order = {row.code: row.probability for row in prediction.listing}
     share = percent(1 - calibration.alpha)
-    listed = bars(order, prediction=prediction, share=share, language=language)
+    listed = bars(order, prediction=prediction, share=share, vote=vote, language=language)
+    legend = say("classify.bars_with_votes", language, count=VOTERS) if vote else ""
+    taught = "" if enrolled is None else f"<section>{classes(enrolled, own, language)}</section>"
     return (
-        f'<div class="ds"><div class="ds-verdict">{_answer(prediction, language)}'
-        f"{risk}</div>"
-        f"{_prediction_set(prediction.prediction_set, share, language)}"
+        f'<div class="ds"><div class="ds-verdict">{meaning}</div>'
         f'<section><h3 class="ds-sub">{say("classify.probabilities", language)}</h3>'
-        f'<p class="ds-muted">{say("classify.probabilities_how", language)}</p>'
-        f"{listed}</section>{besides}</div>"
+        f'<p class="ds-muted">{say("classify.probabilities_how", language)} {legend}</p>'
+        f"{listed}"
+        f'<p class="ds-muted">{say("classify.set_how", language, share=share)}</p></section>'
+        f"{taught}</div>"
     )
 
 
@@ -141,10 +149,14 @@ def anyway(prediction: Prediction, *, language: str = "en") -> str:
         malignancy=percent(prediction.malignancy),
     )
     order = {row.code: row.probability for row in prediction.listing}
+    return withheld_box(f"<p>{most}</p>{bars(order, language=language)}", language)
+
+
+def withheld_box(html: str, language: str = "en") -> str:
+    """Fold away what is no answer: one deliberate click shows it, and what it is worth."""
     return (
         f'<details class="ds-card ds-anyway"><summary>{say("quality.anyway", language)}</summary>'
-        f"<p>{say('quality.anyway_how', language)}</p><p>{most}</p>"
-        f"{bars(order, language=language)}</details>"
+        f"<p>{say('quality.anyway_how', language)}</p>{html}</details>"
     )
 
 
@@ -154,6 +166,7 @@ def bars(
     enrolled: Collection[str] = (),
     prediction: Prediction | None = None,
     share: str = "",
+    vote: Mapping[str, float] | None = None,
     language: str = "en",
 ) -> str:
     """Return probabilities as a list of meters, in the order given.
@@ -163,20 +176,50 @@ def bars(
         enrolled: The names that the visitor taught.
         prediction: Whose prediction set is marked on them; None to mark nothing.
         share: Coverage of the set, as it is written.
+        vote: What the past cases give each; None to leave that out.
         language: The visitor's.
     """
     listing = {} if prediction is None else {row.code: row for row in prediction.listing}
+    votes: Mapping[str, float] = {} if vote is None else vote
     rows = "".join(
-        _bar(name, probability, name in enrolled, language, listing.get(name), share)
+        _bar(
+            name,
+            probability,
+            name in enrolled,
+            language,
+            listed=listing.get(name),
+            coverage=share,
+            vote=None if vote is None else votes.get(name, 0.0),
+        )
         for name, probability in probabilities.items()
     )
-    return f'<ul class="ds-bars">{rows}</ul>'
+    left_out = any(row.out_though_likelier for row in listing.values())
+    why = say("classify.out_of_list", language) if left_out else ""
+    return f'<ul class="ds-bars">{rows}</ul>' + (f'<p class="ds-muted">{why}</p>' if why else "")
 
 
 def comparison(
     probabilities: Mapping[str, float], enrolled: Collection[str], *, language: str = "en"
 ) -> str:
     """Return the current picture's probabilities against old and enrolled classes."""
+    return f'<div class="ds">{classes(probabilities, enrolled, language)}</div>'
+
+
+def compared_anyway(
+    probabilities: Mapping[str, float],
+    enrolled: Collection[str],
+    *,
+    language: str = "en",
+) -> str:
+    """Return the same of a picture that is not to be judged, folded away."""
+    return (
+        f'<div class="ds">{withheld_box(classes(probabilities, enrolled, language), language)}'
+        "</div>"
+    )
+
+
+def classes(probabilities: Mapping[str, float], own: Collection[str], language: str) -> str:
+    """Return a heading, and probabilities against old and enrolled classes under it."""
     order = sorted(probabilities.items(), key=lambda item: -item[1])
     name, probability = order[0]
     closest = say(
@@ -186,9 +229,9 @@ def comparison(
         share=percent(probability),
     )
     return (
-        f'<div class="ds"><h2>{say("enroll.compared", language)}</h2><p class="ds-lead">{closest}'
+        f'<h3 class="ds-sub">{say("enroll.compared", language)}</h3><p class="ds-lead">{closest}'
         f'</p><p class="ds-muted">{say("enroll.compared_how", language)}</p>'
-        f"{bars(dict(order), enrolled=enrolled, language=language)}</div>"
+        f"{bars(dict(order), enrolled=own, language=language)}"
     )
 
 
@@ -237,58 +280,40 @@ def _pictures(count: int, language: str) -> str:
     return say(key, language, count=count)
 
 
-def _answer(prediction: Prediction, language: str) -> str:
-    item = diagnosis(prediction.label_name)
-    return (
-        f'<section class="ds-card ds-answer" style="--tone:{item.color}">'
-        f'<p class="ds-eyebrow">{say("classify.most_probable", language)}</p>'
-        f"<h2>{escape(name_of(item.code, language))}</h2>"
-        f'<p class="ds-figure">{percent(prediction.probabilities[item.code])}</p>'
-        f'<p class="{"" if item.malignant else "ds-harmless"}">'
-        f"{escape(description_of(item.code, language))}</p></section>"
-    )
-
-
-def _prediction_set(codes: Sequence[str], share: str, language: str) -> str:
-    chips = "".join(
-        f'<li style="--tone:{diagnosis(code).color}">{escape(name_of(code, language))}</li>'
-        for code in codes
-    )
-    return (
-        f'<section><h3 class="ds-sub">{say("classify.set", language, share=share)}</h3>'
-        f'<ul class="ds-chips">{chips}</ul>'
-        f'<p class="ds-muted">{say("classify.set_how", language, share=share)}</p>'
-        "</section>"
-    )
-
-
 def _bar(
     name: str,
     probability: float,
     is_enrolled: bool,
     language: str,
+    *,
     listed: ListedDiagnosis | None = None,
     coverage: str = "",
+    vote: float | None = None,
 ) -> str:
     share = percent(probability)
     known = None if is_enrolled or name not in CODES else diagnosis(name)
     shown = name_of(name, language) if known else name
     title = f"{escape(shown)}{code_tag(name, language) if known else ''}"
     tag = f' <span class="ds-tag">{say("enroll.tag", language)}</span>' if is_enrolled else ""
-    out = ""
     if listed is not None and listed.in_set:
         tag += f' <span class="ds-tag">{say("classify.in_list", language, share=coverage)}</span>'
     elif listed is not None and listed.out_though_likelier and listed.limit is not None:
-        text = say("classify.out_of_list", language, limit=percent(listed.limit))
-        out = f'<p class="ds-muted ds-out-of-list">{text}</p>'
+        text = say("classify.listed_from", language, limit=percent(listed.limit))
+        tag += f' <span class="ds-tag ds-tag-out">{text}</span>'
     meter = (
         f'<span class="ds-name">{title}{tag}</span><span class="ds-share">{share}</span>'
         f'<span class="ds-track" role="meter" aria-label="{escape(shown, quote=True)}" '
         f'aria-valuemin="0" aria-valuemax="1" aria-valuenow="{probability:.4f}" '
         f'aria-valuetext="{share}"><i style="width:{probability:.1%}"></i></span>'
     )
+    if vote is not None:
+        unseen = f'<span class="ds-unseen">{say("classify.vote", language)} </span>'
+        meter += (
+            f'<span class="ds-votes">{unseen}{percent(vote)}</span>'
+            f'<span class="ds-track ds-track-votes"><i style="width:{vote:.1%}"></i></span>'
+        )
     text = description_of(name, language) if known else say("enroll.taught", language)
     return (
         f'<li style="--tone:{known.color if known else ENROLLED_COLOR}"><details>'
-        f"<summary>{meter}</summary><p>{escape(text)}</p></details>{out}</li>"
+        f"<summary>{meter}</summary><p>{escape(text)}</p></details></li>"
     )

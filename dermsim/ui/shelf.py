@@ -175,6 +175,17 @@ class Shelf:
             place.until = self._clock() + (self.returned if came_back else self.longest)
             return place.value
 
+    def adopt(self, held: Held, session: str) -> None:
+        """Make a thing another session's, as when its visitor has loaded the page anew.
+
+        Raises:
+            Gone: If it was dropped.
+        """
+        with self._lock:
+            self.get(held)
+            place = self._places[held.number]
+            place.session, place.until = session, self._clock() + self.longest
+
     def close(self, session: str) -> None:
         """Note that a visitor's page was closed, or its connection lost."""
         with self._lock:

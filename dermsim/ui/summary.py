@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,15 @@ from dermsim.core.labels import CODES, diagnosis
 from dermsim.tasks.retrieve import VOTERS
 from dermsim.ui import notices
 from dermsim.ui.i18n import number, say
-from dermsim.ui.operating_slider import USUAL, figure, gauge, line_of, point_at, reading
+from dermsim.ui.operating_slider import (
+    USUAL,
+    conflict,
+    figure,
+    gauge,
+    line_of,
+    point_at,
+    reading,
+)
 from dermsim.ui.render import ENROLLED_COLOR, name_of, percent
 
 if TYPE_CHECKING:
@@ -19,18 +27,22 @@ if TYPE_CHECKING:
 
 
 def summary(engine: DermSim, found: Analysis, stop: int = USUAL, *, language: str = "en") -> str:
-    """Return an analysis in five short answers, or two where the verdict is withheld.
+    """Return an analysis in short answers; nothing where `notices` say that none is given.
 
     Args:
         engine: The checkpoint that made it.
-        found: What it said of a picture, with its vote.
+        found: What it said of a picture, with its vote; with the classes that the visitor taught,
+            where there are some.
         stop: Where malignant begins, of `dermsim.ui.operating_slider.stops`.
         language: The visitor's.
     """
-    withheld = found.prediction.withheld
-    votes = [] if withheld else [_votes(found, min(VOTERS, len(engine.gallery)), language)]
-    cells = _cells(engine, found.prediction, stop, language, besides=votes)
-    return _section(cells, say("case.summary", language))
+    if found.prediction.withheld:
+        return ""
+    besides = [_votes(found, min(VOTERS, len(engine.gallery)), language)]
+    if found.enrolled:
+        besides.append(_taught(found.enrolled, language))
+    cells = _cells(engine, found.prediction, stop, language, besides=besides)
+    return _section(cells, _conflict(engine, found.prediction, stop, language), language)
 
 
 def brief(
@@ -50,14 +62,25 @@ def brief(
         title: What the picture is called.
         language: The visitor's.
     """
-    return _section(_cells(engine, prediction, stop, language), title)
+    cells = _cells(engine, prediction, stop, language)
+    conflict = _conflict(engine, prediction, stop, language)
+    return _section(cells, conflict, language, title=title)
 
 
-def _section(cells: list[str], title: str) -> str:
+def _section(cells: list[str], below: str, language: str, *, title: str = "") -> str:
+    label = escape(title or say("case.summary", language), quote=True)
     return (
-        f'<section class="ds ds-summary" aria-label="{escape(title, quote=True)}">'
-        f"<dl>{''.join(cells)}</dl></section>"
+        f'<section class="ds ds-summary" aria-label="{label}">'
+        f"<dl>{''.join(cells)}</dl>{below}</section>"
     )
+
+
+def _conflict(engine: DermSim, prediction: Prediction, stop: int, language: str) -> str:
+    """Return the sentence that is seen while label and malignancy disagree."""
+    if prediction.withheld:
+        return ""
+    line = line_of(prediction.malignancy, point_at(engine.calibration, stop))
+    return f'<div class="ds-disagreement {line}>{conflict(prediction, language=language)}</div>'
 
 
 def _cells(
@@ -69,7 +92,8 @@ def _cells(
     besides: Sequence[str] = (),
 ) -> list[str]:
     if prediction.withheld:  # no label, no verdict, and nobody who agrees
-        return [_withheld(prediction, language), _familiarity(engine, prediction, language)]
+        strange = [_familiarity(engine, prediction, language)] if prediction.is_outlier else []
+        return [_withheld(prediction, language), *strange]
     cells = [
         _label(prediction, language),
         _set(prediction, engine.calibration.alpha, language),
@@ -89,17 +113,25 @@ def _label(prediction: Prediction, language: str) -> str:
     code = prediction.label_name
     return _cell(
         "label",
-        f'<i class="ds-dot" style="--tone:{_tone(code)}"></i>{escape(name_of(code, language))}',
-        f"<b>{percent(prediction.probabilities[code])}</b> {say('case.label_why', language)}",
+        f"{_dot(code)}{escape(name_of(code, language))}",
+        f'<b class="ds-figure">{percent(prediction.probabilities[code])}</b> '
+        f"{say('case.label_why', language)}",
         language,
     )
+
+
+def _taught(enrolled: Mapping[str, float], language: str) -> str:
+    """Say which of all classes, old and taught, the picture is most like."""
+    name = max(enrolled, key=lambda known: enrolled[known])
+    said = f"{_dot(name)}{escape(name_of(name, language))}"
+    why = say("case.taught_why", language, share=f"<b>{percent(enrolled[name])}</b>")
+    return _cell("taught", said, why, language)
 
 
 def _set(prediction: Prediction, alpha: float, language: str) -> str:
     title = say("classify.set", language, share=percent(1 - alpha))
     names = "".join(
-        f'<li><i class="ds-dot" style="--tone:{_tone(code)}"></i>'
-        f"{escape(name_of(code, language))}</li>"
+        f"<li>{_dot(code)}{escape(name_of(code, language))}</li>"
         for code in prediction.prediction_set
     )
     return f'<div class="ds-cell ds-cell-set"><dt>{title}</dt><dd><ul>{names}</ul></dd></div>'
@@ -154,6 +186,10 @@ def _cell(key: str, said: str, why: str, language: str, *, kind: str = "") -> st
         f'<div class="ds-cell ds-cell-{key} {kind}"><dt>{say(f"case.{key}", language)}</dt>'
         f'<dd class="ds-said">{said}</dd><dd class="ds-why">{why}</dd></div>'
     )
+
+
+def _dot(code: str) -> str:
+    return f'<i class="ds-dot" style="--tone:{_tone(code)}"></i>'
 
 
 def _tone(code: str) -> str:

@@ -12,7 +12,7 @@ from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES
 from dermsim.engine.results import Prediction
 from dermsim.tasks.classify import Calibration, ThresholdFigures
-from dermsim.ui import operating_slider
+from dermsim.ui import callbacks, operating_slider, render
 from dermsim.ui.i18n import number
 from dermsim.ui.render import percent
 
@@ -143,10 +143,12 @@ def test_the_panel_shows_what_the_point_reached_on_held_out_lesions_and_elsewher
     assert "which flatters" not in shown
     texts = sent(page)["stops"][stop][1]
     assert {"sensitivity", "sensitivity_under", "elsewhere_specificity_under"} <= set(texts)
-    words = re.sub(r"<[^>]*>", "", operating_slider.reached_words(engine, stop))
-    reached = measured[0].at(thresholds[stop])
-    assert f"caught {percent(reached.sensitivity.value)} of the malignant" in words
-    assert "was not measured" in operating_slider.reached_words(checkpoint(calibration), stop)
+    reached = measured[0].at(engine.calibration.threshold("sensitivity_95"))
+    share = percent(reached.sensitivity.value)
+    names = operating_slider.preset_names(engine)
+    assert names["sensitivity_95"] == f"More sensitive: finds {share}"
+    plain = operating_slider.preset_names(checkpoint(calibration))
+    assert plain == {"balanced": "Balanced", "sensitivity_95": "More sensitive"}
 
 
 def test_the_panel_speaks_spanish(calibration):
@@ -156,21 +158,21 @@ def test_the_panel_speaks_spanish(calibration):
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_a_card_reads_as_the_line_says(calibration, language):
+def test_what_it_means_is_said_as_the_line_says(calibration, language):
     points = operating_slider.stops(calibration)
     threshold = points[50].threshold
     for malignancy, word in ((threshold, "malignant"), (np.nextafter(threshold, 0), "benign")):
         said = prediction(float(malignancy))
-        page = operating_slider.risk(said, calibration, 50, language=language)
-        assert f'ds-risk is-{word}" data-malignancy="{said.malignancy!r}"' in page
-        # both readings are there, for the browser to show one; ds-if-… says which is which
-        assert "ds-if-benign" in page and "ds-if-malignant" in page
-        assert f"left:{threshold:.1%}" in page
-        assert page.count('role="meter"') == 1
+        page = operating_slider.meaning(said, calibration, 50, language=language)
+        assert f'ds-meaning is-{word}" data-malignancy="{said.malignancy!r}"' in page
+        assert render.name_of("mel", language) in page and "ds-harmless" not in page
+    benign = replace(said, label=CODES.index("nv"), label_name="nv")
+    assert "ds-harmless" in operating_slider.meaning(benign, calibration, 50, language=language)
 
 
-def test_a_card_says_what_the_line_reached(calibration):
-    page = operating_slider.risk(prediction(0.4), calibration, 50, reached="REACHED")
-    words = re.sub(r"<[^>]*>", "", page)
-    threshold = percent(operating_slider.stops(calibration)[50].threshold)
-    assert f"the malignancy threshold is {threshold}. REACHED" in words
+def test_what_a_stop_is_kept_by_finds_it_again(engine):
+    usual, first = operating_slider.presets(engine.calibration)["balanced"], 3
+    kept = sent(operating_slider.panel(engine))["stops"][first][3]
+    assert callbacks.points(engine, kept)[1] == first
+    for strange in ("", "none", "0.123456789", kept + "1"):
+        assert callbacks.points(engine, strange)[1] == usual

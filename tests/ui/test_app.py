@@ -235,3 +235,17 @@ def test_the_page_loads_nothing_heavy_at_start():
 
 def test_gradio_wrote_nothing_beside_the_sources():
     assert not list((ROOT / "dermsim").rglob("*.pyi"))
+
+
+def test_programs_are_told_the_names_of_all_values_and_no_empty_choice(page):
+    told = httpx.get(f"{page}gradio_api/info").json()["named_endpoints"]
+    assert {"/classify", "/explain", "/similar", "/likeness", "/enroll", "/batch"} <= set(told)
+    for endpoint, facts in told.items():
+        for parameter in facts["parameters"]:
+            assert not parameter["parameter_name"].startswith("param_"), endpoint
+            shape = str(parameter["type"])
+            assert "'enum': []" not in shape and "'enum': ['']" not in shape, endpoint
+            assert "Literal[]" not in parameter["python_type"]["type"], endpoint
+    similar = [each["parameter_name"] for each in told["/similar"]["parameters"]]
+    assert similar == ["image", "k", "one_per_lesion", "dx", "localization", "sex", "dx_type",
+                       "youngest", "oldest", "exclude_lesion"]  # fmt: skip

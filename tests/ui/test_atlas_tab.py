@@ -69,10 +69,45 @@ def test_points_have_their_diagnosis_colour_and_the_rare_lie_on_top(engine, draw
 def test_what_two_readings_say_parts_the_points(engine, drawn):
     wrong = drawn.map.measures["neighbor_dx"] != np.array(drawn.dx)
     assert 0 < wrong.sum() < len(wrong)
-    traces = {
-        trace["name"].split(" ")[0]: trace for trace in figure(engine, color="disagree")["data"]
-    }
-    assert sorted(traces["disagree"]["customdata"]) == np.flatnonzero(wrong).tolist()
+    traces = figure(engine, color="disagree")["data"]
+    drawn_wrong = [
+        row for t in traces if t["name"].startswith("disagree") for row in t["customdata"]
+    ]
+    assert sorted(drawn_wrong) == np.flatnonzero(wrong).tolist()
+
+
+@pytest.mark.parametrize("color", figures.MIXED)
+def test_what_is_wrong_is_not_painted_over_what_is_right(engine, color):
+    traces = figure(engine, color=color)["data"]
+    names = [trace["name"] for trace in traces]
+    # drawn in turn: among the first and among the last there is both
+    half = len(names) // 2
+    assert len(set(names[:half])) == len(set(names[half:])) == 2
+    assert sum(trace["showlegend"] for trace in traces) == 2
+    assert len({trace["legendgroup"] for trace in traces}) == 2
+
+
+def test_clusters_that_say_nothing_are_no_colour(engine, drawn):
+    def offered(numbers):
+        class Other:
+            atlas = replace(drawn.map, measures={**drawn.map.measures, "cluster": numbers})
+            gallery = engine.gallery
+
+        return "cluster" in [value for _, value in atlas_callbacks.choices(Other)[1]]
+
+    some = np.arange(len(drawn.map))
+    assert offered((some % 4).astype(np.int32))
+    assert not offered((some % 2).astype(np.int32))
+    assert not offered(np.where(some < 3, some, 3).astype(np.int32))  # nearly all in one
+
+
+def test_the_picture_under_the_pointer_is_small_and_only_where_there_is_one(engine, drawn):
+    picture = draw_lesion("nv", seed=1, size=(600, 450))
+    page = atlas_callbacks.hover_picture(engine, 3, pictures=lambda image_id: picture)
+    assert page.startswith('<div data-row="3"><img src="data:image/jpeg') and len(page) < 40_000
+    assert drawn.map.image_ids[3] in page
+    nothing = atlas_callbacks.hover_picture(engine, 3, pictures=lambda image_id: None)
+    assert nothing == '<div data-row="3"></div>'
 
 
 def test_a_number_colours_by_itself_and_the_largest_lie_on_top(engine, drawn):
@@ -139,12 +174,15 @@ def test_lists_hold_what_stands_out(engine, drawn):
 
 def test_a_table_holds_the_facts_and_what_was_measured(engine, drawn):
     header, cells = atlas_callbacks.rows_table(engine, [7, 3])
-    assert header == list(atlas_callbacks.SHOWN)
-    first = dict(zip(header, cells[0], strict=True))
+    assert header[:3] == ["Case", "Diagnosis", "Neighbours"] and len(set(header)) == len(header)
+    assert len(header) == len(atlas_callbacks.SHOWN)
+    first = dict(zip(atlas_callbacks.SHOWN, cells[0], strict=True))
     assert first["image_id"] == drawn.map.image_ids[7]
     assert first["dx"] == drawn.dx[7]
     assert first["margin"] == pytest.approx(float(drawn.map.measures["margin"][7]), abs=5e-4)
-    assert atlas_callbacks.rows_table(engine, []) == (list(atlas_callbacks.SHOWN), [])
+    assert atlas_callbacks.rows_table(engine, []) == (header, [])
+    spanish, _ = atlas_callbacks.rows_table(engine, [7], language="es")
+    assert spanish[0] == "Caso" and "Localización" in spanish
 
 
 def test_a_table_on_the_page_ends_and_the_file_does_not(engine, drawn, monkeypatch, tmp_path):
@@ -171,13 +209,13 @@ def test_a_case_is_shown_with_its_neighbours_of_other_lesions(engine, drawn):
     lesions = [records[name]["lesion_id"] for name in others]
     assert len(others) == atlas_callbacks.NEAREST
     assert records[own]["lesion_id"] not in lesions and len(set(lesions)) == len(lesions)
-    assert "Neighbours" in page and "Strangeness" in page
+    assert "Neighbours" in page and "Distance from training" in page and 'data-row="4"' in page
     assert atlas_callbacks.case_panel(engine, own, pictures=lambda image_id: None) == page
 
 
 def test_groups_are_scored(engine):
     page = atlas_callbacks.agreement(engine)
-    assert "purity" in page and "k-means groups" in page
+    assert "purity" in page and "k-means clusters" in page
 
 
 @pytest.mark.parametrize(

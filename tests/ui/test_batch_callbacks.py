@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+import re
 import zipfile
+from html import escape
 from io import BytesIO
 
 import pytest
@@ -12,10 +14,10 @@ from refusals import refuses
 from dermsim.core import refused
 from dermsim.data.archives import ArchiveLimits
 from dermsim.data.synthetic import draw_lesion
+from dermsim.engine import answers
 from dermsim.engine.batch import FileAnswer
 from dermsim.engine.results import Prediction
-from dermsim.ui import batch_callbacks
-from dermsim.ui.i18n import say
+from dermsim.ui import batch_callbacks, operating_slider, render, worklist
 
 
 def drawing(code="mel", seed=0) -> bytes:
@@ -74,24 +76,55 @@ def test_the_visitor_sees_file_names_and_no_folder_of_the_server(rows, uploads):
     assert not any(folder in str(row.reason) for row in rows)
 
 
+USUAL = operating_slider.USUAL
+
+
+def listed(page) -> list[int]:
+    return [int(place) for place in re.findall(r'<tr data-row="(\d+)"', page)]
+
+
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_the_table_has_a_row_for_every_file(engine, rows, language):
-    header, cells = batch_callbacks.table(engine, rows, "balanced", language=language)
-    assert len(header) == len(set(header)) == len(batch_callbacks.COLUMNS)
-    assert [line[0] for line in cells] == [row.file for row in rows]
-    for row, line in zip(rows, cells, strict=True):
-        found = dict(zip(batch_callbacks.COLUMNS, line, strict=True))
+def test_the_worklist_has_a_row_for_every_file(engine, rows, language):
+    page = worklist.table_html(engine, rows, USUAL, language=language)
+    assert sorted(listed(page)) == list(range(len(rows)))
+    cells = page.split("<tr data-row")[1:]
+    for place, line in zip(listed(page), cells, strict=True):
+        row = rows[place]
+        assert f"{escape(row.file)}</button>" in line
         if row.prediction is None:
-            assert found["problem"] == refused.say(row.reason, language)
-            assert [found[name] for name in batch_callbacks.NUMBERS] == [None] * 3
-            assert found["label"] == ""
+            assert escape(refused.say(row.reason, language)) in line
+            assert "data-malignancy" not in line and "<img" not in line
             continue
-        assert found["problem"] == ""
-        assert found["label"] == row.prediction.label_name
-        assert found["malignancy"] == pytest.approx(row.prediction.malignancy, abs=1e-3)
-        kind = "malignant" if row.prediction.is_malignant else "benign"
-        assert found["verdict"] == say(f"batch.{kind}", language)
-        assert found["share"] == pytest.approx(row.vote[row.neighbor_dx], abs=1e-3)
+        assert render.name_of(row.prediction.label_name, language) in line
+        assert f'data-malignancy="{row.prediction.malignancy!r}"' in line
+        assert line.count("data:image/jpeg;base64,") == 1
+    assert worklist.table_html(engine, [], USUAL) == ""
+
+
+def test_unread_and_withheld_ones_come_first_and_then_the_most_malignant(engine):
+    found = [
+        FileAnswer("mild", answer(malignancy=0.1), {"mel": 1.0}),
+        FileAnswer("strange", answer(malignancy=0.9, is_outlier=True), {"nv": 1.0}),
+        FileAnswer("sure", answer(malignancy=0.8), {"mel": 1.0}),
+        FileAnswer("letter", reason="no picture"),
+        FileAnswer("dark", answer(malignancy=0.2, quality=("too_dark",)), {"nv": 1.0}),
+    ]
+    names = [found[place].file for place in worklist.order(found)]
+    assert names == ["letter", "strange", "dark", "sure", "mild"]
+    page = worklist.table_html(engine, found, USUAL)
+    assert listed(page) == worklist.order(found)
+    dark = page.split('data-row="4"')[1].split("</tr>")[0]
+    assert "No verdict" in dark and "too dark" in dark
+    for claim in ("ds-if-benign", "data-malignancy", "Melanoma", "20"):
+        assert claim not in re.sub(r'src="[^"]*"', "", dark)
+
+
+def test_classes_that_were_taught_have_a_column(engine, rows):
+    assert "With your classes" not in worklist.table_html(engine, rows, USUAL)
+    taught = [FileAnswer("a", answer(), {"mel": 1.0}, enrolled={"mel": 0.3, "<b>clover": 0.7})]
+    page = worklist.table_html(engine, taught, USUAL)
+    assert "With your classes" in page and "&lt;b&gt;clover 70" in page
+    assert "&lt;b&gt;clover" in worklist.detail(engine, taught, 0, USUAL)
 
 
 def test_the_summary_counts_what_deserves_a_look(engine):
@@ -102,53 +135,76 @@ def test_the_summary_counts_what_deserves_a_look(engine):
         FileAnswer("b", answer(malignancy=mild, is_outlier=True), {"nv": 1.0}),
         FileAnswer("c", reason="no picture"),
     ]
-    text = batch_callbacks.summary(engine, found, "balanced", total=5)
+    text = re.sub(r"</?span[^>]*>", "", batch_callbacks.summary(engine, found, USUAL, total=5))
     assert "Done: 3 of 5 pictures." in text
     assert "1 read as malignant, 1 without a verdict, 0 on which" in text
     assert "1 that could not be read" in text
-    assert "Stopped: 3 pictures are kept." in batch_callbacks.summary(engine, found, "balanced")
+    assert "Stopped: 3 pictures are kept." in batch_callbacks.summary(engine, found, USUAL)
     assert "Detenido: se conservan 3" in batch_callbacks.summary(
-        engine, found, "balanced", language="es"
+        engine, found, USUAL, language="es"
     )
-    assert batch_callbacks.summary(engine, [], "balanced") == ""
+    assert batch_callbacks.summary(engine, [], USUAL) == ""
 
 
-def test_a_row_shows_its_picture_and_all_probabilities(rows):
-    html = batch_callbacks.detail(rows, "a.png")
+def test_a_row_shows_its_picture_and_all_probabilities(engine, rows):
+    html = worklist.detail(engine, rows, 3, USUAL)
     assert html.count("data:image/jpeg;base64,") == 1
-    assert html.count("ds-track") == 7
+    assert html.count('role="meter"') == 7
     assert 'alt="Small picture of a.png"' in html
-    assert "is not an image" in batch_callbacks.detail(rows, "two.zip/c.png")
+    assert html.count("in the 90") == len(rows[3].prediction.prediction_set)
+    assert "is not an image" in worklist.detail(engine, rows, 2, USUAL)
 
 
-def test_what_is_strange_is_said_before_its_probabilities():
-    html = batch_callbacks.detail(
-        [FileAnswer("a.png", answer(is_outlier=True), {"mel": 1.0})], "a.png"
-    )
-    assert html.index("ds-warning") < html.index("ds-bars")
+def test_what_is_strange_is_said_before_its_probabilities(engine):
+    strange = [FileAnswer("a.png", answer(is_outlier=True), {"mel": 1.0})]
+    html = worklist.detail(engine, strange, 0, USUAL)
+    assert html.index("ds-warning") < html.index("Show it anyway") < html.index("ds-bars")
 
 
-def test_a_file_name_is_no_markup():
+def test_a_file_name_is_no_markup(engine):
     name = '<img src=x onerror="alert(1)">.png'
     for row in (
         FileAnswer(name, answer(), {"mel": 1.0}),
         FileAnswer(name, reason=f"{name} is damaged"),
     ):
-        html = batch_callbacks.detail([row], name)
+        html = worklist.detail(engine, [row], 0, USUAL)
+        html += worklist.table_html(engine, [row], USUAL)
         assert "<img src=x" not in html and 'onerror="' not in html
 
 
-def test_an_unknown_row_is_refused(rows):
-    with refuses("batch_callbacks.no_row", file="z.png"):
-        batch_callbacks.detail(rows, "z.png")
+@pytest.mark.parametrize("place", [-1, 4, True, "a.png", None])
+def test_an_unknown_row_is_refused(engine, rows, place):
+    with refuses("batch_callbacks.no_row", place=place):
+        worklist.detail(engine, rows, place, USUAL)
 
 
-def test_the_file_to_save_has_every_row(engine, rows, tmp_path):
-    path = batch_callbacks.save(engine, rows, "sensitivity_95", tmp_path)
-    with path.open(encoding="utf-8", newline="") as stream:
-        lines = list(csv.DictReader(stream))
-    assert [line["file"] for line in lines] == [row.file for row in rows]
-    assert {line["operating_point"] for line in lines} == {"sensitivity_95"}
+def test_the_file_to_save_has_every_row_by_the_point_that_was_chosen(engine, rows, tmp_path):
+    presets = operating_slider.presets(engine.calibration)
+    between = next(n for n in range(100) if n not in presets.values())
+    for stop, name in ((presets["sensitivity_95"], "sensitivity_95"), (between, "chosen")):
+        path = batch_callbacks.save(engine, rows, stop, "csv", tmp_path)
+        with path.open(encoding="utf-8", newline="") as stream:
+            lines = list(csv.DictReader(stream))
+        assert [line["file"] for line in lines] == [row.file for row in rows]
+        assert {line["operating_point"] for line in lines} == {name}
+
+
+def test_the_same_is_saved_as_a_workbook(engine, rows, tmp_path):
+    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    path = batch_callbacks.save(engine, rows, USUAL, "xlsx", tmp_path)
+    assert path.name == "dermsim-batch.xlsx"
+    header, *lines = openpyxl.load_workbook(path).active.iter_rows(values_only=True)
+    assert [line[header.index("file")] for line in lines] == [row.file for row in rows]
+    with refuses("batch_callbacks.kind", kind="pdf"):
+        batch_callbacks.save(engine, rows, USUAL, "pdf", tmp_path)
+
+
+def test_a_bank_is_asked_of_every_picture(engine, uploads):
+    bank = answers.teach(engine, [draw_lesion("vasc", seed=1)], name="clover")
+    (*_, (found, _)) = batch_callbacks.run(engine, uploads, bank)
+    assert all("clover" in row.enrolled for row in found if row.prediction)
+    (*_, (found, _)) = batch_callbacks.run(engine, uploads, engine.class_bank())
+    assert all(row.enrolled is None for row in found)
 
 
 def test_programs_get_the_same(engine, uploads, rows):
@@ -192,10 +248,10 @@ def test_uploads_that_are_still_needed_are_not_left_untouched(engine, tmp_path, 
     assert [bool(row.prediction) for row in rows] == [True, False, True]
 
 
-@pytest.mark.parametrize("ask", [batch_callbacks.table, batch_callbacks.summary])
-def test_an_unknown_operating_point_is_refused(engine, rows, ask):
-    with refuses("engine_batch.operating_point", point="best"):
-        ask(engine, rows, "best")
+@pytest.mark.parametrize("ask", [worklist.table_html, batch_callbacks.summary])
+def test_an_unknown_stop_is_refused(engine, rows, ask):
+    with refuses("operating_slider.no_stop"):
+        ask(engine, rows, 10_000)
 
 
 def test_of_a_folder_only_pictures_and_archives_are_taken():

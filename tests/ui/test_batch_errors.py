@@ -3,6 +3,7 @@
 import io
 import stat
 import zipfile
+from html import escape
 
 import pytest
 from PIL import Image
@@ -11,7 +12,8 @@ from refusals import refuses
 from dermsim.core.refused import Keyed, say, sentences
 from dermsim.data.archives import ArchiveLimits, list_photographs, read_photographs
 from dermsim.engine.batch import FileAnswer
-from dermsim.ui import batch_callbacks
+from dermsim.ui import batch_callbacks, worklist
+from dermsim.ui.operating_slider import USUAL
 
 SMALL = ArchiveLimits(pictures=4, file_bytes=20_000, total_bytes=50_000, entries=12)
 ROOMY = ArchiveLimits(file_bytes=10_000_000)
@@ -83,7 +85,7 @@ REASONS = {
 
 ACTS = {
     "batch_callbacks.nothing": lambda folder: next(batch_callbacks.run(None, [])),
-    "batch_callbacks.no_row": lambda folder: batch_callbacks.detail([], "a.png"),
+    "batch_callbacks.no_row": lambda folder: worklist.detail(None, [], 0, USUAL),
     "archives.too_many": lambda folder: list_photographs(
         [packed(folder, *((f"{n}.png", png()) for n in range(5)))], limits=SMALL
     ),
@@ -109,9 +111,8 @@ def test_a_row_says_in_spanish_why_it_could_not_be_read(key, tmp_path, engine):
     assert data is None
     said = check(key, item.reason)
     row = FileAnswer(item.name, reason=item.reason)
-    _, ((*cells,),) = batch_callbacks.table(engine, [row], "balanced", language="es")
-    assert said in cells
-    assert said in batch_callbacks.detail([row], item.name, language="es")
+    assert escape(said) in worklist.table_html(engine, [row], USUAL, language="es")
+    assert escape(said) in worklist.detail(engine, [row], 0, USUAL, language="es")
 
 
 @pytest.mark.parametrize("key", ACTS)

@@ -18,7 +18,7 @@ from dermsim.core.labels import CODES
 from dermsim.data.archives import ArchiveLimits
 from dermsim.data.census import explore
 from dermsim.data.synthetic import draw_lesion, synthetic_ham10000
-from dermsim.ui import batch_callbacks
+from dermsim.ui import batch_callbacks, operating_slider
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine
 from dermsim.ui.explore_page import explore_html
@@ -144,26 +144,71 @@ def test_an_archive_becomes_a_table_and_a_file(batch, archive, tmp_path):
     rows = saved(batch, tmp_path)
     assert len(rows) == 8 and sum(bool(row["error"]) for row in rows) == 1
 
-    batch.locator("#batch-table [role=gridcell]", has_text="clinic.zip/mel.png").first.click()
+    # a letter cannot be read, so it comes first; then by falling malignancy
+    listed = batch.locator("#batch-table tr[data-row]")
+    assert "letter.png" in listed.first.inner_text()
+    shares = batch.locator("#batch-table tr[data-malignancy]").evaluate_all(
+        "rows => rows.map(row => Number(row.dataset.malignancy))"
+    )
+    assert shares == sorted(shares, reverse=True) and len(shares) > 1
+    assert listed.locator("img").count() == 7
+
+    listed.filter(has_text="clinic.zip/mel.png").click()
     picture = batch.locator("#batch-row img")
     picture.wait_for()
     assert picture.get_attribute("alt") == "Small picture of clinic.zip/mel.png"
     assert batch.locator("#batch-row .ds-bars li").count() == 7
+    table, row = (batch.locator(place).bounding_box() for place in ("#batch-table", "#batch-row"))
+    assert row["x"] >= table["x"] + table["width"]  # beside it
+    assert table["width"] + row["width"] > 1000  # of 1280
 
     # sorted by another column, a row is still the picture that it names
-    batch.locator("#batch-table").get_by_role("columnheader", name="File").first.click()
-    batch.wait_for_timeout(500)
-    batch.locator("#batch-table [role=gridcell]", has_text="letter").first.click()
+    head = batch.locator("#batch-table th", has_text="File")
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    names = batch.locator("#batch-table .ds-pick").all_inner_texts()
+    assert names == sorted(names, key=str.casefold)
+    head.get_by_role("button").click()
+    assert batch.locator("#batch-table .ds-pick").all_inner_texts() == names[::-1]
+    listed.filter(has_text="letter").get_by_role("button").press("Enter")
     batch.locator("#batch-row").get_by_text("is not an image").wait_for()
     assert batch.locator("#batch-row b", has_text="letter").count() == 0
+    assert batch.locator("#batch-table tr[aria-current=true]").count() == 1
 
 
-def test_the_operating_point_moves_the_verdicts_of_the_file(batch, archive, tmp_path):
+def test_the_threshold_moves_the_verdicts_and_those_of_the_file(batch, archive, engine, tmp_path):
     hand_over(batch, archive)
     batch.locator("#batch-told").get_by_text("Done:").wait_for()
-    batch.locator("#batch-point").get_by_text("More sensitive").click()
-    batch.wait_for_timeout(1000)
+    asked = []
+    batch.on("request", lambda request: asked.append(request.url))
+    slider = batch.locator("#point input[type=range]")
+    assert slider.count() == 1  # the page has one threshold
+    shares = batch.locator("#batch-table tr[data-malignancy]").evaluate_all(
+        "rows => rows.map(row => Number(row.dataset.malignancy))"
+    )
+    points = operating_slider.stops(engine.calibration)
+    for key, stop in (("Home", 0), ("End", len(points) - 1)):
+        slider.press(key)
+        count = sum(share >= points[stop].threshold for share in shares)
+        batch.wait_for_function(
+            "n => document.querySelector('#batch-told [data-counted]').innerText === String(n)"
+            " && document.querySelectorAll('#batch-table tr.is-malignant').length === n",
+            arg=count,
+        )
+    assert [url for url in asked if "queue" in url] == []
+    batch.locator("#point-sensitivity_95").click()
+    batch.wait_for_timeout(500)
     assert {row["operating_point"] for row in saved(batch, tmp_path)} == {"sensitivity_95"}
+
+
+def test_the_batch_is_saved_as_a_workbook(batch, archive, tmp_path):
+    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    hand_over(batch, archive)
+    batch.locator("#batch-told").get_by_text("Done:").wait_for()
+    with batch.expect_download() as download:
+        batch.locator("#batch-xlsx").click()
+    download.value.save_as(tmp_path / "rows.xlsx")
+    assert openpyxl.load_workbook(tmp_path / "rows.xlsx").active.max_row == 9
 
 
 def test_a_stop_keeps_what_was_found(batch, archive, engine, monkeypatch, tmp_path):
@@ -182,8 +227,8 @@ def test_a_stop_keeps_what_was_found(batch, archive, engine, monkeypatch, tmp_pa
     try:
         batch.locator("#batch-told").get_by_text("4 of 8 pictures").wait_for()
         # another visitor's picture does not wait for the batch
-        batch.locator("#examples button img").first.click()
         batch.get_by_role("tab", name="Classify").click()
+        batch.locator("#examples button img").first.click()
         batch.locator("#verdict .ds-verdict").wait_for()
         batch.get_by_role("tab", name="Batch").click()
         batch.locator("#batch-stop").click()

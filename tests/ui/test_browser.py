@@ -286,10 +286,26 @@ def test_a_point_of_the_atlas_shows_its_case(visit, engine):
     places = engine.atlas.coordinates
     gaps = ((places[:, None] - places[None]) ** 2).sum(axis=2) + 1e9 * np.eye(len(places))
     row = int(gaps.min(axis=1).argmax())
-    page.mouse.click(*page.evaluate(PLACE, row))
+    place = page.evaluate(PLACE, row)
+    page.mouse.click(*place)
     own = page.locator("#atlas-case .ds-case").first
     own.get_by_text(engine.atlas.image_ids[row]).wait_for()
     assert page.locator("#atlas-case .ds-case").count() == 7
+    # the case is beside the map, and its point is marked
+    plot, case = (page.locator(at).bounding_box() for at in ("#atlas-plot", "#atlas-case"))
+    assert case["x"] >= plot["x"] + plot["width"] and abs(case["y"] - plot["y"]) < 60
+    page.locator(f".ds-mark-ring[data-row='{row}']").wait_for()
+    ring = page.locator(".ds-mark-ring").bounding_box()
+    place = page.evaluate(PLACE, row)
+    middle = (ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2)
+    assert middle == pytest.approx(place, abs=2)
+    # another is found by its id, and a name that is none is a sentence
+    page.locator("#atlas-search input, #atlas-search textarea").fill(engine.atlas.image_ids[5])
+    page.keyboard.press("Enter")
+    page.locator(".ds-mark-ring[data-row='5']").wait_for()
+    page.locator("#atlas-search input, #atlas-search textarea").fill("ISIC_nowhere")
+    page.keyboard.press("Enter")
+    page.get_by_test_id("toast-text").get_by_text("no case ISIC_nowhere").wait_for()
     page.locator("#atlas-table [role=gridcell]").first.click()
     page.locator("#atlas-case .ds-case").first.get_by_text(
         page.locator("#atlas-table [role=gridcell]").first.inner_text()
@@ -313,7 +329,7 @@ def test_cases_that_are_circled_are_listed_and_saved(visit, engine, tmp_path):
 
     # a change of colours keeps what was circled, a double click ends it
     page.locator("#atlas-color input").click()
-    page.get_by_role("option", name="Strangeness").click()
+    page.get_by_role("option", name="Distance from training").click()
     page.locator("#atlas-plot .colorbar").wait_for()
     assert page.locator("#atlas-list input:checked").get_attribute("value") == "circled"
     left, _, _, bottom = page.evaluate(FRAME)

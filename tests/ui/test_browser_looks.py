@@ -130,7 +130,7 @@ def test_the_picture_comes_along_into_the_other_language(visit, tmp_path, engine
     shown = page.locator("#verdict [data-malignancy]")
     shown.wait_for(state="attached")
     assert f"{float(shown.get_attribute('data-malignancy')):.6f}" == said
-    assert page.evaluate("sessionStorage.length") == 0
+    assert page.evaluate("sessionStorage.getItem('dermsim-picture')") is None
 
 
 def test_a_refusal_is_told_in_the_visitors_language(visit, tmp_path):
@@ -157,13 +157,24 @@ def test_the_page_is_worked_by_keys_alone(visit):
                 return
         raise AssertionError(f"{what} was not reached, but {reached}")
 
+    press_until("a.ds-skip")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.matches('[role=tab][data-tab-id=classify]')")
+    page.evaluate("document.activeElement.blur(); window.getSelection().removeAllRanges()")
+    page.locator("a.ds-skip").focus()
     press_until(".ds-languages a")
     press_until("#picture button")
     press_until("#examples button[aria-label*=Melanoma]")
     page.keyboard.press("Enter")
     page.locator("#verdict .ds-verdict").wait_for()
-    press_until("[role=tab][data-tab-id=explain]")
-    page.keyboard.press("Enter")
+    press_until("[role=tab][data-tab-id=classify]")
+    for key, name in (("End", "batch"), ("ArrowRight", "classify"), ("ArrowLeft", "batch")):
+        page.keyboard.press(key)
+        page.locator(f"body[data-tab={name}]").wait_for()
+        assert page.evaluate("document.activeElement.dataset.tabId") == name
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.locator("body[data-tab=explain]").wait_for()
     page.locator("#evidence img").nth(1).wait_for()
     assert page.locator("#evidence img").first.get_attribute("alt") == say("explain.evidence")
     press_until("#opacity input")

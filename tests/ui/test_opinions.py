@@ -1,5 +1,3 @@
-import pytest
-
 from dermsim.core.labels import CODES
 from dermsim.engine.results import Prediction
 from dermsim.ui import opinions
@@ -32,16 +30,6 @@ def test_benign_and_malignant_ones_that_cannot_be_excluded_are_a_reason():
         "Melanocytic naevus, Benign keratosis-like lesion and Melanoma cannot be excluded" in said
     )
     assert f"{found.entropy:.1f} bits" in said
-
-
-@pytest.mark.parametrize(("first", "word"), [("nv", "agree"), ("mel", "disagree")])
-def test_both_opinions_stand_side_by_side(first, word):
-    vote = {"nv": 0.3, "mel": 0.3, "<b>wart</b>": 0.2} | {first: 0.5}
-    page = opinions.second_opinion(prediction(bcc=0.01), vote)
-    assert f"<strong>{word}</strong>" in page
-    assert "90\u00a0%" in page and "50\u00a0%" in page
-    assert "Basal cell carcinoma" not in page  # neither gives it two percent
-    assert "&lt;b&gt;wart" in page and "<b>wart" not in page
 
 
 def test_a_vote_is_told_from_the_likeliest_on():

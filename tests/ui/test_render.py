@@ -61,15 +61,30 @@ def test_the_legend_explains_all_seven():
     assert page.count("counted as malignant") == 1 + 3  # the sentence, and one mark each
 
 
-def test_a_verdict_says_label_probability_set_and_risk():
-    risk = operating_slider.risk(prediction(), CALIBRATION)
-    page = render.verdict(prediction(), CALIBRATION, risk=risk).replace("\u00a0", " ")
-    assert "Melanoma</h2>" in page
-    assert "62 %" in page
-    assert page.count('role="meter"') == 8  # malignancy and the seven
-    cannot_exclude = page[page.index("The 90 % list") : page.index("Calibrated")]
-    assert "Melanoma" in cannot_exclude
-    assert "Vascular" not in cannot_exclude
+def test_a_verdict_says_what_stands_nowhere_else():
+    meaning = operating_slider.meaning(prediction(), CALIBRATION)
+    vote = {"mel": 0.7, "nv": 0.3}
+    page = render.verdict(prediction(), CALIBRATION, meaning=meaning, vote=vote)
+    page = page.replace("\u00a0", " ")
+    assert meaning.replace("\u00a0", " ") in page
+    assert page.count("62 %") == 2  # written once, and once for who hears it
+    assert page.count('role="meter"') == 7
+    assert page.count("ds-track-votes") == 7 and "70 %" in page and "30 %" in page
+    assert "ds-track-votes" not in render.verdict(prediction(), CALIBRATION)
+
+
+def test_taught_classes_stand_beside_the_seven():
+    page = render.verdict(prediction(), CALIBRATION, enrolled={"mel": 0.4, NASTY: 0.6}, own=[NASTY])
+    assert page.count('role="meter"') == 9 and page.count("yours") == 1
+    assert "<img" not in page
+    withheld = prediction(quality=("no_lesion",))
+    assert "yours" not in render.verdict(withheld, CALIBRATION, enrolled={NASTY: 1}, own=[NASTY])
+
+
+def test_a_comparison_of_what_is_not_to_be_judged_is_one_click_away():
+    page = render.compared_anyway({"mel": 0.4, NASTY: 0.6}, [NASTY])
+    assert page.index("Show it anyway") < page.index("Closest to")
+    assert "open" not in page[page.index("<details") :].split(">")[0]
 
 
 def test_the_probabilities_come_most_probable_first():
@@ -99,9 +114,9 @@ def test_every_reason_has_its_words(reason, language):
 
 def test_a_withheld_verdict_is_one_click_away_and_claims_nothing():
     page = render.verdict(
-        prediction(quality=("no_lesion",)), CALIBRATION, risk="RISK", besides="BESIDES"
+        prediction(quality=("no_lesion",)), CALIBRATION, meaning="MEANING", vote={"nv": 1.0}
     )
-    assert "RISK" not in page and "BESIDES" not in page
+    assert "MEANING" not in page and "votes" not in page
     assert "Show it anyway" in page[: page.index("Melanoma")]
     assert "<details" in page and "open" not in page[page.index("<details") :].split(">")[0]
     for claim in ("alibrated", "gree", "is-benign", "is-malignant", "Reads as"):
@@ -115,7 +130,10 @@ def test_the_set_is_marked_on_the_bars_and_a_likelier_one_outside_is_explained()
     ).replace("\u00a0", " ")
     bars = page[page.index("Calibrated probabilities") :]
     assert bars.count("in the 90 % list") == 2
-    assert bars.count("this one is listed from 30 %") == 1  # the naevus, at 28 %
+    assert bars.count("listed from 30 %") == 1  # the naevus, at 28 %
+    assert bars.count("does not exclude it") == 1
+    usual = render.verdict(prediction(prediction_set=("mel", "nv")), CALIBRATION)
+    assert "does not exclude it" not in usual
 
 
 def test_a_photograph_of_the_gallery_and_a_drawn_model_are_told():
@@ -129,11 +147,11 @@ def test_a_photograph_of_the_gallery_and_a_drawn_model_are_told():
 
 def test_a_sentence_says_when_label_and_malignancy_disagree():
     benign = {"nv": 0.62, "mel": 0.38} | dict.fromkeys(CODES, 0.0)
-    page = operating_slider.risk(
-        prediction(label_name="nv", probabilities=benign | {"nv": 0.62, "mel": 0.38}), CALIBRATION
+    page = operating_slider.conflict(
+        prediction(label_name="nv", probabilities=benign | {"nv": 0.62, "mel": 0.38})
     )
     assert 'ds-conflict ds-if-malignant">The most probable diagnosis is benign' in page
-    page = operating_slider.risk(prediction(), CALIBRATION)
+    page = operating_slider.conflict(prediction())
     assert 'ds-conflict ds-if-benign">The most probable diagnosis is a malignant one' in page
 
 

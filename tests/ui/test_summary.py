@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from dermsim.core.labels import LABELS, diagnosis
+from dermsim.core.labels import CODES, LABELS, diagnosis
 from dermsim.data.synthetic import draw_lesion
 from dermsim.ui import operating_slider, summary
 from dermsim.ui.render import percent
@@ -38,15 +38,38 @@ def test_five_answers_stand_above_the_tabs(engine, found):
 @pytest.mark.parametrize("change", [{"is_outlier": True}, {"quality": ("too_dark",)}])
 def test_where_the_verdict_is_withheld_no_label_stands_above_the_tabs(engine, found, change):
     withheld = replace(found, prediction=replace(found.prediction, **change))
-    page = summary.summary(engine, withheld)
+    assert summary.summary(engine, withheld) == ""  # the notice says why
+    page = summary.brief(engine, withheld.prediction, title="Your picture")
     cells = said(page)
-    assert len(cells) == 2
     assert "No verdict" in cells[0]
     assert ("too dark" if "quality" in change else "unlike anything in training") in cells[0]
+    assert len(cells) == (1 if "quality" in change else 2)
     assert not any(item.name in page for item in LABELS)
-    for claim in ("is-benign", "is-malignant", "Agree", "calibrated"):
+    for claim in ("is-benign", "is-malignant", "Agree", "calibrated", "✓"):
         assert claim not in page
     assert "Unfamiliar" not in " ".join(said(summary.summary(engine, found)))
+
+
+def test_taught_classes_have_a_cell_of_their_own(engine, found):
+    taught = replace(found, enrolled={"mel": 0.2, NASTY: 0.8})
+    cells = said(summary.summary(engine, taught))
+    assert len(cells) == 6
+    assert cells[4].startswith("With your classes &lt;img") and "80 %" in cells[4].replace(
+        "\u00a0", " "
+    )
+
+
+@pytest.mark.parametrize(("label", "malignancy"), [("nv", 0.99), ("mel", 0.0)])
+def test_a_label_that_the_verdict_contradicts_is_told_so_in_one_sentence(
+    engine, found, label, malignancy
+):
+    answer = replace(
+        found.prediction, label=CODES.index(label), label_name=label, malignancy=malignancy
+    )
+    page = summary.summary(engine, replace(found, prediction=answer))
+    assert page.count("the two answers disagree") == 1
+    word = "malignant" if malignancy else "benign"
+    assert f'ds-disagreement is-{word}"' in page and f"ds-if-{word}" in page.split("</dl>")[1]
 
 
 def test_past_cases_agree_or_say_what_they_see(engine, found):

@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.labels import parse_dx
 from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import pack_arrays, read_arrays, save_arrays, unpack_arrays
 from dermsim.core.vectors import (
@@ -44,13 +43,12 @@ from dermsim.tasks.enroll.heads import (
     fit_prototype_temperature,
     head_for,
 )
+from dermsim.tasks.enroll.names import check_name, taken_as
 
 _THE_BANK = Phrase("bank.the_bank")
 
 DEFAULT_TEMPERATURE = 0.1
 """Used by a bank with no old classes, which have nothing to fit one on."""
-
-MAX_NAME_LENGTH = 80
 
 REFERENCE = 600
 """Held-out images of the old classes that a bank keeps, at most: what new ones are told from."""
@@ -92,7 +90,7 @@ class ClassBank:
                 old_counts_count=len(self.old_counts),
             )
         for i, name in enumerate(self.names):
-            _check_name(name, self.names[:i])
+            check_name(name, self.names[:i])
         if any(type(count) is not int or count < 1 for count in self.counts):
             raise Refused("bank.counts", counts=self.counts)
         temperature = self.old.temperature
@@ -250,7 +248,7 @@ class ClassBank:
                 bank's, or the head is unknown.
         """
         cleaned = name.strip()
-        _check_name(cleaned, self.names)
+        check_name(cleaned, self.names)
         if head not in ("auto", *HEADS):
             raise Refused("bank.head", head=head, heads=HEADS)
         if len(np.shape(vectors)) > 0 and len(np.asarray(vectors)) == 0:
@@ -258,6 +256,10 @@ class ClassBank:
         shots = self.space.unit(vectors, dim=self.dim)
         centroids(shots, np.zeros(len(shots), dtype=np.int64), 1)  # refuses what cancels out
         return replace(self, enrolled=(*self.enrolled, EnrolledClass(cleaned, shots, head)))
+
+    def taken_as(self, name: str) -> str | None:
+        """Return the class that a name stands for already, as "Melanoma" does for mel; or None."""
+        return taken_as(name.strip(), self.names)
 
     def remove(self, name: str) -> ClassBank:
         """Return a bank without that class, as if it had never been enrolled.
@@ -376,25 +378,3 @@ class ClassBank:
         """Read what `to_bytes` returned, or the bytes of a file, as `load` does."""
         arrays, facts = unpack_arrays(data, name=_THE_BANK)
         return restore_bank(cls, arrays, facts, name=_THE_BANK, fingerprint=fingerprint)
-
-
-def _check_name(name: object, taken: Sequence[str]) -> None:
-    if not isinstance(name, str) or not name.strip():
-        raise Refused("bank.no_name")
-    if len(name) > MAX_NAME_LENGTH or not name.isprintable():
-        raise Refused("bank.long_name", most=MAX_NAME_LENGTH)
-    same = {other.casefold(): other for other in taken}.get(name.casefold())
-    if same is None and (code := _diagnosis(name)) in taken:
-        same = code
-    if same is not None:
-        if same == name:
-            raise Refused("bank.class_exists", name=name)
-        raise Refused("bank.class_exists_as", name=name, other=same)
-
-
-def _diagnosis(name: str) -> str | None:
-    """Return the diagnosis code that a name stands for: "Melanoma" is mel."""
-    try:
-        return parse_dx(name)
-    except ValueError:
-        return None

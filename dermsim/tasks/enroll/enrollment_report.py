@@ -47,12 +47,20 @@ class NewClass:
         head: How it is told from the others.
         recognised: Share of its pictures that are recognised by a bank that was not shown them;
             None with one picture, which leaves nothing to be shown.
+        taken_for: By picture, the class that such a bank takes it for: its own name where it was
+            recognised. What looks like another class may be a wrong picture. Empty with one.
     """
 
     name: str
     pictures: int
     head: str
     recognised: float | None
+    taken_for: tuple[str, ...] = ()
+
+    @property
+    def mistaken(self) -> dict[int, str]:
+        """The class that each picture not recognised is taken for, by its number from 1."""
+        return {n: other for n, other in enumerate(self.taken_for, 1) if other != self.name}
 
 
 @dataclass(frozen=True)
@@ -125,10 +133,7 @@ def before_and_after(
     return EnrollmentReport(
         source=source,
         old=tuple(_change(bank, c, old[true == c], now[true == c]) for c in np.unique(true)),
-        new=tuple(
-            NewClass(new.name, len(new.shots), bank.kinds[new.name], _recognised(bank, new.name))
-            for new in bank.enrolled
-        ),
+        new=tuple(_new_class(bank, new.name) for new in bank.enrolled),
         before=balanced(old),
         after=balanced(now),
     )
@@ -168,16 +173,21 @@ def _change(
     return OldClassChange(bank.old_names[c], len(old), float(right.mean()), kept, taken)
 
 
-def _recognised(bank: ClassBank, name: str) -> float | None:
+def _new_class(bank: ClassBank, name: str) -> NewClass:
+    shots = bank.enrolled[bank.names.index(name) - len(bank.old_names)].shots
+    taken_for = _taken_for(bank, name, shots)
+    hits = [other == name for other in taken_for]
+    recognised = float(np.mean(hits)) if hits else None
+    return NewClass(name, len(shots), bank.kinds[name], recognised, taken_for)
+
+
+def _taken_for(bank: ClassBank, name: str, shots: npt.NDArray[np.float32]) -> tuple[str, ...]:
     """Ask a bank about pictures of a class of which it was shown the others only."""
-    place = bank.names.index(name) - len(bank.old_names)
-    shots = bank.enrolled[place].shots
     if len(shots) < 2:
-        return None
+        return ()
     folds = np.arange(len(shots)) % min(FOLDS, len(shots))
-    hits = np.zeros(len(shots), dtype=bool)
+    answers = np.zeros(len(shots), dtype=np.int64)
     for fold in range(folds.max() + 1):
         shown = bank.with_shots(name, shots[folds != fold])
-        asked = shown.unit_scores(shots[folds == fold])
-        hits[folds == fold] = asked.argmax(axis=1) == bank.names.index(name)
-    return float(hits.mean())
+        answers[folds == fold] = shown.unit_scores(shots[folds == fold]).argmax(axis=1)
+    return tuple(bank.names[answer] for answer in answers)

@@ -36,6 +36,7 @@ class AtlasPage:
         choices: `language` -> what layouts, colours and lists there are, each as text and value.
         draw: Layout, colour, path or None, the choice of facts, `language` -> Plotly's JSON.
         case: Row or image_id, `language` -> HTML.
+        hover: Row, `language` -> HTML of its picture; None where there are no pictures.
         rows: Name of a list, the circled rows, and the choice of facts -> rows.
         table: Rows, `language` -> header and cells.
         save: Rows, folder -> CSV file.
@@ -45,6 +46,7 @@ class AtlasPage:
     choices: Callable[..., tuple[Any, Any, Any]]
     draw: Callable[..., str]
     case: Callable[..., str]
+    hover: Callable[..., str] | None
     rows: Callable[..., list[int]]
     table: Callable[..., tuple[list[str], list[list[Any]]]]
     save: Callable[[list[int], str], Path]
@@ -61,6 +63,7 @@ class _Map:
         facts: Which of them are drawn.
         plot: The drawing.
         whose: Of which picture the star on it is.
+        seen: The picture of the case that the pointer is over.
         pointer: Reports what is pointed at and what is circled.
         opened: Whether the tab has been opened; before that, nothing is drawn.
     """
@@ -70,6 +73,7 @@ class _Map:
     facts: FactMenus
     plot: gr.Plot
     whose: gr.HTML
+    seen: gr.HTML
     pointer: Any
     opened: gr.State
 
@@ -106,8 +110,7 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     Returns:
         The menus of facts, to be filled.
     """
-    mapped = _place_map()
-    shown = gr.HTML(drawn(no_case), elem_id="atlas-case")
+    mapped, search, shown = _place_map(hovers=page.hover is not None)
     lists = _place_lists()
     with gr.Accordion(say("atlas.scores"), open=False) as scores:
         agreement = gr.HTML(elem_id="atlas-agreement")
@@ -130,12 +133,13 @@ def atlas_tab(picture: Picture, tab: gr.Tab, page: AtlasPage) -> FactMenus:
     for chosen in (mapped.facts.on_choice, lists.which.input, circled.success):
         chosen(*listing, **ON_PAGE)
     _show_list(page, lists)
-    _show_case(page, mapped, lists, shown)
+    _show_case(page, mapped, lists, search, shown)
     scores.expand(sentences(agree), None, agreement, **ON_PAGE)
     return mapped.facts
 
 
-def _place_map() -> _Map:
+def _place_map(*, hovers: bool) -> tuple[_Map, gr.Textbox, gr.HTML]:
+    """Place the map with what is chosen of it, the search, and beside it the case that is shown."""
     with gr.Row():
         color = gr.Dropdown(
             atlas_callbacks.color_choices(),
@@ -153,15 +157,29 @@ def _place_map() -> _Map:
             min_width=200,
             scale=1,
         )
+        search = gr.Textbox(
+            label=say("atlas.search"),
+            placeholder="ISIC_0024306",
+            max_lines=1,
+            elem_id="atlas-search",
+            min_width=200,
+            scale=1,
+        )
+    script = Path(atlas_callbacks.__file__).with_name("atlas.js").read_text(encoding="utf-8")
+    with gr.Row(equal_height=False, elem_id="atlas-both"):
+        with gr.Column(elem_classes="ds-follows", scale=5, min_width=300):
+            plot = gr.Plot(show_label=False, container=False, elem_id="atlas-plot")
+            whose = gr.HTML("", elem_id="atlas-whose")
+            seen = gr.HTML("", elem_id="atlas-hover")
+            kind = "<i data-hovers></i>" if hovers else ""
+            pointer = gr.HTML(kind, js_on_load=script, elem_id="atlas-pointer")
+        with gr.Column(scale=3, min_width=280, elem_id="atlas-side"):
+            shown = gr.HTML(drawn(no_case), elem_id="atlas-case")
+    gr.HTML(drawn(how_to))
     with gr.Accordion(say("facts.only_with"), open=False, elem_id="atlas-facts"):
         facts = fact_menus("atlas")
-    gr.HTML(drawn(how_to))
-    with gr.Column(elem_classes="ds-follows"):
-        plot = gr.Plot(show_label=False, container=False, elem_id="atlas-plot")
-        whose = gr.HTML("", elem_id="atlas-whose")
-        script = Path(atlas_callbacks.__file__).with_name("atlas.js").read_text(encoding="utf-8")
-        pointer = gr.HTML("", js_on_load=script, elem_id="atlas-pointer")
-    return _Map(color, layout, facts, plot, whose, pointer, opened=gr.State(False))
+    mapped = _Map(color, layout, facts, plot, whose, seen, pointer, opened=gr.State(False))
+    return mapped, search, shown
 
 
 def _place_lists() -> _Lists:
@@ -255,8 +273,10 @@ def _show_list(page: AtlasPage, lists: _Lists) -> None:
     listed.change(sentences(save), listed, lists.download, **ON_PAGE, **INLINE)
 
 
-def _show_case(page: AtlasPage, mapped: _Map, lists: _Lists, shown: gr.HTML) -> None:
-    """Show the case that is pointed at, on the map or on the list."""
+def _show_case(
+    page: AtlasPage, mapped: _Map, lists: _Lists, search: gr.Textbox, shown: gr.HTML
+) -> None:
+    """Show the case that is clicked, on the map or on the list, or searched for."""
 
     def pointed(event: gr.EventData, *, language: str = "en") -> str:
         return page.case(event.row, language=language)
@@ -264,5 +284,18 @@ def _show_case(page: AtlasPage, mapped: _Map, lists: _Lists, shown: gr.HTML) -> 
     def chosen_in_table(event: gr.SelectData, *, language: str = "en") -> str:
         return page.case(str(event.row_value[0]), language=language)
 
+    def searched(name: str, *, language: str = "en") -> Any:
+        wanted = name.strip()
+        return page.case(wanted, language=language) if wanted else gr.skip()
+
     mapped.pointer.pointed(sentences(pointed), None, shown, **ON_PAGE)
+    search.submit(sentences(searched), search, shown, **ON_PAGE)
+    if page.hover is not None:
+        hover = page.hover
+
+        def hovered(event: gr.EventData, *, language: str = "en") -> str:
+            return hover(event.row, language=language)
+
+        quiet = {**ON_PAGE, "show_progress": "hidden", "concurrency_id": "draw"}
+        mapped.pointer.hovered(sentences(hovered), None, mapped.seen, **quiet)
     lists.table.select(sentences(chosen_in_table), None, shown, **ON_PAGE)

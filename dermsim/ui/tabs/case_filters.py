@@ -8,7 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from dermsim.ui import filters
+from dermsim.core.labels import CODES
+from dermsim.ui import cards, filters
 from dermsim.ui.i18n import say
 
 
@@ -63,6 +64,15 @@ def fact_menus(name: str) -> FactMenus:
             gr.Slider(low, high, high, step=5, label=say("facts.age_to"), elem_id=f"{name}-oldest"),
         )
     return FactMenus(menus, ages)
+
+
+def known_words() -> list[gr.Dropdown]:
+    """Return menus for programs, which offer the words of HAM10000; others are taken as well."""
+    words = {"dx": CODES, **cards.WORDS}
+    return [
+        gr.Dropdown(list(words[fact]), value=[], multiselect=True, label=fact, visible=False)
+        for fact in filters.MENUS
+    ]
 
 
 def fill_menus(offers: dict[str, filters.Offer]) -> list[Any]:

@@ -81,7 +81,8 @@ def compare_tab(
     named = gr.Textbox("", label="case", visible=False)
     answer = [gr.Image(format="png", visible=False) for _ in range(2)]
     inputs = [picture.upload, other, named]
-    add_endpoint("likeness", data, inputs, [*answer, gr.JSON(visible=False)], **EXPLAIN)
+    answers = [*answer, gr.JSON(visible=False)]
+    add_endpoint("likeness", data, inputs, answers, named=("image", "other", "case"), **EXPLAIN)
 
 
 def _place_second() -> tuple[gr.Image, gr.Dropdown, gr.Checkbox]:

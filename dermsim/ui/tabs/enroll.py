@@ -13,7 +13,15 @@ from dermsim.ui import callbacks, inline, render
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.holding import AT_ONCE, INLINE, chosen, hold_classes, take_several
 from dermsim.ui.tabs.page import drawn
-from dermsim.ui.tabs.wiring import ON_PAGE, ONCE, Picture, add_endpoint, of, sentences
+from dermsim.ui.tabs.wiring import (
+    ON_PAGE,
+    ONCE,
+    QUIET,
+    Picture,
+    add_endpoint,
+    of,
+    sentences,
+)
 
 
 def enroll_tab(
@@ -22,6 +30,8 @@ def enroll_tab(
     *,
     compare: Callable[..., str],
     enroll: Callable[..., Any],
+    harm: Callable[..., str],
+    known: Callable[..., str],
     load: Callable[[str], Any],
     data: Callable[[Any, str | None], dict[str, float]],
 ) -> None:
@@ -32,15 +42,18 @@ def enroll_tab(
         bank: What the classes are held by that this visitor taught; replaced, never changed.
         compare: Bank, path or None, `language` -> HTML.
         enroll: Bank, name, paths, `report`, `language` -> bank.
+        harm: Bank, `language` -> HTML of what the old classes lose.
+        known: Bank, name, `language` -> HTML of why a class cannot be called so, or nothing.
         load: Path of a saved bank -> bank.
         data: Bank, path -> probabilities, for the endpoint.
     """
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
-            name, pictures, submit = _enroll_form()
+            name, hint, pictures, submit = _enroll_form()
             shown, load_button, doomed, remove_button = _bank_panel()
         with gr.Column(scale=1, min_width=280):
             result = gr.HTML(drawn(callbacks.nothing_compared), elem_id="comparison")
+            lost = gr.HTML("", elem_id="harm")
 
     def show(own: Any, path: Any, *, language: str = "en") -> str:
         return of(path, compare(own, path, language=language))
@@ -55,16 +68,26 @@ def enroll_tab(
     held = [pictures, taught]
     pictures.upload(sentences(take_several), held, held, **AT_ONCE, **INLINE)
     form, button = [bank, name, pictures], {**ON_PAGE, **ONCE}
-    changes = [
-        submit.click(sentences(_teacher(enroll)), [*form, taught], [*form, taught], **button),
-        load_button.upload(sentences(load_classes), load_button, bank, **ON_PAGE),
-        remove_button.click(sentences(remove), [bank, doomed], bank, **button),
-    ]
-    for change in changes:
-        change.success(sentences(_show_bank), bank, shown, api_visibility="private", **INLINE)
-    for event in (picture.accepted, *changes):
-        event.success(sentences(show), [bank, picture.path], result, **ON_PAGE)
+    submit.click(sentences(_teacher(enroll)), [*form, taught], [*form, taught], **button)
+    load_button.upload(sentences(load_classes), load_button, bank, **ON_PAGE)
+    remove_button.click(sentences(remove), [bank, doomed], bank, **button)
+    # classes also come back with a page that is loaded anew, so what changes them is not asked
+    bank.change(sentences(_show_bank), bank, shown, api_visibility="private", **INLINE)
+    bank.change(sentences(harm), bank, lost, **ON_PAGE)
+    for event in (picture.accepted.success, bank.change):
+        event(sentences(show), [bank, picture.path], result, **ON_PAGE)
+    name.change(sentences(known), [bank, name], hint, **QUIET, trigger_mode="always_last")
+    _add_endpoints(picture, bank, name, enroll=enroll, data=data)
 
+
+def _add_endpoints(
+    picture: Picture,
+    bank: gr.State,
+    name: gr.Textbox,
+    *,
+    enroll: Callable[..., Any],
+    data: Callable[[Any, str | None], dict[str, float]],
+) -> None:
     def endpoint(bank: Any, name: str, pictures: list[str]) -> tuple[Any, dict[str, object]]:
         known = enroll(bank, name, pictures)
         own: dict[str, object] = {
@@ -74,11 +97,13 @@ def enroll_tab(
         return hold_classes(known), own
 
     files = gr.File(file_count="multiple", visible=False)
-    add_endpoint("enroll", endpoint, [bank, name, files], [bank, gr.JSON(visible=False)])
-    add_endpoint("compare", data, [bank, picture.upload], [gr.JSON(visible=False)])
+    answer, asked = [bank, gr.JSON(visible=False)], [bank, name, files]
+    add_endpoint("enroll", endpoint, asked, answer, named=("bank", "name", "pictures"))
+    asked = [bank, picture.upload]
+    add_endpoint("compare", data, asked, [gr.JSON(visible=False)], named=("bank", "image"))
 
 
-def _enroll_form() -> tuple[gr.Textbox, gr.Gallery, gr.Button]:
+def _enroll_form() -> tuple[gr.Textbox, gr.HTML, gr.Gallery, gr.Button]:
     """Place what a visitor fills in to teach a class: its name and its pictures."""
     name = gr.Textbox(
         label=say("enroll.name"),
@@ -86,19 +111,20 @@ def _enroll_form() -> tuple[gr.Textbox, gr.Gallery, gr.Button]:
         max_length=80,
         elem_id="class-name",
     )
+    hint = gr.HTML("", elem_id="class-name-hint")
     pictures = gr.Gallery(
         label=say("enroll.add"),
         type="filepath",
         interactive=True,
         columns=5,
-        height=190,
+        height="auto",
         object_fit="cover",
         sources=["upload"],
         file_types=["image", *sorted(IMAGE_SUFFIXES)],
         elem_id="class-pictures",
     )
     submit = gr.Button(say("enroll.submit"), variant="primary", elem_id="enrol")
-    return name, pictures, submit
+    return name, hint, pictures, submit
 
 
 def _bank_panel() -> tuple[list[Any], gr.UploadButton, gr.Dropdown, gr.Button]:

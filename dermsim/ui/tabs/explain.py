@@ -113,10 +113,13 @@ def explain_tab(picture: Picture, bank: gr.State, page: ExplainPage) -> None:
         picture.upload,
         choices.target,
         choices.opacity,
-        *choices.how,
+        choices.method,
+        gr.Textbox("", label="layer", visible=False),  # the menu's layers are not known yet
+        choices.smooth,
         choices.outlined,
     ]
-    add_endpoint("explain", page.data, asked, answer, **EXPLAIN)
+    named = ("image", "target", "opacity", "method", "layer", "smooth", "outlined")
+    add_endpoint("explain", page.data, asked, answer, named=named, **EXPLAIN)
 
 
 def _place_evidence() -> _Evidence:

@@ -23,12 +23,16 @@ from dermsim.ui.explain_callbacks import Explanation
 from dermsim.ui.gradio_seams import visitor_request
 from dermsim.ui.shelf import CLASSES, FILE, ROWS, Gone, Held, Shelf
 from dermsim.ui.uploads import Upload
+from dermsim.ui.visits import Visits
 
 if TYPE_CHECKING:
     from dermsim.engine.batch import FileAnswer
 
 SHELF = Shelf()
 """What the visitors of all pages of this program hold."""
+
+VISITS = Visits(SHELF)
+"""Which of them belong to which tab of a browser."""
 
 AT_ONCE: dict[str, Any] = {
     "api_visibility": "private",
@@ -62,19 +66,22 @@ def hold(value: Any, *, size: int, kind: str = FILE, grace: float | None = None)
     Raises:
         ValueError: If it is too large.
     """
-    session = getattr(visitor_request(), "session_hash", None)
-    return SHELF.put(value, size=size, session=session, kind=kind, grace=grace)
+    return SHELF.put(value, size=size, session=_session(), kind=kind, grace=grace)
 
 
 def hold_classes(bank: Any) -> Held:
     """Hold the classes that a visitor has taught, a `ClassBank`."""
-    return hold(bank, size=len(bank.to_bytes()), kind=CLASSES, grace=RETURNS)
+    held = hold(bank, size=len(bank.to_bytes()), kind=CLASSES, grace=RETURNS)
+    VISITS.note(_session(), CLASSES, held)
+    return held
 
 
 def hold_rows(rows: Sequence[FileAnswer]) -> Held:
     """Hold the rows of a visitor's batch."""
     size = sum(_ROW + len(row.thumbnail) for row in rows)
-    return hold(rows, size=size, kind=ROWS, grace=RETURNS)
+    held = hold(rows, size=size, kind=ROWS, grace=RETURNS)
+    VISITS.note(_session(), ROWS, held)
+    return held
 
 
 def held_thing(held: Held) -> Any:
@@ -117,6 +124,23 @@ def take(source: str | inline.Inline | None) -> tuple[Any, Any]:
     return held, held
 
 
+def take_shared(source: str | inline.Inline | None) -> tuple[Any, Any]:
+    """Do the same for the picture that all tabs speak of, which a page loaded anew has again."""
+    held, last_good = take(source)
+    if held is None or isinstance(held, Held):
+        VISITS.note(_session(), FILE, held)
+    return held, last_good
+
+
+def arrive(token: str | None) -> dict[str, Held]:
+    """Return what the page that this tab of the browser showed before still holds."""
+    return VISITS.arrive(token, _session())
+
+
+def _session() -> str | None:
+    return getattr(visitor_request(), "session_hash", None)
+
+
 def show_again(held: Held | None) -> tuple[inline.Inline | None, Held | None]:
     """Put the last good picture back after one was refused.
 
@@ -133,6 +157,7 @@ def show_again(held: Held | None) -> tuple[inline.Inline | None, Held | None]:
         content = SHELF.get(held)
     except FileNotFoundError:
         return None, None
+    VISITS.note(_session(), FILE, held)
     return inline.thumbnail(_look(content), mark=content.mark), held
 
 

@@ -38,7 +38,8 @@ def report_button(
     line.change(None, None, link, js="() => ''", queue=False)
     language = gr.Textbox("en", label=say("report.language"), visible=False)
     document = gr.Textbox(label=say("report.title"), visible=False)
-    add_endpoint("report", data, [picture.upload, language], [document], **EXPLAIN)
+    named = ("image", "language")
+    add_endpoint("report", data, [picture.upload, language], [document], named=named, **EXPLAIN)
 
 
 def _nothing() -> str:

@@ -7,11 +7,14 @@ from typing import Any
 
 import gradio as gr
 
-from dermsim.ui import callbacks
+from dermsim.ui import callbacks, filters
 from dermsim.ui.i18n import say
-from dermsim.ui.tabs.case_filters import FactMenus, fact_menus
+from dermsim.ui.tabs.case_filters import FactMenus, fact_menus, known_words
 from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import ON_PAGE, QUIET, Picture, add_endpoint, of, sentences
+
+NAMED = ("youngest", "oldest", "concepts", "exclude_lesion")
+"""What programs call the last of their values."""
 
 
 def similar_tab(
@@ -64,8 +67,9 @@ def similar_tab(
     gr.on(None, sentences(offer), None, concept, **QUIET)
     lesion.submit(*wiring, **ON_PAGE)
     lesion.blur(*wiring, **ON_PAGE)
-    asked = [picture.upload, k, one_per_lesion, *facts.inputs, concept, lesion]
-    add_endpoint("similar", plain, asked, [gr.JSON(visible=False)])
+    asked = [picture.upload, k, one_per_lesion, *known_words(), *facts.ages, concept, lesion]
+    named = (*("image", "k", "one_per_lesion"), *filters.MENUS, *NAMED)
+    add_endpoint("similar", plain, asked, [gr.JSON(visible=False)], named=named)
     return facts
 
 

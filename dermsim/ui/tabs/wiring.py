@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -162,12 +162,14 @@ class Picture:
             visitor may already have uploaded another, unreadable one.
         accepted: The event after which `path` is new.
         nearest: The past cases most like it.
+        last_good: What the last picture that could be read is held by.
     """
 
     upload: gr.Image
     path: gr.State
     accepted: Any
     nearest: gr.State
+    last_good: gr.State
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ class Above:
     Attributes:
         notice: For what must be read before any label.
         summary: The answer in short.
-        line: The stop of the alert line.
+        line: The stop of the malignancy threshold.
     """
 
     notice: gr.HTML
@@ -223,6 +225,7 @@ def add_endpoint(
     inputs: list[Any],
     outputs: list[Any],
     *,
+    named: Sequence[str] = (),
     holds: bool = True,
     **turns: Any,
 ) -> None:
@@ -233,15 +236,23 @@ def add_endpoint(
         fn: As for `sentences`, as is `holds`.
         inputs: Components.
         outputs: Components.
+        named: What programs call the inputs, a `gr.State` among them, too; Gradio reads it off the
+            function's signature. Nothing to have it number them.
         holds: Whether room is held for all its pictures together.
         turns: How many are answered at a time; as `MODEL` by default.
     """
+    if named and len(named) != len(inputs):
+        raise AssertionError(f"{name} has {len(inputs)} inputs and {len(named)} names for them.")
 
     @functools.wraps(fn)
     def from_program(*values: Any, **special: Any) -> Any:
         return fn(*map(_from_uri, values), **special)
 
     answer = sentences(from_program, language=lambda: LANGUAGES[0], holds=holds)
+    if named:
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters = [inspect.Parameter(each, kind) for each in named]
+        answer.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     gr.on([], answer, inputs, outputs, api_name=name, **(turns or MODEL))
 
 

@@ -173,7 +173,7 @@ def save(
         ValueError: If there is no such stop or kind.
     """
     if kind not in KINDS:
-        raise Refused("batch_callbacks.kind", kinds=KINDS, kind=kind)
+        raise Refused("batch_callbacks.no_kind", kind=kind, kinds=KINDS)
     path = Path(folder) / f"{FILE_NAME}.{kind}"
     calibration = engine.calibration
     threshold = operating_slider.point_at(calibration, stop).threshold

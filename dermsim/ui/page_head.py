@@ -20,10 +20,8 @@ def page_head() -> str:
     sheets = ("style.css", "concepts.css")
     sheet = "\n".join((folder / name).read_text(encoding="utf-8") for name in sheets)
     script = (folder / "page.js").read_text(encoding="utf-8")
-    others = [
-        (folder / name).read_text(encoding="utf-8")
-        for name in ("uploads.js", "concepts.js", "tabs.js")
-    ]
+    names = ("uploads.js", "concepts.js", "tabs.js")
+    others = [(folder / name).read_text(encoding="utf-8") for name in names]
     constants = "".join(
         f"const {name} = {json.dumps(texts)};\n" for name, texts in _described().items()
     )

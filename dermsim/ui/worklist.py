@@ -87,7 +87,7 @@ def detail(
         ValueError: If there is no such row or stop.
     """
     if isinstance(place, bool) or place not in range(len(rows)):
-        raise Refused("batch_callbacks.no_row", place=place)
+        raise Refused("worklist.no_row", place=place)
     row = rows[int(place)]
     name = f'<h2 class="ds-sub">{escape(row.file)}</h2>'
     if row.prediction is None:

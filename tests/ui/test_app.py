@@ -248,4 +248,4 @@ def test_programs_are_told_the_names_of_all_values_and_no_empty_choice(page):
             assert "Literal[]" not in parameter["python_type"]["type"], endpoint
     similar = [each["parameter_name"] for each in told["/similar"]["parameters"]]
     assert similar == ["image", "k", "one_per_lesion", "dx", "localization", "sex", "dx_type",
-                       "youngest", "oldest", "exclude_lesion"]  # fmt: skip
+                       "youngest", "oldest", "concepts", "exclude_lesion"]  # fmt: skip

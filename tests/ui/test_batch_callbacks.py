@@ -174,7 +174,7 @@ def test_a_file_name_is_no_markup(engine):
 
 @pytest.mark.parametrize("place", [-1, 4, True, "a.png", None])
 def test_an_unknown_row_is_refused(engine, rows, place):
-    with refuses("batch_callbacks.no_row", place=place):
+    with refuses("worklist.no_row", place=place):
         worklist.detail(engine, rows, place, USUAL)
 
 
@@ -195,7 +195,7 @@ def test_the_same_is_saved_as_a_workbook(engine, rows, tmp_path):
     assert path.name == "dermsim-batch.xlsx"
     header, *lines = openpyxl.load_workbook(path).active.iter_rows(values_only=True)
     assert [line[header.index("file")] for line in lines] == [row.file for row in rows]
-    with refuses("batch_callbacks.kind", kind="pdf"):
+    with refuses("batch_callbacks.no_kind", kind="pdf"):
         batch_callbacks.save(engine, rows, USUAL, "pdf", tmp_path)
 
 
@@ -250,7 +250,7 @@ def test_uploads_that_are_still_needed_are_not_left_untouched(engine, tmp_path, 
 
 @pytest.mark.parametrize("ask", [worklist.table_html, batch_callbacks.summary])
 def test_an_unknown_stop_is_refused(engine, rows, ask):
-    with refuses("operating_slider.no_stop"):
+    with refuses("operating_slider.no_stop", stop=10_000):
         ask(engine, rows, 10_000)
 
 

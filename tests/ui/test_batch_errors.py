@@ -85,7 +85,7 @@ REASONS = {
 
 ACTS = {
     "batch_callbacks.nothing": lambda folder: next(batch_callbacks.run(None, [])),
-    "batch_callbacks.no_row": lambda folder: worklist.detail(None, [], 0, USUAL),
+    "worklist.no_row": lambda folder: worklist.detail(None, [], 0, USUAL),
     "archives.too_many": lambda folder: list_photographs(
         [packed(folder, *((f"{n}.png", png()) for n in range(5)))], limits=SMALL
     ),

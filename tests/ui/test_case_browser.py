@@ -111,6 +111,7 @@ def test_the_answer_in_short_stands_above_every_tab(page):
         assert short.bounding_box()["y"] < page.get_by_role("tab").first.bounding_box()["y"]
     assert page.locator("#summary").get_attribute("aria-live") == "polite"
     # a picture that is taken away takes its answer with it
+    tab(page, "Classify")
     page.locator("#picture").get_by_label("Clear").or_(
         page.locator("#picture").get_by_label("Remove Image")
     ).first.click()

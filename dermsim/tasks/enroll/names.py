@@ -21,9 +21,9 @@ def check_name(name: object, taken: Sequence[str]) -> None:
     if len(name) > MAX_NAME_LENGTH or not name.isprintable():
         raise Refused("bank.long_name", most=MAX_NAME_LENGTH)
     same = taken_as(name, taken)
+    if same == name:
+        raise Refused("bank.class_exists", name=name)
     if same is not None:
-        if same == name:
-            raise Refused("bank.class_exists", name=name)
         raise Refused("bank.class_exists_as", name=name, other=same)
 
 

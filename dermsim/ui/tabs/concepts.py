@@ -49,4 +49,5 @@ def concepts_tab(picture: Picture, tab: gr.Tab, page: ConceptPage) -> None:
     picture.accepted.success(sentences(show), picture.path, panel, **{**ON_PAGE, **EXPLAIN})
     language = gr.Textbox(LANGUAGES[0], label="language", visible=False)
     asked, answer = [picture.upload, language], [gr.JSON(visible=False)]
-    add_endpoint("describe", page.data, asked, answer, **EXPLAIN)
+    named = ("image", "language")
+    add_endpoint("describe", page.data, asked, answer, named=named, **EXPLAIN)

@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from dermsim.core.concept_schema import STATES
+from dermsim.data.concepts import load_schema
 from dermsim.ui import callbacks, filters
 from dermsim.ui.i18n import say
 from dermsim.ui.tabs.case_filters import FactMenus, fact_menus, known_words
@@ -67,10 +69,22 @@ def similar_tab(
     gr.on(None, sentences(offer), None, concept, **QUIET)
     lesion.submit(*wiring, **ON_PAGE)
     lesion.blur(*wiring, **ON_PAGE)
-    asked = [picture.upload, k, one_per_lesion, *known_words(), *facts.ages, concept, lesion]
+    asked = [picture.upload, k, one_per_lesion, *_for_programs(facts, lesion)]
     named = (*("image", "k", "one_per_lesion"), *filters.MENUS, *NAMED)
     add_endpoint("similar", plain, asked, [gr.JSON(visible=False)], named=named)
     return facts
+
+
+def _for_programs(facts: FactMenus, lesion: gr.Textbox) -> list[Any]:
+    """Return by what programs choose cases: menus that do not wait for a checkpoint."""
+    concepts = gr.Dropdown(
+        [f"{name}={state}" for name in load_schema() for state in STATES],
+        value=[],
+        multiselect=True,
+        label="concepts",
+        visible=False,
+    )
+    return [*known_words(), *facts.ages, concepts, lesion]
 
 
 def _place_numbers() -> tuple[gr.Slider, gr.Checkbox]:

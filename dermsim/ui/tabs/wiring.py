@@ -241,8 +241,6 @@ def add_endpoint(
         holds: Whether room is held for all its pictures together.
         turns: How many are answered at a time; as `MODEL` by default.
     """
-    if named and len(named) != len(inputs):
-        raise AssertionError(f"{name} has {len(inputs)} inputs and {len(named)} names for them.")
 
     @functools.wraps(fn)
     def from_program(*values: Any, **special: Any) -> Any:

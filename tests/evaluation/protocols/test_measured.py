@@ -15,7 +15,7 @@ def test_the_page_is_written_from_the_files():
     assert {file.stem for file in FOLDER.iterdir()} == set(SECTIONS)
 
 
-@pytest.mark.parametrize("name", ["retrieval", "ambiguity"])
+@pytest.mark.parametrize("name", ["retrieval", "ambiguity", "concepts", "captions"])
 def test_the_figures_are_of_the_released_encoder(name):
     released = json.loads((ROOT / "hub/dermsim-ham10000/evaluation.json").read_text())
     found = json.loads((FOLDER / f"{name}.json").read_text())

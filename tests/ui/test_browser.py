@@ -308,7 +308,7 @@ def test_a_point_of_the_atlas_shows_its_case(visit, engine):
     page.locator(".ds-mark-ring[data-row='5']").wait_for()
     page.locator("#atlas-search input, #atlas-search textarea").fill("ISIC_nowhere")
     page.keyboard.press("Enter")
-    page.get_by_test_id("toast-text").get_by_text("no case ISIC_nowhere").wait_for()
+    page.get_by_test_id("toast-text").get_by_text("no case 'ISIC_nowhere'").wait_for()
     page.locator("#atlas-table [role=gridcell]").first.click()
     page.locator("#atlas-case .ds-case").first.get_by_text(
         page.locator("#atlas-table [role=gridcell]").first.inner_text()

@@ -90,7 +90,7 @@ def make_visitors(engine: DermSim, count: int, *, large: bool = False) -> list[V
             "similar": np.array([case.similarity for case in cases]),
             "compare": np.array(list(compared.values())),
             "embed": embedding[0],
-            "explain": np.array([explained(engine, lesion, target="mel").score]),
+            "explain": np.array([explained(engine, lesion, target="mel").heatmaps[0].score]),
         }
         tolerance = TOLERANCE if megapixels is None else COARSE
         visitors.append(Visitor(f"visitor-{number}", lesion, reference, tolerance))

@@ -53,6 +53,9 @@ class PixelBudget:
     """Room for pixels, given in the order in which it was asked for; safe to share by threads.
 
     Whoever asks for more than there is gets all of it, once nobody else holds any.
+
+    Attributes:
+        most: Pixels at a time, those of small pictures apart.
     """
 
     def __init__(self, most: int = MOST, *, small: int = 0, reserve: int = 0) -> None:
@@ -68,6 +71,7 @@ class PixelBudget:
         """
         if min(most, reserve if small else 1) < 1:
             raise Refused("admission.budget", most=min(most, reserve))
+        self.most = most
         self._small = small
         self._lanes = (_Lane(most), _Lane(reserve))
 

@@ -127,16 +127,18 @@ const listen = () => {
   mark();
 };
 
-let lastCase = null;
+// Gradio may put another case into the element of the last one
+let [lastCase, lastRow] = [null, null];
 const look = () => {
   listen();
   take();
   const row = shown()?.querySelector("[data-row]") ?? null;
-  if (row === lastCase) return;
-  lastCase = row;
+  const number = row?.dataset.row ?? null;
+  if (row === lastCase && number === lastRow) return;
+  [lastCase, lastRow] = [row, number];
   mark();
   if (row && matchMedia("(max-width: 900px)").matches) row.scrollIntoView({ block: "nearest" });
 };
 const place = element.closest("[role=tabpanel]") ?? document.body;
-new MutationObserver(look).observe(place, { childList: true, subtree: true });
+new MutationObserver(look).observe(place, { childList: true, subtree: true, attributeFilter: ["data-row"] });
 look();

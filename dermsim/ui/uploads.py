@@ -91,7 +91,7 @@ class UploadFolder:
         lock.acquire(blocking=False)
         self.kept: set[Path] = {self.path / _LOCK}
         self._occupied = 0
-        self._underway: dict[object, float] = {}
+        self._underway: dict[object, frozenset[Path]] = {}
         self._awaited: dict[Path, float] = {}
         self._arrivals: dict[Path, tuple[int, float]] = {}
         self._lock = threading.Lock()
@@ -119,7 +119,7 @@ class UploadFolder:
         """
         now, left = self._clock(), 0
         with self._lock:
-            begun = min(self._underway.values(), default=float("inf"))
+            before = list(self._underway.values())
             self._awaited = {path: end for path, end in self._awaited.items() if end > now}
             for path in self._awaited:
                 with suppress(FileNotFoundError):
@@ -129,7 +129,7 @@ class UploadFolder:
             try:
                 size, arrived = self._arrival(file, now, found)
                 # Gradio keeps the parts of an upload in the folder itself until the last has come
-                awaited = file.parent == self.path and arrived > begun
+                awaited = file.parent == self.path and any(file not in each for each in before)
                 if now - arrived >= age and not awaited:
                     file.unlink()
                 else:
@@ -173,12 +173,9 @@ class UploadFolder:
     @contextmanager
     def receiving(self) -> Iterator[None]:
         """Keep the parts of an upload for as long as further ones are coming."""
-        upload, now = object(), self._clock()
-        with self._lock:  # what is here already is no part of it
-            for file in self.path.iterdir():
-                with suppress(FileNotFoundError):
-                    self._arrival(file, now, self._arrivals)
-            self._underway[upload] = self._clock()
+        upload = object()
+        with self._lock:  # what is here already is no part of it; clocks of files are too coarse
+            self._underway[upload] = frozenset(self.path.iterdir())
         try:
             yield
         finally:

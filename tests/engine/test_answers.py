@@ -87,7 +87,7 @@ def test_an_explanation_is_as_strong_as_beside_the_models_own(engine, two):
     assert found.answer == own.answer and found.heatmaps[0].target == other
     expected = answers.strength(found.heatmaps[0], own.heatmaps[0])
     assert found.strengths == (pytest.approx(expected, rel=1e-4),)
-    assert list(found.to_dict()) == ["target", "method", "score", "peak", "strength"]
+    assert list(found.to_dict()) == [*("target", "method", "score", "peak", "strength", "worth")]
 
 
 def test_a_likeness_has_two_maps_of_two_pictures_and_one_of_an_embedding(engine, two):

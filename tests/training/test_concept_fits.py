@@ -109,9 +109,9 @@ def renamed(rows, image_ids):
 def test_pictures_of_an_exam_are_refused(concept_engine, concept_splits, drawn_outlines):
     rows = with_concepts(concept_splits["test"].select(range(4)))
     exam = renamed(rows, ["ISIC_0034321", "a", "b", "c"])
-    with refuses("exam.exam_pictures", exams=["ISIC 2018 Task 3 test"]):
+    with refuses("exam.exam_pictures", exams=["the ISIC 2018 Task 3 test"]):
         fit_concepts(concept_engine, exam)
-    with refuses("exam.exam_pictures", exams=["ISIC 2018 Task 3 test"]):
+    with refuses("exam.exam_pictures", exams=["the ISIC 2018 Task 3 test"]):
         fit_outline(
             concept_engine,
             exam,

@@ -40,10 +40,10 @@ def test_training_refuses_them(synthetic, name, place):
 def test_what_surrounds_an_encoder_refuses_them(synthetic, engine, part):
     parts = {name: synthetic[name] for name in ("train", "validation")}
     parts[part] = with_exam(parts[part], "ISIC_0034321")
-    with refuses("exam.exam_pictures", exams=["ISIC 2018 Task 3 test"]):
+    with refuses("exam.exam_pictures", exams=["the ISIC 2018 Task 3 test"]):
         DermSim.fit(engine.model, engine.processor, **parts)
 
 
 def test_a_calibration_refuses_them(synthetic, engine):
-    with refuses("exam.exam_pictures", exams=["ISIC 2018 Task 3 test"]):
+    with refuses("exam.exam_pictures", exams=["the ISIC 2018 Task 3 test"]):
         recalibrate(engine, with_exam(synthetic["validation"], "ISIC_0034321"))

@@ -77,6 +77,8 @@ def test_evidence_is_shown_by_any_method_beside_its_picture_and_downloaded(visit
     words.get_by_text("HiResCAM", exact=True).wait_for()
     chosen(page, "#target", "Malignancy, against all that is benign")
     words.get_by_text("malignancy", exact=True).wait_for()
+    chosen(page, "#target", "The model's own answer")  # for the other there is no evidence
+    words.get_by_text("malignancy", exact=True).wait_for(state="detached")
     changed = "old => document.querySelectorAll('#evidence img')[1].src !== old"
     before = page.locator("#evidence img").nth(1).get_attribute("src")
     chosen(page, "#layer", "After layer3")
@@ -150,7 +152,8 @@ def test_who_chooses_again_before_the_answer_gets_the_second_answer(visit, engin
     answered, go = [], threading.Event()
 
     def slowly(*values, own=engine.analyze, **options):
-        answered.append(values)
+        if options["k"] > 1:  # the verdict's; the comparison with classes asks for one case
+            answered.append(values)
         go.wait(10)
         return own(*values, **options)
 
@@ -305,7 +308,7 @@ def test_a_point_of_the_atlas_shows_its_case(visit, engine):
     page.locator(".ds-mark-ring[data-row='5']").wait_for()
     page.locator("#atlas-search input, #atlas-search textarea").fill("ISIC_nowhere")
     page.keyboard.press("Enter")
-    page.get_by_test_id("toast-text").get_by_text("no case ISIC_nowhere").wait_for()
+    page.get_by_test_id("toast-text").get_by_text("no case 'ISIC_nowhere'").wait_for()
     page.locator("#atlas-table [role=gridcell]").first.click()
     page.locator("#atlas-case .ds-case").first.get_by_text(
         page.locator("#atlas-table [role=gridcell]").first.inner_text()

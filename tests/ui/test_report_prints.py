@@ -12,7 +12,7 @@ from dermsim.tasks.classify import Reached
 from dermsim.tasks.retrieve import Neighbor
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import MAX_NEIGHBORS, examine
-from dermsim.ui.i18n import LANGUAGES
+from dermsim.ui.i18n import LANGUAGES, say
 
 LONG = {
     "dx_type": "confocal",
@@ -63,6 +63,15 @@ def test_so_is_one_without_a_verdict(longest, printed, language):
     )
     withheld = replace(longest, prediction=prediction)
     assert pages(printed(case_html(withheld, language=language))) == 2
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_so_is_one_that_speaks_of_structures(concept_engine, printed, language):
+    found = examine(concept_engine, draw_lesion("mel", seed=1), name="lesion.png")
+    assert found.description is not None and found.description.reading is not None
+    html = case_html(found, language=language)
+    assert say("concepts.report", language) in html
+    assert pages(printed(html)) == 2
 
 
 @pytest.mark.parametrize("size", [(300, 900), (900, 300)])

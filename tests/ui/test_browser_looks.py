@@ -90,7 +90,9 @@ def test_every_tab_is_legible_and_accessible(visit, tmp_path, scheme, language, 
 def test_a_visitor_changes_the_language_and_it_stays(visit):
     page = visit(locale="es-MX", query="?__theme=dark")
     page.get_by_role("heading", name=say("classify.seven", "es")).wait_for()
-    page.locator(".ds-facts li").first.wait_for(state="attached")  # a phone has no room for them  # the links now keep the rest of the address
+    page.locator(".ds-facts li").first.wait_for(
+        state="attached"
+    )  # a phone has no room for them  # the links now keep the rest of the address
     link = page.get_by_role("link", name="English")
     assert (link.get_attribute("lang"), link.get_attribute("hreflang")) == ("en", "en")
     # followed by another visitor: who leaves a page breaks off what Gradio's client waits for

@@ -27,100 +27,102 @@ def test_an_unknown_field_is_named():
         from_dict(TrainConfig, {"optim": {"epoch": 2}})
 
 
+def choice(name: str, value: object, expected: str) -> Phrase:
+    return Phrase("config.choice", name=name, value=value, expected=expected)
+
+
 @pytest.mark.parametrize(
     ("kind", "values", "message"),
     [
         (
             EncoderConfig,
             {"embed_dim": 0},
-            Phrase("config.choice", name="embed_dim", value=0, expected="config.at_least_1"),
+            choice("embed_dim", 0, "config.at_least_1"),
         ),
         (
             EncoderConfig,
             {"image_size": 8},
-            Phrase("config.choice", name="image_size", value=8, expected="config.at_least_16"),
+            choice("image_size", 8, "config.at_least_16"),
         ),
         (
             EncoderConfig,
             {"drop_rate": 1.0},
-            Phrase("config.choice", name="drop_rate", value=1.0, expected="config.share_below_1"),
+            choice("drop_rate", 1.0, "config.share_below_1"),
         ),
         (
             LossConfig,
             {"temperature": 0},
-            Phrase("config.choice", name="temperature", value=0, expected="config.above_0"),
+            choice("temperature", 0, "config.above_0"),
         ),
         (
             LossConfig,
             {"label_smoothing": 1},
-            Phrase(
-                "config.choice", name="label_smoothing", value=1, expected="config.share_below_1"
-            ),
+            choice("label_smoothing", 1, "config.share_below_1"),
         ),
         (
             LossConfig,
             {"margin": -1},
-            Phrase("config.choice", name="margin", value=-1, expected="config.at_least_0"),
+            choice("margin", -1, "config.at_least_0"),
         ),
         (
             OptimConfig,
             {"epochs": 0},
-            Phrase("config.choice", name="epochs", value=0, expected="config.at_least_1"),
+            choice("epochs", 0, "config.at_least_1"),
         ),
         (
             OptimConfig,
             {"learning_rate": 0},
-            Phrase("config.choice", name="learning_rate", value=0, expected="config.above_0"),
+            choice("learning_rate", 0, "config.above_0"),
         ),
         (
             OptimConfig,
             {"ema_decay": 1},
-            Phrase("config.choice", name="ema_decay", value=1, expected="config.share_below_1"),
+            choice("ema_decay", 1, "config.share_below_1"),
         ),
         (
             EncoderConfig,
             {"facts_drop": 2},
-            Phrase("config.choice", name="facts_drop", value=2, expected="config.share"),
+            choice("facts_drop", 2, "config.share"),
         ),
         (
             EncoderConfig,
             {"start": "there", "pretrained": True},
-            Phrase("config.choice", name="start", value="there", expected="config.empty_start"),
+            choice("start", "there", "config.empty_start"),
         ),
         (
             AugmentConfig,
             {"views": 3},
-            Phrase("config.choice", name="views", value=3, expected="config.one_or_two"),
+            choice("views", 3, "config.one_or_two"),
         ),
         (
             AugmentConfig,
             {"backgrounds": 2},
-            Phrase("config.choice", name="backgrounds", value=2, expected="config.share"),
+            choice("backgrounds", 2, "config.share"),
         ),
         (
             AugmentConfig,
             {"lesion_crops": -1},
-            Phrase("config.choice", name="lesion_crops", value=-1, expected="config.share"),
+            choice("lesion_crops", -1, "config.share"),
         ),
         (
             AugmentConfig,
             {"lesion_min": 0},
-            Phrase("config.choice", name="lesion_min", value=0, expected="config.share_above_0"),
+            choice("lesion_min", 0, "config.share_above_0"),
         ),
         (
             AugmentConfig,
             {"lesion_min": 0.95},
-            Phrase("config.choice", name="lesion_max", value=0.9, expected="config.lesion_max"),
+            choice("lesion_max", 0.9, "config.lesion_max"),
         ),
         (
             AugmentConfig,
             {"mixup": -1},
-            Phrase("config.choice", name="mixup", value=-1, expected="config.at_least_0"),
+            choice("mixup", -1, "config.at_least_0"),
         ),
         (
             LossConfig,
             {"focal": -1},
-            Phrase("config.choice", name="focal", value=-1, expected="config.at_least_0"),
+            choice("focal", -1, "config.at_least_0"),
         ),
         (
             LossConfig,
@@ -130,17 +132,17 @@ def test_an_unknown_field_is_named():
         (
             FreezeConfig,
             {"epochs": -1},
-            Phrase("config.choice", name="epochs", value=-1, expected="config.at_least_0"),
+            choice("epochs", -1, "config.at_least_0"),
         ),
         (
             FreezeConfig,
             {"backbone_rate": 0},
-            Phrase("config.choice", name="backbone_rate", value=0, expected="config.above_0"),
+            choice("backbone_rate", 0, "config.above_0"),
         ),
         (
             OptimConfig,
             {"balance": 2},
-            Phrase("config.choice", name="balance", value=2, expected="config.share"),
+            choice("balance", 2, "config.share"),
         ),
     ],
 )

@@ -6,6 +6,7 @@ from base64 import b64decode
 
 import numpy as np
 import pytest
+from browsing import PLACE
 from PIL import Image
 
 from dermsim.data.synthetic import draw_lesion
@@ -238,19 +239,6 @@ def test_a_strange_picture_is_said_to_be_so_above_every_tab(visit, tmp_path):
         tab(page, name)
         assert warning.is_visible()
         assert warning.bounding_box()["y"] < page.get_by_role("tab").first.bounding_box()["y"]
-
-
-PLACE = """row => {
-  const drawn = document.querySelector("#atlas-plot .js-plotly-plot");
-  const {xaxis, yaxis, _size} = drawn._fullLayout;
-  const frame = drawn.getBoundingClientRect();
-  for (const trace of drawn.data) {
-    const place = (trace.customdata ?? []).indexOf(row);
-    if (place >= 0) return [frame.x + _size.l + xaxis.d2p(trace.x[place]),
-                            frame.y + _size.t + yaxis.d2p(trace.y[place])];
-  }
-}"""
-"""Where on the screen a case's point lies."""
 
 
 FRAME = """() => {

@@ -5,6 +5,7 @@ import shutil
 import threading
 
 import pytest
+from browsing import opened
 
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine import DermSim
@@ -41,21 +42,8 @@ def browser():
 @pytest.fixture
 def page(browser, address):
     """The page of one visitor, who is told of no error."""
-    complaints = []
-    context = browser.new_context(
-        locale="en-US", viewport={"width": 1280, "height": 1000}, reduced_motion="reduce"
-    )
-    context.grant_permissions(["camera"])
-    page = context.new_page()
-    page.set_default_timeout(40_000)
-    page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(address, wait_until="domcontentloaded")
-    page.locator("#examples button img").first.wait_for()
-    page.locator("[data-points]").wait_for(state="attached")
-    yield page
-    context.close()
-    assert complaints == []
+    size = {"width": 1280, "height": 1000}
+    yield from opened(browser, address, viewport=size, permissions=["camera"])
 
 
 @pytest.fixture(scope="module")

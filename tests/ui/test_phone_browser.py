@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import PLACE, opened
 
 from dermsim.data.synthetic import draw_lesion
 
@@ -11,6 +12,11 @@ RELEASED = Path(__file__).parents[2] / "hub" / "dermsim-ham10000"
 
 WIDTH, HEIGHT = 390, 844
 SMALLEST = 40
+PHONE = {
+    "viewport": {"width": WIDTH, "height": HEIGHT},
+    "has_touch": True,
+    "is_mobile": True,
+}
 TABS = ("classify", "explain", "similar", "compare", "enroll", "atlas", "batch")
 
 SMALL = """() => [...document.querySelectorAll(
@@ -39,33 +45,12 @@ def released(close):
 
 @pytest.fixture
 def phone(browser, address):
-    yield from opened(browser, address)
+    yield from opened(browser, address, **PHONE)
 
 
 @pytest.fixture
 def released_phone(browser, released):
-    yield from opened(browser, released)
-
-
-def opened(browser, address):
-    complaints = []
-    context = browser.new_context(
-        locale="en-US",
-        viewport={"width": WIDTH, "height": HEIGHT},
-        has_touch=True,
-        is_mobile=True,
-        reduced_motion="reduce",
-    )
-    page = context.new_page()
-    page.set_default_timeout(40_000)
-    page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(address, wait_until="domcontentloaded")
-    page.locator("#examples button img").first.wait_for()
-    page.locator("[data-points]").wait_for(state="attached")
-    yield page
-    context.close()
-    assert complaints == []
+    yield from opened(browser, released, **PHONE)
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +109,8 @@ def test_whatever_is_to_be_touched_is_large_enough(phone, lesion):
     classified(phone, lesion)
     for name in TABS:
         open_tab(phone, name)
+        if name == "atlas":  # its tools come with the map
+            phone.locator("#atlas-plot .modebar-btn").first.wait_for()
         phone.wait_for_timeout(1500)
         assert phone.evaluate(SMALL) == [], name
         assert phone.evaluate("document.documentElement.scrollWidth") <= WIDTH, name
@@ -140,18 +127,6 @@ def swipe(page, x, y, by):
         touch("touchMove", [{"x": x, "y": y + by * step / 10}])
         page.wait_for_timeout(30)
     touch("touchEnd", [])
-
-
-PLACE = """row => {
-  const drawn = document.querySelector("#atlas-plot .js-plotly-plot");
-  const { xaxis, yaxis, _size } = drawn._fullLayout;
-  const frame = drawn.getBoundingClientRect();
-  for (const trace of drawn.data) {
-    const place = (trace.customdata ?? []).indexOf(row);
-    if (place >= 0) return [frame.x + _size.l + xaxis.d2p(trace.x[place]),
-                            frame.y + _size.t + yaxis.d2p(trace.y[place])];
-  }
-}"""
 
 
 def test_a_swipe_over_the_map_scrolls_and_a_tap_shows_a_case(phone, engine):

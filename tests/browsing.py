@@ -1,0 +1,38 @@
+"""What several browser tests do: open a page that is told of no error, and find a point."""
+
+from collections.abc import Iterator
+from typing import Any
+
+PLACE = """row => {
+  const drawn = document.querySelector("#atlas-plot .js-plotly-plot");
+  const {xaxis, yaxis, _size} = drawn._fullLayout;
+  const frame = drawn.getBoundingClientRect();
+  for (const trace of drawn.data) {
+    const place = (trace.customdata ?? []).indexOf(row);
+    if (place >= 0) return [frame.x + _size.l + xaxis.d2p(trace.x[place]),
+                            frame.y + _size.t + yaxis.d2p(trace.y[place])];
+  }
+}"""
+"""Where on the screen a case's point lies."""
+
+
+def opened(browser: Any, address: str, **options: Any) -> Iterator[Any]:
+    """Open the page, and fail in the end if the browser complained.
+
+    Args:
+        browser: Playwright's.
+        address: Of the page.
+        options: Of the browser's context, such as ``viewport``.
+    """
+    complaints: list[str] = []
+    context = browser.new_context(locale="en-US", reduced_motion="reduce", **options)
+    page = context.new_page()
+    page.set_default_timeout(40_000)
+    page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address, wait_until="domcontentloaded")
+    page.locator("#examples button img").first.wait_for()
+    page.locator("[data-points]").wait_for(state="attached")
+    yield page
+    context.close()
+    assert complaints == []

@@ -48,6 +48,11 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         "dermsim protocol captions hub/dermsim-ham10000 --data <ISIC 2018 Task 2> \\\n"
         "    --learned <ISIC 2019>",
     ),
+    "explanations": (
+        "What heatmaps are worth",
+        "dermsim protocol explanations hub/dermsim-ham10000 --data <source> --masks <outlines> \\\n"
+        "    --choosing 6 --photographs 16 --removed 5 --into",
+    ),
     "unfamiliar": (
         "Unfamiliar images",
         "dermsim protocol unfamiliar hub/dermsim-ham10000 --data <source> \\\n"
@@ -108,7 +113,8 @@ INTRODUCTION = """# What the protocols found
 These tables are about the held-out lesions of HAM10000, if nothing else is said.
 [Protocols](protocols.md) says what each one asks.
 
-- *Similar cases*, *Ambiguity*, *Concepts* and *Descriptions* are about the released encoder.
+- *Similar cases*, *Ambiguity*, *Concepts*, *Descriptions* and *What heatmaps are worth* are about
+  the released encoder. The last one is about validation, on which its default method was chosen.
 - *Unfamiliar images*, and the comparison with the release before, call `hub/dermsim-ham10000` the
   encoder that was released before it: a ResNet-18 from random weights.
 - Encoders trained without a diagnosis had a small budget: 64 pixels, 4 or 6 epochs from random

@@ -319,7 +319,9 @@ def _atlas_page(
         choices=bind(atlas_callbacks.choices),
         draw=bind(atlas_callbacks.draw),
         case=bind(atlas_callbacks.case_panel, pictures=pictures),
-        hover=bind(atlas_callbacks.hover_picture, pictures=pictures) if pictures else None,
+        hover=bind(atlas_callbacks.hover_picture, pictures=pictures)
+        if pictures is not None  # asked whether it has any, it may wait for the checkpoint
+        else None,
         rows=bind(atlas_callbacks.listed),
         table=bind(atlas_callbacks.rows_table),
         save=bind(atlas_callbacks.save_csv),

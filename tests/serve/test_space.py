@@ -212,3 +212,20 @@ def test_pictures_wait_for_the_checkpoint():
     late = _Late(opened)
     opened.set_result(OpenedSpace(None, None, ()))
     assert not late and late("a") is None
+
+
+def test_the_page_is_built_before_anything_is_fetched():
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    from dermsim.serve.space import _Late
+    from dermsim.ui.app import build_app
+
+    nothing_yet: Future[OpenedSpace] = Future()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        built = pool.submit(
+            build_app, lambda: nothing_yet.result().engine, pictures=_Late(nothing_yet)
+        )
+        try:
+            assert built.result(timeout=60) is not None
+        finally:
+            nothing_yet.cancel()  # whatever waits for it goes on

@@ -28,7 +28,7 @@ def concept_section(found: Description | None, *, language: str = "en") -> str:
     said = escape(grammar.write_all(found.facts)) or say("concepts.no_words", language)
     small = " ".join(part for part in (_melanoma(found, language), _heads(found, language)) if part)
     return (
-        f'<section class="apart"><h2>{say("concepts.report", language)}</h2><p>{said}</p>'
+        f'<section class="structures"><h2>{say("concepts.report", language)}</h2><p>{said}</p>'
         f'<p class="soft">{small}</p></section>'
     )
 

@@ -74,6 +74,14 @@ def test_so_is_one_that_speaks_of_structures(concept_engine, printed, language):
     assert pages(printed(html)) == 2
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_so_is_the_longest_of_these(longest, concept_engine, printed, language):
+    description = concept_engine.describe(draw_lesion("mel", seed=1))
+    assert description.reading is not None
+    found = replace(longest, description=description)
+    assert pages(printed(case_html(found, language=language))) == 2
+
+
 @pytest.mark.parametrize("size", [(300, 900), (900, 300)])
 def test_so_is_one_of_a_picture_of_another_shape(engine, printed, size):
     found = examine(engine, draw_lesion("mel", seed=1, size=size))

@@ -135,7 +135,7 @@ class Describing:
 
         Args:
             image: Whatever `read_image` takes.
-            language: ``"en"`` or ``"es"``.
+            language: One of `dermsim.core.language.LANGUAGES`.
             regions: Whether to say where a structure is, and to measure colours and shape.
 
         Raises:

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from dermsim.core.language import LANGUAGES
 from dermsim.data.synthetic import draw_lesion
-from dermsim.ui.i18n import LANGUAGES, phrases, say, translations
+from dermsim.ui.i18n import phrases, say, translations
 
 axe_playwright = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"

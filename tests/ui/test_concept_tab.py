@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from dermsim.core.concept_schema import STATES
+from dermsim.core.language import LANGUAGES
 from dermsim.data.concepts import load_schema
 from dermsim.data.synthetic import draw_lesion
 from dermsim.engine.descriptions import Description, Sentence
@@ -19,7 +20,7 @@ from dermsim.ui import callbacks, concept_callbacks, concept_view
 from dermsim.ui.case_concepts import concept_section
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import examine
-from dermsim.ui.i18n import LANGUAGES, say
+from dermsim.ui.i18n import say
 from dermsim.ui.render import percent
 
 

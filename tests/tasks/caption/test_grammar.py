@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refuses
 
-from dermsim.core.concept_schema import LANGUAGES
 from dermsim.core.labels import CODES
+from dermsim.core.language import LANGUAGES
 from dermsim.data.concepts import load_schema
 from dermsim.tasks.caption import (
     ASYMMETRY,

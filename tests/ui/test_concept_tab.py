@@ -219,7 +219,7 @@ def test_the_endpoint_answers_as_the_engine(concept_engine, picture, engine):
     assert told["melanoma_direct"] is not None and "not a medical device" in told["disclaimer"]
     for asked, message in (
         ((concept_engine, None), "There is no picture yet"),
-        ((concept_engine, picture, "fr"), "Unknown language"),
+        ((concept_engine, picture, "xx"), "Unknown language"),
         ((engine, picture), "has no concept heads"),
     ):
         with pytest.raises(ValueError, match=message):

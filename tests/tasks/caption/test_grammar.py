@@ -65,10 +65,11 @@ def test_no_two_facts_are_one_sentence(language):
 
 def test_languages_say_the_same_in_other_words():
     for fact in FACTS:
-        english, spanish = (GRAMMARS[language].write(fact) for language in LANGUAGES)
-        assert english != spanish
-        with refuses("grammar.not_a_sentence"):
-            GRAMMARS["es"].parse(english)
+        said = {language: GRAMMARS[language].write(fact) for language in LANGUAGES}
+        assert len(set(said.values())) == len(LANGUAGES)
+        for language in said.keys() - {"en"}:
+            with refuses("grammar.not_a_sentence"):
+                GRAMMARS[language].parse(said["en"])
 
 
 @given(st.lists(st.sampled_from(FACTS), max_size=8), st.sampled_from(LANGUAGES))

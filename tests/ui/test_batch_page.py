@@ -72,7 +72,7 @@ class TestPrograms:
         picture = handle_file(str(tmp_path / "a.png"))
         html = client.predict(picture, "es", api_name="/report")
         assert html.startswith("<!DOCTYPE html>") and '<html lang="es">' in html
-        with pytest.raises(AppError, match="unknown language 'fr'"):
+        with pytest.raises(AppError, match="unknown language 'xx'"):
             client.predict(picture, "xx", api_name="/report")
 
     def test_a_path_on_the_server_is_not_read(self, address, archive):

@@ -10,9 +10,8 @@ lesions that the fit had left out. NumPy in, NumPy out.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,7 @@ from dermsim.core.folds import deal_lesions, most_folds
 from dermsim.core.labels import CODES, MALIGNANT
 from dermsim.core.metrics import fit_temperature
 from dermsim.core.refused import Refused
-from dermsim.core.storage import check_keys, load_json, save_json
+from dermsim.core.storage import check_keys
 from dermsim.core.vectors import check_embeddings, check_labels, softmax
 from dermsim.tasks.classify.coverage import covering_score
 from dermsim.tasks.classify.cross_fit import (
@@ -30,6 +29,7 @@ from dermsim.tasks.classify.cross_fit import (
     count_lesions,
     left_out_probabilities,
 )
+from dermsim.tasks.classify.kept_calibration import KeptCalibration
 from dermsim.tasks.classify.operating import (
     POINTS,
     MalignancyCurve,
@@ -46,7 +46,7 @@ LEVELS = ("0.80", "0.90", "0.95")
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(KeptCalibration):
     """What validation taught us about reading the logits.
 
     Attributes:
@@ -273,58 +273,6 @@ class Calibration:
                 operating_points=sorted(self.operating_points),
             )
         return self.operating_points[name]
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the fields as plain Python values."""
-        plain = asdict(self)
-        if not self.levels:
-            del plain["levels"]
-        if self.malignancy_curve is None:
-            del plain["malignancy_curve"]
-        else:
-            plain["malignancy_curve"] = self.malignancy_curve.to_dict()
-        if self.cross_fit is None:
-            del plain["cross_fit"]
-        return plain
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, object]) -> Calibration:
-        """Rebuild what `to_dict` gave.
-
-        Raises:
-            ValueError: If a key is unknown or missing, or a value has the wrong type or range.
-        """
-        keys = {part.name for part in fields(cls)}
-        absent: dict[str, object] = {"levels": {}, "malignancy_curve": None, "cross_fit": None}
-        check_keys({**absent, **values}, keys, name="calibration")
-        points = check_keys(values["operating_points"], set(POINTS), name="operating_points")
-        names = {part.name for part in fields(OperatingPoint)}
-        rebuilt = {
-            name: OperatingPoint(**check_keys(point, names, name=f"operating point {name}"))  # type: ignore[arg-type]
-            for name, point in points.items()
-        }
-        parts = {**values, "operating_points": rebuilt}
-        if "malignancy_curve" in values:
-            parts["malignancy_curve"] = MalignancyCurve.from_dict(values["malignancy_curve"])  # type: ignore[arg-type]
-        if "cross_fit" in values:
-            parts["cross_fit"] = CrossFit.from_dict(values["cross_fit"])
-        return cls(**parts)  # type: ignore[arg-type]
-
-    def save(self, path: str | Path) -> None:
-        """Write the calibration as JSON, atomically."""
-        save_json(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> Calibration:
-        """Read what `save` wrote.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is not JSON, or does not hold exactly a calibration.
-        """
-        keys = {part.name for part in fields(cls)}
-        optional = {"levels", "malignancy_curve", "cross_fit"}
-        return cls.from_dict(load_json(path, keys=keys - optional, optional=optional))
 
 
 def _check_alpha(alpha: float) -> None:

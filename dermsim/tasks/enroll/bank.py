@@ -17,13 +17,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.refused import Phrase, Refused
-from dermsim.core.storage import pack_arrays, read_arrays, save_arrays, unpack_arrays
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import (
     centroids,
     check_embeddings,
@@ -33,7 +31,6 @@ from dermsim.core.vectors import (
     spread,
 )
 from dermsim.tasks.enroll.feature_space import Space
-from dermsim.tasks.enroll.files import bank_parts, restore_bank
 from dermsim.tasks.enroll.heads import (
     HEADS,
     EnrolledClass,
@@ -43,9 +40,8 @@ from dermsim.tasks.enroll.heads import (
     fit_prototype_temperature,
     head_for,
 )
+from dermsim.tasks.enroll.kept_bank import KeptBank
 from dermsim.tasks.enroll.names import check_name, taken_as
-
-_THE_BANK = Phrase("bank.the_bank")
 
 DEFAULT_TEMPERATURE = 0.1
 """Used by a bank with no old classes, which have nothing to fit one on."""
@@ -57,7 +53,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class ClassBank:
+class ClassBank(KeptBank):
     """Old and new classes: a small value that never changes.
 
     `enroll` and `remove` return a new bank, so a bank may be kept per visitor and shared between
@@ -336,45 +332,3 @@ class ClassBank:
         """
         probabilities = softmax(self.scores(vectors))
         return [dict(zip(self.names, row.tolist(), strict=True)) for row in probabilities]
-
-    def save(self, path: str | Path) -> None:
-        """Write the bank into one ``.safetensors`` file, atomically.
-
-        It holds vectors and names, no pictures.
-
-        Raises:
-            ValueError: If the bank is empty.
-        """
-        arrays, facts = bank_parts(self)
-        save_arrays(path, arrays, facts=facts)
-
-    @classmethod
-    def load(cls, path: str | Path, *, fingerprint: str | None = None) -> ClassBank:
-        """Read what `save` wrote.
-
-        Args:
-            path: The file.
-            fingerprint: The encoder in use, or None to skip the comparison.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is damaged, is not a bank, or was made by another encoder.
-        """
-        arrays, facts = read_arrays(path)
-        name = Path(path).name
-        return restore_bank(cls, arrays, facts, name=name, fingerprint=fingerprint)
-
-    def to_bytes(self) -> bytes:
-        """Return the bytes of a file of `save`, for where nothing is to be put on disk.
-
-        Raises:
-            ValueError: If the bank is empty.
-        """
-        arrays, facts = bank_parts(self)
-        return pack_arrays(arrays, facts=facts)
-
-    @classmethod
-    def from_bytes(cls, data: bytes, *, fingerprint: str | None = None) -> ClassBank:
-        """Read what `to_bytes` returned, or the bytes of a file, as `load` does."""
-        arrays, facts = unpack_arrays(data, name=_THE_BANK)
-        return restore_bank(cls, arrays, facts, name=_THE_BANK, fingerprint=fingerprint)

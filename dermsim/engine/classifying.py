@@ -72,6 +72,13 @@ class Classifying:
         Raises:
             ValueError: If an image cannot be read; if there are facts and the encoder takes none,
                 or they are not as many as the images; if the operating point is unknown.
+
+        Examples:
+            >>> (prediction,) = engine.predict(picture)
+            >>> prediction.prediction_set
+            ('mel', 'bkl', 'akiec')
+            >>> round(prediction.malignancy, 1)
+            0.9
         """
         known = [facts] if isinstance(facts, Facts) else facts
         encoding = self._encode(as_list(images), facts=known, looks=True)
@@ -99,6 +106,11 @@ class Classifying:
 
         Raises:
             ValueError: As for `predict`.
+
+        Examples:
+            >>> [(prediction, vote)] = engine.predict_and_vote([picture])
+            >>> prediction.label_name, max(vote, key=vote.get)
+            ('mel', 'mel')
         """
         encoding = self._encode(images, facts=facts, looks=True)
         predictions = self._predictions(encoding, facts, operating_point)
@@ -113,7 +125,14 @@ class Classifying:
         return tuple(code for code in CODES if code in self.classes.names)
 
     def reached_at(self, threshold: float) -> tuple[Reached, ...]:
-        """Say what a malignancy threshold reached on held-out lesions, and in other clinics."""
+        """Say what a malignancy threshold reached on held-out lesions, and in other clinics.
+
+        Examples:
+            >>> for reached in engine.reached_at(0.3):
+            ...     print(reached.dataset, round(reached.sensitivity.value, 2))
+            HAM10000 0.87
+            ISIC 2017 0.58
+        """
         return tuple(figures.at(threshold) for figures in self.reached)
 
     def _faults(self, encoding: Encoding) -> list[tuple[str, ...]] | None:

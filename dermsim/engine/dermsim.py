@@ -68,6 +68,16 @@ class DermSim(Classifying, Explaining, Searching, Describing):
         drawn: Whether it was trained on the drawings of `dermsim.data.synthetic`, and knows nothing
             of skin.
         pixels_needed: Width and height that it needs of a picture, as ``at_least`` of `read_image`.
+
+    Examples:
+        >>> from dermsim import DermSim
+        >>> from dermsim.data.synthetic import draw_lesion
+        >>> engine = DermSim.from_pretrained()
+        >>> picture = draw_lesion("mel", seed=1)
+        >>> engine.predict(picture)[0].label_name
+        'mel'
+
+        All other examples of the package use this ``engine`` and this ``picture``, a drawing.
     """
 
     def __init__(
@@ -130,6 +140,12 @@ class DermSim(Classifying, Explaining, Searching, Describing):
             OSError: If there is no such folder or model, it lacks a part, the Hub cannot be asked
                 or refuses; see `local_folder` for its kinds.
             ValueError: If a part is damaged or was made by another encoder or a later dermsim.
+
+        Examples:
+            >>> from dermsim import DermSim
+            >>> on_cpu = DermSim.from_pretrained(device="cpu")
+            >>> on_cpu.known
+            ('akiec', 'bcc', 'bkl', 'df', 'mel', 'nv', 'vasc')
         """
         name = default_model() if name_or_path is None else name_or_path
         folder = local_folder(name, revision=revision, cache_dir=cache_dir, token=token)
@@ -170,6 +186,14 @@ class DermSim(Classifying, Explaining, Searching, Describing):
         Raises:
             ValueError: If there are not as many `calibration_logits` as validation rows, or they
                 are given and `fit_bias` is set.
+
+        Examples:
+            >>> from dermsim import DermSim, grouped_splits
+            >>> from dermsim.data.synthetic import synthetic_ham10000
+            >>> splits = grouped_splits(synthetic_ham10000(140))
+            >>> parts = {name: splits[name] for name in ("train", "validation")}
+            >>> len(DermSim.fit(engine.model, engine.processor, **parts).gallery)
+            210
         """
         parts = fit_parts(model, processor, train, validation, calibration_logits, fit_bias)
         return cls(**parts)
@@ -191,6 +215,12 @@ class DermSim(Classifying, Explaining, Searching, Describing):
 
         Raises:
             ValueError: If an extra file has the name of a part, or a name that leads elsewhere.
+
+        Examples:
+            >>> from dermsim import DermSim
+            >>> engine.save_pretrained("copy", training={"note": "nothing was trained"})
+            >>> DermSim.from_pretrained("copy").fingerprint == engine.fingerprint
+            True
         """
         with atomic_path(folder) as fresh:
             facts = self.calibration_facts
@@ -241,6 +271,13 @@ class DermSim(Classifying, Explaining, Searching, Describing):
         Raises:
             ValueError: If the image cannot be read, an option is unknown, or there are facts and
                 the encoder takes none.
+
+        Examples:
+            >>> analysis = engine.analyze(picture, k=3)
+            >>> analysis.prediction.verdict
+            'malignant'
+            >>> analysis.heatmap.values.shape, len(analysis.neighbors)
+            ((150, 200), 3)
         """
         photograph = read_image(image, at_least=None if explain else self.pixels_needed)
         known = None if facts is None else [facts]
@@ -281,11 +318,24 @@ class DermSim(Classifying, Explaining, Searching, Describing):
 
         Raises:
             ValueError: If an image cannot be read, or the space is unknown.
+
+        Examples:
+            >>> from dermsim.data.synthetic import draw_lesion
+            >>> same_lesion = draw_lesion("mel", seed=1, view=1)
+            >>> first, second = engine.embed([picture, same_lesion])
+            >>> first.shape, bool(first @ second > 0.8)
+            ((128,), True)
         """
         if space not in SPACES:
             raise Refused("dermsim.space", space=space, spaces=SPACES)
         return getattr(self._encode(as_list(images), batch_size=batch_size), space)
 
     def class_bank(self) -> ClassBank:
-        """The seven known diagnoses as a `ClassBank` to enrol new classes in."""
+        """The seven known diagnoses as a `ClassBank` to enrol new classes in.
+
+        Examples:
+            >>> bank = engine.class_bank()
+            >>> bank.taken_as("Melanoma"), bank.taken_as("Scar")
+            ('mel', None)
+        """
         return self.classes

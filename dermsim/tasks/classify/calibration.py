@@ -59,6 +59,12 @@ class Calibration(KeptCalibration):
             was calibrated for its default coverage alone.
         malignancy_curve: What every threshold on malignancy achieved on validation; None in a
             checkpoint that was calibrated for its operating points alone.
+
+    Examples:
+        >>> calibration = engine.calibration
+        >>> probabilities = calibration.probabilities([[0, 0, 1, 0, 3, 2, 0]])
+        >>> calibration.prediction_sets(probabilities)
+        [('mel',)]
     """
 
     temperature: float
@@ -125,6 +131,14 @@ class Calibration(KeptCalibration):
         Raises:
             ValueError: If shapes, labels or `alpha` are wrong, if the images are all benign or
                 all malignant, or if no diagnosis has two of them.
+
+        Examples:
+            >>> import numpy as np
+            >>> from dermsim import Calibration
+            >>> labels = np.arange(140) % 7
+            >>> noise = np.random.default_rng(0).normal(size=(140, 7))
+            >>> 0 < Calibration.fit(2 * np.eye(7)[labels] + noise, labels).temperature < 2
+            True
         """
         _check_alpha(alpha)
         raw = _check_logits(logits)
@@ -148,7 +162,13 @@ class Calibration(KeptCalibration):
         )
 
     def probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return calibrated probabilities ``(N, 7)``, rows summing to 1, from raw logits."""
+        """Return calibrated probabilities ``(N, 7)``, rows summing to 1, from raw logits.
+
+        Examples:
+            >>> (row,) = engine.calibration.probabilities([[0, 0, 0, 0, 2, 1, 0]])
+            >>> row.shape, round(row.sum(), 6)
+            ((7,), 1.0)
+        """
         return softmax(_check_logits(logits), self.temperature)
 
     def included(
@@ -168,6 +188,10 @@ class Calibration(KeptCalibration):
 
         Raises:
             ValueError: If the checkpoint was not calibrated for that coverage.
+
+        Examples:
+            >>> engine.calibration.included([[0, 0, 0, 0, 0.6, 0.4, 0]]).tolist()
+            [[False, False, False, False, True, True, False]]
         """
         values = _check_probabilities(probabilities)
         if level is not None and level not in self.levels:
@@ -198,6 +222,10 @@ class Calibration(KeptCalibration):
 
         Raises:
             ValueError: If the checkpoint was not calibrated for that coverage.
+
+        Examples:
+            >>> engine.calibration.prediction_sets([[0, 0, 0, 0, 0.6, 0.4, 0]])
+            [('mel', 'nv')]
         """
         values = _check_probabilities(probabilities)
         return [
@@ -206,7 +234,12 @@ class Calibration(KeptCalibration):
         ]
 
     def malignancy(self, probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return ``(N,)`` summed probability of akiec, bcc and mel, in [0, 1]."""
+        """Return ``(N,)`` summed probability of akiec, bcc and mel, in [0, 1].
+
+        Examples:
+            >>> engine.calibration.malignancy([[0.1, 0.2, 0, 0, 0.3, 0.4, 0]]).round(2).tolist()
+            [0.6]
+        """
         return _malignancy(_check_probabilities(probabilities))
 
     def is_malignant(
@@ -225,6 +258,13 @@ class Calibration(KeptCalibration):
 
         Raises:
             ValueError: If there is no operating point of that name, or a number is outside [0, 1].
+
+        Examples:
+            >>> calibration, row = engine.calibration, [[0, 0, 0, 0, 0.2, 0.8, 0]]
+            >>> calibration.is_malignant(row).tolist()
+            [False]
+            >>> calibration.is_malignant(row, operating_point="sensitivity_95").tolist()
+            [True]
         """
         return self.malignancy(probabilities) >= self.threshold(operating_point)
 
@@ -236,6 +276,10 @@ class Calibration(KeptCalibration):
 
         Raises:
             ValueError: If there is no operating point of that name, or a number is outside [0, 1].
+
+        Examples:
+            >>> round(engine.calibration.threshold("sensitivity_95"), 2)
+            0.11
         """
         if isinstance(operating_point, str):
             return self._named(operating_point).threshold
@@ -250,6 +294,11 @@ class Calibration(KeptCalibration):
         Raises:
             ValueError: If there is no point of that name, a number is outside [0, 1], or it is
                 none of the points and the checkpoint has no `malignancy_curve` to read it from.
+
+        Examples:
+            >>> point = engine.calibration.operating_point("sensitivity_95")
+            >>> round(point.sensitivity, 2), round(point.specificity, 2)
+            (0.97, 0.64)
         """
         if isinstance(choice, str):
             return self._named(choice)

@@ -22,7 +22,12 @@ class KeptCalibration:
         cross_fit: CrossFit | None
 
     def to_dict(self) -> dict[str, object]:
-        """Return the fields as plain Python values."""
+        """Return the fields as plain Python values.
+
+        Examples:
+            >>> engine.calibration.to_dict()["alpha"]
+            0.1
+        """
         plain = asdict(self)
         if not self.levels:
             del plain["levels"]
@@ -40,6 +45,11 @@ class KeptCalibration:
 
         Raises:
             ValueError: If a key is unknown or missing, or a value has the wrong type or range.
+
+        Examples:
+            >>> from dermsim import Calibration
+            >>> Calibration.from_dict(engine.calibration.to_dict()) == engine.calibration
+            True
         """
         keys = {part.name for part in fields(cls)}
         absent: dict[str, object] = {"levels": {}, "malignancy_curve": None, "cross_fit": None}
@@ -58,7 +68,14 @@ class KeptCalibration:
         return cls(**parts)
 
     def save(self, path: str | Path) -> None:
-        """Write the calibration as JSON, atomically."""
+        """Write the calibration as JSON, atomically.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> engine.calibration.save("calibration.json")
+            >>> '"temperature"' in Path("calibration.json").read_text(encoding="utf-8")
+            True
+        """
         save_json(path, self.to_dict())
 
     @classmethod
@@ -68,6 +85,12 @@ class KeptCalibration:
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not JSON, or does not hold exactly a calibration.
+
+        Examples:
+            >>> from dermsim import Calibration
+            >>> engine.calibration.save("calibration.json")
+            >>> Calibration.load("calibration.json") == engine.calibration
+            True
         """
         keys = {part.name for part in fields(cls)}
         optional = {"levels", "malignancy_curve", "cross_fit"}

@@ -67,6 +67,14 @@ class ClassBank(KeptBank):
         enrolled: The new classes, in order.
         space: What vectors are compared.
         fingerprint: Names the encoder that made the vectors; empty when not known.
+
+    Examples:
+        >>> from dermsim import ClassBank
+        >>> bank = ClassBank().enroll("scar", [[1, 0]]).enroll("tattoo", [[0, 1], [0.2, 1]])
+        >>> bank.names, bank.counts, bank.dim
+        (('scar', 'tattoo'), (1, 2), 2)
+        >>> bank.temperature, bank.kinds, len(bank.heads)
+        (0.1, {'scar': 'mean', 'tattoo': 'mean'}, 2)
     """
 
     old_names: tuple[str, ...] = ()
@@ -134,6 +142,13 @@ class ClassBank(KeptBank):
 
         Raises:
             ValueError: If shapes or labels are wrong, or an old class has no validation image.
+
+        Examples:
+            >>> from dermsim import ClassBank
+            >>> seen, labels = [[1, 0], [0.9, 0.2], [0, 1], [0.2, 0.9]], [0, 0, 1, 1]
+            >>> new = {"validation": [[0.8, 0.1], [0.1, 0.8]], "validation_labels": [0, 1]}
+            >>> ClassBank.fit(seen, labels, names=["nv", "mel"], fingerprint="toy", **new).names
+            ('nv', 'mel')
         """
         measure = Space.standardised(space, vectors)
         train = measure.unit(vectors)
@@ -179,6 +194,11 @@ class ClassBank(KeptBank):
 
         Raises:
             ValueError: If the parts do not fit together, or a name is empty or repeated.
+
+        Examples:
+            >>> from dermsim import ClassBank
+            >>> ClassBank.from_classes(["nv", "mel"], [[1, 0], [0, 1]], [20, 5], 0.1, "toy").counts
+            (20, 5)
         """
         array = l2_normalize(check_embeddings(prototypes, name="prototypes"))
         old = replace(OldClasses.none(temperature, dim=array.shape[1]), prototypes=array)
@@ -242,6 +262,14 @@ class ClassBank(KeptBank):
         Raises:
             ValueError: If the name is empty or taken, there is no picture, D differs from the
                 bank's, or the head is unknown.
+
+        Examples:
+            >>> from dermsim.data.synthetic import draw_lesion
+            >>> bank = engine.class_bank()
+            >>> pictures = [draw_lesion("df", seed=seed) for seed in range(3)]
+            >>> bank = bank.enroll("scar", engine.embed(pictures, space=bank.space.name))
+            >>> bank.names[-2:], bank.counts[-1]
+            (('vasc', 'scar'), 3)
         """
         cleaned = name.strip()
         check_name(cleaned, self.names)
@@ -254,7 +282,12 @@ class ClassBank(KeptBank):
         return replace(self, enrolled=(*self.enrolled, EnrolledClass(cleaned, shots, head)))
 
     def taken_as(self, name: str) -> str | None:
-        """Return the class that a name stands for already, as "Melanoma" does for mel; or None."""
+        """Return the class that a name stands for already, as "Melanoma" does for mel; or None.
+
+        Examples:
+            >>> engine.class_bank().taken_as("Melanoma")
+            'mel'
+        """
         return taken_as(name.strip(), self.names)
 
     def remove(self, name: str) -> ClassBank:
@@ -262,6 +295,10 @@ class ClassBank(KeptBank):
 
         Raises:
             ValueError: If there is no such class.
+
+        Examples:
+            >>> engine.class_bank().remove("df").names
+            ('akiec', 'bcc', 'bkl', 'mel', 'nv', 'vasc')
         """
         if name not in self.names:
             raise Refused("bank.no_class", name=name, names=list(self.names))
@@ -287,6 +324,13 @@ class ClassBank(KeptBank):
         """Return a bank in which a new class is known by other pictures, comparable rows.
 
         Its head stays what it is, also where fewer pictures would choose another.
+
+        Examples:
+            >>> import numpy as np
+            >>> from dermsim import ClassBank
+            >>> bank = ClassBank().enroll("scar", [[1, 0]])
+            >>> bank.with_shots("scar", np.eye(2, dtype=np.float32)).counts
+            (2,)
         """
         enrolled = tuple(
             replace(new, shots=shots.copy(), head=self.kinds[name]) if new.name == name else new
@@ -295,7 +339,12 @@ class ClassBank(KeptBank):
         return replace(self, enrolled=enrolled)
 
     def blank(self) -> ClassBank:
-        """Return a bank of the same encoder without any class."""
+        """Return a bank of the same encoder without any class.
+
+        Examples:
+            >>> engine.class_bank().blank().names
+            ()
+        """
         nothing = OldClasses.none(self.temperature)
         return replace(self, old_names=(), old_counts=(), old=nothing, enrolled=())
 
@@ -307,13 +356,25 @@ class ClassBank(KeptBank):
 
         Raises:
             ValueError: If the bank is empty, or D differs from the bank's.
+
+        Examples:
+            >>> bank = engine.class_bank()
+            >>> bank.scores(engine.embed(picture, space=bank.space.name)).shape
+            (1, 7)
         """
         if not self.names:
             raise Refused("bank.empty")
         return self.unit_scores(self.space.unit(vectors, dim=self.dim))
 
     def unit_scores(self, rows: Vectors) -> npt.NDArray[np.float64]:
-        """As `scores`, of ``(N, D)`` rows that `space` has already made comparable."""
+        """As `scores`, of ``(N, D)`` rows that `space` has already made comparable.
+
+        Examples:
+            >>> bank = engine.class_bank()
+            >>> rows = bank.space.unit(engine.embed(picture, space=bank.space.name))
+            >>> bank.unit_scores(rows).shape
+            (1, 7)
+        """
         new = [head.scores(rows) for head in self.heads]
         old = self.old.scores(rows) if self.old_names else np.zeros((len(rows), 0))
         return np.column_stack([old, *new])
@@ -329,6 +390,12 @@ class ClassBank(KeptBank):
 
         Raises:
             ValueError: If the bank is empty, or D differs from the bank's.
+
+        Examples:
+            >>> bank = engine.class_bank()
+            >>> (answer,) = bank.predict(engine.embed(picture, space=bank.space.name))
+            >>> len(answer), round(sum(answer.values()), 6)
+            (7, 1.0)
         """
         probabilities = softmax(self.scores(vectors))
         return [dict(zip(self.names, row.tolist(), strict=True)) for row in probabilities]

@@ -38,6 +38,12 @@ class KeptBank:
 
         Raises:
             ValueError: If the bank is empty.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> engine.class_bank().save("bank.safetensors")
+            >>> Path("bank.safetensors").exists()
+            True
         """
         arrays, facts = bank_parts(self)
         save_arrays(path, arrays, facts=facts)
@@ -53,6 +59,12 @@ class KeptBank:
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is damaged, is not a bank, or was made by another encoder.
+
+        Examples:
+            >>> from dermsim import ClassBank
+            >>> engine.class_bank().save("bank.safetensors")
+            >>> ClassBank.load("bank.safetensors", fingerprint=engine.fingerprint).names[0]
+            'akiec'
         """
         arrays, facts = read_arrays(path)
         name = Path(path).name
@@ -63,12 +75,22 @@ class KeptBank:
 
         Raises:
             ValueError: If the bank is empty.
+
+        Examples:
+            >>> type(engine.class_bank().to_bytes())
+            <class 'bytes'>
         """
         arrays, facts = bank_parts(self)
         return pack_arrays(arrays, facts=facts)
 
     @classmethod
     def from_bytes(cls, data: bytes, *, fingerprint: str | None = None) -> Self:
-        """Read what `to_bytes` returned, or the bytes of a file, as `load` does."""
+        """Read what `to_bytes` returned, or the bytes of a file, as `load` does.
+
+        Examples:
+            >>> from dermsim import ClassBank
+            >>> ClassBank.from_bytes(engine.class_bank().to_bytes()).names[0]
+            'akiec'
+        """
         arrays, facts = unpack_arrays(data, name=_THE_BANK)
         return restore_bank(cls, arrays, facts, name=_THE_BANK, fingerprint=fingerprint)

@@ -35,6 +35,13 @@ class Gallery(Searched):
         records: The facts, a sequence of one dict per case with exactly the keys of `COLUMNS`.
         fingerprint: Names the encoder that made the embeddings.
         index: Approximate index over the first cases; None where every search looks at all.
+
+    Examples:
+        >>> gallery = engine.gallery
+        >>> gallery.embeddings.shape == (len(gallery), gallery.dim)
+        True
+        >>> gallery.records[0]["dx"], gallery.index_facts
+        ('nv', None)
     """
 
     parts: tuple[Part, ...]
@@ -64,6 +71,13 @@ class Gallery(Searched):
         Raises:
             ValueError: If rows do not match, an embedding is zero or holds NaN, an image_id
                 repeats, or a record has an unknown column or a value of the wrong type.
+
+        Examples:
+            >>> from dermsim import Gallery
+            >>> cases = [{"image_id": "a", "dx": "nv", "age": 40}, {"image_id": "b", "dx": "mel"}]
+            >>> gallery = Gallery.build([[1, 0], [0, 1]], cases, fingerprint="toy")
+            >>> len(gallery), gallery.dim
+            (2, 2)
         """
         unit = l2_normalize(embeddings)
         if len(unit) == 0:
@@ -88,7 +102,13 @@ class Gallery(Searched):
         return wholes[0] if len(wholes) == 1 else np.concatenate(wholes)
 
     def fetch(self, rows: IntArray) -> Vectors:
-        """Read the embeddings ``(n, D)`` of some rows ``(n,)``."""
+        """Read the embeddings ``(n, D)`` of some rows ``(n,)``.
+
+        Examples:
+            >>> import numpy as np
+            >>> engine.gallery.fetch(np.array([0, 5])).shape
+            (2, 128)
+        """
         return fetch_rows(self.parts, rows)
 
     # -- changing ---------------------------------------------------------------------------------
@@ -102,6 +122,12 @@ class Gallery(Searched):
 
         Raises:
             ValueError: As `build`; if D differs, or a case is in the gallery already.
+
+        Examples:
+            >>> case = {"image_id": "mine", "dx": "mel", "sex": "female"}
+            >>> larger = engine.gallery.add(engine.embed(picture), [case])
+            >>> len(larger) - len(engine.gallery)
+            1
         """
         check_embeddings(embeddings, dim=self.dim)
         return self.join(Gallery.build(embeddings, records, fingerprint=self.fingerprint))
@@ -111,6 +137,13 @@ class Gallery(Searched):
 
         Raises:
             ValueError: If the other was made by another encoder, or shares a case.
+
+        Examples:
+            >>> from dermsim import Gallery
+            >>> case = {"image_id": "mine", "dx": "mel"}
+            >>> own = Gallery.build(engine.embed(picture), [case], fingerprint=engine.fingerprint)
+            >>> len(own.join(engine.gallery)) == 1 + len(engine.gallery)
+            True
         """
         if other.fingerprint != self.fingerprint:
             raise Refused(
@@ -130,6 +163,11 @@ class Gallery(Searched):
 
         Raises:
             ValueError: If none is named, one is not in the gallery, or none would be left.
+
+        Examples:
+            >>> smaller = engine.gallery.remove(image_ids=["ISIC_0024306"])
+            >>> len(engine.gallery) - len(smaller)
+            1
         """
         gone = np.zeros(len(self), dtype=np.bool_)
         for column, names in (("image_id", image_ids), ("lesion_id", lesion_ids)):
@@ -170,6 +208,10 @@ class Gallery(Searched):
 
         Raises:
             ValueError: If there are too few cases to learn an index from.
+
+        Examples:
+            >>> engine.gallery.indexed("hnsw").index_facts.kind
+            'hnsw'
         """
         chosen = kind or choose_kind(len(self))
         if chosen == "flat":
@@ -206,6 +248,12 @@ class Gallery(Searched):
 
         Raises:
             FileExistsError: If `folder` is a file, or holds anything but a gallery.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> engine.gallery.save("gallery")
+            >>> Path("gallery", "records.parquet").exists()
+            True
         """
         storing.save(self.parts, self.records, self.fingerprint, self.index, Path(folder))
 
@@ -225,5 +273,11 @@ class Gallery(Searched):
             FileNotFoundError: If the folder or one of its files is missing.
             ValueError: If a file is damaged, the files do not belong together, or the gallery was
                 made by another encoder.
+
+        Examples:
+            >>> from dermsim import Gallery
+            >>> engine.gallery.save("gallery")
+            >>> len(Gallery.load("gallery", fingerprint=engine.fingerprint)) == len(engine.gallery)
+            True
         """
         return cls(*storing.load(Path(folder), fingerprint=fingerprint, mapped=mapped))

@@ -16,6 +16,11 @@ class Neighbor:
         similarity: Cosine similarity to the query, in [-1, 1].
         facts: What else is known: dx_type (how it was confirmed), age, sex, localization.
         percentile: Share of pairs of past cases with one diagnosis that are less alike, in [0, 1].
+
+    Examples:
+        >>> (case,) = engine.search(picture, k=1)[0]
+        >>> case.dx, round(case.similarity, 1)
+        ('mel', 1.0)
     """
 
     image_id: str
@@ -26,5 +31,11 @@ class Neighbor:
     percentile: float | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """Return the fields as plain Python values."""
+        """Return the fields as plain Python values.
+
+        Examples:
+            >>> (case,) = engine.search(picture, k=1)[0]
+            >>> case.to_dict()["dx"] == case.dx
+            True
+        """
         return asdict(self)

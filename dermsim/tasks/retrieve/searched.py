@@ -94,6 +94,12 @@ class Searched:
             ValueError: If a query is zero, holds NaN or has another D; if k < 1; if `where` names
                 an unknown column, a value that no case has or a bad range; if `exclude_lesion_ids`
                 has another length.
+
+        Examples:
+            >>> where = {"dx": "mel", "age": (30, 50)}
+            >>> (cases,) = engine.gallery.search(engine.embed(picture), k=3, where=where)
+            >>> [case.dx for case in cases], all(30 <= case.facts["age"] <= 50 for case in cases)
+            (['mel', 'mel', 'mel'], True)
         """
         found = self.nearest(
             queries,
@@ -115,7 +121,13 @@ class Searched:
         exclude_image_ids: Exclusions | None = None,
         one_per_lesion: bool = False,
     ) -> list[Found]:
-        """As `search`, but return similarities ``(k,)`` float64 and rows ``(k,)`` of each query."""
+        """As `search`, but return similarities ``(k,)`` float64 and rows ``(k,)`` of each query.
+
+        Examples:
+            >>> [(similarities, rows)] = engine.gallery.nearest(engine.embed(picture), 3)
+            >>> similarities.shape, rows.shape
+            ((3,), (3,))
+        """
         if k < 1:
             raise Refused("gallery.k", k=k)
         unit = l2_normalize(queries, dim=self.dim, name="queries")
@@ -159,6 +171,11 @@ class Searched:
 
         Raises:
             ValueError: As `search`.
+
+        Examples:
+            >>> (vote,) = engine.gallery.vote(engine.embed(picture), where={"dx": ["mel", "nv"]})
+            >>> vote["mel"] > vote["nv"]
+            True
         """
         found = self.nearest(
             queries,

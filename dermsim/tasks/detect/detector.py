@@ -68,11 +68,11 @@ class OutlierDetector:
 
         Examples:
             >>> from dermsim import OutlierDetector
-            >>> from dermsim.data.synthetic import draw_lesion
             >>> from dermsim.models.encode import encode
-            >>> naevi = [draw_lesion("nv", seed=seed) for seed in range(9)]
-            >>> seen, new = (encode(engine.model, engine.processor, p) for p in (naevi[:6], naevi[6:]))
-            >>> OutlierDetector.fit(seen, [5] * 6, validation=new).method
+            >>> pictures = [picture.rotate(angle) for angle in range(0, 90, 10)]
+            >>> seen = encode(engine.model, engine.processor, pictures[:6])
+            >>> new = encode(engine.model, engine.processor, pictures[6:])
+            >>> OutlierDetector.fit(seen, [4] * 6, validation=new).method
             'embedding-mahalanobis'
         """
         if not 0 < accept < 1:

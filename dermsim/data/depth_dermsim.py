@@ -42,8 +42,8 @@ def to_8_bits(values: np.ndarray, name: str, *, alpha: np.ndarray | None = None)
     Args:
         values: Whole numbers, 0 to 65,535, of any shape.
         name: What messages call the picture.
-        alpha: How opaque each pixel is, of the shape of `values` less the last axis: what is not
-            seen at all has no say. None where all is seen.
+        alpha: How opaque each pixel is, ``(H, W)`` where `values` are ``(H, W, C)``: pixels that
+            nobody sees do not count. None where all are seen.
 
     Returns:
         uint8 of the same shape.
@@ -79,7 +79,7 @@ def float_to_8_bits(values: np.ndarray, name: str) -> np.ndarray:
     """Scale floating-point numbers from 0 to 1 to 8 bits.
 
     Args:
-        values: Of any shape.
+        values: Numbers of any shape.
         name: What messages call the picture.
 
     Returns:

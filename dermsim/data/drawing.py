@@ -86,7 +86,7 @@ class Canvas:
             channel += mask * np.float32(strength * math.log(value))
 
     def cover(self, mask: np.ndarray, color: Color, strength: float = 1.0) -> None:
-        """Lay an opaque colour over the skin where the mask is 1."""
+        """Lay an opaque colour over the skin where the mask ``(H, W)`` is 1."""
         weight = mask * np.float32(strength)
         for channel, value in zip(self._log, color, strict=True):
             channel += weight * (np.float32(math.log(value)) - channel)
@@ -136,7 +136,7 @@ class Canvas:
 
 
 def sigmoid(values: np.ndarray) -> np.ndarray:
-    """Return 1 / (1 + exp(-values)) without overflow."""
+    """Return 1 / (1 + exp(-values)), for values of any shape, without overflow."""
     return 0.5 + 0.5 * np.tanh(values / 2)
 
 

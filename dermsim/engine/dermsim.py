@@ -193,7 +193,7 @@ class DermSim(Classifying, Explaining, Searching, Describing):
             >>> splits = grouped_splits(synthetic_ham10000(140))
             >>> parts = {name: splits[name] for name in ("train", "validation")}
             >>> len(DermSim.fit(engine.model, engine.processor, **parts).gallery)
-            210
+            208
         """
         parts = fit_parts(model, processor, train, validation, calibration_logits, fit_bias)
         return cls(**parts)

@@ -158,7 +158,7 @@ class Describing:
                 no concept heads.
 
         Examples:
-            >>> engine.describe(picture).sentences[0].text
+            >>> engine.describe(picture).sentences[-1].text
             'The lesion has 2 of the six dermoscopic colours: light brown and dark brown.'
         """
         part, schema = self.concepts_part(), load_schema()
@@ -218,7 +218,7 @@ class Describing:
         Examples:
             >>> look = engine.look(picture)
             >>> len(look.maps), bool(look.lesion.any())
-            (5, True)
+            (4, True)
         """
         part = self.concepts_part()
         values = self.processor([photograph], return_tensors="pt").pixel_values

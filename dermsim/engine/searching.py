@@ -231,7 +231,15 @@ class Searching:
 
 
 def left_out_of(seen: Sequence[Recognised | None], lesions: LeftOut | None) -> dict[str, Any]:
-    """Return what `Gallery.search` is to leave out: what was asked for, and what was recognised."""
+    """Return what `Gallery.search` leaves out: what the caller names and what is recognised.
+
+    Args:
+        seen: For each query the past case that it is a copy of; None where it is of none.
+        lesions: For each query the lesion or lesions that the caller names; None for none.
+
+    Raises:
+        ValueError: If `lesions` has another length than `seen`.
+    """
     asked = [None] * len(seen) if lesions is None else lesions
     if isinstance(asked, str) or len(asked) != len(seen):
         raise Refused("searching.exclude", count=len(seen))

@@ -111,7 +111,7 @@ class EmbeddingMap:
             image_ids: N ids.
             seed: Seed of UMAP and t-SNE; the same seed draws the same map.
             tsne: Whether to draw t-SNE's, too, which takes longer.
-            measures: What else is known of each point.
+            measures: What else is known of the points: by a name in `MEASURES`, an array ``(N,)``.
 
         Raises:
             ValueError: If there are fewer than 10 rows, or ids or measures do not match them.

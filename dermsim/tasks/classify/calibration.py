@@ -59,6 +59,7 @@ class Calibration(KeptCalibration):
             was calibrated for its default coverage alone.
         malignancy_curve: What every threshold on malignancy achieved on validation; None in a
             checkpoint that was calibrated for its operating points alone.
+        cross_fit: How lesions were left out of the fit; None where that is not known.
 
     Examples:
         >>> calibration = engine.calibration
@@ -166,7 +167,7 @@ class Calibration(KeptCalibration):
 
         Examples:
             >>> (row,) = engine.calibration.probabilities([[0, 0, 0, 0, 2, 1, 0]])
-            >>> row.shape, round(row.sum(), 6)
+            >>> row.shape, float(row.sum().round(6))
             ((7,), 1.0)
         """
         return softmax(_check_logits(logits), self.temperature)

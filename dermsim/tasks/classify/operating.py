@@ -221,7 +221,7 @@ def choose_points(
 
 
 def check_both(malignant: npt.NDArray[np.bool_]) -> None:
-    """Refuse images that are all benign or all malignant.
+    """Refuse images ``(N,)`` that are all benign or all malignant.
 
     Raises:
         ValueError: If they are.

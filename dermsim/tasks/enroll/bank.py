@@ -109,8 +109,7 @@ class ClassBank(KeptBank):
             part.flags.writeable = False
 
     def _parts(self) -> list[Vectors]:
-        shots = [new.shots for new in self.enrolled]
-        return [self.old.prototypes, self.old.vectors, *shots]
+        return [self.old.prototypes, self.old.vectors, *(new.shots for new in self.enrolled)]
 
     def __deepcopy__(self, memo: Mapping[int, object]) -> ClassBank:
         """A value that never changes needs no copy."""
@@ -264,12 +263,10 @@ class ClassBank(KeptBank):
                 bank's, or the head is unknown.
 
         Examples:
-            >>> from dermsim.data.synthetic import draw_lesion
             >>> bank = engine.class_bank()
-            >>> pictures = [draw_lesion("df", seed=seed) for seed in range(3)]
-            >>> bank = bank.enroll("scar", engine.embed(pictures, space=bank.space.name))
-            >>> bank.names[-2:], bank.counts[-1]
-            (('vasc', 'scar'), 3)
+            >>> shots = engine.embed([picture, picture.rotate(90)], space=bank.space.name)
+            >>> bank.enroll("my new class", shots).names[-2:]
+            ('vasc', 'my new class')
         """
         cleaned = name.strip()
         check_name(cleaned, self.names)
@@ -325,12 +322,15 @@ class ClassBank(KeptBank):
 
         Its head stays what it is, also where fewer pictures would choose another.
 
+        Args:
+            name: Of the new class; another name changes nothing.
+            shots: ``(shots, D)`` float32, rows of length 1 as `space` makes them.
+
         Examples:
-            >>> import numpy as np
             >>> from dermsim import ClassBank
-            >>> bank = ClassBank().enroll("scar", [[1, 0]])
-            >>> bank.with_shots("scar", np.eye(2, dtype=np.float32)).counts
-            (2,)
+            >>> bank = ClassBank().enroll("scar", [[1, 0], [0.8, 0.2]])
+            >>> bank.with_shots("scar", bank.enrolled[0].shots[:1]).counts
+            (1,)
         """
         enrolled = tuple(
             replace(new, shots=shots.copy(), head=self.kinds[name]) if new.name == name else new
@@ -371,9 +371,8 @@ class ClassBank(KeptBank):
 
         Examples:
             >>> bank = engine.class_bank()
-            >>> rows = bank.space.unit(engine.embed(picture, space=bank.space.name))
-            >>> bank.unit_scores(rows).shape
-            (1, 7)
+            >>> bank.unit_scores(bank.old.prototypes).argmax(axis=1).tolist()
+            [0, 1, 2, 3, 4, 5, 6]
         """
         new = [head.scores(rows) for head in self.heads]
         old = self.old.scores(rows) if self.old_names else np.zeros((len(rows), 0))

@@ -85,7 +85,14 @@ class KeptBank:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, fingerprint: str | None = None) -> Self:
-        """Read what `to_bytes` returned, or the bytes of a file, as `load` does.
+        """Read what `to_bytes` returned, or the bytes of a file of `save`.
+
+        Args:
+            data: The bytes.
+            fingerprint: As for `load`.
+
+        Raises:
+            ValueError: As for `load`.
 
         Examples:
             >>> from dermsim import ClassBank

@@ -193,7 +193,7 @@ class CaseTable(Sequence[dict[str, object]]):
         return self.table.cast(_schema()).combine_chunks()
 
     def take(self, rows: npt.NDArray[np.int64]) -> CaseTable:
-        """Return the cases of these rows, in this order."""
+        """Return the cases of these rows ``(n,)``, in this order."""
         return CaseTable(self.table.take(rows))
 
     def values(self, column: str) -> list[Any]:

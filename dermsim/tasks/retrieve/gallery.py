@@ -252,7 +252,7 @@ class Gallery(Searched):
         Examples:
             >>> from pathlib import Path
             >>> engine.gallery.save("gallery")
-            >>> Path("gallery", "records.parquet").exists()
+            >>> Path("gallery", "gallery.json").exists()
             True
         """
         storing.save(self.parts, self.records, self.fingerprint, self.index, Path(folder))

@@ -121,7 +121,18 @@ class Searched:
         exclude_image_ids: Exclusions | None = None,
         one_per_lesion: bool = False,
     ) -> list[Found]:
-        """As `search`, but return similarities ``(k,)`` float64 and rows ``(k,)`` of each query.
+        """Return the similarities ``(k,)`` float64 and the rows ``(k,)`` that `search` finds.
+
+        Args:
+            queries: As for `search`, as are the others.
+            k: As for `search`.
+            where: As for `search`.
+            exclude_lesion_ids: As for `search`.
+            exclude_image_ids: As for `search`.
+            one_per_lesion: As for `search`.
+
+        Raises:
+            ValueError: As for `search`.
 
         Examples:
             >>> [(similarities, rows)] = engine.gallery.nearest(engine.embed(picture), 3)

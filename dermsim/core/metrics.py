@@ -35,7 +35,13 @@ def accuracy(labels: IntArray, predictions: IntArray) -> float:
 
 
 def recall_per_class(labels: IntArray, predictions: IntArray, num_classes: int) -> FloatArray:
-    """Share of each class's rows that are predicted as such: ``(C,)``, NaN for an absent class."""
+    """Return the recall ``(C,)`` of each class; NaN for a class without rows.
+
+    Args:
+        labels: ``(N,)`` integers.
+        predictions: ``(N,)`` integers.
+        num_classes: C.
+    """
     return _ratio_per_class(labels, labels == predictions, num_classes)
 
 

@@ -254,7 +254,7 @@ class DermSim(Classifying, Explaining, Searching, Describing):
         operating_point: str | float = POINTS[0],
         exclude_lesion_ids: Sequence[str] = (),
     ) -> Analysis:
-        """Say everything there is to say of one image.
+        """Ask everything about one image: diagnosis, heatmap, similar cases, place on the map.
 
         Args:
             image: A PIL image, a path, the bytes of a file, or an array or tensor of pixels.
@@ -262,11 +262,11 @@ class DermSim(Classifying, Explaining, Searching, Describing):
             explain: As `method` of `explain`, or None for no heatmap.
             target: Diagnosis code to explain; by default the predicted one.
             bank: Old and newly enrolled classes to compare with, or None.
-            facts: What is known of the patient. Only the prediction depends on it, and with it
-                which diagnosis is explained; embeddings are of the picture alone.
+            facts: What is known of the patient. The prediction depends on it, and so does the
+                diagnosis that is explained; the embedding depends on the picture alone.
             operating_point: As for `predict`.
-            exclude_lesion_ids: Lesions that are no past cases of this image. If it is itself a
-                photograph of a past case, that one's lesion is left out without being named.
+            exclude_lesion_ids: Lesions to leave out of the similar cases. If the image is itself a
+                photograph of a past case, the lesion of that case is always left out.
 
         Raises:
             ValueError: If the image cannot be read, an option is unknown, or there are facts and

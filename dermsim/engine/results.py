@@ -295,11 +295,11 @@ class Analysis:
     concepts: ConceptReading | None = None
 
     def with_concept(self, name: str, *, absent: bool = False) -> float:
-        """Return the melanoma score from concepts if one were there, or were not.
+        """Return the melanoma score from concepts as it would be with one present, or absent.
 
         Args:
-            name: Of a concept in `concepts`.
-            absent: Set it to absent; else to present.
+            name: Name of a concept in `concepts`.
+            absent: True asks for the concept absent, False for it present.
 
         Raises:
             ValueError: If there are no concepts, no such concept, or no score that reads it.

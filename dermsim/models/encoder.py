@@ -48,7 +48,7 @@ class Encoder(Protocol):
 
     @property
     def members(self) -> Sequence[DermSimNetwork]:
-        """The networks: of a single encoder itself alone."""
+        """The networks of an ensemble; for a single encoder, itself alone."""
 
     @property
     def device(self) -> torch.device:

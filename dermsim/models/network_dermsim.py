@@ -133,7 +133,7 @@ class DermSimNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device that holds the weights."""
         return self.classifier.weight.device
 
     @property

@@ -54,7 +54,7 @@ class DermSimEnsembleNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device that holds the weights."""
         return self.stack.weight.device
 
     @property

@@ -60,7 +60,7 @@ class Score(Protocol):
             labels: ``(N,)`` the true columns of the logits.
 
         Raises:
-            ValueError: If the training images do not determine it.
+            ValueError: If the training images are too few, or too alike, for this score.
         """
 
     def __call__(self, outputs: Outputs) -> FloatArray:

@@ -151,9 +151,7 @@ class Explaining:
             ValueError: As for `explain`, or if there are not as many targets as images.
 
         Examples:
-            >>> pictures = [picture, picture.rotate(180)]
-            >>> heatmaps = engine.explain_many(pictures, method="gradcam", target=["mel", "nv"])
-            >>> [heatmap.target for heatmap in heatmaps]
+            >>> [m.target for m in engine.explain_many([picture] * 2, target=["mel", "nv"])]
             ['mel', 'nv']
         """
         if target is not None and like is not None:

@@ -57,7 +57,7 @@ def members(cls):
     """The public methods and properties of a class that are ours, by name."""
     for name in dir(cls):
         function = function_of(inspect.getattr_static(cls, name))
-        if function is None or name.startswith("_") or name.startswith("test_"):
+        if function is None or name.startswith("_"):
             continue
         home = function.__module__
         if home.startswith("dermsim.models.") and name in INNER:

@@ -55,7 +55,13 @@ LABELS: tuple[Diagnosis, ...] = (
     Diagnosis("nv", malignant=False, color="#0072B2"),
     Diagnosis("vasc", malignant=False, color="#56B4E9"),
 )
-"""The diagnoses in label order; the integer label is the index."""
+"""The diagnoses in label order; the integer label is the index.
+
+Examples:
+    >>> from dermsim import LABELS
+    >>> [label.code for label in LABELS if label.malignant]
+    ['akiec', 'bcc', 'mel']
+"""
 
 CODES: tuple[str, ...] = tuple(item.code for item in LABELS)
 """Short codes in label order."""

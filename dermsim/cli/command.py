@@ -51,7 +51,7 @@ class DataOptions:
     """Column of the data that holds the diagnoses, if it is not called dx."""
     map: UseAppendAction[tuple[tuple[str, ...], ...]] = ()
     """What words of the data mean: nevus=nv scc=other and so on, one of the seven codes or other.
-    Names of the seven in English and Spanish, and many more, are known."""
+    Names of the seven in five languages, and many more, are known."""
 
     @property
     def mapping(self) -> dict[str, str]:

@@ -283,7 +283,7 @@ class TrainConfig:
     """Column of the data that holds the diagnoses, if it is not called dx."""
     map: tuple[str, ...] = ()
     """What words of the data mean: nevus=nv scc=other and so on, one of the seven codes or other.
-    Names of the seven in English and Spanish, and many more, are known."""
+    Names of the seven in five languages, and many more, are known."""
     leave_out: tuple[str, ...] = ()
     """Diagnoses to train and measure without, such as akiec vasc df, to be met later as new."""
     also: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """The methods that pytorch-grad-cam draws: the library's maps, thread by thread alike."""
 
+import functools
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,34 +30,18 @@ def test_all_of_them_are_methods_of_the_library():
 def test_it_is_the_librarys_own_map(model, pixels, library_maps, own_maps, method, layer):
     if (method, layer) == ("fem", None):
         pytest.skip("of four places none is two standard deviations above the mean: an empty map")
-    expected = library_maps(
-        KINDS[method], model, "logits", pixels, lambda out: out[1], layer=layer or "layer4"
+    drawn = functools.partial(
+        library_maps, KINDS[method], model, "logits", pixels, lambda out: out[1]
     )
+    where = layer or "layer4"
+    expected, raw = drawn(layer=where), drawn(layer=where, cut=False)
     actual = own_maps(method, model, pixels, ClassTarget(1), layer=layer)
     if method == "ablationcam":  # the library divides the weights by the score
         with torch.no_grad():
             scores = model.decode(model.encode(pixels)).logits[:, 1].numpy()
         signs = np.sign(scores)[:, None, None]
-        raw = library_maps(
-            KINDS[method],
-            model,
-            "logits",
-            pixels,
-            lambda out: out[1],
-            layer=layer or "layer4",
-            cut=False,
-        )
         expected = np.maximum(raw * np.abs(scores)[:, None, None] * signs, 0)
     if method == "eigengradcam":
-        raw = library_maps(
-            KINDS[method],
-            model,
-            "logits",
-            pixels,
-            lambda out: out[1],
-            layer=layer or "layer4",
-            cut=False,
-        )
         turned = -raw.min((1, 2)) > raw.max((1, 2))
         expected = np.maximum(np.where(turned[:, None, None], -raw, raw), 0)
     assert expected.max() > 0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,34 +14,34 @@ from dermsim.core.atomic import atomic_path
 from dermsim.core.checkpoint import local_folder
 from dermsim.core.explain_methods import DEFAULT
 from dermsim.core.explain_worth import ExplanationWorth
-from dermsim.core.labels import CODES
 from dermsim.core.refused import Refused
 from dermsim.core.released import default_model
 from dermsim.core.storage import save_json
 from dermsim.data.facts import Facts
-from dermsim.data.images import ImageSource, as_list, read_image
+from dermsim.data.images import ImageSource, read_image
 from dermsim.engine.describe import Describing
 from dermsim.engine.explain import Explaining
 from dermsim.engine.fit import fit_parts
 from dermsim.engine.load import load_parts, save_extra, save_optional
-from dermsim.engine.predictions import read_predictions
-from dermsim.engine.results import Analysis, Prediction
-from dermsim.engine.searching import LeftOut, Searching, are_drawn, left_out_of
-from dermsim.engine.shared_encoder import BATCH, SharedEncoder
-from dermsim.models.encode import Encoding, fingerprint, pixels_needed
+from dermsim.engine.predicting import Predicting
+from dermsim.engine.results import Analysis
+from dermsim.engine.searching import Searching, are_drawn, left_out_of
+from dermsim.engine.shared_encoder import SharedEncoder
+from dermsim.models.encode import fingerprint
 from dermsim.models.encoder import Encoder, Processor, save_encoder
+from dermsim.models.encoding import pixels_needed
 from dermsim.tasks.atlas import EmbeddingMap
-from dermsim.tasks.classify import POINTS, Calibration, Reached, ThresholdFigures
+from dermsim.tasks.classify import POINTS, Calibration, ThresholdFigures
 from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.detect import OutlierDetector, QualityGate
-from dermsim.tasks.enroll import SPACES, ClassBank
+from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class DermSim(Explaining, Searching, Describing):
+class DermSim(Explaining, Predicting, Searching, Describing):
     """An encoder and all that was learned around it; safe to share between threads.
 
     Threads that ask at the same time share forward passes (`dermsim.engine.shared_runs`). How many
@@ -262,125 +261,3 @@ class DermSim(Explaining, Searching, Describing):
             vote=self.gallery.vote(encoding.embeddings, **left_out)[0],
             concepts=self._readings(part, encoding)[0] if (part := self.concept_part) else None,
         )
-
-    def predict(
-        self,
-        images: ImageSource | Sequence[ImageSource],
-        *,
-        facts: Facts | Sequence[Facts | None] | None = None,
-        operating_point: str | float = POINTS[0],
-    ) -> list[Prediction]:
-        """Classify images.
-
-        Args:
-            images: One image or a sequence of them: whatever `read_image` takes.
-            facts: What is known of the patient of one image, or of each; None where nothing is.
-                An image of whose patient anything is known is read with `calibration_facts`.
-            operating_point: Where malignant begins: ``"balanced"``, ``"sensitivity_95"``, or a
-                threshold on malignancy in [0, 1]; see `Calibration.operating_point`.
-
-        Returns:
-            One prediction per image.
-
-        Raises:
-            ValueError: If an image cannot be read; if there are facts and the encoder takes none,
-                or they are not as many as the images; if the operating point is unknown.
-        """
-        known = [facts] if isinstance(facts, Facts) else facts
-        encoding = self._encode(as_list(images), facts=known, looks=True)
-        return self._predictions(encoding, known, operating_point)
-
-    def predict_and_vote(
-        self,
-        images: Sequence[ImageSource],
-        *,
-        facts: Sequence[Facts | None] | None = None,
-        operating_point: str | float = POINTS[0],
-        exclude_lesion_ids: LeftOut | None = None,
-    ) -> list[tuple[Prediction, dict[str, float]]]:
-        """Classify images and let the nearest past cases of each vote, in one forward pass.
-
-        Args:
-            images: PIL images, paths or bytes.
-            facts: As for `predict`, one for each.
-            operating_point: As for `predict`.
-            exclude_lesion_ids: Per image, the lesion or lesions that do not vote.
-
-        Returns:
-            Per image what `predict` says and what `Gallery.vote` says of its embedding; an image
-            that is itself one of the past cases has no vote, and neither has its lesion.
-
-        Raises:
-            ValueError: As for `predict`.
-        """
-        encoding = self._encode(images, facts=facts, looks=True)
-        predictions = self._predictions(encoding, facts, operating_point)
-        seen = [prediction.recognised for prediction in predictions]
-        left_out = left_out_of(seen, exclude_lesion_ids)
-        votes = self.gallery.vote(encoding.embeddings, **left_out)
-        return list(zip(predictions, votes, strict=True))
-
-    def embed(
-        self,
-        images: ImageSource | Iterable[ImageSource],
-        *,
-        batch_size: int = BATCH,
-        space: str = "embeddings",
-    ) -> npt.NDArray[np.float32]:
-        """Embed images.
-
-        Args:
-            images: One image or several: whatever `read_image` takes.
-            batch_size: Images per forward pass.
-            space: ``"embeddings"``, or ``"pooled_features"`` for what a `ClassBank` compares: its
-                ``space.name`` says which.
-
-        Returns:
-            ``(N, D)`` float32; embeddings have rows of unit length.
-
-        Raises:
-            ValueError: If an image cannot be read, or the space is unknown.
-        """
-        if space not in SPACES:
-            raise Refused("dermsim.space", space=space, spaces=SPACES)
-        return getattr(self._encode(as_list(images), batch_size=batch_size), space)
-
-    @property
-    def known(self) -> tuple[str, ...]:
-        """Codes of the diagnoses that the encoder was trained with, in the order of `CODES`."""
-        return tuple(code for code in CODES if code in self.classes.names)
-
-    def _faults(self, encoding: Encoding) -> list[tuple[str, ...]] | None:
-        """Say why pictures are not to be judged; None where there is nothing to tell by."""
-        if self.quality is None or encoding.looks is None:
-            return None
-        return self.quality.reasons(encoding.looks.statistics)
-
-    def reached_at(self, threshold: float) -> tuple[Reached, ...]:
-        """Say what a malignancy threshold reached on held-out lesions, and in other clinics."""
-        return tuple(figures.at(threshold) for figures in self.reached)
-
-    def class_bank(self) -> ClassBank:
-        """The seven known diagnoses as a `ClassBank` to enrol new classes in."""
-        return self.classes
-
-    def _predictions(
-        self,
-        encoding: Encoding,
-        facts: Sequence[Facts | None] | None,
-        operating_point: str | float,
-    ) -> list[Prediction]:
-        found = read_predictions(
-            encoding,
-            detector=self.detector,
-            calibration=self.calibration,
-            calibration_facts=self.calibration_facts,
-            facts=facts,
-            operating_point=operating_point,
-            quality=self._faults(encoding),
-        )
-        seen = self._recognised(encoding)
-        return [
-            replace(one, recognised=case, drawn=self.drawn)
-            for one, case in zip(found, seen, strict=True)
-        ]

@@ -18,7 +18,7 @@ from dermsim.data.concepts import load_schema
 from dermsim.data.images import ImageSource, as_list, read_image
 from dermsim.engine.descriptions import Description, Look, Sentence
 from dermsim.engine.framing import Frame, place_region
-from dermsim.models.encode import Encoding
+from dermsim.models.encoding import Encoding
 from dermsim.models.looks import look_at
 from dermsim.models.stages import encode_depths, sum_up
 from dermsim.tasks.caption import (

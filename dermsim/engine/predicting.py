@@ -39,6 +39,8 @@ class Predicting(Searching):
         quality: Says which pictures are not to be judged; None in a checkpoint without such a gate.
         reached: What malignancy thresholds reached on photographs that none was fitted to.
         drawn: Whether it was trained on drawings, and knows nothing of skin.
+        fingerprint: Names this encoder.
+        pixels_needed: Width and height that it needs of a picture.
     """
 
     calibration: Calibration
@@ -48,6 +50,8 @@ class Predicting(Searching):
     quality: QualityGate | None
     reached: tuple[ThresholdFigures, ...]
     drawn: bool
+    fingerprint: str
+    pixels_needed: tuple[int, int]
     _encode: Callable[..., Encoding]
 
     def predict(

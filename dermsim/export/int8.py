@@ -44,7 +44,7 @@ def quantised(graph: onnx.ModelProto, squares: Iterable[npt.NDArray[np.uint8]]) 
     quantization: Any = require("onnxruntime.quantization", extra="onnx")
     prepare: Any = require("onnxruntime.quantization.shape_inference", extra="onnx")
 
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+    class Reader(quantization.CalibrationDataReader):
         def __init__(self) -> None:
             self.left: Iterator[npt.NDArray[np.uint8]] = iter(squares)
 

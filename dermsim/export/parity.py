@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from dermsim.core.labels import CODES
-from dermsim.core.metrics import balanced_accuracy, class_auc
+from dermsim.core.metrics import IntArray, balanced_accuracy, class_auc
 from dermsim.core.refused import Refused
 from dermsim.engine.predictions import read_predictions
 from dermsim.models.encode import encode
@@ -230,18 +230,16 @@ def _summary(graph: Sequence[tuple[float, float]]) -> dict[str, float]:
     return {"lowest_cosine": min(cosines), "largest_probability_difference": max(apart)}
 
 
-def _accuracy(truth: npt.NDArray[np.integer], answers: _Answers) -> float:
+def _accuracy(truth: IntArray, answers: _Answers) -> float:
     said = np.array([one.label for one in answers.predictions])
     return balanced_accuracy(truth, said, len(CODES))
 
 
-def _melanoma(truth: npt.NDArray[np.integer], answers: _Answers) -> float:
+def _melanoma(truth: IntArray, answers: _Answers) -> float:
     melanoma = CODES.index("mel")
     return class_auc(truth == melanoma, answers.probabilities[:, melanoma])
 
 
-def _lost(
-    measure: Any, truth: npt.NDArray[np.integer], ours: _Answers, theirs: _Answers
-) -> dict[str, float]:
+def _lost(measure: Any, truth: IntArray, ours: _Answers, theirs: _Answers) -> dict[str, float]:
     before, after = measure(truth, ours), measure(truth, theirs)
     return {"checkpoint": before, "exported": after, "lost": before - after}

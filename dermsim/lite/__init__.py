@@ -1,7 +1,7 @@
 """A checkpoint asked without torch: its exported encoder, and what else NumPy does with an answer.
 
-``from dermsim.lite import LightDermSim``; it needs NumPy, Pillow, onnxruntime, faiss, PyArrow,
-SciPy and safetensors.
+``from dermsim.lite import LightDermSim``; it needs NumPy, Pillow, onnxruntime and faiss, and
+PyArrow and safetensors to read the folder.
 """
 
 from importlib import import_module

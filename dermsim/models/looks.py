@@ -101,7 +101,8 @@ def averaged(pictures: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.flo
         ``(..., S, S)`` float32, what torch's adaptive average pooling gives.
     """
     height, width = pictures.shape[-2:]
-    return _areas(height, side) @ pictures @ _areas(width, side).T
+    small = _areas(height, side) @ pictures @ _areas(width, side).T
+    return np.asarray(small, dtype=np.float32)
 
 
 @functools.cache

@@ -28,16 +28,13 @@ from dermsim.export.parity import (
     Parity,
     compare_runtimes,
 )
-from dermsim.lite.encoder import FILES, INPUT, OUTPUTS, OnnxEncoder
+from dermsim.lite.encoder import FILES, INPUT, OUTPUTS, REPORT, OnnxEncoder
 from dermsim.models.preparation import ImagePreparation
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from dermsim.engine.dermsim import DermSim
-
-REPORT = "parity.json"
-"""File that says how far an export is from its checkpoint."""
 
 BATCH = 8
 

@@ -27,6 +27,9 @@ FOLDER = "onnx"
 FILES = {"fp32": "model.onnx", "int8": "model_int8.onnx"}
 """By precision."""
 
+REPORT = "parity.json"
+"""File that says how far an export is from its checkpoint."""
+
 METADATA = "dermsim"
 """Key of an ONNX file under which it says, as JSON, what it is."""
 

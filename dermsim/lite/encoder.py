@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, read_image
 from dermsim.engine.predicting import BATCH
 from dermsim.models.encoding import Encoding, join, pixels_needed
-from dermsim.models.looks import looks_of
+from dermsim.models.looks import Looks, looks_of
 from dermsim.models.preparation import ImagePreparation
 
 FOLDER = "onnx"
@@ -104,19 +105,25 @@ class OnnxEncoder:
         """
         if facts is not None:
             raise Refused("lite.facts")
-        parts, source = [], iter(images)
-        needed = pixels_needed(self.preparation)
-        while batch := [read_image(image, at_least=needed) for image in islice(source, batch_size)]:
-            squares = np.stack([self.preparation.square(image) for image in batch])
-            seen = None
-            if looks:
-                levels = np.stack([self.preparation.levelled(square) for square in squares])
-                seen = looks_of(levels, statistics=statistics)
-            embeddings, logits, _, pooled = self.run(np.moveaxis(squares, 1, -1))
-            parts.append(Encoding(embeddings, logits, pooled, looks=seen))
+        parts, needed = [], pixels_needed(self.preparation)
+        source = (read_image(image, at_least=needed) for image in images)
+        # onnxruntime holds no lock of Python's: the pictures are looked at meanwhile
+        with ThreadPoolExecutor(1) as beside:
+            while batch := [
+                read_image(image, at_least=needed) for image in islice(source, batch_size)
+            ]:
+                squares = np.stack([self.preparation.square(image) for image in batch])
+                answer = beside.submit(self.run, np.moveaxis(squares, 1, -1))
+                seen = self._looks(squares, statistics=statistics) if looks else None
+                embeddings, logits, _, pooled = answer.result()
+                parts.append(Encoding(embeddings, logits, pooled, looks=seen))
         if not parts:
             raise Refused("engine_explain.no_image")
         return join(parts)
+
+    def _looks(self, squares: npt.NDArray[np.uint8], *, statistics: bool) -> Looks:
+        levels = np.stack([self.preparation.levelled(square) for square in squares])
+        return looks_of(levels, statistics=statistics)
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """Run the graph.

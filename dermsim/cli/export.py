@@ -34,8 +34,9 @@ class Export(Command, DataOptions):
     output: Positional[Path | None] = None
     """Folder to write to, which is replaced; by default one in the checkpoint, named after the
     format: there `dermsim classify` and `dermsim similar` find an encoder in ONNX."""
-    format: Literal["onnx"] = "onnx"
-    """ONNX takes photographs of any size, for onnxruntime and what else reads it."""
+    format: Literal["onnx", "openvino", "litert"] = "onnx"
+    """onnx takes photographs of any size, for onnxruntime and what else reads it. openvino (Intel)
+    and litert (Android and iOS) take the square that is cut out of a photograph."""
     photographs: UseAppendAction[tuple[Path, ...]] = ()
     """Photograph to compare on, or a folder that is searched for some; may be repeated."""
     data: str | None = None
@@ -53,20 +54,20 @@ class Export(Command, DataOptions):
             raise Refused("cli_export.what_on")
         if self.int8 and self.data is None:
             raise Refused("cli_export.int8_data")
+        if self.int8 and self.format != "onnx":
+            raise Refused("cli_export.int8_format", format=self.format)
         opened = None if self.data is None else self.open(self.data)
         from dermsim.evaluation.card import licence
-        from dermsim.export.onnx_folder import export_onnx
+        from dermsim.export.onnx_folder import export_onnx, export_squares
 
         engine = load_engine(str(self.model))
         on, validation = self._photographs(engine, opened)
         output = self.output or self.model / self.format
-        found = export_onnx(
-            engine,
-            output,
-            on=on,
-            licence=licence("synthetic" if engine.drawn else "HAM10000"),
-            validation=validation,
-        )
+        terms = licence("synthetic" if engine.drawn else "HAM10000")
+        if self.format == "onnx":
+            found = export_onnx(engine, output, on=on, licence=terms, validation=validation)
+        else:
+            found = export_squares(engine, output, form=self.format, on=on, licence=terms)
         answer = {"output": str(output), **{name: one.to_dict() for name, one in found.items()}}
         show(answer, f"{_table(found)}\n\n{output} was written", as_json=self.json)
         return 0

@@ -28,7 +28,7 @@ from dermsim.export.parity import (
     Parity,
     compare_runtimes,
 )
-from dermsim.lite.encoder import FILES, INPUT, OUTPUTS, REPORT, OnnxEncoder
+from dermsim.lite.encoder import FILES, INPUT, OUTPUTS, REPORT, ExportedEncoder, OnnxEncoder
 from dermsim.models.preparation import ImagePreparation
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from dermsim.engine.dermsim import DermSim
 
 BATCH = 8
+
+FACTS = "encoder.json"
+"""What an ONNX file has in itself: labels, thresholds, licence and the rest."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,52 @@ def export_onnx(
             found["int8"].check_close()
         save_json(fresh / REPORT, report(engine, on, found, form="onnx"))
     return found
+
+
+def export_squares(
+    engine: DermSim,
+    folder: Path,
+    *,
+    form: str,
+    on: Measured,
+    licence: str,
+) -> dict[str, Parity]:
+    """Write an encoder that takes prepared squares, ``encoder.json`` and ``parity.json``.
+
+    Nothing is written, and what was there stays, where an export gives other answers.
+
+    Args:
+        engine: The checkpoint.
+        folder: Where to; it is replaced.
+        form: ``"openvino"`` or ``"litert"``.
+        on: As for `export_onnx`, as is `licence`.
+        licence: Of the weights.
+
+    Raises:
+        ImportError: If a package of the extra of that name is not installed.
+        ValueError: As for `export_onnx`.
+    """
+    preparation = as_preparation(engine)
+    with atomic_path(folder) as fresh:
+        fresh.mkdir(exist_ok=True)
+        if form == "openvino":
+            from dermsim.export import openvino
+
+            runtime: ExportedEncoder = openvino.write_openvino(
+                engine, preparation, fresh / openvino.FILE
+            )
+        else:
+            from dermsim.export import litert
+
+            runtime = litert.write_litert(engine, preparation, fresh / litert.FILE)
+        parity = compare_runtimes(engine, runtime, on.photographs, diagnoses=on.diagnoses)
+        parity.check_same()
+        facts = facts_of_export(engine, preparation, licence=licence)
+        side = preparation.crop_size["height"]
+        facts["input"] = {INPUT: f"(B, {side}, {side}, 3) uint8 RGB, a prepared square"}
+        save_json(fresh / FACTS, facts)
+        save_json(fresh / REPORT, report(engine, on, {"fp32": parity}, form=form))
+    return {"fp32": parity}
 
 
 def as_preparation(engine: DermSim) -> ImagePreparation:

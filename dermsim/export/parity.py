@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from dermsim.models.encode import encode
 if TYPE_CHECKING:
     from dermsim.engine.dermsim import DermSim
     from dermsim.engine.results import Prediction
+    from dermsim.lite.encoder import ExportedEncoder
     from dermsim.models.encoding import Encoding
 
 BATCH = 16
@@ -31,16 +32,6 @@ COSINE, WHOLE_COSINE = 0.9999, 0.999
 AGREEMENT, ACCURACY, AUC = 0.98, 0.01, 0.005
 """Of integers: share of equal verdicts at least, and what may be lost in balanced accuracy and in
 the area under the ROC curve of melanoma."""
-
-
-class Runtime(Protocol):
-    """What encodes photographs, and pixels ``(B, H, W, 3)`` as they are."""
-
-    def __call__(self, images: Iterable[Any], *, looks: bool = False) -> Encoding:
-        """Encode photographs."""
-
-    def run(self, pixels: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        """Run the graph: embeddings, logits, probabilities, pooled features."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +143,7 @@ class _Answers:
 
 def compare_runtimes(
     engine: DermSim,
-    runtime: Runtime,
+    runtime: ExportedEncoder,
     photographs: Iterable[Image.Image],
     *,
     diagnoses: Sequence[int] | None = None,
@@ -212,7 +203,7 @@ def _cosines(
 
 
 def _whole(
-    engine: DermSim, own: Encoding, runtime: Runtime, batch: Sequence[Image.Image]
+    engine: DermSim, own: Encoding, runtime: ExportedEncoder, batch: Sequence[Image.Image]
 ) -> list[tuple[float, float]]:
     """Return cosine and largest difference of a probability, of photographs as they are."""
     probabilities = engine.calibration.probabilities(own.logits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -40,47 +41,27 @@ OUTPUTS = ("embeddings", "logits", "probabilities", "pooled_features")
 """What an exported encoder says, in this order."""
 
 
-class OnnxEncoder:
+class ExportedEncoder(ABC):
     """Encodes images as `dermsim.engine.shared_encoder.SharedEncoder` does, without torch.
 
-    Threads may share it. A photograph is cut and resized by Pillow, as the checkpoint does it, and
-    the square goes through the graph, whose own resizing leaves it as it is.
+    Threads may share it. A photograph is cut and resized by Pillow, as the checkpoint does it.
 
     Attributes:
-        metadata: What the file says of itself.
         preparation: How its input is made.
-        fingerprint: Names the encoder that was exported.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Load an exported encoder.
+    preparation: ImagePreparation
+
+    @abstractmethod
+    def run(self, pixels: npt.NDArray[np.uint8]) -> Sequence[npt.NDArray[np.float32]]:
+        """Run the encoder.
 
         Args:
-            path: The ONNX file.
+            pixels: ``(B, S, S, 3)`` RGB squares.
 
-        Raises:
-            FileNotFoundError: If it is not there.
-            ImportError: If onnxruntime is not installed.
-            ValueError: If it is damaged, or no exported encoder.
+        Returns:
+            `OUTPUTS`, each ``(B, ...)``.
         """
-        runtime: Any = require("onnxruntime", extra="lite")
-        if not path.is_file():
-            raise RefusedFileNotFoundError("lite.no_file", path=path)
-        options = runtime.SessionOptions()
-        # onnxruntime counts the machine's cores, and not those that this process may use
-        options.intra_op_num_threads = _cores()
-        options.log_severity_level = 3
-        try:
-            self._session = runtime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-            self.metadata: dict[str, Any] = json.loads(
-                self._session.get_modelmeta().custom_metadata_map[METADATA]
-            )
-            self.preparation = ImagePreparation(**self.metadata["preparation"])
-            self.fingerprint = str(self.metadata["fingerprint"])
-        except Exception as error:  # the exceptions of onnxruntime have no base of their own
-            raise Refused("lite.damaged", path=path) from error
 
     def __call__(
         self,
@@ -124,6 +105,48 @@ class OnnxEncoder:
     def _looks(self, squares: npt.NDArray[np.uint8], *, statistics: bool) -> Looks:
         levels = np.stack([self.preparation.levelled(square) for square in squares])
         return looks_of(levels, statistics=statistics)
+
+
+class OnnxEncoder(ExportedEncoder):
+    """An encoder that onnxruntime runs.
+
+    A square goes through the graph, whose own resizing leaves it as it is.
+
+    Attributes:
+        metadata: What the file says of itself.
+        preparation: How its input is made.
+        fingerprint: Names the encoder that was exported.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load an exported encoder.
+
+        Args:
+            path: The ONNX file.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+            ImportError: If onnxruntime is not installed.
+            ValueError: If it is damaged, or no exported encoder.
+        """
+        runtime: Any = require("onnxruntime", extra="lite")
+        if not path.is_file():
+            raise RefusedFileNotFoundError("lite.no_file", path=path)
+        options = runtime.SessionOptions()
+        # onnxruntime counts the machine's cores, and not those that this process may use
+        options.intra_op_num_threads = _cores()
+        options.log_severity_level = 3
+        try:
+            self._session = runtime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+            self.metadata: dict[str, Any] = json.loads(
+                self._session.get_modelmeta().custom_metadata_map[METADATA]
+            )
+            self.preparation = ImagePreparation(**self.metadata["preparation"])
+            self.fingerprint = str(self.metadata["fingerprint"])
+        except Exception as error:  # the exceptions of onnxruntime have no base of their own
+            raise Refused("lite.damaged", path=path) from error
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """Run the graph.

@@ -25,7 +25,7 @@ from dermsim.engine.fit import fit_parts
 from dermsim.engine.load import load_parts, save_extra, save_optional
 from dermsim.engine.predicting import Predicting
 from dermsim.engine.results import Analysis
-from dermsim.engine.searching import Searching, are_drawn, left_out_of
+from dermsim.engine.searching import are_drawn, left_out_of
 from dermsim.engine.shared_encoder import SharedEncoder
 from dermsim.models.encode import fingerprint
 from dermsim.models.encoder import Encoder, Processor, save_encoder
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class DermSim(Explaining, Predicting, Searching, Describing):
+class DermSim(Explaining, Predicting, Describing):
     """An encoder and all that was learned around it; safe to share between threads.
 
     Threads that ask at the same time share forward passes (`dermsim.engine.shared_runs`). How many
@@ -69,6 +69,16 @@ class DermSim(Explaining, Predicting, Searching, Describing):
         drawn: Whether it was trained on the drawings of `dermsim.data.synthetic`, and knows nothing
             of skin.
         pixels_needed: Width and height that it needs of a picture, as ``at_least`` of `read_image`.
+
+    Examples:
+        >>> from dermsim import DermSim
+        >>> from dermsim.data.synthetic import draw_lesion
+        >>> engine = DermSim.from_pretrained()
+        >>> picture = draw_lesion("mel", seed=1)
+        >>> engine.predict(picture)[0].label_name
+        'mel'
+
+        All other examples of the package use this ``engine`` and this ``picture``, a drawing.
     """
 
     def __init__(
@@ -131,6 +141,12 @@ class DermSim(Explaining, Predicting, Searching, Describing):
             OSError: If there is no such folder or model, it lacks a part, the Hub cannot be asked
                 or refuses; see `local_folder` for its kinds.
             ValueError: If a part is damaged or was made by another encoder or a later dermsim.
+
+        Examples:
+            >>> from dermsim import DermSim
+            >>> on_cpu = DermSim.from_pretrained(device="cpu")
+            >>> on_cpu.known
+            ('akiec', 'bcc', 'bkl', 'df', 'mel', 'nv', 'vasc')
         """
         name = default_model() if name_or_path is None else name_or_path
         folder = local_folder(name, revision=revision, cache_dir=cache_dir, token=token)
@@ -171,6 +187,14 @@ class DermSim(Explaining, Predicting, Searching, Describing):
         Raises:
             ValueError: If there are not as many `calibration_logits` as validation rows, or they
                 are given and `fit_bias` is set.
+
+        Examples:
+            >>> from dermsim import DermSim, grouped_splits
+            >>> from dermsim.data.synthetic import synthetic_ham10000
+            >>> splits = grouped_splits(synthetic_ham10000(140))
+            >>> parts = {name: splits[name] for name in ("train", "validation")}
+            >>> len(DermSim.fit(engine.model, engine.processor, **parts).gallery)
+            208
         """
         parts = fit_parts(model, processor, train, validation, calibration_logits, fit_bias)
         return cls(**parts)
@@ -192,6 +216,12 @@ class DermSim(Explaining, Predicting, Searching, Describing):
 
         Raises:
             ValueError: If an extra file has the name of a part, or a name that leads elsewhere.
+
+        Examples:
+            >>> from dermsim import DermSim
+            >>> engine.save_pretrained("copy", training={"note": "nothing was trained"})
+            >>> DermSim.from_pretrained("copy").fingerprint == engine.fingerprint
+            True
         """
         with atomic_path(folder) as fresh:
             facts = self.calibration_facts
@@ -225,7 +255,7 @@ class DermSim(Explaining, Predicting, Searching, Describing):
         operating_point: str | float = POINTS[0],
         exclude_lesion_ids: Sequence[str] = (),
     ) -> Analysis:
-        """Say everything there is to say of one image.
+        """Ask everything about one image: diagnosis, heatmap, similar cases, place on the map.
 
         Args:
             image: A PIL image, a path, the bytes of a file, or an array or tensor of pixels.
@@ -233,15 +263,22 @@ class DermSim(Explaining, Predicting, Searching, Describing):
             explain: As `method` of `explain`, or None for no heatmap.
             target: Diagnosis code to explain; by default the predicted one.
             bank: Old and newly enrolled classes to compare with, or None.
-            facts: What is known of the patient. Only the prediction depends on it, and with it
-                which diagnosis is explained; embeddings are of the picture alone.
+            facts: What is known of the patient. The prediction depends on it, and so does the
+                diagnosis that is explained; the embedding depends on the picture alone.
             operating_point: As for `predict`.
-            exclude_lesion_ids: Lesions that are no past cases of this image. If it is itself a
-                photograph of a past case, that one's lesion is left out without being named.
+            exclude_lesion_ids: Lesions to leave out of the similar cases. If the image is itself a
+                photograph of a past case, the lesion of that case is always left out.
 
         Raises:
             ValueError: If the image cannot be read, an option is unknown, or there are facts and
                 the encoder takes none.
+
+        Examples:
+            >>> analysis = engine.analyze(picture, k=3)
+            >>> analysis.prediction.verdict
+            'malignant'
+            >>> analysis.heatmap.values.shape, len(analysis.neighbors)
+            ((150, 200), 3)
         """
         photograph = read_image(image, at_least=None if explain else self.pixels_needed)
         known = None if facts is None else [facts]

@@ -25,7 +25,7 @@ from PIL import Image, ImageOps
 
 from dermsim.data.images import read_image
 from dermsim.data.synthetic import draw_lesion
-from dermsim.models.encode import pixels_needed
+from dermsim.models.encoding import pixels_needed
 from dermsim.models.preparation import ImagePreparation
 
 CHECKPOINT = Path(__file__).resolve().parent.parent / "hub" / "dermsim-ham10000"

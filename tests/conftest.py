@@ -180,6 +180,30 @@ def engine(checkpoint):
 
 
 @pytest.fixture(scope="session")
+def exported(checkpoint, engine, synthetic, made_once) -> Path:
+    """The tiny checkpoint with its encoder exported; tests must not write to it."""
+    import shutil
+
+    from dermsim.export.onnx_folder import Measured, export_onnx
+    from dermsim.export.photographs import Rows
+
+    def make(folder):
+        shutil.copytree(checkpoint, folder)
+        held_out = Measured(Rows(synthetic["test"], engine.pixels_needed))
+        export_onnx(engine, folder / "onnx", on=held_out, licence="apache-2.0")
+
+    return made_once("exported", make)
+
+
+@pytest.fixture(scope="session")
+def light(exported):
+    """That checkpoint, asked without torch."""
+    from dermsim.lite import LightDermSim
+
+    return LightDermSim.from_pretrained(exported)
+
+
+@pytest.fixture(scope="session")
 def sibling_checkpoint(synthetic, made_once) -> Path:
     """Like `checkpoint`, with other weights of the same layers; tests must not write to it."""
 

@@ -11,7 +11,10 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-EXTRAS = ("dicom", "excel", "heic", "jxl", "mcp", "mlflow", "wandb")
+EXTRAS = (
+    *("dicom", "excel", "heic", "jxl", "lite", "litert", "mcp", "mlflow", "onnx", "openvino"),
+    "wandb",
+)
 SCRIPTS = [ROOT / "app.py", ROOT / "train_accelerate.py"]
 HOST = {"spaces"}
 """What a ZeroGPU Space brings along, and no other machine needs."""

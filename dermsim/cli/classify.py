@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
-from dermsim.cli.command import ModelCommand, load_bank
+from dermsim.cli.command import QuickCommand, load_bank
 from dermsim.cli.terminal import (
     INTERRUPTED,
     Pictures,
@@ -29,7 +29,7 @@ from dermsim.core.refused import Refused
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classify(ModelCommand):
+class Classify(QuickCommand):
     """Say what each picture shows, how sure that is, and what cannot be excluded."""
 
     pictures: Positional[tuple[Path, ...]]
@@ -75,7 +75,7 @@ class Classify(ModelCommand):
             check_output(self.output)
             check_rows_file(self.output)
         photographs = list_photographs(find_pictures(self.pictures, every=True), limits=OWN_FILES)
-        engine = self.engine()
+        engine = self.quick_engine(facts=facts.known or self.facts_from_dicom)
         batches = classify_photographs(
             engine,
             photographs,
@@ -116,7 +116,7 @@ class Classify(ModelCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Similar(ModelCommand):
+class Similar(QuickCommand):
     """Find the past cases that look most like each picture."""
 
     pictures: Positional[tuple[Path, ...]]
@@ -142,7 +142,7 @@ class Similar(ModelCommand):
         where = parse_where(self.where)
         check_frame(self.frame)
         pictures = Pictures(find_pictures(self.pictures, every=True), frame=self.frame)
-        engine = self.engine()
+        engine = self.quick_engine()
         if self.gallery is not None:
             from dermsim.tasks.retrieve import Gallery
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import FlagCreatePairsOff, UseAppendAction
 
+from dermsim.core.refused import RefusedImportError
 from dermsim.core.released import default_model
 
 if TYPE_CHECKING:  # it brings torch, and `--help` must not wait for that
     from dermsim.data.label_mapping import LabelMapping
     from dermsim.data.opened_source import OpenedSource
     from dermsim.engine import DermSim
+    from dermsim.engine.predicting import Predicting
     from dermsim.tasks.enroll import ClassBank
+
+
+Backend = Literal["auto", "torch", "onnx", "onnx-int8"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,36 @@ class ModelCommand(Command):
     def engine(self) -> DermSim:
         """Load the checkpoint."""
         return load_engine(self.model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuickCommand(ModelCommand):
+    """A command that an exported encoder can answer, too."""
+
+    backend: Backend = "auto"
+    """What runs the encoder: torch, or onnxruntime with what `dermsim export` wrote, in float32
+    (onnx) or integers (onnx-int8). auto takes onnx where both are there, which starts several times
+    faster and answers the same."""
+
+    def quick_engine(self, *, facts: bool = False) -> Predicting:
+        """Load the checkpoint, with torch only where it must be.
+
+        Args:
+            facts: Whether facts about patients will be told, which an exported encoder cannot heed.
+        """
+        if self.backend == "torch" or (facts and self.backend == "auto"):
+            return self.engine()
+        from dermsim.core.checkpoint import local_folder
+        from dermsim.lite.encoder import FILES, FOLDER
+
+        folder = local_folder(self.model)
+        there = find_spec("onnxruntime") and (folder / FOLDER / FILES["fp32"]).is_file()
+        if self.backend == "auto" and not there:
+            return load_engine(str(folder))
+        from dermsim.lite import LightDermSim
+
+        precision = "int8" if self.backend == "onnx-int8" else "fp32"
+        return LightDermSim.from_pretrained(folder, precision=precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +142,13 @@ def open_data(source: str) -> OpenedSource:
 
 
 def load_engine(model: str) -> DermSim:
-    """Load the checkpoint in a folder or on the Hub."""
+    """Load the checkpoint in a folder or on the Hub.
+
+    Raises:
+        ImportError: If torch is not installed, as in a light installation.
+    """
+    if find_spec("torch") is None:
+        raise RefusedImportError("lite.needs_torch")
     from dermsim.models.compiler import import_without_compiler
 
     import_without_compiler("timm")
@@ -115,7 +157,7 @@ def load_engine(model: str) -> DermSim:
     return DermSim.from_pretrained(model)
 
 
-def load_bank(file: Path | None, engine: DermSim) -> ClassBank | None:
+def load_bank(file: Path | None, engine: Predicting) -> ClassBank | None:
     """Read a file of enrolled classes, where one is named.
 
     Raises:

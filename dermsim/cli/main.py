@@ -26,6 +26,7 @@ from dermsim.cli.evaluate import Evaluate
 from dermsim.cli.explain import Explain
 from dermsim.cli.explanation_protocol import protocol_app
 from dermsim.cli.explore import Explore
+from dermsim.cli.export import Export
 from dermsim.cli.gallery import gallery_app
 from dermsim.cli.push import Push, PushDataset
 from dermsim.cli.quality import quality_app
@@ -92,6 +93,7 @@ app.command(
 )
 app.command(name="calibrate")(Calibrate)
 app.command(protocol_app, name="protocol", help="Measure a checkpoint by one of the protocols.")
+app.command(name="export")(Export)
 app.command(name="serve")(Serve)
 app.command(name="push")(Push)
 app.command(name="push-dataset")(PushDataset)

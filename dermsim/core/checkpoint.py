@@ -39,6 +39,7 @@ FETCHED = (
     *OPTIONAL_PARTS,
     *BESIDES,
     *("gallery/gallery.json", "gallery/*.safetensors", "gallery/*.parquet"),
+    *("onnx/*.onnx", "onnx/parity.json"),
 )
 """What is fetched of a model on the Hub; whatever else its repository holds stays there."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # they bring torch, and a page is served while that loads
     from dermsim.data.images import ImageSource
     from dermsim.engine.dermsim import DermSim
     from dermsim.engine.explain import Like
+    from dermsim.engine.predicting import Predicting
     from dermsim.engine.results import Prediction, SimilarCases
     from dermsim.tasks.enroll import ClassBank, EnrollmentReport
     from dermsim.tasks.explain import Heatmap
@@ -117,7 +118,7 @@ class Explanation:
 
 
 def classify(
-    engine: DermSim,
+    engine: Predicting,
     pictures: Sequence[ImageSource],
     *,
     facts: Facts | Sequence[Facts | None] | None = None,
@@ -152,7 +153,7 @@ def classify(
 
 
 def point(
-    engine: DermSim, choice: str | float = POINTS[0], *, facts: Facts | None = None
+    engine: Predicting, choice: str | float = POINTS[0], *, facts: Facts | None = None
 ) -> dict[str, Any]:
     """Say where malignant begins, and what that reached.
 
@@ -189,7 +190,7 @@ def point(
 
 
 def compare(
-    engine: DermSim, pictures: Sequence[ImageSource], *, bank: ClassBank | None
+    engine: Predicting, pictures: Sequence[ImageSource], *, bank: ClassBank | None
 ) -> list[dict[str, float]]:
     """Return the probability of each class of a bank, for each photograph.
 
@@ -206,7 +207,7 @@ def compare(
 
 
 def similar(
-    engine: DermSim,
+    engine: Predicting,
     pictures: Sequence[ImageSource],
     *,
     k: int = 5,
@@ -327,7 +328,7 @@ def strength(heatmap: Heatmap, own: Heatmap) -> float:
 
 
 def teach(
-    engine: DermSim,
+    engine: Predicting,
     pictures: Iterable[ImageSource],
     *,
     name: str,

@@ -18,7 +18,7 @@ from dermsim.tasks.retrieve import CaseTable, Gallery
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from dermsim.models.encode import Encoding
+    from dermsim.models.encoding import Encoding
     from dermsim.tasks.classify import Calibration
     from dermsim.tasks.detect import OutlierDetector
 

@@ -28,7 +28,7 @@ from dermsim.tasks.retrieve import VOTERS
 
 if TYPE_CHECKING:  # it brings torch
     from dermsim.data.facts import Facts
-    from dermsim.engine import DermSim
+    from dermsim.engine.predicting import Predicting
     from dermsim.engine.results import Prediction
     from dermsim.tasks.classify import Calibration
     from dermsim.tasks.enroll import ClassBank
@@ -90,7 +90,7 @@ class FileAnswer:
 
 
 def classify_photographs(
-    engine: DermSim,
+    engine: Predicting,
     photographs: Sequence[Listed],
     *,
     limits: ArchiveLimits,

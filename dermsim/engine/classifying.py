@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,7 @@ from dermsim.tasks.classify import POINTS, Calibration, Reached, ThresholdFigure
 
 if TYPE_CHECKING:
     from dermsim.engine.results import Prediction, Recognised
-    from dermsim.engine.shared_encoder import SharedEncoder
-    from dermsim.models.encode import Encoding
+    from dermsim.models.encoding import Encoding
     from dermsim.tasks.detect import OutlierDetector, QualityGate
     from dermsim.tasks.enroll import ClassBank
     from dermsim.tasks.retrieve import Gallery
@@ -46,7 +45,7 @@ class Classifying:
     drawn: bool
 
     if TYPE_CHECKING:
-        _encode: SharedEncoder
+        _encode: Callable[..., Encoding]
 
         def _recognised(self, encoding: Encoding) -> list[Recognised | None]: ...
 

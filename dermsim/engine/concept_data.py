@@ -19,7 +19,7 @@ from dermsim.data.duplicates.search import components, find_pairs
 from dermsim.data.grouping import group_ids
 from dermsim.data.images import read_image
 from dermsim.engine.framing import Frame, cut_region
-from dermsim.models.encode import pixels_needed
+from dermsim.models.encoding import pixels_needed
 from dermsim.models.stages import encode_depths, sum_up
 
 if TYPE_CHECKING:

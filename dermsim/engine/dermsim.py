@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,29 +18,30 @@ from dermsim.core.refused import Refused
 from dermsim.core.released import default_model
 from dermsim.core.storage import save_json
 from dermsim.data.facts import Facts
-from dermsim.data.images import ImageSource, as_list, read_image
-from dermsim.engine.classifying import Classifying
+from dermsim.data.images import ImageSource, read_image
 from dermsim.engine.describe import Describing
 from dermsim.engine.explain import Explaining
 from dermsim.engine.fit import fit_parts
 from dermsim.engine.load import load_parts, save_extra, save_optional
+from dermsim.engine.predicting import Predicting
 from dermsim.engine.results import Analysis
-from dermsim.engine.searching import Searching, are_drawn, left_out_of
-from dermsim.engine.shared_encoder import BATCH, SharedEncoder
-from dermsim.models.encode import fingerprint, pixels_needed
+from dermsim.engine.searching import are_drawn, left_out_of
+from dermsim.engine.shared_encoder import SharedEncoder
+from dermsim.models.encode import fingerprint
 from dermsim.models.encoder import Encoder, Processor, save_encoder
+from dermsim.models.encoding import pixels_needed
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import POINTS, Calibration, ThresholdFigures
 from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.detect import OutlierDetector, QualityGate
-from dermsim.tasks.enroll import SPACES, ClassBank
+from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class DermSim(Classifying, Explaining, Searching, Describing):
+class DermSim(Explaining, Predicting, Describing):
     """An encoder and all that was learned around it; safe to share between threads.
 
     Threads that ask at the same time share forward passes (`dermsim.engine.shared_runs`). How many
@@ -297,45 +298,3 @@ class DermSim(Classifying, Explaining, Searching, Describing):
             vote=self.gallery.vote(encoding.embeddings, **left_out)[0],
             concepts=self._readings(part, encoding)[0] if (part := self.concept_part) else None,
         )
-
-    def embed(
-        self,
-        images: ImageSource | Iterable[ImageSource],
-        *,
-        batch_size: int = BATCH,
-        space: str = "embeddings",
-    ) -> npt.NDArray[np.float32]:
-        """Embed images.
-
-        Args:
-            images: One image or several: whatever `read_image` takes.
-            batch_size: Images per forward pass.
-            space: ``"embeddings"``, or ``"pooled_features"`` for what a `ClassBank` compares: its
-                ``space.name`` says which.
-
-        Returns:
-            ``(N, D)`` float32; embeddings have rows of unit length.
-
-        Raises:
-            ValueError: If an image cannot be read, or the space is unknown.
-
-        Examples:
-            >>> from dermsim.data.synthetic import draw_lesion
-            >>> same_lesion = draw_lesion("mel", seed=1, view=1)
-            >>> first, second = engine.embed([picture, same_lesion])
-            >>> first.shape, bool(first @ second > 0.8)
-            ((128,), True)
-        """
-        if space not in SPACES:
-            raise Refused("dermsim.space", space=space, spaces=SPACES)
-        return getattr(self._encode(as_list(images), batch_size=batch_size), space)
-
-    def class_bank(self) -> ClassBank:
-        """The seven known diagnoses as a `ClassBank` to enrol new classes in.
-
-        Examples:
-            >>> bank = engine.class_bank()
-            >>> bank.taken_as("Melanoma"), bank.taken_as("Scar")
-            ('mel', None)
-        """
-        return self.classes

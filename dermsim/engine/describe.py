@@ -5,7 +5,7 @@ Here photographs meet `dermsim.tasks.concepts` and `dermsim.tasks.caption`, whic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from dermsim.data.concepts import load_schema
 from dermsim.data.images import ImageSource, as_list, read_image
 from dermsim.engine.descriptions import Description, Look, Sentence
 from dermsim.engine.framing import Frame, place_region
-from dermsim.models.encode import Encoding
+from dermsim.models.encoding import Encoding
 from dermsim.models.looks import look_at
 from dermsim.models.stages import encode_depths, sum_up
 from dermsim.tasks.caption import (
@@ -40,7 +40,6 @@ from dermsim.tasks.concepts.shape import abrupt_segments, asymmetric_axes, is_wh
 
 if TYPE_CHECKING:
     from dermsim.engine.results import Prediction
-    from dermsim.engine.shared_encoder import SharedEncoder
     from dermsim.models.encoder import Encoder, Processor
     from dermsim.tasks.concepts import Concepts
 
@@ -65,7 +64,7 @@ class Describing:
     concept_part: Concepts | None
 
     if TYPE_CHECKING:
-        _encode: SharedEncoder
+        _encode: Callable[..., Encoding]
 
         def _predictions(
             self, encoding: Encoding, facts: Any, operating_point: str | float

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from dermsim.engine.results import Prediction
-    from dermsim.models.encode import Encoding
+    from dermsim.models.encoding import Encoding
     from dermsim.tasks.caption import Evidence, Fact
     from dermsim.tasks.concepts import ConceptReading
 

@@ -12,8 +12,9 @@ from dermsim.data.exam import refuse_exam
 from dermsim.data.tables import case_records
 from dermsim.engine.atlas import draw_map
 from dermsim.engine.predictions import calibrate
-from dermsim.models.encode import Encoding, encode, fingerprint
+from dermsim.models.encode import encode, fingerprint
 from dermsim.models.encoder import round_to_half
+from dermsim.models.encoding import Encoding
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery

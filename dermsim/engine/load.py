@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,14 +15,15 @@ from dermsim.core.labels import CODES
 from dermsim.core.refused import Refused
 from dermsim.core.storage import read_json
 from dermsim.core.vectors import l2_normalize
-from dermsim.models.encode import fingerprint
-from dermsim.models.encoder import Encoder, load_encoder, seen_side
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import Calibration, ThresholdFigures, read_figures
 from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.detect import OutlierDetector, QualityGate
 from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery
+
+if TYPE_CHECKING:
+    from dermsim.models.encoder import Encoder
 
 FIGURES = "evaluation.json"
 """What was measured of the checkpoint; it is no part, and a checkpoint may lack it."""
@@ -51,6 +52,9 @@ def load_parts(folder: Path) -> dict[str, Any]:
 
 
 def _load_parts(folder: Path) -> dict[str, Any]:
+    from dermsim.models.encode import fingerprint  # they bring torch
+    from dermsim.models.encoder import load_encoder, seen_side
+
     model, processor = load_encoder(folder)
     try:
         _check_labels(model)
@@ -66,8 +70,8 @@ def _load_parts(folder: Path) -> dict[str, Any]:
             "gallery": Gallery.load(folder / "gallery", fingerprint=mark),
             "classes": ClassBank.load(folder / "classes.safetensors", fingerprint=mark),
             "atlas": EmbeddingMap.load(folder / "atlas.parquet"),
-            "quality": _read_quality(folder / QUALITY, seen_side(processor)),
-            "reached": _read_reached(folder / FIGURES, mark),
+            "quality": read_quality(folder / QUALITY, seen_side(processor)),
+            "reached": read_reached(folder / FIGURES, mark),
             "concepts": Concepts.load(folder, fingerprint=mark),
             "worth": ExplanationWorth.load(folder / EXPLANATIONS, fingerprint=mark),
         }
@@ -79,12 +83,12 @@ def _load_parts(folder: Path) -> dict[str, Any]:
     return parts
 
 
-def _read_quality(path: Path, side: int) -> QualityGate | None:
+def read_quality(path: Path, side: int) -> QualityGate | None:
     """Read the quality gate where there is one."""
     return QualityGate.load(path, side=side) if path.is_file() else None
 
 
-def _read_reached(path: Path, mark: str) -> tuple[ThresholdFigures, ...]:
+def read_reached(path: Path, mark: str) -> tuple[ThresholdFigures, ...]:
     """Read what malignancy thresholds reached where that was measured; else there is nothing."""
     if not path.is_file():
         return ()

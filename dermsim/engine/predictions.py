@@ -13,14 +13,13 @@ from dermsim.core.labels import CODES
 from dermsim.core.refused import Refused
 from dermsim.data.facts import Facts, facts_of
 from dermsim.engine.results import Prediction
-from dermsim.models.encode import add_to_bias, weigh_facts
 from dermsim.tasks.classify import POINTS, Calibration, add_left_out_bias, fit_class_bias
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from dermsim.models.encode import Encoding
     from dermsim.models.encoder import Encoder
+    from dermsim.models.encoding import Encoding
     from dermsim.tasks.detect import OutlierDetector
 
 
@@ -53,6 +52,8 @@ def calibrate(
     if fit_bias:
         if logits is not None:
             raise Refused("predictions.biased")
+        from dermsim.models.encode import add_to_bias  # it brings torch
+
         unseen = add_left_out_bias(held_out.logits, labels, lesions)
         bias = add_to_bias(model, fit_class_bias(held_out.logits, labels))
         held_out = replace(held_out, logits=held_out.logits + bias)
@@ -89,6 +90,8 @@ def calibrate_with_facts(
     """
     if not model.config.facts_dim:
         return None
+    from dermsim.models.encode import weigh_facts  # it brings torch
+
     facts = facts_of(validation)
     rows = np.flatnonzero([row.known for row in facts])
     if len(rows) == 0:

@@ -6,7 +6,7 @@ together with its lesion, and the answer says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -22,8 +22,7 @@ from dermsim.engine.results import Recognised, SimilarCases
 from dermsim.tasks.retrieve import Gallery, Neighbor, PairScale, recognise
 
 if TYPE_CHECKING:
-    from dermsim.engine.shared_encoder import SharedEncoder
-    from dermsim.models.encode import Encoding
+    from dermsim.models.encoding import Encoding
     from dermsim.tasks.concepts import Concepts
     from dermsim.tasks.retrieve import CaseTable
 
@@ -46,7 +45,7 @@ class Searching:
 
     gallery: Gallery
     concept_part: Concepts | None
-    _encode: SharedEncoder
+    _encode: Callable[..., Encoding]
     _learned: Gallery
 
     def search(

@@ -10,13 +10,12 @@ import torch
 
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource
+from dermsim.engine.predicting import BATCH
 from dermsim.engine.shared_runs import SharedRun
-from dermsim.models.encode import Encoding, forward, join, prepare, weigh_facts
+from dermsim.models.encode import forward, prepare, weigh_facts
 from dermsim.models.encoder import Encoder, Processor
+from dermsim.models.encoding import Encoding, join
 from dermsim.models.looks import look_at
-
-BATCH = 32
-"""Images in one forward pass, of one thread or of several together."""
 
 WAITING = 256
 """Images that may wait for the encoder, over all threads."""

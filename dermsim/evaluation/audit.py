@@ -28,7 +28,8 @@ from dermsim.core.refused import Refused, RefusedFileExistsError
 from dermsim.core.vectors import check_labels
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.label_errors import find_duplicates, find_label_errors
-from dermsim.models.encode import Encoding, encode
+from dermsim.models.encode import encode
+from dermsim.models.encoding import Encoding
 
 if TYPE_CHECKING:
     from datasets import Dataset

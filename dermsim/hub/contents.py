@@ -45,6 +45,7 @@ def why_not_sent(path: Path) -> Phrase | None:
         return Phrase("contents.pictures")
     checks: dict[str, Callable[[Path], Phrase | None]] = {
         ".json": _json,
+        ".onnx": _encoder,
         ".parquet": _table,
         ".safetensors": _arrays,
         **dict.fromkeys(TEXTS, _text),
@@ -84,6 +85,16 @@ def _arrays(path: Path) -> Phrase | None:
             file.keys()
     except (SafetensorError, OSError):
         return Phrase("contents.no_safetensors")
+    return None
+
+
+def _encoder(path: Path) -> Phrase | None:
+    from dermsim.lite.encoder import OnnxEncoder
+
+    try:
+        OnnxEncoder(path)
+    except ValueError:
+        return Phrase("contents.no_onnx")
     return None
 
 

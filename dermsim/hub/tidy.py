@@ -8,13 +8,17 @@ from pathlib import Path
 
 from dermsim.core.checkpoint import OPTIONAL_PARTS, PARTS
 from dermsim.core.refused import Refused, RefusedFileNotFoundError
+from dermsim.lite.encoder import FILES, FOLDER, REPORT
 from dermsim.models.shipped_sources import shipped_sources
 from dermsim.tasks.retrieve import OWN
 
 MADE_AT_THE_END = ("training.json", "evaluation.json", "README.md")
 """What a run writes only when it is through."""
 
-SOMETIMES = ("calibration_facts.json", *OPTIONAL_PARTS)
+EXPORTED = (FOLDER, *(f"{FOLDER}/{name}" for name in (*FILES.values(), REPORT)))
+"""What `dermsim export` leaves in a checkpoint."""
+
+SOMETIMES = ("calibration_facts.json", *OPTIONAL_PARTS, *EXPORTED)
 """Parts that only some checkpoints have."""
 
 GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")
@@ -48,7 +52,7 @@ def check_tidy(folder: Path) -> None:
         grown = path.parent == folder / "gallery" and OWN.fullmatch(path.name)
         if name not in (*wanted, *SOMETIMES) and name not in SOURCES and not grown:
             raise Refused("tidy.foreign", folder=folder, name=name)
-        if path.is_dir() != (name == "gallery") or not (path.is_dir() or path.is_file()):
+        if path.is_dir() != (name in ("gallery", FOLDER)) or not (path.is_dir() or path.is_file()):
             raise Refused("tidy.malformed", name=name, folder=folder)
         if path.is_file() and path.stat().st_size == 0:
             raise Refused("tidy.empty", name=name, folder=folder)

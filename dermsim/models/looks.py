@@ -5,18 +5,20 @@ They are made of the prepared square, so that what is compared and judged is wha
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from dermsim.data.duplicates.looks import HASHED, fine_hashes
 from dermsim.tasks.detect.statistics import SIDE, pixel_statistics
 
 if TYPE_CHECKING:
+    import torch
+
     from dermsim.models.encoder import Processor
 
 GREY = (0.299, 0.587, 0.114)
@@ -54,7 +56,12 @@ class Looks:
         )
 
 
-def look_at(pixel_values: torch.Tensor, processor: Processor, *, statistics: bool = True) -> Looks:
+def look_at(
+    pixel_values: torch.Tensor | npt.NDArray[np.floating],
+    processor: Processor,
+    *,
+    statistics: bool = True,
+) -> Looks:
     """Say what prepared pictures look like.
 
     Args:
@@ -62,30 +69,60 @@ def look_at(pixel_values: torch.Tensor, processor: Processor, *, statistics: boo
         processor: Says how they were normalised.
         statistics: False leaves them out, ``(N, 0)``: they take most of the time.
     """
-    pixels = shown(pixel_values, processor)
-    weights = pixels.new_tensor(GREY)[:, None, None]
-    grey = (pixels * weights).sum(dim=1, keepdim=True)
-    squares = torch.nn.functional.adaptive_avg_pool2d(grey, HASHED)[:, 0].numpy()
+    return looks_of(shown(pixel_values, processor), statistics=statistics)
+
+
+def looks_of(pixels: npt.NDArray[np.float32], *, statistics: bool = True) -> Looks:
+    """Say what pictures ``(N, 3, S, S)`` in [0, 1] look like, as `look_at`."""
+    grey = np.einsum("nchw,c->nhw", pixels, np.array(GREY, dtype=np.float32))
+    squares = averaged(grey, HASHED)
     none = np.zeros((len(squares), 0), np.float32)
     return Looks(fine_hashes(squares), _statistics(pixels) if statistics else none)
 
 
 def describe(pictures: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Return the statistics ``(N, K)`` of pictures ``(N, S, S, 3)`` in [0, 1]."""
-    return _statistics(torch.from_numpy(pictures).permute(0, 3, 1, 2).float())
+    return _statistics(np.moveaxis(np.asarray(pictures, dtype=np.float32), -1, 1))
 
 
-def _statistics(pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+def _statistics(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the statistics of pictures ``(N, 3, S, S)``."""
-    small = torch.nn.functional.interpolate(pixels.clamp(0, 1), size=(SIDE, SIDE), mode="area")
-    return pixel_statistics(small.permute(0, 2, 3, 1).numpy())
+    return pixel_statistics(np.moveaxis(averaged(pixels.clip(0, 1), SIDE), 1, -1))
 
 
-def shown(pixel_values: torch.Tensor, processor: Processor) -> torch.Tensor:
-    """Return the pictures ``(N, 3, S, S)`` in [0, 1] that were normalised, on the CPU."""
-    values = pixel_values.detach().cpu().float()
+def averaged(pictures: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32]:
+    """Reduce pictures to a side by averages over areas that may overlap by a pixel.
+
+    Args:
+        pictures: ``(..., H, W)``.
+        side: S, in pixels.
+
+    Returns:
+        ``(..., S, S)`` float32, what torch's adaptive average pooling gives.
+    """
+    height, width = pictures.shape[-2:]
+    small = _areas(height, side) @ pictures @ _areas(width, side).T
+    return np.asarray(small, dtype=np.float32)
+
+
+@functools.cache
+def _areas(length: int, side: int) -> npt.NDArray[np.float32]:
+    """Return ``(S, L)``, how much of each pixel there is in each of S areas of a line."""
+    weights = np.zeros((side, length), dtype=np.float32)
+    for place in range(side):
+        first, last = place * length // side, -(-(place + 1) * length // side)
+        weights[place, first:last] = 1 / (last - first)
+    return weights
+
+
+def shown(
+    pixel_values: torch.Tensor | npt.NDArray[np.floating], processor: Processor
+) -> npt.NDArray[np.float32]:
+    """Return the pictures ``(N, 3, S, S)`` in [0, 1] that were normalised."""
+    if not isinstance(pixel_values, np.ndarray):  # whoever holds a tensor has imported torch
+        pixel_values = pixel_values.detach().cpu().float().numpy()
     mean, std = (
-        values.new_tensor(tuple(channels))[:, None, None]
+        np.asarray(channels, dtype=np.float32)[:, None, None]
         for channels in (processor.image_mean, processor.image_std)
     )
-    return values * std + mean
+    return pixel_values * std + mean

@@ -1,4 +1,7 @@
-"""From a photograph to the encoder's input, without what transformers' image processors import."""
+"""From a photograph to the encoder's input, with NumPy and Pillow alone.
+
+What asks an exported encoder has no torch and no transformers.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
-from transformers import BatchFeature
-from transformers.image_transforms import (
-    center_crop,
-    convert_to_rgb,
-    get_resize_output_image_size,
-    normalize,
-    rescale,
-    resize,
-)
-from transformers.image_utils import PILImageResampling
 
 from dermsim.core.refused import Refused
 from dermsim.core.storage import LARGEST_CONFIG, read_json
 from dermsim.models.color_constancy_dermsim import shades_of_grey
-from dermsim.models.framing_dermsim import FIRST, whole_frame
+from dermsim.models.framing_dermsim import whole_frame
 
 if TYPE_CHECKING:
+    from transformers import BatchFeature
+
     from dermsim.models.image_processing_dermsim import DermSimImageProcessor
 
 STEPS = {
@@ -52,9 +48,9 @@ EDGES = ("shortest_edge", "longest_edge")
 class ImagePreparation:
     """Resize the shorter side, cut out the central square, scale to [0, 1] and normalise.
 
-    It gives bit for bit what `DermSimImageProcessor` gives of pictures, from the same functions of
-    transformers, and is written as one. That class can do more, all of which an encoder would not
-    know what to make of, and takes longer to import than torch.
+    It gives bit for bit what `DermSimImageProcessor` gives of pictures, and is written as one. That
+    class can do more, all of which an encoder would not know what to make of, and takes longer to
+    import than torch.
 
     Attributes:
         size: ``{"shortest_edge": pixels}``, the shorter side after resizing; or
@@ -70,7 +66,7 @@ class ImagePreparation:
 
     size: Mapping[str, int] = field(default_factory=lambda: {"shortest_edge": 112})
     crop_size: Mapping[str, int] = field(default_factory=lambda: {"height": 112, "width": 112})
-    resample: int = int(PILImageResampling.BICUBIC)
+    resample: int = int(Image.Resampling.BICUBIC)
     rescale_factor: float = 1 / 255
     image_mean: tuple[float, ...] = (0.76, 0.54, 0.56)
     image_std: tuple[float, ...] = (0.14, 0.15, 0.17)
@@ -85,7 +81,7 @@ class ImagePreparation:
         if not isinstance(self.crop_size, Mapping) or set(self.crop_size) != set(sides):
             raise Refused("preparation.crop_size", crop_size=self.crop_size)
         self._keep_pixels("crop_size", sides)
-        if type(self.resample) is not int or self.resample not in set(PILImageResampling):
+        if type(self.resample) is not int or self.resample not in set(Image.Resampling):
             raise Refused("preparation.resample", resample=self.resample)
         if not _is_positive(self.rescale_factor):
             raise Refused("preparation.rescale_factor", rescale_factor=self.rescale_factor)
@@ -154,28 +150,80 @@ class ImagePreparation:
         Returns:
             With `pixel_values`, ``(B, 3, H, W)`` float32.
         """
+        from transformers import BatchFeature
+
         batch = [images] if isinstance(images, Image.Image) else images
         return BatchFeature(
-            data={"pixel_values": [self._prepare(image) for image in batch]},
+            data={"pixel_values": [self.normalised(self.square(image)) for image in batch]},
             tensor_type=return_tensors,
         )
 
-    def _prepare(self, image: Image.Image) -> np.ndarray:
-        pixels = np.moveaxis(np.asarray(convert_to_rgb(image, return_numpy=True)), -1, 0)
-        layout: dict[str, Any] = {"data_format": FIRST, "input_data_format": FIRST}
+    def square(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """Cut what the encoder sees out of a photograph.
+
+        Args:
+            image: Of any size.
+
+        Returns:
+            ``(3, H, W)`` uint8, of the height and width of `crop_size`.
+        """
+        picture = _as_rgb(image)
         if longest := self.size.get("longest_edge"):
-            pixels = whole_frame(pixels, longest, self.resample)
+            pixels = whole_frame(_channels_first(picture), longest, self.resample)
         else:
-            side = get_resize_output_image_size(
-                pixels, self.size["shortest_edge"], default_to_square=False, input_data_format=FIRST
-            )
-            pixels = resize(pixels, side, resample=PILImageResampling(self.resample), **layout)
-        square = (self.crop_size["height"], self.crop_size["width"])
-        pixels = center_crop(pixels, square, **layout)
-        if self.do_color_constancy:
-            pixels = shades_of_grey(pixels)
-        pixels = rescale(pixels, self.rescale_factor, **layout)
-        return normalize(pixels, self.image_mean, self.image_std, **layout)
+            shorter, edge = min(picture.size), self.size["shortest_edge"]
+            width, height = (int(edge * side / shorter) for side in picture.size)
+            resized = picture.resize((width, height), Image.Resampling(self.resample))
+            pixels = _channels_first(resized)
+        return _central(pixels, self.crop_size["height"], self.crop_size["width"])
+
+    def levelled(self, square: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Take the light's colour off a square if that is asked for, and scale it to [0, 1].
+
+        Args:
+            square: ``(3, H, W)``, as `square` cuts it out.
+
+        Returns:
+            ``(3, H, W)`` float32.
+        """
+        pixels = shades_of_grey(square) if self.do_color_constancy else square
+        return (pixels.astype(np.float64) * self.rescale_factor).astype(np.float32)
+
+    def normalised(self, square: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Make the encoder's input ``(3, H, W)`` float32 of such a square."""
+        mean, std = (
+            np.asarray(channels, dtype=np.float32)[:, None, None]
+            for channels in (self.image_mean, self.image_std)
+        )
+        return (self.levelled(square) - mean) / std
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    """Show a picture in RGB; what is transparent lies on white."""
+    if "A" not in image.getbands() and image.info.get("transparency") is None:
+        return image.convert("RGB")
+    opaque = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+
+
+def _channels_first(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    return np.moveaxis(np.asarray(picture), -1, 0)
+
+
+def _central(pixels: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Cut the middle out of ``(3, h, w)``; what is smaller gets a black margin."""
+    for axis, side in ((1, height), (2, width)):
+        own = pixels.shape[axis]
+        if own < side:
+            margins = [(0, 0)] * 3
+            margins[axis] = (math.ceil((side - own) / 2), (side - own) // 2)
+            pixels = np.pad(pixels, margins)
+        else:
+            first = (own - side) // 2
+            part = slice(first, first + side)
+            # a view: how pixels lie in memory decides how sums over them are rounded
+            pixels = pixels[:, part] if axis == 1 else pixels[:, :, part]
+    return pixels
 
 
 def _is_number(value: object) -> bool:

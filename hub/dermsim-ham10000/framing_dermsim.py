@@ -1,15 +1,12 @@
 """Fits the whole frame of a photograph into a square. Ships beside the weights.
 
-It imports nothing of dermsim: NumPy, and what transformers resizes pictures with.
+It imports nothing of dermsim: NumPy and Pillow, which transformers resizes pictures with, too.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from transformers.image_transforms import resize
-from transformers.image_utils import ChannelDimension, PILImageResampling
-
-FIRST = ChannelDimension.FIRST
+from PIL import Image
 
 
 def whole_frame(image: np.ndarray, side: int, resample: int) -> np.ndarray:
@@ -27,13 +24,9 @@ def whole_frame(image: np.ndarray, side: int, resample: int) -> np.ndarray:
         ``(3, S, S)`` uint8; the picture is in its middle, between rows or columns of its own.
     """
     height, width = fitted_size(image.shape[-2], image.shape[-1], side)
-    small = resize(
-        image,
-        (height, width),
-        resample=PILImageResampling(resample),
-        data_format=FIRST,
-        input_data_format=FIRST,
-    )
+    picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(image, 0, -1)))
+    resized = picture.resize((width, height), Image.Resampling(resample))
+    small = np.moveaxis(np.asarray(resized), -1, 0)
     above, before = (side - height) // 2, (side - width) // 2
     margins = ((0, 0), (above, side - height - above), (before, side - width - before))
     return np.pad(small, margins, mode="symmetric")

@@ -18,6 +18,7 @@ from PIL import Image
 
 from dermsim import engine
 from dermsim.cli.classify import parse_where
+from dermsim.cli.command import QuickCommand
 from dermsim.cli.main import main
 from dermsim.cli.terminal import table
 from dermsim.core.bootstrap import Interval
@@ -147,6 +148,7 @@ def stub(monkeypatch):
         return built
 
     monkeypatch.setattr(engine.DermSim, "from_pretrained", from_pretrained)
+    monkeypatch.setattr(QuickCommand, "quick_engine", lambda self, facts=False: self.engine())
     return built
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from test_cli import StubEngine
 
 from dermsim import engine
+from dermsim.cli.command import QuickCommand
 from dermsim.cli.main import main
 from dermsim.cli.terminal import INTERRUPTED, table
 from dermsim.engine.batch import BATCH
@@ -25,6 +26,7 @@ CASE = Path(__file__).resolve().parents[3] / "shared" / "cases" / "16-output-enc
 def stub(monkeypatch):
     built = StubEngine()
     monkeypatch.setattr(engine.DermSim, "from_pretrained", lambda name: built)
+    monkeypatch.setattr(QuickCommand, "quick_engine", lambda self, facts=False: self.engine())
     return built
 
 
@@ -195,6 +197,7 @@ def test_ctrl_c_elsewhere_is_one_line(monkeypatch, capsys, tmp_path):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(engine.DermSim, "from_pretrained", from_pretrained)
+    monkeypatch.setattr(QuickCommand, "quick_engine", lambda self, facts=False: self.engine())
     folder = paint(tmp_path / "pictures", "a.png")
     assert main(["classify", str(folder)]) == INTERRUPTED
     assert capsys.readouterr().err == "dermsim: interrupted\n"

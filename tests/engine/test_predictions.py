@@ -9,7 +9,8 @@ from dermsim.core.vectors import l2_normalize
 from dermsim.data.facts import Facts, facts_of
 from dermsim.engine.framing import Frame, place_heatmap
 from dermsim.engine.predictions import calibrate_with_facts, read_predictions
-from dermsim.models.encode import Encoding, weigh_facts
+from dermsim.models.encode import weigh_facts
+from dermsim.models.encoding import Encoding
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.detect.scores import EnergyScore

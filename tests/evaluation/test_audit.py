@@ -22,7 +22,7 @@ from dermsim.evaluation.audit import (
     thumbnail,
 )
 from dermsim.evaluation.label_errors import LabelError
-from dermsim.models.encode import Encoding
+from dermsim.models.encoding import Encoding
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.retrieve import Gallery

@@ -81,3 +81,9 @@ def test_plain_files_pass(tmp_path):
     table = {"image_id": ["a"], "embedding": pa.array([[0.5, 0.5]], pa.list_(pa.float32(), 2))}
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     assert [path.name for path in tmp_path.iterdir() if why_not_sent(path)] == []
+
+
+def test_an_exported_encoder_passes_and_nothing_else_by_that_name(exported, tmp_path):
+    assert why_not_sent(exported / "onnx" / "model.onnx") is None
+    (tmp_path / "model.onnx").write_bytes(PICTURES["JPEG"])
+    assert why_not_sent(tmp_path / "model.onnx") == Phrase("contents.no_onnx")

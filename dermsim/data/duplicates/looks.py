@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy.fft import dctn
 
 GreyArray = npt.NDArray[np.uint8]
 
@@ -86,7 +86,7 @@ def perceptual_hashes(square: GreyArray) -> npt.NDArray[np.uint64]:
         ``(8,)``.
     """
     held = np.stack([turned(square, turn) for turn in range(TURNS)]).astype(np.float64)
-    waves = dctn(held, axes=(1, 2), norm="ortho")[:, :_FREQUENCIES, :_FREQUENCIES]
+    waves = _lowest_waves(held, _FREQUENCIES)
     lowest = waves.reshape(TURNS, -1)[:, 1:]
     bits = lowest > np.median(lowest, axis=1, keepdims=True)
     packed = np.packbits(np.pad(bits, ((0, 0), (0, 1))), axis=1)
@@ -107,11 +107,26 @@ def fine_hashes(squares: npt.NDArray[np.floating]) -> npt.NDArray[np.uint64]:
         ``(N, 8, 4)``; the first of the eight is the picture as it is.
     """
     held = np.stack([_turned(squares, turn) for turn in range(TURNS)], axis=1).astype(np.float64)
-    waves = dctn(held, axes=(2, 3), norm="ortho")[..., :_FINE_FREQUENCIES, :_FINE_FREQUENCIES]
+    waves = _lowest_waves(held, _FINE_FREQUENCIES)
     lowest = waves.reshape(*held.shape[:2], -1)[..., 1:]
     bits = lowest > np.median(lowest, axis=-1, keepdims=True)
     packed = np.packbits(np.pad(bits, ((0, 0), (0, 0), (0, 1))), axis=-1)
     return np.ascontiguousarray(packed).view(np.uint64)
+
+
+def _lowest_waves(squares: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+    """Return the lowest frequencies ``(..., K, K)`` of a discrete cosine transform (type II)."""
+    waves = _cosines(squares.shape[-1], count)
+    return waves @ squares @ waves.T
+
+
+@functools.cache
+def _cosines(side: int, count: int) -> npt.NDArray[np.float64]:
+    """Return ``(K, S)``, waves of unit length: as many halves of one as their number says."""
+    places = (np.arange(side) + 0.5) / side
+    waves = np.cos(np.pi * np.arange(count)[:, None] * places) * np.sqrt(2 / side)
+    waves[0] /= np.sqrt(2)
+    return waves
 
 
 def _turned(squares: npt.NDArray[np.floating], turn: int) -> npt.NDArray[np.floating]:

@@ -13,7 +13,8 @@ from dermsim.core.labels import CODES
 from dermsim.core.refused import Refused
 from dermsim.data.splits import grouped_splits
 from dermsim.evaluation.held_out import refuse_learned
-from dermsim.models.encode import Encoding, encode
+from dermsim.models.encode import encode
+from dermsim.models.encoding import Encoding
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -11,7 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+
+from dermsim.tasks.detect.smoothing import box_mean, gaussian_blur, largest_part
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -101,7 +102,7 @@ def _lesion(coarse: FloatArray) -> FloatArray:
     flat = _flattened(coarse, x, y, seen)
     spread = flat[seen].std(axis=0)
     distance = np.where(seen, np.linalg.norm(flat * (1.0, 1.5, 1.0), axis=2), 0.0)
-    distance = ndimage.gaussian_filter(distance, 0.7)
+    distance = gaussian_blur(distance, 0.7)
     areas = [(distance > level).mean() for level in _LEVELS]
     rim = np.maximum(abs(x), abs(y)) > 0.8
     at_rim = [(distance[rim] > level).mean() for level in _LEVELS]
@@ -136,15 +137,14 @@ def _flattened(
 
 def _largest(mask: npt.NDArray[np.bool_]) -> float:
     """Return the share of a picture that its largest connected part covers."""
-    labels, count = ndimage.label(mask)
-    return float(np.bincount(labels.ravel())[1:].max() / mask.size) if count else 0.0
+    return largest_part(mask) / mask.size
 
 
 def _sharpness(light: FloatArray) -> FloatArray:
     """Return the logarithm of how strong detail is at four scales, and how it falls with them."""
     detail = []
     for _ in range(4):
-        fine = light - ndimage.uniform_filter(light, 3)
+        fine = light - box_mean(light)
         detail += [np.log(fine.std() + 1e-4), np.log(np.quantile(abs(fine), 0.99) + 1e-4)]
         light = _pooled(light[None], 2)[0]
     return np.concatenate([detail, np.diff(detail[::2])])

@@ -15,7 +15,7 @@ from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import synthetic_ham10000
 from dermsim.data.tables import case_records
 from dermsim.evaluation.protocols import protocol_cases
-from dermsim.models.encode import Encoding
+from dermsim.models.encoding import Encoding
 from dermsim.tasks.classify import Calibration
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.enroll import ClassBank

@@ -16,7 +16,7 @@ from dermsim.evaluation.protocols.unfamiliar import (
     evaluate_unfamiliar,
     load_pictures,
 )
-from dermsim.models.encode import Encoding
+from dermsim.models.encoding import Encoding
 from dermsim.tasks.detect import OutlierDetector
 from dermsim.tasks.detect.scores import SCORES
 

@@ -141,7 +141,7 @@ def _check_temperatures(model: Encoder, parts: Mapping[str, Any]) -> None:
 
 def _check_detector(detector: OutlierDetector, model: Encoder, gallery: Gallery) -> None:
     widths = {
-        "pooled_features": sum(member.classifier.in_features for member in model.members),
+        "pooled_features": sum(member.feature_width for member in model.members),
         "embeddings": gallery.dim,
     }
     if detector.measures is not None:

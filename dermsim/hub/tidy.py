@@ -20,8 +20,10 @@ SOMETIMES = ("calibration_facts.json", *OPTIONAL_PARTS)
 GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")
 """What the gallery's own folder holds as a run leaves it; one that was added to holds more."""
 
-SOURCES = shipped_sources("modeling_dermsim_ensemble", "image_processing_dermsim")
-"""The model's code, which travels with the weights; that of an ensemble, which is the most."""
+SOURCES = shipped_sources(
+    "modeling_dermsim_ensemble", "modeling_dermsim_dual", "image_processing_dermsim"
+)
+"""The model's code, which travels with the weights: that of every kind of encoder."""
 
 
 def check_tidy(folder: Path) -> None:

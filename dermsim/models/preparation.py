@@ -47,6 +47,9 @@ EDGES = ("shortest_edge", "longest_edge")
 """What `size` may name: the central square is seen with the first, the whole frame with the other.
 """
 
+SIDES = ("height", "width")
+"""What it may name in their place: the whole frame is squashed to that, as SigLIP sees it."""
+
 
 @dataclass(frozen=True)
 class ImagePreparation:
@@ -59,7 +62,8 @@ class ImagePreparation:
     Attributes:
         size: ``{"shortest_edge": pixels}``, the shorter side after resizing; or
             ``{"longest_edge": pixels}``: the whole frame, resized to that and padded to a square
-            with its mirror image.
+            with its mirror image; or ``{"height": pixels, "width": pixels}``: the whole frame,
+            stretched to that whatever its shape.
         crop_size: ``{"height": pixels, "width": pixels}`` of the central part that is kept.
         resample: PIL's number of the filter; 3 is bicubic.
         rescale_factor: What a pixel's 0 to 255 is multiplied by.
@@ -78,13 +82,13 @@ class ImagePreparation:
 
     def __post_init__(self) -> None:
         """Refuse what photographs cannot be prepared with."""
-        if not isinstance(self.size, Mapping) or set(self.size) not in ({e} for e in EDGES):
+        known = (*({edge} for edge in EDGES), set(SIDES))
+        if not isinstance(self.size, Mapping) or set(self.size) not in known:
             raise Refused("preparation.size", size=self.size, edges=EDGES)
-        self._keep_pixels("size", tuple(self.size))
-        sides = ("height", "width")
-        if not isinstance(self.crop_size, Mapping) or set(self.crop_size) != set(sides):
+        self._keep_pixels("size", tuple(sorted(self.size)))
+        if not isinstance(self.crop_size, Mapping) or set(self.crop_size) != set(SIDES):
             raise Refused("preparation.crop_size", crop_size=self.crop_size)
-        self._keep_pixels("crop_size", sides)
+        self._keep_pixels("crop_size", SIDES)
         if type(self.resample) is not int or self.resample not in set(PILImageResampling):
             raise Refused("preparation.resample", resample=self.resample)
         if not _is_positive(self.rescale_factor):
@@ -163,13 +167,17 @@ class ImagePreparation:
     def _prepare(self, image: Image.Image) -> np.ndarray:
         pixels = np.moveaxis(np.asarray(convert_to_rgb(image, return_numpy=True)), -1, 0)
         layout: dict[str, Any] = {"data_format": FIRST, "input_data_format": FIRST}
+        filter_ = PILImageResampling(self.resample)
         if longest := self.size.get("longest_edge"):
             pixels = whole_frame(pixels, longest, self.resample)
+        elif "height" in self.size:
+            squashed = (self.size["height"], self.size["width"])
+            pixels = resize(pixels, squashed, resample=filter_, **layout)
         else:
             side = get_resize_output_image_size(
                 pixels, self.size["shortest_edge"], default_to_square=False, input_data_format=FIRST
             )
-            pixels = resize(pixels, side, resample=PILImageResampling(self.resample), **layout)
+            pixels = resize(pixels, side, resample=filter_, **layout)
         square = (self.crop_size["height"], self.crop_size["width"])
         pixels = center_crop(pixels, square, **layout)
         if self.do_color_constancy:

@@ -16,6 +16,7 @@ from dermsim.models import (
     DermSimNetwork,
 )
 from dermsim.models import encoder as module
+from dermsim.models.undrawn import UndrawnWeights
 from dermsim.models.encoder import (
     as_pretrained,
     build_encoder,
@@ -181,7 +182,7 @@ def test_loading_draws_no_random_numbers(model, tmp_path):
 
 def test_a_truncated_normal_distribution_is_not_waited_for():
     memory = torch.full((4,), 9.0)  # out of bounds, as what memory happens to hold may be
-    with module._UndrawnWeights():
+    with UndrawnWeights():
         torch.nn.init.trunc_normal_(memory, std=0.05)
     assert not memory.any()
 

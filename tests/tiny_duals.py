@@ -14,7 +14,8 @@ SENTENCES = [
     "a dermatoscopic photograph of melanoma",
     "dermoscopy of melanocytic nevus, mole, benign nevus",
     "a dermoscopic image that shows basal cell carcinoma or basalioma",
-    "a close-up photograph of skin with actinic keratosis, intraepithelial carcinoma, Bowen disease",
+    "a close-up photograph of skin with actinic keratosis, intraepithelial carcinoma",
+    "Bowen disease",
     "a skin lesion: seborrheic keratosis solar lentigo lichen planus-like benign keratosis",
     "dermatofibroma fibrous histiocytoma seen under a dermatoscope",
     "vascular lesion hemangioma angioma on the skin the diagnosis is malignant melanoma",
@@ -134,7 +135,12 @@ def hf_clip(folder: Path, *, act="quick_gelu", eos=2, licence="mit", seed=0, **v
 
     tokenizer = clip_tokenizer()
     end = tokenizer.token_to_id("<|endoftext|>")
-    text = {**TEXT, "vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": 20, "hidden_act": act}
+    text = {
+        **TEXT,
+        "vocab_size": tokenizer.get_vocab_size(),
+        "max_position_embeddings": 20,
+        "hidden_act": act,
+    }
     text |= {"projection_dim": DIM, "eos_token_id": eos, "bos_token_id": end - 1}
     text |= {"pad_token_id": end}
     own = {**VISION, "hidden_act": act, "projection_dim": DIM, **vision}

@@ -18,6 +18,7 @@ from dermsim.cli.calibrate import Calibrate
 from dermsim.cli.classify import Classify, Similar
 from dermsim.cli.command import Command
 from dermsim.cli.concepts import concepts_app
+from dermsim.cli.convert import Convert
 from dermsim.cli.describe import Describe
 from dermsim.cli.duplicates import Duplicates
 from dermsim.cli.enroll import Enroll, bank_app
@@ -71,6 +72,7 @@ app.command(name="report")(CaseReportCommand)
 app.command(name="explore")(Explore)
 app.command(name="evaluate")(Evaluate)
 app.command(name="ensemble")(Ensemble)
+app.command(name="convert")(Convert)
 
 
 app.command(

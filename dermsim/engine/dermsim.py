@@ -29,6 +29,7 @@ from dermsim.engine.predictions import read_predictions
 from dermsim.engine.results import Analysis, Prediction
 from dermsim.engine.searching import LeftOut, Searching, are_drawn, left_out_of
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
+from dermsim.engine.words import Words
 from dermsim.models.encode import Encoding, fingerprint, pixels_needed
 from dermsim.models.encoder import Encoder, Processor, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
@@ -67,6 +68,7 @@ class DermSim(Explaining, Searching, Describing):
         reached: What malignancy thresholds reached on photographs that none was fitted to; empty
             where that was not measured.
         worth: What its heatmaps were measured to be worth; None where that was not measured.
+        words: What a text-image encoder knows in words; None of one of pictures alone.
         drawn: Whether it was trained on the drawings of `dermsim.data.synthetic`, and knows nothing
             of skin.
         pixels_needed: Width and height that it needs of a picture, as ``at_least`` of `read_image`.
@@ -87,6 +89,7 @@ class DermSim(Explaining, Searching, Describing):
         reached: tuple[ThresholdFigures, ...] = (),
         concepts: Concepts | None = None,
         worth: ExplanationWorth | None = None,
+        words: Words | None = None,
     ) -> None:
         if (model.config.facts_dim > 0) != (calibration_facts is not None):
             raise Refused("dermsim.calibration_facts")
@@ -104,6 +107,7 @@ class DermSim(Explaining, Searching, Describing):
         self.quality = quality
         self.reached = reached
         self.worth = worth
+        self.words = words
         self._encode = SharedEncoder(model, processor, depths=concepts is not None)
         self._learned = gallery
         self.drawn = are_drawn(gallery.records)
@@ -204,7 +208,13 @@ class DermSim(Explaining, Searching, Describing):
                 temperature_facts=None if facts is None else facts.temperature,
             )
             self.calibration.save(fresh / "calibration.json")
-            parts = (self.calibration_facts, self.concept_part, self.quality, self.worth)
+            parts = (
+                self.calibration_facts,
+                self.concept_part,
+                self.quality,
+                self.worth,
+                self.words,
+            )
             save_optional(fresh, *parts)
             self.classes.save(fresh / "classes.safetensors")
             self.detector.save(fresh / "detector.safetensors")

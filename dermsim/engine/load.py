@@ -15,8 +15,10 @@ from dermsim.core.labels import CODES
 from dermsim.core.refused import Refused
 from dermsim.core.storage import read_json
 from dermsim.core.vectors import l2_normalize
+from dermsim.engine.words import Words
 from dermsim.models.encode import fingerprint
 from dermsim.models.encoder import Encoder, load_encoder, seen_side
+from dermsim.models.network_dermsim_dual import DermSimDualNetwork
 from dermsim.tasks.atlas import EmbeddingMap
 from dermsim.tasks.classify import Calibration, ThresholdFigures, read_figures
 from dermsim.tasks.concepts import Concepts
@@ -55,6 +57,7 @@ def _load_parts(folder: Path) -> dict[str, Any]:
     try:
         _check_labels(model)
         mark = fingerprint(model, processor)
+        dual = isinstance(model, DermSimDualNetwork)
         parts: dict[str, Any] = {
             "model": model,
             "processor": processor,
@@ -70,6 +73,7 @@ def _load_parts(folder: Path) -> dict[str, Any]:
             "reached": _read_reached(folder / FIGURES, mark),
             "concepts": Concepts.load(folder, fingerprint=mark),
             "worth": ExplanationWorth.load(folder / EXPLANATIONS, fingerprint=mark),
+            "words": Words.load(folder, dim=model.config.embed_dim) if dual else None,
         }
         _check_temperatures(model, parts)
         _check_detector(parts["detector"], model, parts["gallery"])
@@ -100,6 +104,7 @@ def save_optional(
     concepts: Concepts | None,
     quality: QualityGate | None,
     worth: ExplanationWorth | None,
+    words: Words | None,
 ) -> None:
     """Write the parts that only some checkpoints have."""
     if calibration_facts is not None:
@@ -110,6 +115,8 @@ def save_optional(
         quality.save(folder / QUALITY)
     if worth is not None:
         worth.save(folder / EXPLANATIONS)
+    if words is not None:
+        words.save(folder)
 
 
 def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from dermsim.core.checkpoint import OPTIONAL_PARTS, PARTS
+from dermsim.core.checkpoint import OPTIONAL_PARTS, PARTS, TEXT
 from dermsim.core.refused import Refused, RefusedFileNotFoundError
 from dermsim.models.shipped_sources import shipped_sources
 from dermsim.tasks.retrieve import OWN
@@ -16,6 +16,9 @@ MADE_AT_THE_END = ("training.json", "evaluation.json", "README.md")
 
 SOMETIMES = ("calibration_facts.json", *OPTIONAL_PARTS)
 """Parts that only some checkpoints have."""
+
+FOLDERS = ("gallery", TEXT)
+"""Parts that are folders."""
 
 GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")
 """What the gallery's own folder holds as a run leaves it; one that was added to holds more."""
@@ -48,9 +51,9 @@ def check_tidy(folder: Path) -> None:
         if path.is_symlink():
             raise Refused("tidy.link", name=name, folder=folder)
         grown = path.parent == folder / "gallery" and OWN.fullmatch(path.name)
-        if name not in (*wanted, *SOMETIMES) and name not in SOURCES and not grown:
+        if name not in (*wanted, *SOMETIMES, TEXT) and name not in SOURCES and not grown:
             raise Refused("tidy.foreign", folder=folder, name=name)
-        if path.is_dir() != (name == "gallery") or not (path.is_dir() or path.is_file()):
+        if path.is_dir() != (name in FOLDERS) or not (path.is_dir() or path.is_file()):
             raise Refused("tidy.malformed", name=name, folder=folder)
         if path.is_file() and path.stat().st_size == 0:
             raise Refused("tidy.empty", name=name, folder=folder)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, cast
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 from dermsim.core.atomic import read_steadily
 from dermsim.core.checkpoint import FORMAT
@@ -253,7 +254,8 @@ def as_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
     """Make an encoder a model of transformers, with copies of its weights, unless it is one."""
     from transformers import PreTrainedModel
 
-    return model if isinstance(model, PreTrainedModel) else _with_weights_of(model)
+    whole: Any = model if isinstance(model, PreTrainedModel) else _with_weights_of(model)
+    return whole
 
 
 def _with_weights_of(model: Encoder) -> DermSimModel | DermSimEnsembleModel:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:  # never imported here, but transformers copies what is named 
 class DermSimDualModel(DermSimDualNetwork, PreTrainedModel):  # type: ignore[misc]
     """`DermSimDualNetwork` with all that transformers' models can do.
 
-    Everything it computes is written there: a timm tower, its projection, and the names' directions.
+    Everything it computes is written there: a timm tower, its projection, and the directions of
+    names.
     """
 
     config_class = DermSimDualConfig
@@ -40,11 +41,11 @@ class DermSimDualModel(DermSimDualNetwork, PreTrainedModel):  # type: ignore[mis
     @torch.no_grad()
     def _init_weights(self, module: Any) -> None:
         # timm has drawn the tower's weights already; see `DermSimModel`
-        if module is self.classifier or module is self.projection:
-            if isinstance(module, torch.nn.Linear):
-                init.trunc_normal_(module.weight, std=0.05)
-                if module.bias is not None:
-                    init.zeros_(module.bias)
+        own = module is self.classifier or module is self.projection
+        if own and isinstance(module, torch.nn.Linear):
+            init.trunc_normal_(module.weight, std=0.05)
+            if module.bias is not None:
+                init.zeros_(module.bias)
         if hasattr(module, "init_non_persistent_buffers"):
             module.init_non_persistent_buffers()
 

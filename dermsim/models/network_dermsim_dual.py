@@ -29,7 +29,7 @@ class DermSimDualNetwork(DermSimNetwork):
       the embeddings of the diagnoses' names.
     """
 
-    config: DermSimDualConfig  # type: ignore[assignment]
+    config: DermSimDualConfig
     projection: nn.Module
 
     def build(self, config: DermSimConfig) -> None:

@@ -15,7 +15,9 @@ from dermsim.core.refused import RefusedFileNotFoundError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
-_ACROSS = re.compile(r"^(\s*from )dermsim\.\w+(\.\w+_dermsim(?:_ensemble|_dual)? import )", re.MULTILINE)
+_ACROSS = re.compile(
+    r"^(\s*from )dermsim\.\w+(\.\w+_dermsim(?:_ensemble|_dual)? import )", re.MULTILINE
+)
 _SIBLING = re.compile(r"^\s*from \.(\w+_dermsim(?:_ensemble|_dual)?) import ", re.MULTILINE)
 
 

@@ -177,9 +177,7 @@ class TextTower(nn.Module):
         if tokens.unknown == tokens.count:
             raise Refused("text_tower.all_unknown", text=text[:80])
 
-    def embed(
-        self, texts: Sequence[str], *, batch_size: int = 64
-    ) -> npt.NDArray[np.float32]:
+    def embed(self, texts: Sequence[str], *, batch_size: int = 64) -> npt.NDArray[np.float32]:
         """Return ``(T, D)`` unit rows of texts."""
         parts = [
             self.embed_ids([self.read(text).ids for text in texts[start : start + batch_size]])
@@ -299,12 +297,12 @@ def _body(settings: TextSettings) -> tuple[nn.Module, int]:
         if settings.kind == "clip":
             config = transformers.CLIPTextConfig(**values)
             made = transformers.CLIPTextModelWithProjection(config)
-            return made, config.projection_dim
+            return made, int(made.config.projection_dim)
         if settings.kind == "siglip":
             made = transformers.SiglipTextModel(transformers.SiglipTextConfig(**values))
-            return made, made.config.projection_size
+            return made, int(made.config.projection_size)
         bert = transformers.BertConfig(**values)
-        return transformers.BertModel(bert, add_pooling_layer=False), bert.hidden_size
+        return transformers.BertModel(bert, add_pooling_layer=False), int(bert.hidden_size)
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise Refused("text_tower.not_made", kind=settings.kind, error=error) from error
 
@@ -321,5 +319,3 @@ def _head(settings: TextSettings, width: int) -> nn.Module:
     if width != settings.dim:
         raise Refused("text_tower.width", width=width, dim=settings.dim)
     return nn.Identity()
-
-

@@ -15,8 +15,6 @@ from dermsim.models import (
     DermSimModel,
     DermSimNetwork,
 )
-from dermsim.models import encoder as module
-from dermsim.models.undrawn import UndrawnWeights
 from dermsim.models.encoder import (
     as_pretrained,
     build_encoder,
@@ -28,6 +26,7 @@ from dermsim.models.encoder import (
     save_encoder,
 )
 from dermsim.models.shipped_sources import shipped_sources
+from dermsim.models.undrawn import UndrawnWeights
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""From a source to a folder: a tower with the names' directions, a text encoder, where it is from."""
+"""From a source to a folder: a tower with the names' directions, a text encoder, its origin."""
 
 from __future__ import annotations
 
@@ -133,7 +133,9 @@ def ask(text: TextTower, wording: Wording, mark: str) -> Prompts:
     return Prompts(wording, make_directions(wording, text.embed), mark)
 
 
-def _read(place: Place, tokenizer: str | None) -> tuple[str, tuple[Source, list[str]], Place | None]:
+def _read(
+    place: Place, tokenizer: str | None
+) -> tuple[str, tuple[Source, list[str]], Place | None]:
     """Read a source: its layout, its parts with the files that were read, and who has its words."""
     clip, plain = settings(place, OPEN_CLIP), settings(place, TRANSFORMERS)
     if clip is None and plain is None:
@@ -168,9 +170,7 @@ def _agree(clip: Mapping[str, Any], plain: Mapping[str, Any] | None) -> None:
     vision = plain.get("vision_config")
     told = vision.get("hidden_act", "quick_gelu") if isinstance(vision, Mapping) else "quick_gelu"
     if quick_gelu(model) != (told == "quick_gelu"):
-        raise Refused(
-            "conversion.two_activations", quick_gelu=quick_gelu(model), hidden_act=told
-        )
+        raise Refused("conversion.two_activations", quick_gelu=quick_gelu(model), hidden_act=told)
 
 
 def _second(place: Place, clip: Mapping[str, Any], tokenizer: str | None) -> Place | None:
@@ -230,5 +230,3 @@ def _network(source: Source, prompts: Prompts) -> DermSimDualNetwork:
 
 def _there(place: Place, *names: str) -> list[str]:
     return [name for name in names if (place.folder / name).is_file()]
-
-

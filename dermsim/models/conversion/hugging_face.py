@@ -109,13 +109,13 @@ def tower_tensors(keys: Keys, depth: int, *, siglip: bool) -> Tensors:
     found = keys.take_all(
         {
             "patch_embed.proj.weight": f"{theirs}embeddings.patch_embedding.weight",
-            **({"patch_embed.proj.bias": f"{theirs}embeddings.patch_embedding.bias"} if siglip else {}),
             **_norm("norm", f"{theirs}post_layernorm"),
         }
     )
     position = keys.take(f"{theirs}embeddings.position_embedding.weight")
     found["pos_embed"] = position.unsqueeze(0)
     if siglip:
+        found["patch_embed.proj.bias"] = keys.take(f"{theirs}embeddings.patch_embedding.bias")
         found |= _pool(keys, f"{theirs}head.")
     else:
         found["cls_token"] = keys.take(f"{theirs}embeddings.class_embedding").reshape(1, 1, -1)
@@ -186,8 +186,10 @@ def _text(kind: str, whole: Any, keys: Keys) -> Text:
 
 def _text_names(own: Any, kind: str) -> list[str]:
     parts = ("weight", "bias")
-    layer = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj")
-    layer += ("layer_norm1", "layer_norm2", "mlp.fc1", "mlp.fc2")
+    layer = (
+        *("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj"),
+        *("layer_norm1", "layer_norm2", "mlp.fc1", "mlp.fc2"),
+    )
     modules = [
         f"encoder.layers.{number}.{name}"
         for number in range(own.num_hidden_layers)

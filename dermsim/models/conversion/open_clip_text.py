@@ -97,7 +97,9 @@ def _transformer(
     }
     depth = own.get("layers", 12)
     for number in range(depth):
-        found |= _block(keys, f"encoder.layers.{number}.", f"{theirs}transformer.resblocks.{number}.")
+        found |= _block(
+            keys, f"encoder.layers.{number}.", f"{theirs}transformer.resblocks.{number}."
+        )
     for part in ("weight", "bias"):
         found[f"final_layer_norm.{part}"] = keys.take(f"{theirs}ln_final.{part}")
     words, width = found["embeddings.token_embedding.weight"].shape

@@ -76,7 +76,25 @@ class Place:
         for name in sorted(names):
             with (self.folder / name).open("rb") as file:
                 hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
-        return Origin(self.name, self.revision, licence or stated_licence(self.folder), hashes)
+        return Origin(self.name, self.revision, licence or self.stated_licence(), hashes)
+
+    def stated_licence(self) -> str | None:
+        """Return the licence that its card states.
+
+        Raises:
+            ValueError: If the card's head cannot be read.
+        """
+        if not (self.folder / "README.md").is_file():
+            return None
+        from huggingface_hub.repocard import metadata_load
+
+        try:
+            values = metadata_load(self.folder / "README.md") or {}
+        except Exception as error:  # YAML has errors of its own, of many lines
+            raise Refused("conversion.card", name=self.name) from error
+        other = values.get("license_name") if values.get("license") == "other" else None
+        licence = other or values.get("license")
+        return licence.lower() if isinstance(licence, str) else None
 
 
 def find(name: str, *, revision: str | None = None) -> Place:
@@ -104,9 +122,7 @@ def find_weights(place: Place, layout: str) -> Path:
     """
     for name in WEIGHTS[layout]:
         if place.revision is not None and not (place.folder / name).is_file():
-            download(
-                place.name, revision=place.revision, largest=LARGEST, allow_patterns=[name]
-            )
+            download(place.name, revision=place.revision, largest=LARGEST, allow_patterns=[name])
         if (place.folder / name).is_file():
             refuse_lfs_pointer(place.folder / name)
             return place.folder / name
@@ -128,25 +144,6 @@ def settings(place: Place, name: str) -> dict[str, Any] | None:
     if not isinstance(values, dict):
         raise Refused("storage.not_an_object", name=name, kind=type(values).__name__)
     return values
-
-
-def stated_licence(folder: Path) -> str | None:
-    """Return the licence that the card in a folder states.
-
-    Raises:
-        ValueError: If the card's head cannot be read.
-    """
-    if not (folder / "README.md").is_file():
-        return None
-    from huggingface_hub.repocard import metadata_load
-
-    try:
-        values = metadata_load(folder / "README.md") or {}
-    except Exception as error:  # YAML has errors of its own
-        raise Refused("conversion.card", name=folder.name, error=error) from error
-    licence = values.get("license_name") if values.get("license") == "other" else None
-    licence = licence or values.get("license")
-    return str(licence).lower() if isinstance(licence, str) else None
 
 
 def write_origin(

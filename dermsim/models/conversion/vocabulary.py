@@ -1,4 +1,4 @@
-"""The tokenizer of a source, as ``tokenizer.json`` and the numbers of the tokens that frame texts."""
+"""The tokenizer of a source, and the numbers of the tokens that frame its texts."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _byte_pairs(folder: Path) -> Tokenizer:
 
     words: Any = read_json(folder / "vocab.json", limit=LARGEST_JSON)
     lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
-    pairs = [tuple(line.split()) for line in lines if line and not line.startswith("#version")]
+    pairs: Any = [tuple(line.split()) for line in lines if line and not line.startswith("#version")]
     made: Any = CLIPTokenizer(vocab=words, merges=pairs)
     return Tokenizer.from_str(made.backend_tokenizer.to_str())
 

@@ -70,7 +70,9 @@ def test_clip_of_transformers(tmp_path, pixels, act):
         vision = theirs.vision_model(pixels, output_attentions=True)
         close(ours.pooled_features, vision.pooler_output)
         close(ours.embeddings, unit(theirs.visual_projection(vision.pooler_output)))
-        for mine, other in zip(attentions(tmp_path / "out", pixels), vision.attentions, strict=True):
+        for mine, other in zip(
+            attentions(tmp_path / "out", pixels), vision.attentions, strict=True
+        ):
             assert mine.shape[1] == 6
             close(mine, other)
     tower = TextTower.load(tmp_path / "out" / "text")

@@ -29,7 +29,7 @@ TEXT = {
     **{"hidden_size": 32, "intermediate_size": 72, "num_hidden_layers": 2},
     **{"num_attention_heads": 4},
 }
-CLIP_WORDS, SIGLIP_WORDS, BERT_WORDS = 300, 200, 200
+CLIP_WORDS, SIGLIP_WORDS, BERT_WORDS = 600, 200, 200
 DIM = 24
 
 
@@ -202,7 +202,7 @@ OPEN_CLIP_CFG = {
         **{"image_size": 32, "layers": 3, "width": 48, "head_width": 8, "patch_size": 8},
     },
     "text_cfg": {
-        **{"context_length": 20, "width": 32, "heads": 4, "layers": 2},
+        **{"context_length": 48, "width": 32, "heads": 4, "layers": 2},
     },
 }
 

@@ -25,9 +25,9 @@ from dermsim.cli.enroll import Enroll, bank_app
 from dermsim.cli.ensemble import Ensemble
 from dermsim.cli.evaluate import Evaluate
 from dermsim.cli.explain import Explain
-from dermsim.cli.explanation_protocol import protocol_app
 from dermsim.cli.explore import Explore
 from dermsim.cli.gallery import gallery_app
+from dermsim.cli.prompt_protocol import protocol_app
 from dermsim.cli.push import Push, PushDataset
 from dermsim.cli.quality import quality_app
 from dermsim.cli.report import CaseReportCommand

@@ -26,8 +26,9 @@ from dermsim.engine.explain import Explaining
 from dermsim.engine.fit import fit_parts
 from dermsim.engine.load import load_parts, save_extra, save_optional
 from dermsim.engine.predictions import read_predictions
+from dermsim.engine.prompting import Prompting
 from dermsim.engine.results import Analysis, Prediction
-from dermsim.engine.searching import LeftOut, Searching, are_drawn, left_out_of
+from dermsim.engine.searching import LeftOut, are_drawn, left_out_of
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
 from dermsim.engine.words import Words
 from dermsim.models.encode import Encoding, fingerprint, pixels_needed
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class DermSim(Explaining, Searching, Describing):
+class DermSim(Explaining, Prompting, Describing):
     """An encoder and all that was learned around it; safe to share between threads.
 
     Threads that ask at the same time share forward passes (`dermsim.engine.shared_runs`). How many

@@ -303,7 +303,7 @@ def _body(settings: TextSettings) -> tuple[nn.Module, int]:
             return made, int(made.config.projection_size)
         bert = transformers.BertConfig(**values)
         return transformers.BertModel(bert, add_pooling_layer=False), int(bert.hidden_size)
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except Exception as error:  # what checks the fields has errors of its own
         raise Refused("text_tower.not_made", kind=settings.kind, error=error) from error
 
 

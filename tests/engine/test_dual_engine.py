@@ -20,31 +20,6 @@ from dermsim.models.encoder import copy_encoder, join_encoders, load_encoder
 
 
 @pytest.fixture(scope="session")
-def dual_checkpoint(synthetic, made_once):
-    """A tiny CLIP, converted and fitted; tests must not write to it."""
-
-    def write(folder):
-        from dermsim.evaluation.card import measured_files
-        from dermsim.evaluation.checkpoint import evaluate_checkpoint
-        from dermsim.training.converted import fit_converted
-
-        hf_clip(folder.parent / "source", licence="mit")
-        convert(str(folder.parent / "source"), folder.parent / "encoder")
-        fitted = fit_converted(folder.parent / "encoder", synthetic)
-        report = evaluate_checkpoint(fitted, synthetic["test"], split="all", name="synthetic")
-        record = {"command": "dermsim convert", "note": "random weights, for tests"}
-        files = measured_files(report, training=record, calibration=fitted.calibration)
-        fitted.save_pretrained(folder, training=record, extra=files)
-
-    return made_once("dual", write)
-
-
-@pytest.fixture(scope="session")
-def dual_engine(dual_checkpoint):
-    return DermSim.from_pretrained(dual_checkpoint)
-
-
-@pytest.fixture(scope="session")
 def lesion():
     return draw_lesion("mel", seed=5)
 

@@ -327,7 +327,7 @@ def test_open_clip_itself_clip(tmp_path, pixels):
     open_clip_folder(tmp_path / "source", cfg, theirs.state_dict(), tokenizer=words)
     convert(str(tmp_path / "source"), tmp_path / "out")
     tower = TextTower.load(tmp_path / "out" / "text")
-    ids = torch.zeros(len(TEXTS), 20, dtype=torch.long)
+    ids = torch.zeros(len(TEXTS), 48, dtype=torch.long)
     for place, text in enumerate(TEXTS):
         row = tower.read(text).ids
         ids[place, : len(row)] = torch.tensor(row)

@@ -43,7 +43,7 @@ https://doi.org/10.1145/1571941.1572114)."""
 DEEP = 500
 """Cases of each ranking that are joined; further down a rank says next to nothing."""
 
-_CENTRED: WeakKeyDictionary[Gallery, tuple[Gallery, npt.NDArray[np.float32]]] = WeakKeyDictionary()
+_CENTRED: WeakKeyDictionary[Gallery, Gallery] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -168,14 +168,20 @@ class Prompting(Searching):
         words = refuse_without_words(self.words)
         if k < 1:
             raise Refused("gallery.k", k=k)
-        query = self._without_shared(words, text)
-        centred, _ = _centre(self.gallery)
+        query, notes = words.query(text)
+        centred = _centre(self.gallery)
         options: dict[str, Any] = {
             "where": with_concepts(self.concept_part, where),
             "one_per_lesion": one_per_lesion,
         }
         if like is None:
             (found,) = centred.search(query, k, **options)
+            if not where and not one_per_lesion:  # then a rank says how many fit less well
+                ranked = [
+                    replace(case, percentile=(len(self.gallery) - rank) / len(self.gallery))
+                    for rank, case in enumerate(found, start=1)
+                ]
+                return TextCases(text, tuple(ranked), notes)
         else:
             deep = min(len(self.gallery), max(DEEP, k))
             embeddings, seen = self._queries(like)
@@ -185,11 +191,11 @@ class Prompting(Searching):
             found = _joined(by_text, by_picture)[:k]
             found = _rescored(found, query[0], centred)
         scores = centred.embeddings @ query[0]
-        ranked = tuple(
+        ranked = [
             replace(case, percentile=float((scores < case.similarity - 1e-6).mean()))
             for case in found
-        )
-        return TextCases(text, ranked, words.notes([text]))
+        ]
+        return TextCases(text, tuple(ranked), notes)
 
     def zero_shot(
         self,
@@ -229,12 +235,6 @@ class Prompting(Searching):
         synonyms = [synonym for own in wording.names.values() for synonym in own]
         return make_directions(wording, words.embed), words.notes(synonyms)
 
-    def _without_shared(self, words: Words, text: str) -> npt.NDArray[np.float32]:
-        query = center_rows(words.embed([text]), words.prompts.directions.center)
-        if not query.any():
-            raise Refused("words_of.says_nothing", text=text[:80])
-        return query
-
 
 def text_of(queries: object) -> str | None:
     """Return the text that a query is; None of what is, or is named like, a picture."""
@@ -246,12 +246,11 @@ def text_of(queries: object) -> str | None:
         return queries
 
 
-def _centre(gallery: Gallery) -> tuple[Gallery, npt.NDArray[np.float32]]:
-    """Return a gallery without what all of its pictures share, and that; made once for each."""
+def _centre(gallery: Gallery) -> Gallery:
+    """Return a gallery without what all of its pictures share; made once for each."""
     if gallery not in _CENTRED:
-        center = gallery.embeddings.mean(axis=0)
-        part = Part(center_rows(gallery.embeddings, center))
-        _CENTRED[gallery] = Gallery((part,), gallery.records, gallery.fingerprint), center
+        part = Part(center_rows(gallery.embeddings, gallery.embeddings.mean(axis=0)))
+        _CENTRED[gallery] = Gallery((part,), gallery.records, gallery.fingerprint)
     return _CENTRED[gallery]
 
 

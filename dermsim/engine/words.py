@@ -19,7 +19,7 @@ import numpy.typing as npt
 from dermsim.core.checkpoint import SOURCE, TEXT
 from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import existing
-from dermsim.tasks.prompt import Prompts, negated
+from dermsim.tasks.prompt import Prompts, center_rows, negated
 from dermsim.tasks.prompt.wording import check_text
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class Words:
     folder: Path | None = None
     _tower: TextTower | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _queries: OrderedDict[str, tuple[npt.NDArray[np.float32], tuple[Phrase, ...]]] = field(
+        default_factory=OrderedDict
+    )
     _vectors: OrderedDict[str, npt.NDArray[np.float32]] = field(default_factory=OrderedDict)
 
     @classmethod
@@ -123,6 +126,24 @@ class Words:
             while len(self._vectors) > KEPT:
                 self._vectors.popitem(last=False)
         return np.stack(rows)
+
+    def query(self, text: str) -> tuple[npt.NDArray[np.float32], tuple[Phrase, ...]]:
+        """Return ``(1, D)`` what a text says beyond what all prompts share, and what to know of it.
+
+        Raises:
+            ValueError: As for `embed`, and if it says nothing beyond that.
+        """
+        found = self._queries.get(text)
+        if found is None:
+            row = center_rows(self.embed([text]), self.prompts.directions.center)
+            if not row.any():
+                raise Refused("words_of.says_nothing", text=text[:80])
+            found = row, self.notes([text])
+            with self._lock:
+                self._queries[text] = found
+                while len(self._queries) > KEPT:
+                    self._queries.popitem(last=False)
+        return found
 
     def notes(self, texts: Sequence[str]) -> tuple[Phrase, ...]:
         """Say what a reader must know of texts: what is not read, not known or not heeded.

@@ -180,8 +180,8 @@ def test_no_cases(dual_engine):
 def test_a_text_that_says_what_all_say(dual_engine, monkeypatch):
     center = dual_engine.words.prompts.directions.center
     monkeypatch.setattr(dual_engine.words, "embed", lambda texts: center[None])
-    with refuses("words_of.says_nothing", text="mole"):
-        dual_engine.search_text("mole")
+    with refuses("words_of.says_nothing", text="a new one"):
+        dual_engine.search_text("a new one")
 
 
 def test_a_checkpoint_of_pictures_alone(engine, lesion):
@@ -220,6 +220,9 @@ def test_only_so_many_texts_are_kept(dual_engine, monkeypatch):
     monkeypatch.setattr("dermsim.engine.words.KEPT", 3)
     rows = dual_engine.words.embed([f"a mole {n}" for n in range(5)])
     assert len(rows) == 5 and len(dual_engine.words._vectors) == 3
+    for number in range(5):
+        dual_engine.search_text(f"a mole {number}", 1)
+    assert len(dual_engine.words._queries) == 3
 
 
 def test_names_of_files_and_texts(tmp_path):

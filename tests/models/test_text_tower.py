@@ -74,6 +74,17 @@ def test_another_file_is_another_fingerprint(folder):
         text_fingerprint(folder)
 
 
+def test_a_change_of_large_weights_is_seen(folder, monkeypatch):
+    monkeypatch.setattr("dermsim.models.text.SAMPLED", 4096)
+    monkeypatch.setattr("dermsim.models.text.BLOCK", 256)
+    before = text_fingerprint(folder)
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    assert path.stat().st_size > 4 * 4096
+    save_file({name: value * 1.01 for name, value in tensors.items()}, path)
+    assert text_fingerprint(folder) != before
+
+
 @pytest.mark.parametrize(
     ("values", "key"),
     [

@@ -296,11 +296,17 @@ SLICES = 10
 
 
 def ask_all(
-    visitors: Sequence[Visitor], *, model: str, seconds: float, roots: Sequence[Path]
+    visitors: Sequence[Visitor], *, model: str | None, seconds: float, roots: Sequence[Path]
 ) -> list[tuple[Run, Run]]:
     """Serve the apps of checkouts, and let one visitor ask alone, and then all.
 
     Several checkouts are asked in turn, all of them running; each for `seconds` in all.
+
+    Args:
+        visitors: Who asks.
+        model: Checkpoint folder or Hub id; None for that of each checkout.
+        seconds: How long all of them ask.
+        roots: The checkouts.
 
     Returns:
         For each checkout the two runs.
@@ -333,12 +339,11 @@ def main() -> None:
     )
     parser.add_argument("--against", type=Path, help="another checkout to be compared with")
     options = parser.parse_args()
-    model = options.model or str(ROOT / "hub" / "dermsim-ham10000")
-    engine = DermSim.from_pretrained(model)
+    engine = DermSim.from_pretrained(options.model or str(ROOT / "hub" / "dermsim-ham10000"))
     visitors = make_visitors(engine, options.clients, large=options.large)
     bare = forward_pass(engine)
     roots = [ROOT, *([options.against.resolve()] if options.against else [])]
-    found = ask_all(visitors, model=model, seconds=options.seconds, roots=roots)
+    found = ask_all(visitors, model=options.model, seconds=options.seconds, roots=roots)
     alone, crowd = found[0]
     other = found[1][1] if options.against else None
     report(alone, crowd, bare=bare, clients=options.clients)

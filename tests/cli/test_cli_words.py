@@ -1,6 +1,7 @@
 """`dermsim convert`, `classify --prompts`, `similar --text` and `protocol prompts`."""
 
 import json
+import shutil
 
 import pytest
 from refusals import refuses
@@ -138,14 +139,22 @@ def test_an_encoder_alone(capsys, tmp_path):
     assert "licence mit" in capsys.readouterr().out
 
 
-def test_a_whole_checkpoint(capsys, tmp_path):
-    hf_clip(tmp_path / "source")
-    line = ["convert", str(tmp_path / "source"), str(tmp_path / "out"), "--data", "synthetic"]
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A checkpoint as the command makes one; tests must not write to it."""
+    place = tmp_path_factory.mktemp("whole")
+    hf_clip(place / "source")
+    line = ["convert", str(place / "source"), str(place / "out"), "--data", "synthetic"]
     assert main([*line, "--json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
-    engine = DermSim.from_pretrained(tmp_path / "out")
-    assert answer["fingerprint"] == engine.fingerprint and engine.words.folder is not None
-    assert (tmp_path / "out" / "SOURCE.json").is_file()
+    return place / "out"
+
+
+@pytest.mark.slow
+def test_a_whole_checkpoint(whole):
+    engine = DermSim.from_pretrained(whole)
+    report = json.loads((whole / "evaluation.json").read_text())
+    assert report["fingerprint"] == engine.fingerprint and engine.words.folder is not None
+    assert (whole / "SOURCE.json").is_file() and (whole / "README.md").is_file()
 
 
 def test_words_of_one_s_own_for_the_diagnoses(capsys, tmp_path):
@@ -205,3 +214,28 @@ def test_protocols_that_are_none(dual_engine, engine, synthetic):
         measure_prompts(
             dual_engine, synthetic["test"], split="all", wording=Wording(("{}",), {"x": ("y",)})
         )
+
+
+# --- what every checkpoint can -------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_other_commands_work_as_with_any_checkpoint(capsys, whole, picture, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "copy")
+    data = ["--data", "synthetic"]
+    for line in (
+        ["calibrate", folder, *data],
+        ["atlas", "draw", folder, *data],
+        ["atlas", "info", "--model", folder],
+        ["gallery", "build", "--model", folder, *data, "-o", tmp_path / "gallery"],
+        ["similar", picture, "--model", folder, "--gallery", tmp_path / "gallery"],
+        ["similar", "--text", "a mole", "--model", folder, "--gallery", tmp_path / "gallery"],
+        ["enroll", picture, "--name", "ink", "--model", folder, "--bank", tmp_path / "bank.st"],
+        ["explain", picture, "--model", folder, "-o", tmp_path / "map.png"],
+        ["evaluate", folder, *data],
+    ):
+        status = main([str(word) for word in line])
+        assert status == 0, (line, capsys.readouterr().err)
+    capsys.readouterr()
+    # what is written beside them leaves its words as they were
+    assert DermSim.from_pretrained(folder).search_text("a mole", 1).neighbors

@@ -13,6 +13,7 @@ from transformers import AutoModel, AutoModelForImageClassification
 from dermsim import DermSim
 from dermsim.core.checkpoint import TEXT
 from dermsim.data.synthetic import draw_lesion
+from dermsim.evaluation.explanations.untrained import untrained
 from dermsim.models import DermSimDualConfig, DermSimDualModel, DermSimDualNetwork
 from dermsim.models.conversion import convert
 from dermsim.models.encode import fingerprint
@@ -154,3 +155,12 @@ def test_prompts_of_another_encoder(dual_checkpoint, tmp_path):
     (folder / "prompts.json").write_text(json.dumps({**values, "text": "0" * 16}))
     with refuses("load.unusable"):
         DermSim.from_pretrained(folder)
+
+
+def test_the_same_tower_with_other_weights(dual_engine, lesion):
+    other = untrained(dual_engine.model)
+    pixels = dual_engine.processor(lesion, return_tensors="pt").pixel_values
+    with torch.inference_mode():
+        ours, theirs = dual_engine.model(pixels), other(pixels)
+    assert ours.embeddings.shape == theirs.embeddings.shape
+    assert not torch.allclose(ours.embeddings, theirs.embeddings, atol=1e-2)

@@ -62,16 +62,20 @@ def main() -> None:
         pictures = shutil.copytree(whole, Path(scratch) / "pictures")
         shutil.rmtree(pictures / "text")
         draw_lesion("mel", seed=1).save(Path(scratch) / "lesion.png")
-        rows = [
-            *loading(whole, pictures, Path(scratch) / "lesion.png", options.repetitions),
-            searching(whole, options.repetitions),
-            *first_prompt(whole, options.repetitions),
-        ]
-    print("| ratio | aim | median | quartiles |\n|---|---|---|---|")
-    for name, aim, ratios in rows:
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        bound = f"at most {aim}" if aim else ""
-        print(f"| {name} | {bound} | {middle:.3f} | {low:.3f} to {high:.3f} |")
+        print("| ratio | aim | median | quartiles |\n|---|---|---|---|", flush=True)
+        show(searching(whole, options.repetitions))
+        for row in first_prompt(whole, options.repetitions):
+            show(row)
+        for row in loading(whole, pictures, Path(scratch) / "lesion.png", options.repetitions):
+            show(row)
+
+
+def show(row: tuple[str, float | None, list[float]]) -> None:
+    """Print a row of the table."""
+    name, aim, ratios = row
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    bound = f"at most {aim}" if aim else ""
+    print(f"| {name} | {bound} | {middle:.3f} | {low:.3f} to {high:.3f} |", flush=True)
 
 
 def make_checkpoint(scratch: Path) -> Path:

@@ -15,7 +15,7 @@ from dermsim.core.labels import CODES
 from dermsim.core.refused import Refused
 from dermsim.core.storage import read_json
 from dermsim.core.vectors import l2_normalize
-from dermsim.engine.words import Words
+from dermsim.engine.words import Words, load_words
 from dermsim.models.encode import fingerprint
 from dermsim.models.encoder import Encoder, load_encoder, seen_side
 from dermsim.models.network_dermsim_dual import DermSimDualNetwork
@@ -73,7 +73,7 @@ def _load_parts(folder: Path) -> dict[str, Any]:
             "reached": _read_reached(folder / FIGURES, mark),
             "concepts": Concepts.load(folder, fingerprint=mark),
             "worth": ExplanationWorth.load(folder / EXPLANATIONS, fingerprint=mark),
-            "words": Words.load(folder, dim=model.config.embed_dim) if dual else None,
+            "words": load_words(folder, dim=model.config.embed_dim) if dual else None,
         }
         _check_temperatures(model, parts)
         _check_detector(parts["detector"], model, parts["gallery"])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.checkpoint import SOURCE, TEXT
+from dermsim.core.checkpoint import PROMPTS, SOURCE, TEXT
 from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import existing
 from dermsim.tasks.prompt import Prompts, center_rows, negated
@@ -158,6 +158,18 @@ class Words:
             if negated(text):
                 said.append(Phrase("words_of.negation", text=text[:80]))
         return tuple(said)
+
+
+def load_words(folder: Path, *, dim: int) -> Words:
+    """Read what the checkpoint of a text-image encoder has in words.
+
+    Raises:
+        ValueError: As for `Words.load`, and if it has nothing.
+    """
+    words = Words.load(folder, dim=dim)
+    if words is None:
+        raise Refused("words_of.no_prompts", names=PROMPTS)
+    return words
 
 
 def refuse_without_words(words: Words | None) -> Words:

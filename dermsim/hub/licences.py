@@ -11,6 +11,9 @@ from dermsim.core.storage import LARGEST_CONFIG, read_json
 SOURCE = "SOURCE.json"
 """Where converted weights keep where they are from."""
 
+DUAL = "dermsim_dual"
+"""The `model_type` of encoders that were converted."""
+
 NO_DERIVATIVES = "nd"
 """The part of a Creative Commons licence that forbids to pass on what was changed."""
 
@@ -36,10 +39,14 @@ def check_licence(folder: Path) -> None:
     """Refuse weights that nobody may pass on converted.
 
     Raises:
-        ValueError: If their licence forbids derivatives, or they state none.
+        ValueError: If their licence forbids derivatives, or they state none; a text-image encoder
+            is never trained here, so one that does not say where it is from states none.
     """
     source = read_source(folder)
     if source is None:
+        config = read_json(folder / "config.json", limit=LARGEST_CONFIG)
+        if isinstance(config, dict) and config.get("model_type") == DUAL:
+            raise Refused("licences.not_stated", name=folder.name)
         return
     licence = source["licence"]
     if licence is None:

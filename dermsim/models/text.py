@@ -46,6 +46,15 @@ CLEANINGS = ("none", "canonical")
 """What is done to a text before its tokens are made: nothing, or as SigLIP was trained, small
 letters without punctuation. Another spelling gives SigLIP another vector."""
 
+FIELDS: Mapping[str, int] = {
+    **dict.fromkeys(("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"), 2**21),
+    **dict.fromkeys(("hidden_size", "intermediate_size", "projection_dim"), 65_536),
+    **{"projection_size": 65_536, "num_hidden_layers": 512, "num_attention_heads": 1024},
+    **{"max_position_embeddings": 65_536, "type_vocab_size": 1024, "layer_norm_eps": 1},
+    "hidden_act": 0,
+}
+"""What a class of transformers is told, and how much each may be at most."""
+
 SAMPLED, BLOCK = 16 * 2**20, 2**16
 """Bytes of a file that its fingerprint reads at most, and at a time."""
 
@@ -98,8 +107,9 @@ class TextSettings:
             value = getattr(self, name)
             if type(value) is not int or value < 0:
                 raise Refused("text_tower.choice", name=name, value=value)
-        if not 3 <= self.context <= LONGEST or not isinstance(self.transformer, Mapping):
+        if not 3 <= self.context <= LONGEST:
             raise Refused("text_tower.choice", name="context", value=self.context)
+        check_transformer(self.transformer)
 
 
 @dataclass(frozen=True)
@@ -248,6 +258,25 @@ class TextTower(nn.Module):
             reason = str(error).strip().splitlines()[0].rstrip(".:")
             raise Refused("text_tower.unreadable", folder=folder.name, reason=reason) from error
         return tower
+
+
+def check_transformer(values: object) -> None:
+    """Refuse a configuration of a class of transformers that names more than its shape.
+
+    It may be a stranger's, and what is made of it is made before the weights are looked at.
+
+    Raises:
+        ValueError: If a name is not among `FIELDS`, or a value is no number of a sensible size and
+            no word.
+    """
+    if not isinstance(values, Mapping):
+        raise Refused("text_tower.choice", name="transformer", value=str(values)[:80])
+    for name, value in values.items():
+        number = type(value) in (int, float) and 0 <= value <= FIELDS.get(name, -1)
+        word = name == "hidden_act" and isinstance(value, str)
+        token = name in ("bos_token_id", "pad_token_id") and value is None
+        if not (number or word or token):
+            raise Refused("text_tower.choice", name=str(name)[:80], value=str(value)[:80])
 
 
 def canonical(text: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermsim.engine import DermSim
-from dermsim.engine.words import Words
+from dermsim.engine.words import load_words
 from dermsim.models.encoder import load_encoder
 
 if TYPE_CHECKING:
@@ -28,5 +28,5 @@ def fit_converted(folder: Path, splits: Mapping[str, Dataset] | Any) -> DermSim:
     model, preparation = load_encoder(folder)
     parts = {name: splits[name] for name in ("train", "validation")}
     engine = DermSim.fit(model, preparation, **parts)
-    engine.words = Words.load(folder, dim=model.config.embed_dim)
+    engine.words = load_words(folder, dim=model.config.embed_dim)
     return engine

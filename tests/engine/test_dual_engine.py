@@ -149,6 +149,14 @@ def test_it_takes_no_facts(dual_engine, lesion):
         dual_engine.model(pixels, facts=torch.zeros(1, 3))
 
 
+def test_without_its_prompts_it_is_not_whole(dual_checkpoint, tmp_path):
+    folder = shutil.copytree(dual_checkpoint, tmp_path / "copy")
+    for name in ("prompts.json", "prompts.safetensors"):
+        (folder / name).unlink()
+    with refuses("load.unusable", error="words_of.no_prompts"):
+        DermSim.from_pretrained(folder)
+
+
 def test_prompts_of_another_encoder(dual_checkpoint, tmp_path):
     folder = shutil.copytree(dual_checkpoint, tmp_path / "copy")
     values = json.loads((folder / "prompts.json").read_text())

@@ -60,6 +60,14 @@ def test_the_stricter_licence_holds(weights, data, expected):
     assert licence_with(None, data) == data
 
 
+def test_a_text_image_encoder_that_does_not_say_where_it_is_from(dual_checkpoint, tmp_path):
+    folder = shutil.copytree(dual_checkpoint, tmp_path / "checkpoint")
+    check_licence(folder)
+    (folder / "SOURCE.json").unlink()
+    with refuses("licences.not_stated", name="checkpoint"):
+        check_licence(folder)
+
+
 def test_weights_trained_here_are_nobody_else_s(released):
     check_licence(released)
     assert read_source(released) is None

@@ -97,8 +97,11 @@ def test_a_change_of_large_weights_is_seen(folder, monkeypatch):
         ({"dim": -1}, "text_tower.choice"),
         ({"pad": "x"}, "text_tower.choice"),
         ({"transformer": []}, "text_tower.choice"),
+        ({"transformer": {"num_hidden_layers": 10**9}}, "text_tower.choice"),
+        ({"transformer": {"auto_map": "evil.Model"}}, "text_tower.choice"),
+        ({"transformer": {"hidden_size": "wide"}}, "text_tower.choice"),
         ({"dim": 25}, "text_tower.width"),
-        ({"transformer": {"hidden_size": "wide"}}, "text_tower.not_made"),
+        ({"transformer": {"hidden_size": 30, "num_attention_heads": 4}}, "text_tower.not_made"),
         ({"more": 1}, "storage.keys"),
     ],
 )

@@ -20,6 +20,7 @@ from dermsim.models.conversion.parts import (
 )
 from dermsim.models.conversion.tensors import Keys
 from dermsim.models.preparation import ImagePreparation
+from dermsim.models.text import check_transformer
 
 TOWERS = {"clip": "vit_base_patch16_clip_224", "siglip": "vit_base_patch16_siglip_224"}
 """timm's tower of a `model_type`; its size follows from the configuration."""
@@ -176,6 +177,7 @@ def _text(kind: str, whole: Any, keys: Keys) -> Text:
         **{"kind": kind, "pooling": "own", "projection": "own", "dim": dim, "hidden": 0},
         **{"context": own.max_position_embeddings, "transformer": values},
     }
+    check_transformer(values)
     inner = "text_model." if kind == "clip" else ""
     names = {f"body.{inner}{name}": f"text_model.{name}" for name in _text_names(own, kind)}
     found = keys.take_all(names)

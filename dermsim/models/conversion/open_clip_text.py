@@ -10,6 +10,7 @@ import torch
 from dermsim.core.refused import Refused
 from dermsim.models.conversion.parts import Tensors, Text, check_value
 from dermsim.models.conversion.tensors import Keys
+from dermsim.models.text import check_transformer
 
 PLAIN_TEXT: Mapping[str, object] = {
     **{"ls_init_value": None, "embed_cls": False, "final_ln_after_pool": False, "qk_norm": False},
@@ -149,6 +150,7 @@ def _bert(own: Mapping[str, Any], keys: Keys, dim: int, config: Mapping[str, Any
         raise Refused("conversion.text_head", pooler=pooler, projection=kind)
     check_value("config.json", "model_type", config.get("model_type"), "bert")
     values = {name: config[name] for name in BERT_FIELDS if name in config}
+    check_transformer(values)
     theirs = "text.transformer."
     # buffers that transformers made until 4.31, and a layer that only another pooling reads
     keys.drop(f"{theirs}embeddings.position_ids", f"{theirs}embeddings.token_type_ids")

@@ -222,10 +222,18 @@ def test_a_text_encoder_that_is_no_bert(tmp_path):
 
 def test_a_bert_that_transformers_cannot_make(tmp_path):
     second = bert_repository(tmp_path / "second")
-    edit(second, "config.json", lambda values: values.update(hidden_size="wide"))
+    edit(second, "config.json", lambda values: values.update(hidden_size=41))
     *_, state = bert_parts()
     open_clip_folder(tmp_path / "source", bert_cfg(second), state, size=160)
     refused(tmp_path / "source", "conversion.config")
+    edit(second, "config.json", lambda values: values.update(num_hidden_layers=10**9))
+    refused(tmp_path / "source", "text_tower.choice", name="num_hidden_layers")
+
+
+def test_a_clip_of_more_layers_than_there_are(copy):
+    many = {"num_hidden_layers": 10**9}
+    edit(copy, "config.json", lambda values: values["text_config"].update(many))
+    refused(copy, "text_tower.choice", name="num_hidden_layers")
 
 
 # --- files ---------------------------------------------------------------------------------------

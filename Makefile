@@ -2,8 +2,17 @@
 .DEFAULT_GOAL := help
 
 .PHONY: help
-help:  ## Show this list
+help:  ## Show this list, and what runs only in CI
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nOnly in CI, not in `make check`; what to run here stands behind it:\n'
+	@awk '/^# CI: / {sub(/^# CI: /, "  "); print}' $(MAKEFILE_LIST)
+
+# CI: slow tests                                            pytest -m slow
+# CI: the site, and CITATION.cff                            make docs citation
+# CI: the README's commands, in an environment of their own .ci/run
+# CI: one prediction, with the lowest versions admitted     .ci/run
+# CI: all tests with the newest versions, and weekly        .ci/run, on Python 3.11 and 3.12
+# CI: known vulnerabilities and a list of parts, weekly     make audit sbom
 
 .PHONY: install
 install:  ## Install the package in place with what development needs
@@ -90,4 +99,4 @@ protocols:  ## Measure MODEL by the protocols: DATA=, SHIFT=, FAR=, FOUR= (train
 	dermsim atlas info --model $(MODEL) --data $(DATA) --split test --json > $(OUT)/atlas.json
 
 .PHONY: check
-check: lint types imports test  ## Run what CI runs
+check: lint types imports test  ## Run what must pass before a commit: style, types, imports, fast tests

@@ -75,7 +75,7 @@ def sentences(path: Path, source: str) -> Iterator[str]:
         if REFUSALS.fullmatch(name) and said:
             yield (
                 f"{path}:{node.lineno}: {name} is raised with a sentence: raise Refused(key), or "
-                "one of its kind, and put the sentence into dermsim/core/refusals/"
+                "one of its kind, and put the sentence into dermsim/core/languages/"
             )
 
 

@@ -1,6 +1,8 @@
 """Version, citation, templates and workflows agree with one another."""
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -54,6 +56,22 @@ def test_workflows_call_targets_that_there_are():
     for path in WORKFLOWS:
         for line in re.findall(r"\bmake ([a-z -]+)$", path.read_text(encoding="utf-8"), re.M):
             assert set(line.split()) <= targets, path.name
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_help_lists_all_targets_and_what_only_ci_runs():
+    command = ["make", "--no-print-directory", "help"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    here, only_ci = told.split("\n\n")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^\.PHONY: ([a-z-]+)$", makefile, re.MULTILINE))
+    assert {line.split()[0] for line in here.splitlines()} == targets
+    checked = set(re.search(r"^check: ([a-z ]+?) *##", makefile, re.MULTILINE)[1].split())
+    for path in WORKFLOWS:
+        for line in re.findall(r"\bmake ([a-z -]+)$", path.read_text(encoding="utf-8"), re.M):
+            for target in set(line.split()) - checked:
+                assert re.search(rf"\b{target}\b", only_ci), target
+    assert "lowest" in only_ci and "newest" in only_ci and "pytest -m slow" in only_ci
 
 
 def test_ci_runs_lowest_and_newest_versions():

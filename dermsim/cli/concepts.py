@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from dermsim.cli.command import Command, ModelCommand, load_engine, open_data
 from dermsim.cli.terminal import Pictures, check_output, find_pictures, show, table
+from dermsim.core.language import Language
 from dermsim.core.refused import Refused, RefusedFileNotFoundError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class FitConcepts(FitCommand):
 class ListConcepts(ModelCommand):
     """List what is looked for, and what this checkpoint's heads can say of it."""
 
-    language: Literal["en", "es"] = "en"
+    language: Language = "en"
     """Of names and definitions."""
     every: FlagCreatePairsOff[bool] = False
     """Every concept of the list, those without a head as well."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tyro.conf import Positional
 
 from dermsim.cli.command import ModelCommand
 from dermsim.cli.terminal import Pictures, check_frame, find_pictures, show
+from dermsim.core.language import Language
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class Describe(ModelCommand):
 
     pictures: Positional[tuple[Path, ...]]
     """Photographs, or folders that are searched for them."""
-    language: Literal["en", "es"] = "en"
+    language: Language = "en"
     """Of the sentences."""
     regions: bool = True
     """Say where a structure is, and measure colours and shape."""

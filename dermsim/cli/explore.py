@@ -6,13 +6,14 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from dermsim.cli.command import Command, DataOptions
 from dermsim.cli.terminal import check_output, show, table
 from dermsim.core.labels import CODES, MALIGNANT
+from dermsim.core.language import Language
 from dermsim.core.refused import Refused
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ class Explore(Command, DataOptions):
     """HTML file of charts to write: one file that needs nothing else."""
     splits: FlagCreatePairsOff[bool] = False
     """Count train, validation and test apart, too, parted by lesion."""
-    language: Literal["en", "es"] = "en"
-    """Of the HTML file: English or Spanish."""
+    language: Language = "en"
+    """Of the HTML file."""
 
     def run(self) -> int:
         """Count, print, and write the charts if asked to."""

@@ -11,6 +11,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from dermsim.cli.command import ModelCommand
 from dermsim.cli.terminal import check_frame, check_output, show, table
 from dermsim.core.explain_methods import DEFAULT, MethodChoice, parse_layer
+from dermsim.core.language import Language
 from dermsim.core.refused import Refused
 
 
@@ -24,8 +25,8 @@ class CaseReportCommand(ModelCommand):
     """Which picture of a file that holds several, such as DICOM and TIFF, counted from 0."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("case.html")
     """HTML file to write."""
-    language: Literal["en", "es"] = "en"
-    """English or Spanish."""
+    language: Language = "en"
+    """Of the report."""
     k: Annotated[int, arg(aliases=["-k"])] = 6
     """How many similar past cases, 1 to 24."""
     operating_point: Literal["balanced", "sensitivity_95"] = "balanced"

@@ -260,14 +260,15 @@ def _clear_up(target: Path) -> None:
 
 
 def read_steadily(folder: Path, read: Callable[[], T]) -> T:
-    """Read a folder whose files belong together, and again if it was replaced meanwhile.
+    """Read a folder whose files belong together, and read it again if it was replaced meanwhile.
 
     Args:
         folder: The folder, which others may replace by `atomic_path`.
         read: Reads it.
 
     Returns:
-        What `read` returned of one state of the folder; what it raised of one.
+        The value that `read` returned. All of it comes from one state of the folder, and so does
+        an error that `read` raises.
 
     Raises:
         TimeoutError: If the folder is replaced all the time, and a writer holds its lock.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from dermsim.core.language import ENGLISH
 from dermsim.core.refused import Refused
 
 KINDS = ("structure", "colour", "vessel", "shape", "artefact", "seven-point")
@@ -18,8 +19,8 @@ KINDS = ("structure", "colour", "vessel", "shape", "artefact", "seven-point")
 POLARITIES = ("malignant", "benign", "neither")
 """Of which lesions a concept is more usual; ``neither`` for both, and for what is no finding."""
 
-LANGUAGES = ("en", "es")
-"""BCP 47 codes in which every concept has a name and a definition."""
+Said = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""By language and name of a concept: ``{"name": ..., "definition": ...}``."""
 
 STATES = ("present", "absent")
 """What can be said of a concept that is there or is not."""
@@ -78,15 +79,22 @@ class Concept:
     measured: bool = False
 
     @classmethod
-    def parse(cls, name: str, values: Mapping[str, Any]) -> Concept:
+    def parse(cls, name: str, values: Mapping[str, Any], said: Said) -> Concept:
         """Check an entry of the file.
 
+        Args:
+            name: The key.
+            values: The entry.
+            said: By language the name and the definition of each concept.
+
         Raises:
-            ValueError: If a key is unknown or missing, or a value is none of those it may be.
+            ValueError: If a key is unknown or missing, or a value is none of those it may be; or if
+                the concept has no English name and definition.
         """
         needed = {"kind", "polarity", "synonyms"}
-        needed |= {f"{kind}{code}" for code in LANGUAGES for kind in ("", "definition_")}
-        if missing := needed - values.keys():
+        english = said[ENGLISH].get(name, {})
+        missing = {"name", "definition"} - english.keys() | needed - values.keys()
+        if missing:
             raise Refused("concept_schema.lacks", name=name, missing=sorted(missing))
         if unknown := values.keys() - needed - {"labels", "points", "measured"}:
             raise Refused("concept_schema.unknown_key", name=name, unknown=min(unknown))
@@ -103,15 +111,15 @@ class Concept:
             name,
             values["kind"],
             values["polarity"],
-            {code: values[code] for code in LANGUAGES},
-            {code: values[f"definition_{code}"] for code in LANGUAGES},
+            {code: texts.get(name, english)["name"] for code, texts in said.items()},
+            {code: texts.get(name, english)["definition"] for code, texts in said.items()},
             tuple(values["synonyms"]),
             {source: Labelling.parse(text) for source, text in values.get("labels", {}).items()},
             int(values.get("points", 0)),
             bool(values.get("measured", False)),
         )
 
-    def to_dict(self, language: str = LANGUAGES[0]) -> dict[str, object]:
+    def to_dict(self, language: str = ENGLISH) -> dict[str, object]:
         """Return what a reader is told of the concept, in a language."""
         return {
             "name": self.name,
@@ -143,13 +151,17 @@ class Schema(Mapping[str, Concept]):
                     )
 
     @classmethod
-    def parse(cls, values: Mapping[str, Mapping[str, Any]]) -> Schema:
+    def parse(cls, values: Mapping[str, Mapping[str, Any]], said: Said) -> Schema:
         """Check all entries of the file.
+
+        Args:
+            values: The entries by name.
+            said: By language the name and the definition of each concept.
 
         Raises:
             ValueError: If one is not as it must be.
         """
-        return cls({name: Concept.parse(name, entry) for name, entry in values.items()})
+        return cls({name: Concept.parse(name, entry, said) for name, entry in values.items()})
 
     def __getitem__(self, name: str) -> Concept:
         """Return a concept by its name."""

@@ -58,7 +58,12 @@ def deal_lesions(
 
 
 def most_folds(labels: npt.NDArray[np.int64], lesion_ids: Sequence[str | None] | None) -> int:
-    """Return into how many folds `deal_lesions` can deal lesions, and no more than `FOLDS`."""
+    """Return into how many folds `deal_lesions` can deal lesions, at most `FOLDS`.
+
+    Args:
+        labels: ``(N,)`` integers, one for each image.
+        lesion_ids: The lesion of each image; None where it is not known.
+    """
     return min(FOLDS, len(_lesions(labels, lesion_ids)[1]))
 
 

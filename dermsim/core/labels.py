@@ -5,9 +5,11 @@ Everything else builds on this. The integer label of a diagnosis is its index in
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from dataclasses import dataclass
 
+from dermsim.core.language import ENGLISH, LANGUAGES, texts
 from dermsim.core.refused import Refused
 
 
@@ -17,125 +19,49 @@ class Diagnosis:
 
     Attributes:
         code: HAM10000's own short code, for example ``"mel"``.
-        name: English name.
-        name_es: Spanish name.
-        description: One or two plain English sentences for a reader without medical training.
-        description_es: The same in Spanish.
         malignant: Whether it counts as malignant in the benign/malignant question.
         color: ``#rrggbb`` for charts, from the colour-blind safe palette of Okabe and Ito (2008).
     """
 
     code: str
-    name: str
-    name_es: str
-    description: str
-    description_es: str
     malignant: bool
     color: str
 
+    @property
+    def name(self) -> str:
+        """English name."""
+        return self.named(ENGLISH)
+
+    @property
+    def description(self) -> str:
+        """One or two plain English sentences for a reader without medical training."""
+        return self.described(ENGLISH)
+
+    def named(self, language: str) -> str:
+        """Return the name in a language, one of `dermsim.core.language.LANGUAGES`."""
+        return texts(language, "diagnoses")[f"{self.code}.name"]
+
+    def described(self, language: str) -> str:
+        """Return the description in a language, one of `dermsim.core.language.LANGUAGES`."""
+        return texts(language, "diagnoses")[f"{self.code}.description"]
+
 
 LABELS: tuple[Diagnosis, ...] = (
-    Diagnosis(
-        code="akiec",
-        name="Actinic keratosis / intraepithelial carcinoma",
-        name_es="Queratosis actínica / carcinoma intraepitelial",
-        description=(
-            "A rough, scaly patch on sun-damaged skin, or a carcinoma still confined to the "
-            "skin's outer layer (Bowen's disease); it can turn into squamous cell carcinoma."
-        ),
-        description_es=(
-            "Mancha áspera y escamosa en piel dañada por el sol, o carcinoma aún limitado a la "
-            "capa externa (enfermedad de Bowen); puede convertirse en carcinoma espinocelular."
-        ),
-        malignant=True,
-        color="#E69F00",
-    ),
-    Diagnosis(
-        code="bcc",
-        name="Basal cell carcinoma",
-        name_es="Carcinoma basocelular",
-        description=(
-            "The most common skin cancer: it grows slowly and rarely spreads, but destroys the "
-            "tissue around it if left untreated."
-        ),
-        description_es=(
-            "El cáncer de piel más frecuente: crece despacio y rara vez se extiende, pero destruye "
-            "el tejido vecino si no se trata."
-        ),
-        malignant=True,
-        color="#CC79A7",
-    ),
-    Diagnosis(
-        code="bkl",
-        name="Benign keratosis-like lesion",
-        name_es="Lesión benigna tipo queratosis",
-        description=(
-            "A harmless thickening or spot of the skin: seborrhoeic keratosis, solar lentigo or "
-            "lichen planus-like keratosis. It can resemble a melanoma."
-        ),
-        description_es=(
-            "Engrosamiento o mancha inofensiva de la piel: queratosis seborreica, lentigo solar o "
-            "queratosis tipo liquen plano. Puede parecerse a un melanoma."
-        ),
-        malignant=False,
-        color="#009E73",
-    ),
-    Diagnosis(
-        code="df",
-        name="Dermatofibroma",
-        name_es="Dermatofibroma",
-        description=(
-            "A small, firm, harmless knot of fibrous tissue, often with a pale scar-like centre, "
-            "sometimes left by an insect bite or minor injury."
-        ),
-        description_es=(
-            "Nódulo pequeño, firme e inofensivo de tejido fibroso, a menudo con un centro pálido "
-            "como una cicatriz, a veces tras una picadura o herida leve."
-        ),
-        malignant=False,
-        color="#F0E442",
-    ),
-    Diagnosis(
-        code="mel",
-        name="Melanoma",
-        name_es="Melanoma",
-        description=(
-            "A cancer of the pigment-producing cells that can spread through the body; found "
-            "early, it can usually be cured by removing it."
-        ),
-        description_es=(
-            "Cáncer de las células productoras de pigmento que puede extenderse por el cuerpo; "
-            "detectado a tiempo suele curarse al extirparlo."
-        ),
-        malignant=True,
-        color="#D55E00",
-    ),
-    Diagnosis(
-        code="nv",
-        name="Melanocytic naevus",
-        name_es="Nevo melanocítico",
-        description="An ordinary mole: a harmless growth of the pigment-producing cells.",
-        description_es="Un lunar común: crecimiento inofensivo de las células de pigmento.",
-        malignant=False,
-        color="#0072B2",
-    ),
-    Diagnosis(
-        code="vasc",
-        name="Vascular lesion",
-        name_es="Lesión vascular",
-        description=(
-            "A harmless growth or leak of small blood vessels: cherry angioma, angiokeratoma, "
-            "pyogenic granuloma or a bleed under the skin."
-        ),
-        description_es=(
-            "Crecimiento o derrame inofensivo de pequeños vasos sanguíneos: angioma rubí, "
-            "angioqueratoma, granuloma piógeno o hemorragia bajo la piel."
-        ),
-        malignant=False,
-        color="#56B4E9",
-    ),
+    Diagnosis("akiec", malignant=True, color="#E69F00"),
+    Diagnosis("bcc", malignant=True, color="#CC79A7"),
+    Diagnosis("bkl", malignant=False, color="#009E73"),
+    Diagnosis("df", malignant=False, color="#F0E442"),
+    Diagnosis("mel", malignant=True, color="#D55E00"),
+    Diagnosis("nv", malignant=False, color="#0072B2"),
+    Diagnosis("vasc", malignant=False, color="#56B4E9"),
 )
-"""The diagnoses in label order; the integer label is the index."""
+"""The diagnoses in label order; the integer label is the index.
+
+Examples:
+    >>> from dermsim import LABELS
+    >>> [label.code for label in LABELS if label.malignant]
+    ['akiec', 'bcc', 'mel']
+"""
 
 CODES: tuple[str, ...] = tuple(item.code for item in LABELS)
 """Short codes in label order."""
@@ -238,11 +164,13 @@ def fold(text: str) -> str:
     return "".join(sign for sign in parts if sign.isalnum())
 
 
-_CODE_OF: dict[str, str] = {
-    fold(name): item.code
-    for item in LABELS
-    for name in (item.code, item.name, item.name_es, *_ALIASES[item.code])
-}
+@functools.cache
+def _code_of() -> dict[str, str]:
+    return {
+        fold(name): item.code
+        for item in LABELS
+        for name in (item.code, *map(item.named, LANGUAGES), *_ALIASES[item.code])
+    }
 
 
 def diagnosis(code: str) -> Diagnosis:
@@ -274,7 +202,7 @@ def parse_dx(text: str) -> str:
     Raises:
         ValueError: If the text names none of the seven.
     """
-    code = _CODE_OF.get(fold(str(text)))
+    code = _code_of().get(fold(str(text)))
     if code is None:
         raise Refused("labels.unknown_dx", text=text, codes=CODES)
     return code

@@ -30,22 +30,42 @@ def confusion_matrix(labels: IntArray, predictions: IntArray, num_classes: int) 
 
 
 def accuracy(labels: IntArray, predictions: IntArray) -> float:
-    """Share of rows whose prediction is right."""
+    """Return the share of predictions ``(N,)`` that equal their labels ``(N,)``."""
     return float(np.mean(labels == predictions))
 
 
 def recall_per_class(labels: IntArray, predictions: IntArray, num_classes: int) -> FloatArray:
-    """Share of each class's rows that are predicted as such: ``(C,)``, NaN for an absent class."""
+    """Return the recall ``(C,)`` of each class; NaN for a class without rows.
+
+    Args:
+        labels: ``(N,)`` integers.
+        predictions: ``(N,)`` integers.
+        num_classes: C.
+    """
     return _ratio_per_class(labels, labels == predictions, num_classes)
 
 
 def balanced_accuracy(labels: IntArray, predictions: IntArray, num_classes: int) -> float:
-    """Mean recall over the classes present (the ISIC 2018 Task 3 score, for seven classes)."""
+    """Return the mean recall over the classes present.
+
+    For seven classes it is the score of ISIC 2018 Task 3.
+
+    Args:
+        labels: ``(N,)`` integers.
+        predictions: ``(N,)`` integers.
+        num_classes: How many classes there are.
+    """
     return float(np.nanmean(recall_per_class(labels, predictions, num_classes)))
 
 
 def macro_f1(labels: IntArray, predictions: IntArray, num_classes: int) -> float:
-    """Mean over the classes present of the harmonic mean of precision and recall."""
+    """Return the mean over the classes present of the harmonic mean of precision and recall.
+
+    Args:
+        labels: ``(N,)`` integers.
+        predictions: ``(N,)`` integers.
+        num_classes: How many classes there are.
+    """
     matrix = confusion_matrix(labels, predictions, num_classes)
     true, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
     present = true > 0
@@ -200,7 +220,15 @@ def average_precision(relevance: BoolArray) -> FloatArray:
 
 
 def macro_mean(values: FloatArray, labels: IntArray, num_classes: int) -> float:
-    """Mean over classes of the mean value of each class's rows, so that no class dominates."""
+    """Return the mean over classes of the mean value of each class's rows.
+
+    A class of many rows counts as much as a class of few.
+
+    Args:
+        values: ``(N,)`` floats.
+        labels: ``(N,)`` integers.
+        num_classes: How many classes there are.
+    """
     return float(np.nanmean(_ratio_per_class(labels, values, num_classes)))
 
 

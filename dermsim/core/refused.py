@@ -1,9 +1,10 @@
 """Refusals: errors with a key and values, whose sentence is written in a file for each language.
 
 The library raises ``Refused("images.too_small", name=name, width=width)``. The sentences stand in
-``refusals/<language>.toml``, a table for each module, with the values in ``{braces}``. ``str`` of a
-refusal is its English sentence; `say` puts it into another language, and what it quotes, too: a
-value that is a refusal itself, or a `Phrase`. Programs and tests compare keys, never sentences.
+``languages/<code>.toml``, in a table ``refusals.<module>`` for each module, with the values in
+``{braces}``. ``str`` of a refusal is its English sentence; `say` puts it into another language, and
+what it quotes, too: a value that is a refusal itself, or a `Phrase`. Programs and tests compare
+keys, never sentences.
 
 Besides what `str.format` knows, a value with several parts may be written as ``{names:list}`` (a,
 b), ``{names:quoted}`` ('a', 'b'), ``{names:and}`` (a and b), ``{names:or}`` (a or b) or
@@ -12,26 +13,18 @@ b), ``{names:quoted}`` ('a', 'b'), ``{names:and}`` (a and b), ``{names:or}`` (a 
 
 from __future__ import annotations
 
-import functools
 import string
 from collections.abc import Mapping
 from typing import Any
 
-ENGLISH = "en"
-"""The language of `str`, and of what has no sentence in another one."""
-
-LANGUAGES = (ENGLISH, "es")
-"""BCP 47 codes of the languages that refusals are written in."""
-
-_MARKS = {"es": str.maketrans(",.", ".,")}
-"""What a language writes for the comma and the point of an English number."""
+from dermsim.core.language import ENGLISH, texts, written
 
 
 class Keyed:
     """What is said by a key and values.
 
     Attributes:
-        key: ``table.name``, as in ``refusals/en.toml``.
+        key: ``table.name``, as in the tables ``refusals.<table>`` of ``languages/en.toml``.
         values: What stands in the sentence's ``{braces}``: numbers and names, no sentences, unless
             they have a key themselves.
     """
@@ -139,28 +132,20 @@ def say(said: BaseException | Keyed | str, language: str = ENGLISH) -> str:
 
     Args:
         said: What has no key says the same in every language.
-        language: One of `LANGUAGES`. What has no sentence in it is said in English.
+        language: One of `dermsim.core.language.LANGUAGES`. What has no sentence in it is said in
+            English.
     """
     if not isinstance(said, Keyed):
         return str(said)
-    template = sentences(language).get(said.key) or sentences(ENGLISH).get(said.key)
+    template = sentences(language).get(said.key)
     if template is None:  # torch makes a worker's error anew, with its traceback for a key
         return said.key
     return _Format(language).vformat(template, (), said.values)
 
 
-@functools.cache
 def sentences(language: str) -> Mapping[str, str]:
-    """Return every sentence of a language by its key."""
-    import tomllib  # what refuses nothing need not load it
-    from importlib.resources import files
-
-    text = files("dermsim.core").joinpath("refusals", f"{language}.toml").read_text("utf-8")
-    return {
-        f"{table}.{name}": sentence
-        for table, entries in tomllib.loads(text).items()
-        for name, sentence in entries.items()
-    }
+    """Return every sentence of a language by its key; English where it has none."""
+    return texts(language, "refusals")
 
 
 class _Format(string.Formatter):
@@ -179,9 +164,7 @@ class _Format(string.Formatter):
         if isinstance(value, Keyed):
             return format(say(value, self.language), format_spec)
         text: str = format(value, format_spec)
-        if self.language in _MARKS and format_spec and text[-1:].isdigit():
-            return text.translate(_MARKS[self.language])
-        return text
+        return written(text, self.language) if format_spec and text[-1:].isdigit() else text
 
     def _said(self, part: object) -> str:
         return say(part, self.language) if isinstance(part, Keyed) else str(part)

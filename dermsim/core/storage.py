@@ -102,7 +102,7 @@ def save_arrays(
 
     Args:
         path: File to write.
-        arrays: Arrays by name.
+        arrays: Arrays of any shape, by name.
         facts: JSON-able values kept in the file's header.
 
     Raises:
@@ -121,7 +121,12 @@ def save_arrays(
 def pack_arrays(
     arrays: Mapping[str, npt.NDArray[np.generic]], *, facts: Mapping[str, object]
 ) -> bytes:
-    """Return what `save_arrays` would write; facts may come in another order."""
+    """Return what `save_arrays` would write; facts may come in another order.
+
+    Args:
+        arrays: As for `save_arrays`.
+        facts: As for `save_arrays`.
+    """
     from safetensors.numpy import save
 
     return save(_contiguous(arrays), _as_metadata(facts))

@@ -25,6 +25,10 @@ def is_array(source: object) -> TypeGuard[np.ndarray | torch.Tensor]:
 def array_size(array: np.ndarray | torch.Tensor, name: str) -> tuple[int, int]:
     """Return width and height of the picture that an array is.
 
+    Args:
+        array: An array ``(H, W)`` or ``(H, W, C)``, or a tensor ``(H, W)`` or ``(C, H, W)``.
+        name: What messages call the picture.
+
     Raises:
         ValueError: If its shape is none of a picture.
     """

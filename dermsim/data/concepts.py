@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.concept_schema import Concept, Schema
+from dermsim.core.language import LANGUAGES, words
 from dermsim.core.refused import Refused
 
 if TYPE_CHECKING:
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
 
 @functools.cache
 def load_schema() -> Schema:
-    """Read ``concepts.toml``, which lies beside this module; it is checked as it is read."""
+    """Read ``concepts.toml``, which lies beside this module; it is checked as it is read.
+
+    What the concepts are called stands in the files of `dermsim.core.language`.
+    """
     text = files("dermsim.data").joinpath("concepts.toml").read_text(encoding="utf-8")
-    return Schema.parse(tomllib.loads(text))
+    said = {language: words(language, "concepts") for language in LANGUAGES}
+    return Schema.parse(tomllib.loads(text), said)
 
 
 def source_of(rows: Dataset) -> str:

@@ -76,6 +76,12 @@ def load_dataset(
 
     Warns:
         UserWarning: What was merged, left out, or read in a way that may be wrong.
+
+    Examples:
+        >>> from dermsim import load_dataset
+        >>> rows = load_dataset("synthetic")
+        >>> len(rows), rows[0]["image_id"]
+        (480, 'SYN_0000000')
     """
     opened = open_source(source, label_column=label_column, mapping=mapping)
     if report is not None:

@@ -42,8 +42,8 @@ def to_8_bits(values: np.ndarray, name: str, *, alpha: np.ndarray | None = None)
     Args:
         values: Whole numbers, 0 to 65,535, of any shape.
         name: What messages call the picture.
-        alpha: How opaque each pixel is, of the shape of `values` less the last axis: what is not
-            seen at all has no say. None where all is seen.
+        alpha: How opaque each pixel is, ``(H, W)`` where `values` are ``(H, W, C)``: pixels that
+            nobody sees do not count. None where all are seen.
 
     Returns:
         uint8 of the same shape.
@@ -79,7 +79,7 @@ def float_to_8_bits(values: np.ndarray, name: str) -> np.ndarray:
     """Scale floating-point numbers from 0 to 1 to 8 bits.
 
     Args:
-        values: Of any shape.
+        values: Numbers of any shape.
         name: What messages call the picture.
 
     Returns:
@@ -102,7 +102,7 @@ def float_to_8_bits(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def deep_png(image: Image.Image, name: str) -> Image.Image | None:
-    """Decode a PNG of 16 bits per channel, of which Pillow would keep the upper 8.
+    """Decode a PNG of 16 bits per channel; Pillow alone would keep only the upper 8.
 
     Each number is put together from its two bytes, which Pillow decodes one after the other.
 
@@ -111,8 +111,8 @@ def deep_png(image: Image.Image, name: str) -> Image.Image | None:
         name: What messages call it.
 
     Returns:
-        A picture in mode L, LA, RGB or RGBA with the information of the other; None if it is no
-        such file, or decoded already.
+        A picture in mode L, LA, RGB or RGBA with the information of the other; None if it is
+        another kind of file, or decoded already.
 
     Raises:
         ValueError: As `to_8_bits`.

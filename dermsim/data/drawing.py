@@ -86,7 +86,7 @@ class Canvas:
             channel += mask * np.float32(strength * math.log(value))
 
     def cover(self, mask: np.ndarray, color: Color, strength: float = 1.0) -> None:
-        """Lay an opaque colour over the skin where the mask is 1."""
+        """Lay an opaque colour over the skin where the mask ``(H, W)`` is 1."""
         weight = mask * np.float32(strength)
         for channel, value in zip(self._log, color, strict=True):
             channel += weight * (np.float32(math.log(value)) - channel)
@@ -136,7 +136,7 @@ class Canvas:
 
 
 def sigmoid(values: np.ndarray) -> np.ndarray:
-    """Return 1 / (1 + exp(-values)) without overflow."""
+    """Return 1 / (1 + exp(-values)), for values of any shape, without overflow."""
     return 0.5 + 0.5 * np.tanh(values / 2)
 
 
@@ -224,7 +224,7 @@ def hairs(canvas: Canvas, count: int) -> None:
 
 
 def paint_nv(canvas: Canvas) -> None:
-    """Naevus: round, even brown, darker in the middle, regular network fading at the border."""
+    """Paint a naevus: round, even brown, darker inside, a regular network that fades outwards."""
     rng = canvas.rng
     tone = rng.uniform(0.6, 1.6)
     radius = rng.uniform(0.32, 0.8)
@@ -242,7 +242,7 @@ def paint_nv(canvas: Canvas) -> None:
 
 
 def paint_mel(canvas: Canvas) -> None:
-    """Melanoma: lopsided, ragged, many colours from tan to black and blue-white, coarse network."""
+    """Paint a melanoma: lopsided, ragged, tan to black and blue-white, with a coarse network."""
     rng = canvas.rng
     radius = rng.uniform(0.45, 0.85)
     mask, _ = blob(canvas, radius, ragged=rng.uniform(0.14, 0.26), edge=0.4)
@@ -267,7 +267,7 @@ def paint_mel(canvas: Canvas) -> None:
 
 
 def paint_bcc(canvas: Canvas) -> None:
-    """Basal cell carcinoma: pink, shiny, blue-grey nests, branching vessels, at times an ulcer."""
+    """Paint a basal cell carcinoma: pink, blue-grey nests, branching vessels, at times an ulcer."""
     rng = canvas.rng
     radius = rng.uniform(0.4, 0.75)
     mask, _ = blob(canvas, radius, ragged=0.16, edge=0.9)
@@ -287,7 +287,7 @@ def paint_bcc(canvas: Canvas) -> None:
 
 
 def paint_bkl(canvas: Canvas) -> None:
-    """Benign keratosis: sharp border, waxy tan to grey, ridges, pale cysts, dark plugs."""
+    """Paint a benign keratosis: sharp border, waxy tan to grey, ridges, pale cysts, dark plugs."""
     rng = canvas.rng
     radius = rng.uniform(0.4, 0.85)
     mask, _ = blob(canvas, radius, ragged=0.15, edge=rng.uniform(0.15, 0.35))
@@ -306,7 +306,7 @@ def paint_bkl(canvas: Canvas) -> None:
 
 
 def paint_akiec(canvas: Canvas) -> None:
-    """Actinic keratosis: red patch on blotchy skin, pale follicles, yellowish scales."""
+    """Paint an actinic keratosis: red patch on blotchy skin, pale follicles, yellowish scales."""
     rng = canvas.rng
     radius = rng.uniform(0.5, 0.95)
     canvas.tint(np.maximum(canvas.noise(2), 0), (0.92, 0.76, 0.66), 0.6)
@@ -324,7 +324,7 @@ def paint_akiec(canvas: Canvas) -> None:
 
 
 def paint_df(canvas: Canvas) -> None:
-    """Dermatofibroma: pale scar-like centre in a faint brown network that fades into the skin."""
+    """Paint a dermatofibroma: a pale centre like a scar in a faint brown network."""
     rng = canvas.rng
     radius = rng.uniform(0.4, 0.7)
     mask, distance = blob(canvas, radius, ragged=0.08, edge=1.1)
@@ -339,7 +339,7 @@ def paint_df(canvas: Canvas) -> None:
 
 
 def paint_vasc(canvas: Canvas) -> None:
-    """Vascular lesion: red to purple lakes of blood, sharply bounded, parted by pale walls."""
+    """Paint a vascular lesion: red to purple lakes with sharp borders, pale walls between them."""
     rng = canvas.rng
     radius = rng.uniform(0.2, 0.6)
     purple = rng.uniform(0, 1)

@@ -64,6 +64,13 @@ class Facts:
 
     Raises:
         ValueError: If a value is none of these.
+
+    Examples:
+        >>> from dermsim import Facts
+        >>> Facts(age=45, sex="unknown", localization="back")
+        Facts(age=45.0, sex=None, localization='back')
+        >>> Facts().known
+        False
     """
 
     age: float | None = None

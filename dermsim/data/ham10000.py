@@ -38,5 +38,11 @@ def load_ham10000(source: str | Path = "marmal88/skin_cancer") -> Dataset:
     Warns:
         UserWarning: As `load_dataset`: what was merged or left out; that a source has no lesion_id,
             so that splits cannot keep the photographs of one lesion together.
+
+    Examples:
+        >>> from dermsim import load_ham10000
+        >>> rows = load_ham10000("synthetic")
+        >>> rows.column_names[:4], rows[0]["image"].size
+        (['image', 'image_id', 'lesion_id', 'dx'], (200, 150))
     """
     return open_source(source).load(more=False)

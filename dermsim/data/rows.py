@@ -94,7 +94,7 @@ def normalise(row: int, given: Mapping[str, Any], *, m: str = "male") -> Facts:
 
 
 def modality_of(given: Mapping[str, Any]) -> str | None:
-    """Say in the house's word how a picture was taken; None where its row does not say."""
+    """Return how a picture was taken, in dermsim's own word; None where its row does not say."""
     return _of(_MODALITIES, known(given.get("modality")))
 
 

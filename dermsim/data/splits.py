@@ -80,6 +80,12 @@ def grouped_splits(
     Raises:
         ValueError: If the shares leave nothing to a split, an image_id repeats, or there are too
             few lesions to fill every split.
+
+    Examples:
+        >>> from dermsim import grouped_splits, load_dataset
+        >>> splits = grouped_splits(load_dataset("synthetic"))
+        >>> set(splits["train"]["lesion_id"]) & set(splits["test"]["lesion_id"])
+        set()
     """
     from datasets import DatasetDict
 

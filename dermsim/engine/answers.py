@@ -78,7 +78,7 @@ class Classified:
         return max(self.vote, key=lambda code: self.vote[code]) == self.prediction.label_name
 
     def to_dict(self) -> dict[str, object]:
-        """Return the answer as plain Python values; without a bank it says nothing of classes."""
+        """Return the answer as plain Python values, without classes where there is no bank."""
         found = {"answer": self.answer, **self.prediction.to_dict(), "vote": self.vote}
         found["agrees"] = self.agrees
         return found if self.enrolled is None else {**found, "enrolled": self.enrolled}

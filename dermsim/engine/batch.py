@@ -77,7 +77,7 @@ class FileAnswer:
 
     @property
     def agrees(self) -> bool | None:
-        """Whether that is the classifier's answer, too; None where nothing may be said."""
+        """True if the vote and the classifier agree; None where nothing may be said."""
         return None if self.prediction is None else Classified(self.prediction, self.vote).agrees
 
     def to_dict(self) -> dict[str, object]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,26 +14,25 @@ from dermsim.core.atomic import atomic_path
 from dermsim.core.checkpoint import local_folder
 from dermsim.core.explain_methods import DEFAULT
 from dermsim.core.explain_worth import ExplanationWorth
-from dermsim.core.labels import CODES
 from dermsim.core.refused import Refused
 from dermsim.core.released import default_model
 from dermsim.core.storage import save_json
 from dermsim.data.facts import Facts
 from dermsim.data.images import ImageSource, as_list, read_image
+from dermsim.engine.classifying import Classifying
 from dermsim.engine.describe import Describing
 from dermsim.engine.explain import Explaining
 from dermsim.engine.fit import fit_parts
 from dermsim.engine.load import load_parts, save_extra, save_optional
-from dermsim.engine.predictions import read_predictions
 from dermsim.engine.prompting import Prompting
-from dermsim.engine.results import Analysis, Prediction
-from dermsim.engine.searching import LeftOut, are_drawn, left_out_of
+from dermsim.engine.results import Analysis
+from dermsim.engine.searching import are_drawn, left_out_of
 from dermsim.engine.shared_encoder import BATCH, SharedEncoder
 from dermsim.engine.words import Words
-from dermsim.models.encode import Encoding, fingerprint, pixels_needed
+from dermsim.models.encode import fingerprint, pixels_needed
 from dermsim.models.encoder import Encoder, Processor, save_encoder
 from dermsim.tasks.atlas import EmbeddingMap
-from dermsim.tasks.classify import POINTS, Calibration, Reached, ThresholdFigures
+from dermsim.tasks.classify import POINTS, Calibration, ThresholdFigures
 from dermsim.tasks.concepts import Concepts
 from dermsim.tasks.detect import OutlierDetector, QualityGate
 from dermsim.tasks.enroll import SPACES, ClassBank
@@ -44,7 +42,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class DermSim(Explaining, Prompting, Describing):
+class DermSim(Classifying, Explaining, Prompting, Describing):
     """An encoder and all that was learned around it; safe to share between threads.
 
     Threads that ask at the same time share forward passes (`dermsim.engine.shared_runs`). How many
@@ -73,6 +71,16 @@ class DermSim(Explaining, Prompting, Describing):
         drawn: Whether it was trained on the drawings of `dermsim.data.synthetic`, and knows nothing
             of skin.
         pixels_needed: Width and height that it needs of a picture, as ``at_least`` of `read_image`.
+
+    Examples:
+        >>> from dermsim import DermSim
+        >>> from dermsim.data.synthetic import draw_lesion
+        >>> engine = DermSim.from_pretrained()
+        >>> picture = draw_lesion("mel", seed=1)
+        >>> engine.predict(picture)[0].label_name
+        'mel'
+
+        All other examples of the package use this ``engine`` and this ``picture``, a drawing.
     """
 
     def __init__(
@@ -137,6 +145,12 @@ class DermSim(Explaining, Prompting, Describing):
             OSError: If there is no such folder or model, it lacks a part, the Hub cannot be asked
                 or refuses; see `local_folder` for its kinds.
             ValueError: If a part is damaged or was made by another encoder or a later dermsim.
+
+        Examples:
+            >>> from dermsim import DermSim
+            >>> on_cpu = DermSim.from_pretrained(device="cpu")
+            >>> on_cpu.known
+            ('akiec', 'bcc', 'bkl', 'df', 'mel', 'nv', 'vasc')
         """
         name = default_model() if name_or_path is None else name_or_path
         folder = local_folder(name, revision=revision, cache_dir=cache_dir, token=token)
@@ -177,6 +191,14 @@ class DermSim(Explaining, Prompting, Describing):
         Raises:
             ValueError: If there are not as many `calibration_logits` as validation rows, or they
                 are given and `fit_bias` is set.
+
+        Examples:
+            >>> from dermsim import DermSim, grouped_splits
+            >>> from dermsim.data.synthetic import synthetic_ham10000
+            >>> splits = grouped_splits(synthetic_ham10000(140))
+            >>> parts = {name: splits[name] for name in ("train", "validation")}
+            >>> len(DermSim.fit(engine.model, engine.processor, **parts).gallery)
+            208
         """
         parts = fit_parts(model, processor, train, validation, calibration_logits, fit_bias)
         return cls(**parts)
@@ -198,6 +220,12 @@ class DermSim(Explaining, Prompting, Describing):
 
         Raises:
             ValueError: If an extra file has the name of a part, or a name that leads elsewhere.
+
+        Examples:
+            >>> from dermsim import DermSim
+            >>> engine.save_pretrained("copy", training={"note": "nothing was trained"})
+            >>> DermSim.from_pretrained("copy").fingerprint == engine.fingerprint
+            True
         """
         with atomic_path(folder) as fresh:
             facts = self.calibration_facts
@@ -237,7 +265,7 @@ class DermSim(Explaining, Prompting, Describing):
         operating_point: str | float = POINTS[0],
         exclude_lesion_ids: Sequence[str] = (),
     ) -> Analysis:
-        """Say everything there is to say of one image.
+        """Ask everything about one image: diagnosis, heatmap, similar cases, place on the map.
 
         Args:
             image: A PIL image, a path, the bytes of a file, or an array or tensor of pixels.
@@ -245,15 +273,22 @@ class DermSim(Explaining, Prompting, Describing):
             explain: As `method` of `explain`, or None for no heatmap.
             target: Diagnosis code to explain; by default the predicted one.
             bank: Old and newly enrolled classes to compare with, or None.
-            facts: What is known of the patient. Only the prediction depends on it, and with it
-                which diagnosis is explained; embeddings are of the picture alone.
+            facts: What is known of the patient. The prediction depends on it, and so does the
+                diagnosis that is explained; the embedding depends on the picture alone.
             operating_point: As for `predict`.
-            exclude_lesion_ids: Lesions that are no past cases of this image. If it is itself a
-                photograph of a past case, that one's lesion is left out without being named.
+            exclude_lesion_ids: Lesions to leave out of the similar cases. If the image is itself a
+                photograph of a past case, the lesion of that case is always left out.
 
         Raises:
             ValueError: If the image cannot be read, an option is unknown, or there are facts and
                 the encoder takes none.
+
+        Examples:
+            >>> analysis = engine.analyze(picture, k=3)
+            >>> analysis.prediction.verdict
+            'malignant'
+            >>> analysis.heatmap.values.shape, len(analysis.neighbors)
+            ((150, 200), 3)
         """
         photograph = read_image(image, at_least=None if explain else self.pixels_needed)
         known = None if facts is None else [facts]
@@ -273,63 +308,6 @@ class DermSim(Explaining, Prompting, Describing):
             vote=self.gallery.vote(encoding.embeddings, **left_out)[0],
             concepts=self._readings(part, encoding)[0] if (part := self.concept_part) else None,
         )
-
-    def predict(
-        self,
-        images: ImageSource | Sequence[ImageSource],
-        *,
-        facts: Facts | Sequence[Facts | None] | None = None,
-        operating_point: str | float = POINTS[0],
-    ) -> list[Prediction]:
-        """Classify images.
-
-        Args:
-            images: One image or a sequence of them: whatever `read_image` takes.
-            facts: What is known of the patient of one image, or of each; None where nothing is.
-                An image of whose patient anything is known is read with `calibration_facts`.
-            operating_point: Where malignant begins: ``"balanced"``, ``"sensitivity_95"``, or a
-                threshold on malignancy in [0, 1]; see `Calibration.operating_point`.
-
-        Returns:
-            One prediction per image.
-
-        Raises:
-            ValueError: If an image cannot be read; if there are facts and the encoder takes none,
-                or they are not as many as the images; if the operating point is unknown.
-        """
-        known = [facts] if isinstance(facts, Facts) else facts
-        encoding = self._encode(as_list(images), facts=known, looks=True)
-        return self._predictions(encoding, known, operating_point)
-
-    def predict_and_vote(
-        self,
-        images: Sequence[ImageSource],
-        *,
-        facts: Sequence[Facts | None] | None = None,
-        operating_point: str | float = POINTS[0],
-        exclude_lesion_ids: LeftOut | None = None,
-    ) -> list[tuple[Prediction, dict[str, float]]]:
-        """Classify images and let the nearest past cases of each vote, in one forward pass.
-
-        Args:
-            images: PIL images, paths or bytes.
-            facts: As for `predict`, one for each.
-            operating_point: As for `predict`.
-            exclude_lesion_ids: Per image, the lesion or lesions that do not vote.
-
-        Returns:
-            Per image what `predict` says and what `Gallery.vote` says of its embedding; an image
-            that is itself one of the past cases has no vote, and neither has its lesion.
-
-        Raises:
-            ValueError: As for `predict`.
-        """
-        encoding = self._encode(images, facts=facts, looks=True)
-        predictions = self._predictions(encoding, facts, operating_point)
-        seen = [prediction.recognised for prediction in predictions]
-        left_out = left_out_of(seen, exclude_lesion_ids)
-        votes = self.gallery.vote(encoding.embeddings, **left_out)
-        return list(zip(predictions, votes, strict=True))
 
     def embed(
         self,
@@ -351,47 +329,24 @@ class DermSim(Explaining, Prompting, Describing):
 
         Raises:
             ValueError: If an image cannot be read, or the space is unknown.
+
+        Examples:
+            >>> from dermsim.data.synthetic import draw_lesion
+            >>> same_lesion = draw_lesion("mel", seed=1, view=1)
+            >>> first, second = engine.embed([picture, same_lesion])
+            >>> first.shape, bool(first @ second > 0.8)
+            ((128,), True)
         """
         if space not in SPACES:
             raise Refused("dermsim.space", space=space, spaces=SPACES)
         return getattr(self._encode(as_list(images), batch_size=batch_size), space)
 
-    @property
-    def known(self) -> tuple[str, ...]:
-        """Codes of the diagnoses that the encoder was trained with, in the order of `CODES`."""
-        return tuple(code for code in CODES if code in self.classes.names)
-
-    def _faults(self, encoding: Encoding) -> list[tuple[str, ...]] | None:
-        """Say why pictures are not to be judged; None where there is nothing to tell by."""
-        if self.quality is None or encoding.looks is None:
-            return None
-        return self.quality.reasons(encoding.looks.statistics)
-
-    def reached_at(self, threshold: float) -> tuple[Reached, ...]:
-        """Say what a malignancy threshold reached on held-out lesions, and in other clinics."""
-        return tuple(figures.at(threshold) for figures in self.reached)
-
     def class_bank(self) -> ClassBank:
-        """The seven known diagnoses as a `ClassBank` to enrol new classes in."""
-        return self.classes
+        """The seven known diagnoses as a `ClassBank` to enrol new classes in.
 
-    def _predictions(
-        self,
-        encoding: Encoding,
-        facts: Sequence[Facts | None] | None,
-        operating_point: str | float,
-    ) -> list[Prediction]:
-        found = read_predictions(
-            encoding,
-            detector=self.detector,
-            calibration=self.calibration,
-            calibration_facts=self.calibration_facts,
-            facts=facts,
-            operating_point=operating_point,
-            quality=self._faults(encoding),
-        )
-        seen = self._recognised(encoding)
-        return [
-            replace(one, recognised=case, drawn=self.drawn)
-            for one, case in zip(found, seen, strict=True)
-        ]
+        Examples:
+            >>> bank = engine.class_bank()
+            >>> bank.taken_as("Melanoma"), bank.taken_as("Scar")
+            ('mel', None)
+        """
+        return self.classes

@@ -82,6 +82,11 @@ class Describing:
 
         Raises:
             ValueError: If an image cannot be read, or the checkpoint has no concept heads.
+
+        Examples:
+            >>> (reading,) = engine.concepts(picture)
+            >>> list(reading.findings)
+            ['pigment_network', 'negative_network', 'streaks', 'globules', 'milia_like_cyst']
         """
         part = self.concepts_part()
         return self._readings(part, self._encode(as_list(images)))
@@ -100,6 +105,11 @@ class Describing:
 
         Raises:
             ValueError: As for `concepts`, and if the operating point is unknown.
+
+        Examples:
+            >>> [(prediction, reading)] = engine.predict_with_concepts(picture)
+            >>> prediction.label_name, 0 < reading.melanoma < 1
+            ('mel', True)
         """
         part = self.concepts_part()
         encoding = self._encode(as_list(images), looks=True)
@@ -118,6 +128,11 @@ class Describing:
 
         Raises:
             ValueError: If the image cannot be read, or the checkpoint cannot outline lesions.
+
+        Examples:
+            >>> lesion = engine.outline(picture)
+            >>> lesion.shape, bool(lesion[75, 100]), bool(lesion[0, 0])
+            ((150, 200), True, False)
         """
         part = self.concepts_part()
         if part.outline is None:
@@ -135,12 +150,16 @@ class Describing:
 
         Args:
             image: Whatever `read_image` takes.
-            language: ``"en"`` or ``"es"``.
+            language: One of `dermsim.core.language.LANGUAGES`.
             regions: Whether to say where a structure is, and to measure colours and shape.
 
         Raises:
             ValueError: If the image cannot be read, the language is unknown, or the checkpoint has
                 no concept heads.
+
+        Examples:
+            >>> engine.describe(picture).sentences[-1].text
+            'The lesion has 2 of the six dermoscopic colours: light brown and dark brown.'
         """
         part, schema = self.concepts_part(), load_schema()
         grammar = Grammar.of(schema, language)
@@ -173,6 +192,10 @@ class Describing:
 
         Raises:
             ValueError: If nothing was.
+
+        Examples:
+            >>> engine.concepts_part().bottleneck.source
+            'HAM10000'
         """
         if self.concept_part is None:
             raise Refused("describe.no_concepts")
@@ -191,6 +214,11 @@ class Describing:
 
         Raises:
             ValueError: If the checkpoint has no concept heads.
+
+        Examples:
+            >>> look = engine.look(picture)
+            >>> len(look.maps), bool(look.lesion.any())
+            (4, True)
         """
         part = self.concepts_part()
         values = self.processor([photograph], return_tensors="pt").pixel_values

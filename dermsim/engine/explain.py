@@ -103,6 +103,11 @@ class Explaining:
         Raises:
             ValueError: If an image cannot be read, both `target` and `like` are given, or a name is
                 unknown or not for this encoder.
+
+        Examples:
+            >>> heatmap = engine.explain(picture, target="mel")
+            >>> heatmap.target, heatmap.values.shape
+            ('mel', (150, 200))
         """
         (heatmap,) = self.explain_many(
             [image],
@@ -144,6 +149,10 @@ class Explaining:
 
         Raises:
             ValueError: As for `explain`, or if there are not as many targets as images.
+
+        Examples:
+            >>> [m.target for m in engine.explain_many([picture] * 2, target=["mel", "nv"])]
+            ['mel', 'nv']
         """
         if target is not None and like is not None:
             raise Refused("engine_explain.target_and_like")
@@ -197,6 +206,12 @@ class Explaining:
 
         Raises:
             ValueError: As for `explain`.
+
+        Examples:
+            >>> from dermsim.data.synthetic import draw_lesion
+            >>> here, there = engine.explain_likeness(picture, draw_lesion("mel", seed=1, view=1))
+            >>> here.target, here.values.shape, there.values.shape
+            ('similarity', (150, 200), (150, 200))
         """
         photographs = [read_image(image), read_image(other)]
         way = self.explanation_method(method)
@@ -231,6 +246,11 @@ class Explaining:
             ValueError: If an image cannot be read, or a region has another size, other values, or
                 no pixel within the square that the encoder sees; if none are given and the
                 checkpoint cannot outline lesions, or finds none in an image.
+
+        Examples:
+            >>> lesion = engine.outline(picture)
+            >>> engine.embed_regions([picture], [lesion]).shape
+            (1, 128)
         """
         if regions is None:
             regions = [self._lesion(image, number) for number, image in enumerate(images)]
@@ -260,11 +280,22 @@ class Explaining:
         return found
 
     def explanation_methods(self) -> tuple[Method, ...]:
-        """Return the methods that this encoder can be asked with."""
+        """Return the methods that this encoder can be asked with.
+
+        Examples:
+            >>> names = [method.name for method in engine.explanation_methods()]
+            >>> "gradcam" in names, "rollout" in names
+            (True, False)
+        """
         return methods_for(has_attention=has_attention(self.model), has_maps=has_maps(self.model))
 
     def explanation_method(self, method: str = DEFAULT) -> str:
-        """Return the method that is meant: itself, or for `DEFAULT` the one that did best."""
+        """Return the method that is meant: itself, or for `DEFAULT` the one that did best.
+
+        Examples:
+            >>> engine.explanation_method(), engine.explanation_method("occlusion")
+            ('segeigencam', 'occlusion')
+        """
         if method != DEFAULT:
             return method
         return UNMEASURED if self.worth is None else self.worth.default
@@ -276,6 +307,11 @@ class Explaining:
             heatmap: Of this checkpoint.
             layer: As it was asked for.
             smooth: Likewise.
+
+        Examples:
+            >>> worth = engine.worth_of(engine.explain(picture))
+            >>> worth.dataset, worth.split, round(worth.figures.energy.value, 2)
+            ('HAM10000', 'validation', 0.91)
         """
         if self.worth is None:
             return Worth()
@@ -292,6 +328,10 @@ class Explaining:
 
         Those of one encoder are called as its modules are. Of an ensemble there are as many as the
         shallowest member has, counted from the end.
+
+        Examples:
+            >>> engine.explanation_stages()
+            ('blocks.0', 'blocks.1', 'blocks.2', 'blocks.4', 'blocks.6')
         """
         named = [stages(member.backbone) for member in members(self.model)]
         if len(named) == 1:

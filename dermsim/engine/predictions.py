@@ -38,8 +38,8 @@ def calibrate(
         model: The trained encoder.
         held_out: What it says of `validation`.
         validation: Rows of the `load_ham10000` schema that it was not trained on.
-        logits: As the `calibration_logits` of `DermSim.fit`.
-        fit_bias: As there.
+        logits: As for `DermSim.fit`, its `calibration_logits`.
+        fit_bias: As for `DermSim.fit`.
 
     Returns:
         What the encoder says of `validation` now, the calibration for images alone, and the one for

@@ -105,6 +105,13 @@ class Prediction:
             known.
         recognised: The past case that the picture is a copy of; None when it is of none.
         drawn: Whether the model was trained on drawings, and knows nothing of skin.
+
+    Examples:
+        >>> (prediction,) = engine.predict(picture)
+        >>> prediction.label_name, prediction.verdict, prediction.notice
+        ('mel', 'malignant', None)
+        >>> round(prediction.entropy, 1)
+        1.0
     """
 
     label: int
@@ -125,7 +132,14 @@ class Prediction:
 
     @property
     def withheld(self) -> tuple[str, ...]:
-        """Why no verdict is given, keys of `NOTICES`; empty when one is."""
+        """Why no verdict is given, keys of `NOTICES`; empty when one is.
+
+        Examples:
+            >>> from PIL import Image
+            >>> (prediction,) = engine.predict(Image.new("RGB", (200, 150), "green"))
+            >>> prediction.withheld, prediction.verdict
+            (('no_lesion', 'unfamiliar'), 'withheld')
+        """
         return (*self.quality, UNFAMILIAR) if self.is_outlier else self.quality
 
     @property
@@ -134,7 +148,13 @@ class Prediction:
         return self.verdict_at(None)
 
     def verdict_at(self, threshold: float | None) -> Verdict:
-        """Return the verdict at another malignancy threshold; None for the operating point."""
+        """Return the verdict at another malignancy threshold; None for the operating point.
+
+        Examples:
+            >>> (prediction,) = engine.predict(picture)
+            >>> prediction.verdict_at(0.3), prediction.verdict_at(0.99)
+            ('malignant', 'benign')
+        """
         if self.withheld:
             return "withheld"
         reached = self.is_malignant if threshold is None else self.malignancy >= threshold
@@ -145,6 +165,11 @@ class Prediction:
 
         The most probable diagnosis can be benign while the malignant ones together reach the
         threshold, and the other way round. Of a picture whose verdict is withheld nothing is said.
+
+        Examples:
+            >>> (prediction,) = engine.predict(picture)
+            >>> prediction.label_name, prediction.conflict_at(0.99)
+            ('mel', 'malignant_label_below_threshold')
         """
         verdict, label_malignant = self.verdict_at(threshold), self.label_name in MALIGNANT
         if verdict == "malignant" and not label_malignant:
@@ -155,7 +180,13 @@ class Prediction:
 
     @property
     def listing(self) -> tuple[ListedDiagnosis, ...]:
-        """Every diagnosis, most probable first, and whether the prediction set lists it."""
+        """Every diagnosis, most probable first, and whether the prediction set lists it.
+
+        Examples:
+            >>> (prediction,) = engine.predict(picture)
+            >>> [(row.code, row.in_set) for row in prediction.listing[:4]]
+            [('mel', True), ('bkl', True), ('akiec', True), ('nv', False)]
+        """
         order = sorted(self.probabilities.items(), key=lambda item: -item[1])
         least = min((p for code, p in order if code in self.prediction_set), default=1.0)
         return tuple(
@@ -190,7 +221,13 @@ class Prediction:
         return float(entropy([list(self.probabilities.values())])[0])
 
     def to_dict(self) -> dict[str, object]:
-        """Return the notice, the verdict, the fields and what follows from them as plain values."""
+        """Return the notice, the verdict, the fields and what follows from them as plain values.
+
+        Examples:
+            >>> answer = engine.predict(picture)[0].to_dict()
+            >>> answer["verdict"], answer["label_name"]
+            ('malignant', 'mel')
+        """
         return {
             "notice": self.notice,
             "verdict": self.verdict,
@@ -240,6 +277,13 @@ class Analysis:
             that rests on likeness alone.
         concepts: Which dermoscopic concepts the picture shows, and what they say of melanoma; None
             of a checkpoint without concept heads.
+
+    Examples:
+        >>> analysis = engine.analyze(picture, explain=None)
+        >>> analysis.prediction.label_name, len(analysis.neighbors), analysis.heatmap
+        ('mel', 5, None)
+        >>> analysis.disagreement < 0.5
+        True
     """
 
     prediction: Prediction
@@ -251,14 +295,19 @@ class Analysis:
     concepts: ConceptReading | None = None
 
     def with_concept(self, name: str, *, absent: bool = False) -> float:
-        """Return the melanoma score from concepts if one were there, or were not.
+        """Return the melanoma score from concepts as it would be with one present, or absent.
 
         Args:
-            name: Of a concept in `concepts`.
-            absent: Set it to absent; else to present.
+            name: Name of a concept in `concepts`.
+            absent: True asks for the concept absent, False for it present.
 
         Raises:
             ValueError: If there are no concepts, no such concept, or no score that reads it.
+
+        Examples:
+            >>> analysis = engine.analyze(picture, explain=None)
+            >>> analysis.with_concept("streaks") > analysis.with_concept("streaks", absent=True)
+            True
         """
         if self.concepts is None:
             raise Refused("results.no_concepts")
@@ -273,7 +322,13 @@ class Analysis:
         return others / len(self.neighbors)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the fields as plain Python values, arrays as nested lists."""
+        """Return the fields as plain Python values, arrays as nested lists.
+
+        Examples:
+            >>> answer = engine.analyze(picture, explain=None).to_dict()
+            >>> answer["prediction"]["label_name"], len(answer["neighbors"])
+            ('mel', 5)
+        """
         concepts = {} if self.concepts is None else {"concepts": self.concepts.to_dict()}
         return {
             "prediction": self.prediction.to_dict(),

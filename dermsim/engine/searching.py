@@ -73,6 +73,11 @@ class Searching:
 
         Raises:
             ValueError: If an image cannot be read or a filter is unknown.
+
+        Examples:
+            >>> (cases,) = engine.search(picture, k=3, where={"sex": "female"})
+            >>> [case.facts["sex"] for case in cases]
+            ['female', 'female', 'female']
         """
         embeddings, seen = self._queries(images_or_embeddings)
         found = self.gallery.search(
@@ -103,6 +108,11 @@ class Searching:
 
         Raises:
             ValueError: As for `search`.
+
+        Examples:
+            >>> (vote,) = engine.vote(picture)
+            >>> max(vote, key=vote.get), round(sum(vote.values()), 6)
+            ('mel', 1.0)
         """
         embeddings, seen = self._queries(images_or_embeddings)
         where = with_concepts(self.concept_part, where)
@@ -128,6 +138,11 @@ class Searching:
 
         Raises:
             ValueError: As for `search`.
+
+        Examples:
+            >>> (found,) = engine.similar_cases(picture, k=3)
+            >>> len(found.neighbors), found.recognised
+            (3, None)
         """
         embeddings, seen = self._queries(images)
         left_out = left_out_of(seen, exclude_lesion_ids)
@@ -150,6 +165,10 @@ class Searching:
 
         Raises:
             ValueError: If there is no such lesion.
+
+        Examples:
+            >>> engine.check_lesions(["HAM_0000550"])
+            ('HAM_0000550',)
         """
         rows = self.gallery.records.rows_of("lesion_id", [{name} for name in lesion_ids])
         for name, own in zip(lesion_ids, rows, strict=True):
@@ -162,6 +181,11 @@ class Searching:
         """How alike past cases are to one another; None where there are no pairs to compare.
 
         It is drawn once for each gallery, the same every time.
+
+        Examples:
+            >>> standing = engine.pair_scale.standing(0.99)
+            >>> standing.same > 0.5
+            True
         """
         gallery = self.gallery
         if gallery not in _SCALES:
@@ -207,7 +231,15 @@ class Searching:
 
 
 def left_out_of(seen: Sequence[Recognised | None], lesions: LeftOut | None) -> dict[str, Any]:
-    """Return what `Gallery.search` is to leave out: what was asked for, and what was recognised."""
+    """Return what `Gallery.search` leaves out: what the caller names and what is recognised.
+
+    Args:
+        seen: For each query the past case that it is a copy of; None where it is of none.
+        lesions: For each query the lesion or lesions that the caller names; None for none.
+
+    Raises:
+        ValueError: If `lesions` has another length than `seen`.
+    """
     asked = [None] * len(seen) if lesions is None else lesions
     if isinstance(asked, str) or len(asked) != len(seen):
         raise Refused("searching.exclude", count=len(seen))

@@ -291,7 +291,11 @@ class Report:
         return lines
 
     def title(self, name: str) -> str:
-        """Say in words what the figure `name` is."""
+        """Return the title of the figure `name`.
+
+        Raises:
+            ValueError: If there is no such figure.
+        """
         if name in _TITLES:
             return _TITLES[name]
         if found := _CELL.fullmatch(name):

@@ -94,7 +94,7 @@ class Rankings:
         return np.where(self.prevalence > 0, self.votes * worth, 0).argmax(axis=1)
 
     def take(self, rows: IntArray) -> Rankings:
-        """Return the rankings of some of the queries."""
+        """Return the rankings of the queries in some rows ``(n,)``."""
         return Rankings(
             labels=self.labels[rows],
             lesion_ids=[self.lesion_ids[row] for row in rows.tolist()],

@@ -18,6 +18,12 @@ class DermSimEnsembleConfig(RemoteConfig):
         members: The fields of each member's `DermSimConfig`, as a dict. They may have any backbone
             and embedding, but see the same square of pixels and tell the same classes apart.
         image_size: Side in pixels of that square; the members' own when left out.
+
+    Examples:
+        >>> from dermsim import DermSimEnsembleConfig
+        >>> members = [{"backbone": "test_resnet"}, {"backbone": "test_efficientnet"}]
+        >>> DermSimEnsembleConfig(members=members).backbone
+        'test_resnet + test_efficientnet'
     """
 
     model_type = "dermsim_ensemble"
@@ -76,7 +82,14 @@ class DermSimEnsembleConfig(RemoteConfig):
         return " + ".join(values["backbone"] for values in self.members or ())
 
     def member_configs(self) -> list[DermSimConfig]:
-        """Return the configuration of each member."""
+        """Return the configuration of each member.
+
+        Examples:
+            >>> from dermsim import DermSimEnsembleConfig
+            >>> config = DermSimEnsembleConfig(members=[{"backbone": "test_resnet"}] * 2)
+            >>> [member.embed_dim for member in config.member_configs()]
+            [128, 128]
+        """
         return [self._member(values) for values in self.members or ()]
 
 

@@ -59,7 +59,7 @@ most from what is left of the whole (two in white noise; `benchmarks/bench_read.
 
 
 def pixels_needed(processor: Processor) -> tuple[int, int]:
-    """Return what `read_image` is to be told as ``at_least`` of pictures that only an encoder sees.
+    """Return the width and height that an encoder needs of a picture: ``at_least`` of `read_image`.
 
     Args:
         processor: Makes the encoder's input.

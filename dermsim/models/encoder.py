@@ -50,7 +50,7 @@ class Encoder(Protocol):
 
     @property
     def members(self) -> Sequence[DermSimNetwork]:
-        """The networks: of a single encoder itself alone."""
+        """The networks of an ensemble; for a single encoder, itself alone."""
 
     @property
     def device(self) -> torch.device:
@@ -64,7 +64,7 @@ class Encoder(Protocol):
         """Encode images ``(B, 3, H, W)``."""
 
     def encode(self, pixel_values: torch.Tensor) -> Any:
-        """Run the backbone, or those of all members."""
+        """Run the backbone, or those of all members, on pixels ``(B, 3, H, W)``."""
 
     def feature_map(self, features: Any) -> Any:
         """View what `encode` returned as maps ``(B, C, h, w)``."""

@@ -24,6 +24,14 @@ class DermSimEnsembleModel(DermSimEnsembleNetwork, PreTrainedModel):  # type: ig
 
     Everything it computes is written there: M encoders and the meta-learner that makes one answer
     of theirs.
+
+    Examples:
+        >>> import torch
+        >>> from dermsim import DermSimEnsembleConfig, DermSimEnsembleModel
+        >>> config = DermSimEnsembleConfig(members=[{"backbone": "test_resnet"}] * 2)
+        >>> output = DermSimEnsembleModel(config).eval()(torch.zeros(1, 3, 112, 112))
+        >>> tuple(output.embeddings.shape), tuple(output.logits.shape)
+        ((1, 256), (1, 7))
     """
 
     config_class = DermSimEnsembleConfig
@@ -47,6 +55,12 @@ class DermSimEnsembleModel(DermSimEnsembleNetwork, PreTrainedModel):  # type: ig
 
         Raises:
             ValueError: If they do not belong together.
+
+        Examples:
+            >>> from dermsim import DermSimConfig, DermSimEnsembleModel, DermSimModel
+            >>> members = [DermSimModel(DermSimConfig(backbone="test_resnet")) for _ in range(2)]
+            >>> len(DermSimEnsembleModel.from_members(members).members)
+            2
         """
         first = members[0].config
         config = DermSimEnsembleConfig(

@@ -133,7 +133,7 @@ class DermSimNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device that holds the weights."""
         return self.classifier.weight.device
 
     @property
@@ -242,7 +242,7 @@ class DermSimNetwork(nn.Module):
         """Pool features and apply the heads: all that comes after the backbone.
 
         Args:
-            features: What `encode` returned.
+            features: As from `encode`.
             facts: ``(B, facts_dim)``, as for `weigh_facts`; None when nothing is known.
 
         Returns:

@@ -54,7 +54,7 @@ class DermSimEnsembleNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device that holds the weights."""
         return self.stack.weight.device
 
     @property
@@ -99,7 +99,7 @@ class DermSimEnsembleNetwork(nn.Module):
         """Ask every member, and make one answer of theirs.
 
         Args:
-            features: What `encode` returned.
+            features: As from `encode`.
 
         Returns:
             The output without a loss; `features` is a tuple.
@@ -132,7 +132,7 @@ class DermSimEnsembleNetwork(nn.Module):
             pixel_values: ``(B, 3, H, W)`` float, as `DermSimImageProcessor` makes them.
             labels: ``(B,)`` int64 diagnoses; when given, the output has a `loss`.
             return_dict: As for `DermSimNetwork.forward`.
-            facts: None: an ensemble takes the image alone.
+            facts: As for `DermSimNetwork.forward`, and always None: an ensemble takes images alone.
             output_hidden_states: True returns `hidden_states`, as `encode_stages` gives them.
             output_attentions: True returns the members' `attentions`, one member after the other.
 

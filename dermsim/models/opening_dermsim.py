@@ -26,11 +26,11 @@ _WHITE_IS_ZERO, _YCBCR, _ICC_LAB = 0, 6, 9
 
 
 def open_picture(source: Any, *, timeout: float | None = None) -> Any:
-    """Open a picture, and decode and convert nothing yet.
+    """Open a picture without decoding or converting it.
 
     Args:
-        source: A path, the bytes of a file, a URL, a data URL or base64 text; whatever else it is,
-            such as a PIL image or an array, comes back as it is.
+        source: A path, the bytes of a file, a URL, a data URL or base64 text. Anything else, such
+            as a PIL image or an array, is returned as it is.
         timeout: Seconds to wait for a URL; None to wait without end.
 
     Returns:

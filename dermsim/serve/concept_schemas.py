@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from dermsim.core.language import Language
 from dermsim.serve.schemas import Answer, Box, _Answer
 
 
@@ -74,7 +75,7 @@ class DescribeAnswer(Answer):
     """A picture in words; an unfamiliar one gets a notice and no sentence."""
 
     notice: str | None = Field(description="That the picture is unlike anything in training.")
-    language: Literal["en", "es"] = Field(description="Of the sentences.")
+    language: Language = Field(description="Of the sentences.")
     text: str = Field(description="All sentences.")
     sentences: list[SentenceAnswer] = Field(description="Each verified.")
     withheld_places: list[str] = Field(

@@ -14,6 +14,7 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from fastapi.routing import APIRoute
 
 from dermsim.core.explain_methods import DEFAULT, MethodChoice
+from dermsim.core.language import Language
 from dermsim.core.refused import Phrase
 from dermsim.serve import documents
 from dermsim.serve.concept_schemas import DescribeAnswer
@@ -312,7 +313,7 @@ def _describing(router: APIRouter, desk: Desk) -> None:
     @router.post("/v1/describe", tags=["pictures"], responses=_COMMON)
     async def describe(
         image: Annotated[UploadFile, File(description="The picture.")],
-        language: Annotated[Literal["en", "es"], Form(description="Of the sentences.")] = "en",
+        language: Annotated[Language, Form(description="Of the sentences.")] = "en",
     ) -> DescribeAnswer:
         """Describe a picture in words: which dermoscopic structures it shows, and where.
 

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from dermsim.core.explain_methods import DEFAULT, MethodChoice
 from dermsim.core.labels import DISCLAIMER
+from dermsim.core.language import Language
 from dermsim.core.refused import Refused, RefusedRuntimeError
 from dermsim.engine import answers
 from dermsim.serve import documents
@@ -229,7 +230,7 @@ class Tools:
     async def describe(
         self,
         image: Picture,
-        language: Annotated[Literal["en", "es"], Field(description="Of the sentences.")] = "en",
+        language: Annotated[Language, Field(description="Of the sentences.")] = "en",
     ) -> Answer:
         """Describe a dermatoscopic photograph in words, by the structures a dermatologist names.
 

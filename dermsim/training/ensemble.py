@@ -53,6 +53,14 @@ def build_ensemble(
         ConnectionError: If the Hub cannot be reached and a model is not in the cache.
         ValueError: If a folder is damaged, the members do not belong together, or one of them was
             trained on validation.
+
+    Examples:
+        >>> from dermsim import build_ensemble, grouped_splits
+        >>> from dermsim.data.synthetic import synthetic_ham10000
+        >>> splits = grouped_splits(synthetic_ham10000(140))  # those of both runs
+        >>> parts = {name: splits[name] for name in ("train", "validation")}
+        >>> len(build_ensemble(["runs/first", "runs/second"], **parts).model.members)
+        2
     """
     where: Any = device or ("cuda" if torch.cuda.is_available() else "cpu")
     lesions = list(validation["lesion_id"])

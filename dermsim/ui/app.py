@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from dermsim.core.discretion import be_discreet
+from dermsim.core.language import LANGUAGES
 from dermsim.core.refused import Phrase
 from dermsim.ui import (
     atlas_callbacks,
@@ -34,7 +35,7 @@ from dermsim.ui.body_limit import BodyLimit
 from dermsim.ui.connections import BodyPace, limit_connections
 from dermsim.ui.gate import Entrance, Gate, SafeHeaders
 from dermsim.ui.hosts import Hosts
-from dermsim.ui.i18n import LANGUAGES, number, say
+from dermsim.ui.i18n import number, say
 from dermsim.ui.middleware import (
     AccessLog,
     HeadRequests,

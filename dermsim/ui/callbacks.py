@@ -325,7 +325,7 @@ def similar_data(
 
 
 def offers(engine: DermSim, *, language: str = "en") -> dict[str, filters.Offer]:
-    """Return what the menus of facts offer for the past cases."""
+    """Return the choices in the menus of facts: the facts that past cases have."""
     return filters.offers(engine.gallery.records, language=language)
 
 

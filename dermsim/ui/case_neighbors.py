@@ -67,7 +67,7 @@ def dx_html(code: str, language: str, *, short: bool = False) -> str:
 
     Args:
         code: Of the diagnosis.
-        language: One of `dermsim.ui.i18n.LANGUAGES`.
+        language: One of `dermsim.core.language.LANGUAGES`.
         short: Whether to leave out the name of one of the seven, where it stands elsewhere.
     """
     known = code in CODES

@@ -45,7 +45,7 @@ def case_html(report: CaseReport, *, language: str = "en") -> str:
 
     Args:
         report: What `examine` found.
-        language: One of `dermsim.ui.i18n.LANGUAGES`.
+        language: One of `dermsim.core.language.LANGUAGES`.
 
     Raises:
         ValueError: If the language is another.
@@ -174,7 +174,7 @@ def _answers(report: CaseReport, language: str) -> str:
             f"{say('quality.withheld_short', language)}</h2>"
             f'<p class="soft">{say("quality.anyway_how", language)} {most}</p></section>'
         )
-    described = item.description_es if language == "es" else item.description
+    described = item.described(language)
     if found.conflict_at(report.point.threshold) == "benign_label_above_threshold":
         described = ""
     answer = (

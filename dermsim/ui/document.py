@@ -15,8 +15,9 @@ from importlib.resources import files
 from PIL import Image
 
 from dermsim.core.labels import CODES, diagnosis
+from dermsim.core.language import LANGUAGES
 from dermsim.core.refused import Refused
-from dermsim.ui.i18n import LANGUAGES, say
+from dermsim.ui.i18n import say
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """Of the document: nothing from anywhere (https://www.w3.org/TR/CSP3/)."""
@@ -112,7 +113,7 @@ def dx_name(code: str, language: str) -> str:
     if code not in CODES:
         return code
     item = diagnosis(code)
-    return item.name_es if language == "es" else item.name
+    return item.named(language)
 
 
 def fact_name(fact: str, value: object, language: str) -> str:

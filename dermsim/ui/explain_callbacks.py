@@ -243,7 +243,11 @@ def explain_data(
     smooth: bool = False,
     outlined: bool = False,
 ) -> tuple[Image.Image, dict[str, object]]:
-    """Return the picture with its heatmap, and its facts: the ``/explain`` endpoint."""
+    """Return the picture with its heatmap, and its facts: the ``/explain`` endpoint.
+
+    Raises:
+        ValueError: If there is no picture, it cannot be read, or a choice is unknown.
+    """
     if image is None:
         raise Refused("callbacks.no_picture")
     options: Any = {"method": method, "layer": _layer(layer, method), "smooth": smooth}

@@ -29,7 +29,7 @@ def explore_html(found: Exploration, *, language: str = "en", when: datetime | N
 
     Args:
         found: What was counted.
-        language: One of `dermsim.ui.i18n.LANGUAGES`.
+        language: One of `dermsim.core.language.LANGUAGES`.
         when: The time to write on it; now when None.
 
     Raises:

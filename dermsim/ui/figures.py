@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.labels import CODES, LABELS
+from dermsim.core.language import words
 from dermsim.ui import cards, render
 from dermsim.ui.i18n import number, say
 
@@ -114,8 +115,9 @@ CONFIG = {
 
 def _layout(layout: str, shown: int, language: str) -> dict[str, Any]:
     axis = {"visible": False, "zeroline": False}
+    marks = words(language, "language")
     return {
-        "separators": ",." if language == "es" else ".,",
+        "separators": marks["decimal"] + marks["thousands"],
         "dragmode": "lasso",
         "hovermode": "closest",
         "height": HEIGHT,

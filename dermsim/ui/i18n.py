@@ -1,7 +1,7 @@
 """What the page says, in each of its languages.
 
-The texts lie in ``texts/<topic>.toml``, a table for each text with both languages side by side, so
-that a missing translation is seen where the text is written. A key is ``topic.name``.
+The texts are the tables ``page.<topic>`` in the files of `dermsim.core.language`. A key is
+``topic.name``.
 
 What a visitor reads comes from three places. A function of `dermsim.ui` takes a keyword
 ``language`` and asks `say`. A component is built in English with `say`; on the way to a visitor's
@@ -13,22 +13,17 @@ from __future__ import annotations
 
 import functools
 import string
-import tomllib
-from importlib.resources import files
+from collections.abc import Mapping
 
+from dermsim.core.language import LANGUAGES, texts, written
 from dermsim.core.refused import Refused
-
-LANGUAGES = ("en", "es")
-"""BCP 47 codes; the first is what a visitor of any other language reads."""
-
-_COMMAS = str.maketrans(",.", ".,")
 
 
 def say(key: str, language: str = LANGUAGES[0], /, **values: object) -> str:
     """Return a text in a language.
 
     Args:
-        key: ``topic.name``, as in ``texts/<topic>.toml``.
+        key: ``topic.name``, as in the tables ``page.<topic>``.
         language: One of `LANGUAGES`.
         **values: What stands in the text's ``{braces}``, as `str.format` takes it.
 
@@ -46,8 +41,7 @@ def number(value: float, spec: str = ",", language: str = LANGUAGES[0]) -> str:
         spec: How `format` is to write it.
         language: One of `LANGUAGES`.
     """
-    text = format(value, spec)
-    return text.translate(_COMMAS) if language == "es" else text
+    return written(format(value, spec), language)
 
 
 def phrases() -> dict[str, str]:
@@ -56,13 +50,13 @@ def phrases() -> dict[str, str]:
     Raises:
         ValueError: One English wording is translated in two ways; a mistake of the texts.
     """
-    texts = translations()
+    said = translations()
     found: dict[str, str] = {}
-    for key, english in texts[LANGUAGES[0]].items():
+    for key, english in said[LANGUAGES[0]].items():
         if _values(english):
             continue
         first = found.setdefault(english, key)
-        if any(texts[language][first] != texts[language][key] for language in LANGUAGES):
+        if any(said[language][first] != said[language][key] for language in LANGUAGES):
             raise Refused("i18n.two_translations", first=first, key=key)
     return found
 
@@ -81,20 +75,9 @@ def language_of(tag: str | None) -> str:
 
 
 @functools.cache
-def translations() -> dict[str, dict[str, str]]:
-    """Return every text by language and key; a text that lacks a language or value is refused."""
-    found: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
-    for file in sorted(files("dermsim.ui").joinpath("texts").iterdir(), key=lambda f: f.name):
-        topic = file.name.removesuffix(".toml")
-        for name, texts in tomllib.loads(file.read_text(encoding="utf-8")).items():
-            key = f"{topic}.{name}"
-            if set(texts) != set(LANGUAGES):
-                raise Refused("i18n.lacks_language", key=key, languages=LANGUAGES)
-            if len({_values(text) for text in texts.values()}) > 1:
-                raise Refused("i18n.other_values", key=key)
-            for language, text in texts.items():
-                found[language][key] = text
-    return found
+def translations() -> dict[str, Mapping[str, str]]:
+    """Return every text by language and key."""
+    return {language: texts(language, "page") for language in LANGUAGES}
 
 
 def _values(text: str) -> frozenset[str]:

@@ -40,7 +40,7 @@ def thumbnail(image: Image.Image, *, name: str = "picture.jpg", mark: str = "") 
     Args:
         image: The picture.
         name: What it is called.
-        mark: What ``case.js`` is to know it by, letters and digits; nothing for none.
+        mark: Letters and digits by which ``case.js`` finds the picture; empty for none.
     """
     small = image.copy()
     small.thumbnail(THUMBNAIL)

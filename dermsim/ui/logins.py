@@ -160,7 +160,7 @@ class Misses:
 
 
 def address_of(scope: Scope) -> str:
-    """Return where a request comes from: an address, of IPv6 the network that one house has."""
+    """Return the address that a request comes from; for IPv6 its network of 64 bits."""
     host = (scope.get("client") or ("", 0))[0]
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

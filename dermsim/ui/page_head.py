@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dermsim.core.labels import CODES
+from dermsim.core.language import LANGUAGES
 from dermsim.ui import render
-from dermsim.ui.i18n import LANGUAGES, say
+from dermsim.ui.i18n import say
 
 
 def page_head() -> str:

@@ -1,8 +1,9 @@
 """What the visitor sees, drawn as HTML and pictures from results; knows neither Gradio nor a model.
 
 Every string that is not ours (file names, class names, case facts) passes through `html.escape`;
-the texts of ``texts/*.toml`` are HTML where they hold tags. The classes are styled by ``style.css``
-beside this file. What is said in words takes a ``language``, one of `dermsim.ui.i18n.LANGUAGES`.
+the texts of the page are HTML where they hold tags. The classes are styled by ``style.css`` beside
+this file. What is said in words takes a ``language``, one of
+`dermsim.core.language.LANGUAGES`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from dermsim.core.labels import CODES, LABELS, MALIGNANT, diagnosis
+from dermsim.core.language import LANGUAGES
 from dermsim.tasks.retrieve import VOTERS
-from dermsim.ui.i18n import LANGUAGES, say
+from dermsim.ui.i18n import say
 from dermsim.ui.page_language import address_in
 
 if TYPE_CHECKING:  # torch comes with them, and the page is served before it is needed
@@ -254,14 +256,12 @@ def name_of(name: str, language: str = "en") -> str:
     """Return the name of a diagnosis code in a language, and any other name as it is."""
     if name not in CODES:
         return name
-    item = diagnosis(name)
-    return item.name_es if language == "es" else item.name
+    return diagnosis(name).named(language)
 
 
 def description_of(code: str, language: str = "en") -> str:
     """Return what a diagnosis is, in plain words of a language."""
-    item = diagnosis(code)
-    return item.description_es if language == "es" else item.description
+    return diagnosis(code).described(language)
 
 
 def code_tag(code: str, language: str = "en") -> str:

@@ -45,7 +45,7 @@ def report_link(
         engine: The loaded checkpoint.
         image: The picture, or None while there is none.
         point: Where malignant begins, as for `examine`.
-        language: One of `dermsim.ui.i18n.LANGUAGES`.
+        language: One of `dermsim.core.language.LANGUAGES`.
 
     Raises:
         ValueError: As `report_data`, or if the operating point is unknown.
@@ -70,7 +70,7 @@ def report_at(
         engine: The loaded checkpoint.
         image: The picture, or None while there is none.
         stop: Of `dermsim.ui.operating_slider.stops`.
-        language: One of `dermsim.ui.i18n.LANGUAGES`.
+        language: One of `dermsim.core.language.LANGUAGES`.
 
     Raises:
         ValueError: As `report_link`, or if there is no such stop.

@@ -101,6 +101,12 @@ class DermSimConfig(RemoteConfig):
             as it was trained.
         malignancy_head: Whether a second classifier, benign or malignant, is trained beside the
             first.
+
+    Examples:
+        >>> from dermsim import DermSimConfig
+        >>> config = DermSimConfig(backbone="test_resnet", embed_dim=16, image_size=64)
+        >>> config.num_labels, config.id2label[4]
+        (7, 'mel')
     """
 
     model_type = "dermsim"

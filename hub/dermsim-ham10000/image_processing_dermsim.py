@@ -43,6 +43,13 @@ class DermSimImageProcessor(PilBackend):
     Lesions are centred in dermatoscopic photographs, so the square holds them. Resizing is PIL's
     antialiased bicubic at every input size: a large photograph and its thumbnail look alike to
     the encoder. Mean and standard deviation are those of HAM10000's training split.
+
+    Examples:
+        >>> from PIL import Image
+        >>> from dermsim import DermSimImageProcessor
+        >>> picture = Image.new("RGB", (200, 150))
+        >>> tuple(DermSimImageProcessor()(picture, return_tensors="pt").pixel_values.shape)
+        (1, 3, 112, 112)
     """
 
     auto_map: dict[str, str]  # which class of which file beside the weights, once it is saved

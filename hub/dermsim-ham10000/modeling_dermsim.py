@@ -24,6 +24,14 @@ class DermSimModel(DermSimNetwork, PreTrainedModel):  # type: ignore[misc]
 
     Everything it computes is written there: a timm backbone with a projection head and a linear
     classifier.
+
+    Examples:
+        >>> import torch
+        >>> from dermsim import DermSimConfig, DermSimModel
+        >>> model = DermSimModel(DermSimConfig(backbone="test_resnet", image_size=64)).eval()
+        >>> output = model(torch.zeros(2, 3, 64, 64))
+        >>> tuple(output.embeddings.shape), tuple(output.logits.shape)
+        ((2, 128), (2, 7))
     """
 
     config_class = DermSimConfig

@@ -9,6 +9,7 @@ from concept_fits import with_concepts
 from opened import opens
 
 from dermsim.cli.main import main
+from dermsim.core.language import LANGUAGES
 from dermsim.data.synthetic import draw_lesion
 
 
@@ -84,7 +85,7 @@ def test_artefacts_are_audited(run, checkpoint, pictures):
     ]
 
 
-@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_pictures_are_described(run, concept_checkpoint, pictures, language):
     command = ("describe", pictures, "--language", language, "--model", concept_checkpoint)
     status, out, err = run(*command, "--json")

@@ -9,16 +9,24 @@ from dermsim.core.refused import Phrase
 ENTRY = {
     "kind": "structure",
     "polarity": "neither",
-    "en": "clover",
-    "es": "trébol",
     "synonyms": ["shamrock"],
-    "definition_en": "Three leaves.",
-    "definition_es": "Tres hojas.",
+}
+
+SAID = {
+    "en": {"clover": {"name": "clover", "definition": "Three leaves."}},
+    "es": {"clover": {"name": "trébol", "definition": "Tres hojas."}},
 }
 
 
-def schema(**entries) -> Schema:
-    return Schema.parse({name: {**ENTRY, **entry} for name, entry in entries.items()})
+DAISY = {
+    "en": {"daisy": {"name": "daisy", "definition": "Many leaves."}},
+    "es": {"daisy": {"name": "margarita", "definition": "Muchas hojas."}},
+}
+
+
+def schema(clover, daisy, *, said=DAISY) -> Schema:
+    entries = {"clover": {**ENTRY, **clover}, "daisy": {**ENTRY, **daisy}}
+    return Schema.parse(entries, {code: SAID[code] | said[code] for code in SAID})
 
 
 def test_labels_name_a_criterion_and_its_positive_states():
@@ -48,21 +56,29 @@ def test_labels_without_a_part_are_refused(text):
 )
 def test_an_entry_that_is_not_as_it_must_be_is_refused(change, message):
     with refuses(message):
-        Concept.parse("clover", {**ENTRY, **change})
+        Concept.parse("clover", {**ENTRY, **change}, SAID)
 
 
-def test_an_entry_must_be_in_every_language():
-    with refuses("concept_schema.lacks", name="clover", missing=["definition_es"]):
-        Concept.parse("clover", {k: v for k, v in ENTRY.items() if k != "definition_es"})
+def test_an_entry_must_have_an_english_name_and_definition():
+    with refuses("concept_schema.lacks", name="clover", missing=["definition"]):
+        Concept.parse("clover", ENTRY, {"en": {"clover": {"name": "clover"}}})
+    with refuses("concept_schema.lacks", name="clover", missing=["definition", "name"]):
+        Concept.parse("clover", ENTRY, {"en": {}})
+
+
+def test_without_a_name_in_a_language_it_has_the_english_one():
+    found = Concept.parse("clover", ENTRY, SAID | {"xx": {}})
+    assert found.names == {"en": "clover", "es": "trébol", "xx": "clover"}
+    assert found.definitions["xx"] == "Three leaves."
 
 
 def test_two_concepts_cannot_share_a_title():
     with refuses("concept_schema.same_name", other="clover", name="daisy", word="clover"):
-        schema(clover={}, daisy={"es": "margarita"})
+        schema({}, {}, said=DAISY | {"en": {"daisy": SAID["en"]["clover"]}})
 
 
 def test_a_concept_is_found_by_name_title_and_synonym():
-    both = schema(clover={}, daisy={"en": "daisy", "es": "margarita", "synonyms": ["bellis"]})
+    both = schema({}, {"synonyms": ["bellis"]})
     for word in ("daisy", "Margarita", "BELLIS"):
         assert both.find(word).name == "daisy"
     with refuses("concept_schema.no_concept", word="rose"):
@@ -70,6 +86,6 @@ def test_a_concept_is_found_by_name_title_and_synonym():
 
 
 def test_a_synonym_of_two_concepts_is_refused():
-    both = schema(clover={}, daisy={"en": "daisy", "es": "margarita"})
+    both = schema({}, {})
     with refuses("concept_schema.ambiguous", word="shamrock", several=["clover", "daisy"]):
         both.find("shamrock")

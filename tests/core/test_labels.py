@@ -14,6 +14,7 @@ from dermsim.core.labels import (
     diagnosis,
     parse_dx,
 )
+from dermsim.core.language import LANGUAGES
 
 
 def test_order_is_the_published_one():
@@ -28,8 +29,9 @@ def test_malignant_codes():
 
 @pytest.mark.parametrize("item", LABELS, ids=CODES)
 def test_every_diagnosis_is_complete(item):
-    assert item.name and item.name_es
-    assert item.description.endswith(".") and item.description_es.endswith(".")
+    assert item.name == item.named("en") and item.description == item.described("en")
+    assert all(item.named(language) for language in LANGUAGES)
+    assert all(item.described(language).endswith(".") for language in LANGUAGES)
     assert re.fullmatch(r"#[0-9A-F]{6}", item.color)
 
 
@@ -67,7 +69,7 @@ def test_parse_dx_knows_the_spellings(text, code):
 
 @pytest.mark.parametrize("item", LABELS, ids=CODES)
 def test_parse_dx_knows_its_own_names(item):
-    assert {parse_dx(text) for text in (item.code, item.name, item.name_es)} == {item.code}
+    assert {parse_dx(text) for text in (item.code, *map(item.named, LANGUAGES))} == {item.code}
 
 
 @pytest.mark.parametrize("text", ["", "4", "carcinoma", "squamous cell carcinoma", "melan"])

@@ -11,6 +11,7 @@ from refusals import refuses
 
 from dermsim.cli.main import main
 from dermsim.core.labels import CODES
+from dermsim.core.language import LANGUAGES
 from dermsim.data.census import FACTS, explore, take_census
 from dermsim.data.splits import grouped_splits
 from dermsim.data.synthetic import synthetic_ham10000
@@ -154,7 +155,7 @@ class TestCommand:
         assert "1 of 15 rows repeat" in err and found["notes"] == [err.split(": ", 1)[1].strip()]
         assert str(folder) not in out  # where it lies is nobody's business
 
-    @pytest.mark.parametrize("language", ["en", "es"])
+    @pytest.mark.parametrize("language", LANGUAGES)
     def test_charts(self, run, folder, tmp_path, language):
         output = tmp_path / "new" / "charts.html"
         status, _, _ = run(folder, "-o", output, "--language", language)

@@ -3,7 +3,8 @@
 from datasets import Dataset
 from refusals import refuses
 
-from dermsim.core.concept_schema import KINDS, LANGUAGES
+from dermsim.core.concept_schema import KINDS
+from dermsim.core.language import LANGUAGES
 from dermsim.data.concepts import concept_labels, load_schema, source_of
 from dermsim.data.sources import derm7pt, isic2018_attributes, ph2, skincon
 from dermsim.data.sources.registry import ADAPTERS

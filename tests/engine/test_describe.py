@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from refusals import refuses
 
-from dermsim.core.concept_schema import LANGUAGES
+from dermsim.core.language import LANGUAGES
 from dermsim.core.refused import Phrase
 from dermsim.data.concepts import load_schema
 from dermsim.data.images import read_image

@@ -6,6 +6,7 @@ import json
 import anyio
 import pytest
 
+from dermsim.core.language import LANGUAGES
 from dermsim.serve import Desk, Limits
 from dermsim.serve.tools import build_tools
 
@@ -24,7 +25,7 @@ def tool(engine, uploads, name="describe"):
     return next(own for own in made if own.__name__ == name)
 
 
-@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_route_answers_as_the_engine(describing, concept_engine, lesion, language):
     sent = {"image": ("a.png", lesion)}
     answer = describing.post("/api/v1/describe", files=sent, data={"language": language})
@@ -55,7 +56,7 @@ def test_a_checkpoint_without_heads_refuses(client, engine, lesion, tmp_path):
 
 def test_an_unknown_language_is_refused(describing, lesion):
     sent = {"image": ("a.png", lesion)}
-    answer = describing.post("/api/v1/describe", files=sent, data={"language": "fr"})
+    answer = describing.post("/api/v1/describe", files=sent, data={"language": "xx"})
     assert answer.status_code == 422
 
 

@@ -10,6 +10,7 @@ from refusals import refuses
 
 from dermsim.core.bootstrap import Bootstrap
 from dermsim.core.labels import CODES
+from dermsim.core.language import LANGUAGES
 from dermsim.engine.results import Prediction
 from dermsim.tasks.classify import Calibration, ThresholdFigures
 from dermsim.ui import callbacks, operating_slider, render
@@ -157,7 +158,7 @@ def test_the_panel_speaks_spanish(calibration):
     assert f"de {number(calibration.malignancy_curve.benign, language='es')} benignas" in page
 
 
-@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_what_it_means_is_said_as_the_line_says(calibration, language):
     points = operating_slider.stops(calibration)
     threshold = points[50].threshold

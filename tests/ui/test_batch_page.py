@@ -15,6 +15,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from dermsim.core.labels import CODES
+from dermsim.core.language import LANGUAGES
 from dermsim.data.archives import ArchiveLimits
 from dermsim.data.census import explore
 from dermsim.data.synthetic import draw_lesion, synthetic_ham10000
@@ -71,8 +72,8 @@ class TestPrograms:
         picture = handle_file(str(tmp_path / "a.png"))
         html = client.predict(picture, "es", api_name="/report")
         assert html.startswith("<!DOCTYPE html>") and '<html lang="es">' in html
-        with pytest.raises(AppError, match="unknown language 'fr'"):
-            client.predict(picture, "fr", api_name="/report")
+        with pytest.raises(AppError, match="unknown language 'xx'"):
+            client.predict(picture, "xx", api_name="/report")
 
     def test_a_path_on_the_server_is_not_read(self, address, archive):
         marked = {"path": archive, "meta": {"_type": "gradio.FileData"}}
@@ -317,7 +318,7 @@ def documents(engine, tmp_path_factory):
     report = examine(engine, draw_lesion("mel", seed=1, size=(300, 220)), name="lesion.png")
     found = explore(synthetic_ham10000(14, seed=0), name="synthetic")
     paths = []
-    for language in ("en", "es"):
+    for language in LANGUAGES:
         for name, html in (
             ("case", case_html(report, language=language)),
             ("explore", explore_html(found, language=language)),

@@ -7,12 +7,13 @@ import pytest
 
 from dermsim.core.bootstrap import Interval
 from dermsim.core.explain_worth import MethodWorth, Worth
+from dermsim.core.language import LANGUAGES
 from dermsim.data.synthetic import draw_lesion
 from dermsim.tasks.classify import Reached
 from dermsim.tasks.retrieve import Neighbor
 from dermsim.ui.case_page import case_html
 from dermsim.ui.case_report import MAX_NEIGHBORS, examine
-from dermsim.ui.i18n import LANGUAGES, say
+from dermsim.ui.i18n import say
 
 LONG = {
     "dx_type": "confocal",

@@ -46,7 +46,7 @@ def streams_of(page):
 
 def quiet(page, streams):
     """Wait until every answer has come: who leaves before breaks them off."""
-    end, calm = time.monotonic() + 60, 0
+    end, calm = time.monotonic() + 180, 0
     while calm < 10:
         assert time.monotonic() < end, [asked.url for asked in streams]
         page.wait_for_timeout(100)

@@ -92,7 +92,7 @@ def test_the_chosen_line_is_drawn(engine, found):
 
 def test_it_speaks_spanish(engine, found):
     page = summary.summary(engine, found, language="es")
-    assert diagnosis(found.prediction.label_name).name_es in page
+    assert diagnosis(found.prediction.label_name).named("es") in page
     assert "Lo más probable" in page and "Most probable" not in page
 
 

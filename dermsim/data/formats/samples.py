@@ -13,7 +13,7 @@ def scale_to_8_bits(values: npt.NDArray[np.integer], bits: int) -> npt.NDArray[n
     how many of them are used.
 
     Args:
-        values: ``(...)`` in 0..2^bits - 1; what is above counts as white.
+        values: Numbers of any shape, in 0..2^bits - 1; what is above counts as white.
         bits: 1 to 32.
     """
     if bits == 8 and values.dtype == np.uint8:

@@ -28,7 +28,14 @@ class Ledger:
     def write(
         self, name: str, measure: str, rows: npt.ArrayLike, values: npt.NDArray[np.floating]
     ) -> None:
-        """Write down a measure of some photographs; NaN says that there is none."""
+        """Write down a measure of some photographs; NaN says that there is none.
+
+        Args:
+            name: Which maps.
+            measure: Which measure of them.
+            rows: ``(n,)`` numbers of the photographs.
+            values: ``(n, ...)``, one entry for each.
+        """
         key = (name, measure)
         if key not in self._values:
             self._values[key] = np.full(len(self._labels), np.nan)

@@ -69,7 +69,7 @@ def best_threshold(overlaps: FloatArray, labels: IntArray, *, num_classes: int) 
     """Choose the threshold with the highest overlap, averaged over images and then over classes.
 
     Args:
-        overlaps: ``(N, len(THRESHOLDS))`` on validation.
+        overlaps: ``(N, T)`` on validation, T the number of `THRESHOLDS`.
         labels: ``(N,)`` integers.
         num_classes: How many labels there are.
 

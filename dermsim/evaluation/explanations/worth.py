@@ -142,7 +142,7 @@ def choose_layers(
     Args:
         subject: The checkpoint.
         photographs: Those to choose on among others.
-        rows: Which of them.
+        rows: ``(n,)`` numbers of those to choose on.
         methods: Keys of `METHODS`.
         stages: Last stages to try, beside where the heads begin. Methods that are slow, and those
             that need no features, are asked there alone.

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.bootstrap import Bootstrap, Interval
-from dermsim.core.concept_schema import LANGUAGES
 from dermsim.core.labels import CODES
+from dermsim.core.language import LANGUAGES
 from dermsim.core.refused import Refused
 from dermsim.core.text_metrics import (
     FactScores,

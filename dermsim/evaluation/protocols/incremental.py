@@ -117,14 +117,14 @@ class Course:
     hits: FloatArray
 
     def recall(self, step: int, rows: IntArray, *, among: Sequence[int]) -> float:
-        """Return the mean recall over some classes, NaN if none has a row."""
+        """Return the mean recall of the rows ``(n,)`` over some classes; NaN if none has a row."""
         own = rows[np.isin(self.labels[rows], among)]
         if len(own) == 0:
             return float("nan")
         return macro_mean(self.hits[step][own], self.labels[own], len(CODES))
 
     def forgetting(self, step: int, rows: IntArray) -> float:
-        """Return what the classes known before a step have lost by then, on average."""
+        """Return what the classes known before a step have lost by then, over the rows ``(n,)``."""
         lost = []
         for label in self.classes[step - 1]:
             since = next(s for s, known in enumerate(self.classes) if label in known)

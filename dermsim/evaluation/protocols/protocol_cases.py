@@ -44,7 +44,7 @@ class Cases:
         return len(self.labels)
 
     def take(self, rows: IntArray) -> Cases:
-        """Return some of them, by number or as a mask."""
+        """Return the cases of some rows: their numbers ``(n,)``, or a mask ``(N,)``."""
         places = np.arange(len(self))[rows]
         picked = Encoding(
             self.encoding.embeddings[places],

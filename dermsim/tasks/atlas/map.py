@@ -69,6 +69,11 @@ class EmbeddingMap:
             to find neighbours.
         tsne: ``(N, 2)`` float32, the same points where t-SNE puts them, or None.
         measures: By a name in `MEASURES`, an array ``(N,)``.
+
+    Examples:
+        >>> atlas = engine.atlas
+        >>> list(atlas.layouts), atlas.coordinates.shape == (len(atlas), 2)
+        (['umap', 'tsne'], True)
     """
 
     coordinates: npt.NDArray[np.float32]
@@ -106,10 +111,18 @@ class EmbeddingMap:
             image_ids: N ids.
             seed: Seed of UMAP and t-SNE; the same seed draws the same map.
             tsne: Whether to draw t-SNE's, too, which takes longer.
-            measures: What else is known of each point.
+            measures: What else is known of the points: by a name in `MEASURES`, an array ``(N,)``.
 
         Raises:
             ValueError: If there are fewer than 10 rows, or ids or measures do not match them.
+
+        Examples:
+            >>> import numpy as np
+            >>> from dermsim import EmbeddingMap
+            >>> vectors = np.random.default_rng(0).normal(size=(20, 4))
+            >>> names = [f"case {number}" for number in range(20)]
+            >>> EmbeddingMap.fit(vectors, names, tsne=False).coordinates.shape
+            (20, 2)
         """
         unit = l2_normalize(embeddings)
         if len(unit) < NEIGHBORS:
@@ -157,6 +170,10 @@ class EmbeddingMap:
 
         Raises:
             ValueError: If D differs from the map's, a row is zero, or there is no such map.
+
+        Examples:
+            >>> engine.atlas.transform(engine.embed(picture), layout="tsne").shape
+            (1, 2)
         """
         if layout not in self.layouts:
             raise Refused("map.no_layout", layout=layout, layouts=list(self.layouts))
@@ -171,7 +188,14 @@ class EmbeddingMap:
         return placed.astype(np.float32)
 
     def save(self, path: str | Path) -> None:
-        """Write the map as Parquet, a row for each point, atomically."""
+        """Write the map as Parquet, a row for each point, atomically.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> engine.atlas.save("atlas.parquet")
+            >>> Path("atlas.parquet").exists()
+            True
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -197,6 +221,12 @@ class EmbeddingMap:
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is damaged or does not hold a map.
+
+        Examples:
+            >>> from dermsim import EmbeddingMap
+            >>> engine.atlas.save("atlas.parquet")
+            >>> len(EmbeddingMap.load("atlas.parquet")) == len(engine.atlas)
+            True
         """
         name = Path(path).name
         table = load_table(path, columns=COLUMNS, optional=OPTIONAL)

@@ -1,8 +1,8 @@
 """Between facts and sentences, both ways: what is written is parsed back to the same facts.
 
-The sentences lie in ``grammar.toml``, each in every language. A slot is filled from a closed list
-of words or with a whole number, so that parsing needs no guess: a sentence that the grammar did not
-write is refused.
+The sentences are those of ``describe`` in the files of `dermsim.core.language`. A slot is filled
+from a closed list of words or with a whole number, so that parsing needs no guess: a sentence that
+the grammar did not write is refused.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 import functools
 import re
 import string
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
-from dermsim.core.concept_schema import LANGUAGES, Schema
+from dermsim.core.concept_schema import Schema
 from dermsim.core.labels import LABELS
+from dermsim.core.language import LANGUAGES, words
 from dermsim.core.refused import Refused
 from dermsim.tasks.caption.facts import (
     ASYMMETRY,
@@ -58,21 +57,18 @@ class Grammar:
         """
         if language not in LANGUAGES:
             raise Refused("grammar.language", language=language, languages=LANGUAGES)
-        texts = _texts()
+        texts = words(language, "describe")
         said = {concept.name: concept.names[language] for concept in schema.values()}
         colours = tuple(concept.name for concept in schema.values() if concept.kind == "colour")
         return cls(
             language,
-            {name: text[language] for name, text in texts["sentences"].items()},
+            texts["sentences"],
             {
                 "concept": said,
-                "place": {name: text[language] for name, text in texts["places"].items()},
-                "label": {
-                    label.code: label.name if language == "en" else label.name_es
-                    for label in LABELS
-                },
+                "place": texts["places"],
+                "label": {label.code: label.named(language) for label in LABELS},
             },
-            texts["words"]["and"][language],
+            texts["words"]["and"],
             colours,
         )
 
@@ -196,9 +192,3 @@ def _slots_of(fact: Fact) -> tuple[str, dict[str, Any]]:
     if fact.place is None:
         return "present", values
     return "present_at", {**values, "place": fact.place}
-
-
-@functools.cache
-def _texts() -> dict[str, Any]:
-    text = files("dermsim.tasks.caption").joinpath("grammar.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)

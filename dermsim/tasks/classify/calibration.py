@@ -10,9 +10,8 @@ lesions that the fit had left out. NumPy in, NumPy out.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,7 @@ from dermsim.core.folds import deal_lesions, most_folds
 from dermsim.core.labels import CODES, MALIGNANT
 from dermsim.core.metrics import fit_temperature
 from dermsim.core.refused import Refused
-from dermsim.core.storage import check_keys, load_json, save_json
+from dermsim.core.storage import check_keys
 from dermsim.core.vectors import check_embeddings, check_labels, softmax
 from dermsim.tasks.classify.coverage import covering_score
 from dermsim.tasks.classify.cross_fit import (
@@ -30,6 +29,7 @@ from dermsim.tasks.classify.cross_fit import (
     count_lesions,
     left_out_probabilities,
 )
+from dermsim.tasks.classify.kept_calibration import KeptCalibration
 from dermsim.tasks.classify.operating import (
     POINTS,
     MalignancyCurve,
@@ -46,7 +46,7 @@ LEVELS = ("0.80", "0.90", "0.95")
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(KeptCalibration):
     """What validation taught us about reading the logits.
 
     Attributes:
@@ -59,6 +59,13 @@ class Calibration:
             was calibrated for its default coverage alone.
         malignancy_curve: What every threshold on malignancy achieved on validation; None in a
             checkpoint that was calibrated for its operating points alone.
+        cross_fit: How lesions were left out of the fit; None where that is not known.
+
+    Examples:
+        >>> calibration = engine.calibration
+        >>> probabilities = calibration.probabilities([[0, 0, 1, 0, 3, 2, 0]])
+        >>> calibration.prediction_sets(probabilities)
+        [('mel',)]
     """
 
     temperature: float
@@ -125,6 +132,14 @@ class Calibration:
         Raises:
             ValueError: If shapes, labels or `alpha` are wrong, if the images are all benign or
                 all malignant, or if no diagnosis has two of them.
+
+        Examples:
+            >>> import numpy as np
+            >>> from dermsim import Calibration
+            >>> labels = np.arange(140) % 7
+            >>> noise = np.random.default_rng(0).normal(size=(140, 7))
+            >>> 0 < Calibration.fit(2 * np.eye(7)[labels] + noise, labels).temperature < 2
+            True
         """
         _check_alpha(alpha)
         raw = _check_logits(logits)
@@ -148,7 +163,13 @@ class Calibration:
         )
 
     def probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return calibrated probabilities ``(N, 7)``, rows summing to 1, from raw logits."""
+        """Return calibrated probabilities ``(N, 7)``, rows summing to 1, from raw logits.
+
+        Examples:
+            >>> (row,) = engine.calibration.probabilities([[0, 0, 0, 0, 2, 1, 0]])
+            >>> row.shape, float(row.sum().round(6))
+            ((7,), 1.0)
+        """
         return softmax(_check_logits(logits), self.temperature)
 
     def included(
@@ -168,6 +189,10 @@ class Calibration:
 
         Raises:
             ValueError: If the checkpoint was not calibrated for that coverage.
+
+        Examples:
+            >>> engine.calibration.included([[0, 0, 0, 0, 0.6, 0.4, 0]]).tolist()
+            [[False, False, False, False, True, True, False]]
         """
         values = _check_probabilities(probabilities)
         if level is not None and level not in self.levels:
@@ -198,6 +223,10 @@ class Calibration:
 
         Raises:
             ValueError: If the checkpoint was not calibrated for that coverage.
+
+        Examples:
+            >>> engine.calibration.prediction_sets([[0, 0, 0, 0, 0.6, 0.4, 0]])
+            [('mel', 'nv')]
         """
         values = _check_probabilities(probabilities)
         return [
@@ -206,7 +235,12 @@ class Calibration:
         ]
 
     def malignancy(self, probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return ``(N,)`` summed probability of akiec, bcc and mel, in [0, 1]."""
+        """Return ``(N,)`` summed probability of akiec, bcc and mel, in [0, 1].
+
+        Examples:
+            >>> engine.calibration.malignancy([[0.1, 0.2, 0, 0, 0.3, 0.4, 0]]).round(2).tolist()
+            [0.6]
+        """
         return _malignancy(_check_probabilities(probabilities))
 
     def is_malignant(
@@ -225,6 +259,13 @@ class Calibration:
 
         Raises:
             ValueError: If there is no operating point of that name, or a number is outside [0, 1].
+
+        Examples:
+            >>> calibration, row = engine.calibration, [[0, 0, 0, 0, 0.2, 0.8, 0]]
+            >>> calibration.is_malignant(row).tolist()
+            [False]
+            >>> calibration.is_malignant(row, operating_point="sensitivity_95").tolist()
+            [True]
         """
         return self.malignancy(probabilities) >= self.threshold(operating_point)
 
@@ -236,6 +277,10 @@ class Calibration:
 
         Raises:
             ValueError: If there is no operating point of that name, or a number is outside [0, 1].
+
+        Examples:
+            >>> round(engine.calibration.threshold("sensitivity_95"), 2)
+            0.11
         """
         if isinstance(operating_point, str):
             return self._named(operating_point).threshold
@@ -250,6 +295,11 @@ class Calibration:
         Raises:
             ValueError: If there is no point of that name, a number is outside [0, 1], or it is
                 none of the points and the checkpoint has no `malignancy_curve` to read it from.
+
+        Examples:
+            >>> point = engine.calibration.operating_point("sensitivity_95")
+            >>> round(point.sensitivity, 2), round(point.specificity, 2)
+            (0.97, 0.64)
         """
         if isinstance(choice, str):
             return self._named(choice)
@@ -273,58 +323,6 @@ class Calibration:
                 operating_points=sorted(self.operating_points),
             )
         return self.operating_points[name]
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the fields as plain Python values."""
-        plain = asdict(self)
-        if not self.levels:
-            del plain["levels"]
-        if self.malignancy_curve is None:
-            del plain["malignancy_curve"]
-        else:
-            plain["malignancy_curve"] = self.malignancy_curve.to_dict()
-        if self.cross_fit is None:
-            del plain["cross_fit"]
-        return plain
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, object]) -> Calibration:
-        """Rebuild what `to_dict` gave.
-
-        Raises:
-            ValueError: If a key is unknown or missing, or a value has the wrong type or range.
-        """
-        keys = {part.name for part in fields(cls)}
-        absent: dict[str, object] = {"levels": {}, "malignancy_curve": None, "cross_fit": None}
-        check_keys({**absent, **values}, keys, name="calibration")
-        points = check_keys(values["operating_points"], set(POINTS), name="operating_points")
-        names = {part.name for part in fields(OperatingPoint)}
-        rebuilt = {
-            name: OperatingPoint(**check_keys(point, names, name=f"operating point {name}"))  # type: ignore[arg-type]
-            for name, point in points.items()
-        }
-        parts = {**values, "operating_points": rebuilt}
-        if "malignancy_curve" in values:
-            parts["malignancy_curve"] = MalignancyCurve.from_dict(values["malignancy_curve"])  # type: ignore[arg-type]
-        if "cross_fit" in values:
-            parts["cross_fit"] = CrossFit.from_dict(values["cross_fit"])
-        return cls(**parts)  # type: ignore[arg-type]
-
-    def save(self, path: str | Path) -> None:
-        """Write the calibration as JSON, atomically."""
-        save_json(path, self.to_dict())
-
-    @classmethod
-    def load(cls, path: str | Path) -> Calibration:
-        """Read what `save` wrote.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is not JSON, or does not hold exactly a calibration.
-        """
-        keys = {part.name for part in fields(cls)}
-        optional = {"levels", "malignancy_curve", "cross_fit"}
-        return cls.from_dict(load_json(path, keys=keys - optional, optional=optional))
 
 
 def _check_alpha(alpha: float) -> None:

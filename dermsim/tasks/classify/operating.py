@@ -195,12 +195,12 @@ def choose_points(
 ) -> dict[str, OperatingPoint]:
     """Return the points of a curve that have a name.
 
-    ``sensitivity_95`` is not where 95 % of the malignant images were caught: of those to come it
-    would miss more than that in every other case. It is where `covering_score` says that the share
-    is reached with `SENSITIVITY_CONFIDENCE`.
+    ``sensitivity_95`` is not the threshold that caught 95 % of these malignant images: every other
+    time, that threshold would catch fewer new ones. It is the threshold from `covering_score`,
+    which reaches the share with a confidence of `SENSITIVITY_CONFIDENCE`.
 
     Args:
-        curve: Of the images that follow.
+        curve: The curve of these images.
         malignancy: ``(N,)`` in [0, 1].
         malignant: ``(N,)`` bool, the truth.
         lesion_ids: N lesions; None means a lesion of its own.
@@ -221,7 +221,7 @@ def choose_points(
 
 
 def check_both(malignant: npt.NDArray[np.bool_]) -> None:
-    """Refuse images that are all benign or all malignant.
+    """Refuse images ``(N,)`` that are all benign or all malignant.
 
     Raises:
         ValueError: If they are.

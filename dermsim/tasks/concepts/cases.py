@@ -68,7 +68,7 @@ class CaseConcepts:
     def from_arrays(
         cls, arrays: Mapping[str, npt.NDArray[np.generic]], keys: Sequence[str]
     ) -> CaseConcepts:
-        """Rebuild what `arrays` gave.
+        """Rebuild the concepts from arrays of the shapes that `arrays` gives, as from a file.
 
         Raises:
             ValueError: If the names are damaged or do not fit the numbers.

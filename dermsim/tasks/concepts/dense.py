@@ -90,7 +90,7 @@ class DenseHead:
     def from_arrays(
         cls, arrays: Mapping[str, npt.NDArray[np.generic]], name: str, *, grid: int
     ) -> DenseHead:
-        """Rebuild what `arrays` gave.
+        """Rebuild the head from arrays of the shapes that `arrays` gives, as from a file.
 
         Raises:
             ValueError: If a layer is missing or does not fit.

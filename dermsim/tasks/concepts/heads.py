@@ -339,7 +339,7 @@ def deal_groups(
 
 
 def sigmoid(values: npt.NDArray[np.floating]) -> FloatArray:
-    """Return 1 / (1 + exp(-values)) without overflow."""
+    """Return 1 / (1 + exp(-values)), for values of any shape, without overflow."""
     return 0.5 + 0.5 * np.tanh(np.asarray(values, dtype=np.float64) / 2)
 
 

@@ -187,7 +187,7 @@ class Concepts:
         )
 
     def save(self, folder: str | Path) -> None:
-        """Write the two files."""
+        """Write into a folder the two files that `load` reads."""
         arrays: dict[str, npt.NDArray[np.generic]] = {
             "heads.weight": self.heads.weight,
             "heads.bias": self.heads.bias,

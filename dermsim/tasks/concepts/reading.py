@@ -69,11 +69,11 @@ class ConceptReading:
     bottleneck: Bottleneck | None = None
 
     def with_concept(self, name: str, *, absent: bool = False) -> float:
-        """Return the melanoma score if a concept were there, or were not.
+        """Return the melanoma score as it would be with one concept present, or absent.
 
         Args:
             name: As in `findings`.
-            absent: Set it to absent; else to present.
+            absent: True asks for the concept absent, False for it present.
 
         Raises:
             ValueError: If there is no such concept here, or no score that reads it.
@@ -93,7 +93,7 @@ class ConceptReading:
         return self.log_odds[None, [keys.index(key) for key in self.bottleneck.inputs]]
 
     def to_dict(self) -> dict[str, object]:
-        """Return plain Python values, and the score with each concept set either way."""
+        """Return plain Python values, with the score if each concept were present, and absent."""
         found: dict[str, object] = {
             "concepts": {name: own.to_dict() for name, own in self.findings.items()},
             "melanoma_from_concepts": self.melanoma,

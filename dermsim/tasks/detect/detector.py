@@ -30,6 +30,10 @@ class OutlierDetector:
             images.
         threshold: Scores above it are outliers.
         fingerprint: Names the encoder whose answers it scores; empty when not known.
+
+    Examples:
+        >>> engine.detector.method, engine.detector.measures
+        ('embedding-mahalanobis', ('embeddings', 128))
     """
 
     scorer: Score
@@ -61,6 +65,15 @@ class OutlierDetector:
         Raises:
             ValueError: If shapes or labels are wrong, there are too few images, `accept` is not
                 between 0 and 1, or the method is unknown.
+
+        Examples:
+            >>> from dermsim import OutlierDetector
+            >>> from dermsim.models.encode import encode
+            >>> pictures = [picture.rotate(angle) for angle in range(0, 90, 10)]
+            >>> seen = encode(engine.model, engine.processor, pictures[:6])
+            >>> new = encode(engine.model, engine.processor, pictures[6:])
+            >>> OutlierDetector.fit(seen, [4] * 6, validation=new).method
+            'embedding-mahalanobis'
         """
         if not 0 < accept < 1:
             raise Refused("detector.accept", accept=accept)
@@ -94,15 +107,33 @@ class OutlierDetector:
 
         Raises:
             ValueError: If they were made by another encoder, or a value is NaN.
+
+        Examples:
+            >>> from dermsim.models.encode import encode
+            >>> outputs = encode(engine.model, engine.processor, [picture])
+            >>> engine.detector.is_outlier(engine.detector.score(outputs)).tolist()
+            [False]
         """
         return self.scorer(outputs)
 
     def is_outlier(self, scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Return ``(N,)`` bool: whether each score exceeds the threshold."""
+        """Return ``(N,)`` bool: whether each score exceeds the threshold.
+
+        Examples:
+            >>> engine.detector.is_outlier([0.0, 1000.0]).tolist()
+            [False, True]
+        """
         return np.asarray(scores) > self.threshold
 
     def save(self, path: str | Path) -> None:
-        """Write the detector into one ``.safetensors`` file, atomically."""
+        """Write the detector into one ``.safetensors`` file, atomically.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> engine.detector.save("detector.safetensors")
+            >>> Path("detector.safetensors").exists()
+            True
+        """
         arrays = {name: getattr(self.scorer, name) for name in self.scorer.ARRAYS}
         facts = {
             "method": self.method,
@@ -123,6 +154,12 @@ class OutlierDetector:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is damaged, does not hold a detector, holds a method that this
                 version does not know, or was made by another encoder.
+
+        Examples:
+            >>> from dermsim import OutlierDetector
+            >>> engine.detector.save("detector.safetensors")
+            >>> OutlierDetector.load("detector.safetensors").threshold == engine.detector.threshold
+            True
         """
         name = Path(path).name
         arrays, facts = read_arrays(path)

@@ -117,7 +117,11 @@ class QualityGate:
         return np.asarray(self.probabilities(statistics) > self.thresholds)
 
     def reasons(self, statistics: npt.NDArray[np.floating]) -> list[tuple[str, ...]]:
-        """Return per picture why it is not one to judge, most likely first; empty when it is."""
+        """Return why each picture is not one to judge, most likely first; empty when it is one.
+
+        Args:
+            statistics: ``(N, K)`` of `pixel_statistics`.
+        """
         found = []
         for row in self.probabilities(statistics):
             order = np.argsort(-row, kind="stable")

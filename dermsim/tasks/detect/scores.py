@@ -60,7 +60,7 @@ class Score(Protocol):
             labels: ``(N,)`` the true columns of the logits.
 
         Raises:
-            ValueError: If the training images do not determine it.
+            ValueError: If the training images are too few, or too alike, for this score.
         """
 
     def __call__(self, outputs: Outputs) -> FloatArray:
@@ -85,7 +85,7 @@ class SoftmaxScore:
 
     @classmethod
     def fit(cls, train: Outputs, labels: npt.NDArray[np.int64]) -> Self:
-        """Find the classes that have training images; there is nothing else to learn."""
+        """Find the classes that have training images, from their labels ``(N,)``."""
         return cls(np.unique(labels))
 
     def __call__(self, outputs: Outputs) -> FloatArray:
@@ -107,7 +107,7 @@ class EnergyScore:
 
     @classmethod
     def fit(cls, train: Outputs, labels: npt.NDArray[np.int64]) -> Self:
-        """Find the classes that have training images; there is nothing else to learn."""
+        """Find the classes that have training images, from their labels ``(N,)``."""
         return cls(np.unique(labels))
 
     def __call__(self, outputs: Outputs) -> FloatArray:
@@ -151,7 +151,7 @@ class MahalanobisScore:
 
     @classmethod
     def fit(cls, train: Outputs, labels: npt.NDArray[np.int64]) -> Self:
-        """Estimate the means and the shared covariance.
+        """Estimate the means and the shared covariance, from labels ``(N,)``.
 
         Raises:
             ValueError: If the vectors do not vary within any class.
@@ -209,7 +209,12 @@ class NeighborScore:
 
     @classmethod
     def fit(cls, train: Outputs, labels: npt.NDArray[np.int64]) -> Self:
-        """Keep training images, evenly over the rows; k is 1 % of them, at least 1."""
+        """Keep training images, evenly over the rows; k is 1 % of them, at least 1.
+
+        Args:
+            train: The encoder's answers for N training images.
+            labels: ``(N,)`` integers, which this score does not use.
+        """
         rows = _vectors(train, cls.SPACE)
         kept = np.linspace(0, len(rows) - 1, min(len(rows), MAX_CASES)).round().astype(np.int64)
         cases = l2_normalize(rows[kept]).astype(np.float16)

@@ -17,13 +17,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from dermsim.core.refused import Phrase, Refused
-from dermsim.core.storage import pack_arrays, read_arrays, save_arrays, unpack_arrays
+from dermsim.core.refused import Refused
 from dermsim.core.vectors import (
     centroids,
     check_embeddings,
@@ -33,7 +31,6 @@ from dermsim.core.vectors import (
     spread,
 )
 from dermsim.tasks.enroll.feature_space import Space
-from dermsim.tasks.enroll.files import bank_parts, restore_bank
 from dermsim.tasks.enroll.heads import (
     HEADS,
     EnrolledClass,
@@ -43,9 +40,8 @@ from dermsim.tasks.enroll.heads import (
     fit_prototype_temperature,
     head_for,
 )
+from dermsim.tasks.enroll.kept_bank import KeptBank
 from dermsim.tasks.enroll.names import check_name, taken_as
-
-_THE_BANK = Phrase("bank.the_bank")
 
 DEFAULT_TEMPERATURE = 0.1
 """Used by a bank with no old classes, which have nothing to fit one on."""
@@ -57,7 +53,7 @@ Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class ClassBank:
+class ClassBank(KeptBank):
     """Old and new classes: a small value that never changes.
 
     `enroll` and `remove` return a new bank, so a bank may be kept per visitor and shared between
@@ -71,6 +67,14 @@ class ClassBank:
         enrolled: The new classes, in order.
         space: What vectors are compared.
         fingerprint: Names the encoder that made the vectors; empty when not known.
+
+    Examples:
+        >>> from dermsim import ClassBank
+        >>> bank = ClassBank().enroll("scar", [[1, 0]]).enroll("tattoo", [[0, 1], [0.2, 1]])
+        >>> bank.names, bank.counts, bank.dim
+        (('scar', 'tattoo'), (1, 2), 2)
+        >>> bank.temperature, bank.kinds, len(bank.heads)
+        (0.1, {'scar': 'mean', 'tattoo': 'mean'}, 2)
     """
 
     old_names: tuple[str, ...] = ()
@@ -105,8 +109,7 @@ class ClassBank:
             part.flags.writeable = False
 
     def _parts(self) -> list[Vectors]:
-        shots = [new.shots for new in self.enrolled]
-        return [self.old.prototypes, self.old.vectors, *shots]
+        return [self.old.prototypes, self.old.vectors, *(new.shots for new in self.enrolled)]
 
     def __deepcopy__(self, memo: Mapping[int, object]) -> ClassBank:
         """A value that never changes needs no copy."""
@@ -138,6 +141,13 @@ class ClassBank:
 
         Raises:
             ValueError: If shapes or labels are wrong, or an old class has no validation image.
+
+        Examples:
+            >>> from dermsim import ClassBank
+            >>> seen, labels = [[1, 0], [0.9, 0.2], [0, 1], [0.2, 0.9]], [0, 0, 1, 1]
+            >>> new = {"validation": [[0.8, 0.1], [0.1, 0.8]], "validation_labels": [0, 1]}
+            >>> ClassBank.fit(seen, labels, names=["nv", "mel"], fingerprint="toy", **new).names
+            ('nv', 'mel')
         """
         measure = Space.standardised(space, vectors)
         train = measure.unit(vectors)
@@ -183,6 +193,11 @@ class ClassBank:
 
         Raises:
             ValueError: If the parts do not fit together, or a name is empty or repeated.
+
+        Examples:
+            >>> from dermsim import ClassBank
+            >>> ClassBank.from_classes(["nv", "mel"], [[1, 0], [0, 1]], [20, 5], 0.1, "toy").counts
+            (20, 5)
         """
         array = l2_normalize(check_embeddings(prototypes, name="prototypes"))
         old = replace(OldClasses.none(temperature, dim=array.shape[1]), prototypes=array)
@@ -246,6 +261,12 @@ class ClassBank:
         Raises:
             ValueError: If the name is empty or taken, there is no picture, D differs from the
                 bank's, or the head is unknown.
+
+        Examples:
+            >>> bank = engine.class_bank()
+            >>> shots = engine.embed([picture, picture.rotate(90)], space=bank.space.name)
+            >>> bank.enroll("my new class", shots).names[-2:]
+            ('vasc', 'my new class')
         """
         cleaned = name.strip()
         check_name(cleaned, self.names)
@@ -258,7 +279,12 @@ class ClassBank:
         return replace(self, enrolled=(*self.enrolled, EnrolledClass(cleaned, shots, head)))
 
     def taken_as(self, name: str) -> str | None:
-        """Return the class that a name stands for already, as "Melanoma" does for mel; or None."""
+        """Return the class that a name stands for already, as "Melanoma" does for mel; or None.
+
+        Examples:
+            >>> engine.class_bank().taken_as("Melanoma")
+            'mel'
+        """
         return taken_as(name.strip(), self.names)
 
     def remove(self, name: str) -> ClassBank:
@@ -266,6 +292,10 @@ class ClassBank:
 
         Raises:
             ValueError: If there is no such class.
+
+        Examples:
+            >>> engine.class_bank().remove("df").names
+            ('akiec', 'bcc', 'bkl', 'mel', 'nv', 'vasc')
         """
         if name not in self.names:
             raise Refused("bank.no_class", name=name, names=list(self.names))
@@ -291,6 +321,16 @@ class ClassBank:
         """Return a bank in which a new class is known by other pictures, comparable rows.
 
         Its head stays what it is, also where fewer pictures would choose another.
+
+        Args:
+            name: Of the new class; another name changes nothing.
+            shots: ``(shots, D)`` float32, rows of length 1 as `space` makes them.
+
+        Examples:
+            >>> from dermsim import ClassBank
+            >>> bank = ClassBank().enroll("scar", [[1, 0], [0.8, 0.2]])
+            >>> bank.with_shots("scar", bank.enrolled[0].shots[:1]).counts
+            (1,)
         """
         enrolled = tuple(
             replace(new, shots=shots.copy(), head=self.kinds[name]) if new.name == name else new
@@ -299,7 +339,12 @@ class ClassBank:
         return replace(self, enrolled=enrolled)
 
     def blank(self) -> ClassBank:
-        """Return a bank of the same encoder without any class."""
+        """Return a bank of the same encoder without any class.
+
+        Examples:
+            >>> engine.class_bank().blank().names
+            ()
+        """
         nothing = OldClasses.none(self.temperature)
         return replace(self, old_names=(), old_counts=(), old=nothing, enrolled=())
 
@@ -311,13 +356,24 @@ class ClassBank:
 
         Raises:
             ValueError: If the bank is empty, or D differs from the bank's.
+
+        Examples:
+            >>> bank = engine.class_bank()
+            >>> bank.scores(engine.embed(picture, space=bank.space.name)).shape
+            (1, 7)
         """
         if not self.names:
             raise Refused("bank.empty")
         return self.unit_scores(self.space.unit(vectors, dim=self.dim))
 
     def unit_scores(self, rows: Vectors) -> npt.NDArray[np.float64]:
-        """As `scores`, of ``(N, D)`` rows that `space` has already made comparable."""
+        """As `scores`, of ``(N, D)`` rows that `space` has already made comparable.
+
+        Examples:
+            >>> bank = engine.class_bank()
+            >>> bank.unit_scores(bank.old.prototypes).argmax(axis=1).tolist()
+            [0, 1, 2, 3, 4, 5, 6]
+        """
         new = [head.scores(rows) for head in self.heads]
         old = self.old.scores(rows) if self.old_names else np.zeros((len(rows), 0))
         return np.column_stack([old, *new])
@@ -333,48 +389,12 @@ class ClassBank:
 
         Raises:
             ValueError: If the bank is empty, or D differs from the bank's.
+
+        Examples:
+            >>> bank = engine.class_bank()
+            >>> (answer,) = bank.predict(engine.embed(picture, space=bank.space.name))
+            >>> len(answer), round(sum(answer.values()), 6)
+            (7, 1.0)
         """
         probabilities = softmax(self.scores(vectors))
         return [dict(zip(self.names, row.tolist(), strict=True)) for row in probabilities]
-
-    def save(self, path: str | Path) -> None:
-        """Write the bank into one ``.safetensors`` file, atomically.
-
-        It holds vectors and names, no pictures.
-
-        Raises:
-            ValueError: If the bank is empty.
-        """
-        arrays, facts = bank_parts(self)
-        save_arrays(path, arrays, facts=facts)
-
-    @classmethod
-    def load(cls, path: str | Path, *, fingerprint: str | None = None) -> ClassBank:
-        """Read what `save` wrote.
-
-        Args:
-            path: The file.
-            fingerprint: The encoder in use, or None to skip the comparison.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If the file is damaged, is not a bank, or was made by another encoder.
-        """
-        arrays, facts = read_arrays(path)
-        name = Path(path).name
-        return restore_bank(cls, arrays, facts, name=name, fingerprint=fingerprint)
-
-    def to_bytes(self) -> bytes:
-        """Return the bytes of a file of `save`, for where nothing is to be put on disk.
-
-        Raises:
-            ValueError: If the bank is empty.
-        """
-        arrays, facts = bank_parts(self)
-        return pack_arrays(arrays, facts=facts)
-
-    @classmethod
-    def from_bytes(cls, data: bytes, *, fingerprint: str | None = None) -> ClassBank:
-        """Read what `to_bytes` returned, or the bytes of a file, as `load` does."""
-        arrays, facts = unpack_arrays(data, name=_THE_BANK)
-        return restore_bank(cls, arrays, facts, name=_THE_BANK, fingerprint=fingerprint)

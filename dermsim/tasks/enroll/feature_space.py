@@ -51,8 +51,15 @@ class Space:
     def standardised(cls, name: str, vectors: npt.ArrayLike) -> Space:
         """Learn center and scale from training images.
 
-        A dimension that hardly ever varies gets a tenth of the mean scale: what seldom stirred in
-        training would otherwise decide everything once it does.
+        A dimension that hardly varies gets a tenth of the mean scale. Else a dimension that was
+        constant in training would decide everything as soon as it changes.
+
+        Args:
+            name: What the vectors are, one of `SPACES`.
+            vectors: ``(N, D)`` of training images.
+
+        Raises:
+            ValueError: If `vectors` are no ``(N, D)`` numbers, or do not vary.
         """
         rows = check_embeddings(vectors, name=name.replace("_", " ")).astype(np.float64)
         deviation = rows.std(axis=0)

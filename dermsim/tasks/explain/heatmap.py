@@ -32,6 +32,11 @@ class Heatmap:
             log-odds or a cosine. None where it was not asked for.
         seen: What the encoder saw of the picture: left, top, right and bottom in shares of its
             width and height.
+
+    Examples:
+        >>> heatmap = engine.explain(picture, method="gradcam", target="mel")
+        >>> heatmap.values.shape, heatmap.method, heatmap.peak > 0
+        ((150, 200), 'gradcam', True)
     """
 
     values: npt.NDArray[np.float32]
@@ -42,7 +47,12 @@ class Heatmap:
     seen: tuple[float, float, float, float] = WHOLE
 
     def to_dict(self) -> dict[str, object]:
-        """Return the fields as plain Python values, `values` as nested lists."""
+        """Return the fields as plain Python values, `values` as nested lists.
+
+        Examples:
+            >>> engine.explain(picture, target="mel").to_dict()["target"]
+            'mel'
+        """
         return {
             "values": self.values.tolist(),
             "peak": self.peak,
@@ -60,6 +70,13 @@ class Heatmap:
 
         Raises:
             ValueError: If `level` is out of range.
+
+        Examples:
+            >>> import numpy as np
+            >>> from dermsim import Heatmap
+            >>> values = np.array([[0, 0.2], [0.6, 1]], dtype=np.float32)
+            >>> Heatmap(values, peak=2.0, method="gradcam", target="mel").top_region().tolist()
+            [[False, False], [True, True]]
         """
         if not 0 < level <= 1:
             raise Refused("heatmap.level", level=level)

@@ -5,12 +5,14 @@ to compare where there are too many cases, `gallery` joins these and `folder` ke
 """
 
 from dermsim.tasks.retrieve.approximate import KINDS, IndexFacts, Kind, choose_kind
-from dermsim.tasks.retrieve.case_table import COLUMNS, CaseTable, Neighbor
+from dermsim.tasks.retrieve.case_table import COLUMNS, CaseTable
 from dermsim.tasks.retrieve.exact import exact_search
 from dermsim.tasks.retrieve.folder import HEADER, OWN
-from dermsim.tasks.retrieve.gallery import VOTERS, Gallery
+from dermsim.tasks.retrieve.gallery import Gallery
+from dermsim.tasks.retrieve.neighbor import Neighbor
 from dermsim.tasks.retrieve.pairs import PairScale, Standing
 from dermsim.tasks.retrieve.recognition import recognise
+from dermsim.tasks.retrieve.searched import VOTERS
 
 __all__ = [
     "COLUMNS",

@@ -123,7 +123,7 @@ class ApproximateIndex:
         The effort is the smallest, of doublings, at which `AIM` of the `K` nearest are found.
 
         Args:
-            fetch: Reads embeddings by row.
+            fetch: Reads the embeddings ``(n, D)`` of some rows ``(n,)``.
             rows: Cases in the gallery.
             kind: ``"hnsw"`` or ``"ivfpq"``.
             seed: Of the samples drawn.
@@ -193,7 +193,7 @@ class ApproximateIndex:
         Args:
             queries: ``(N, D)`` of length 1.
             width: How many to propose.
-            allowed: Rows that may be found, ascending; None for all.
+            allowed: Rows ``(m,)`` that may be found, ascending; None for all.
 
         Returns:
             ``(N, width)`` rows, -1 where there is none.
@@ -241,6 +241,10 @@ class ApproximateIndex:
     @classmethod
     def load(cls, path: Path, *, rows: IntArray | None) -> ApproximateIndex:
         """Open what `save` wrote, memory-mapped.
+
+        Args:
+            path: The file.
+            rows: ``(entries,)`` int64, what the attribute `rows` becomes.
 
         Raises:
             FileNotFoundError: If there is no such file.

@@ -6,7 +6,6 @@ A million cases as Python dictionaries take a gigabyte; as Arrow columns, some f
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from dermsim.core.labels import parse_dx
 from dermsim.core.refused import Refused, RefusedIndexError
 from dermsim.core.vocabulary import parse_sex, parse_site
+from dermsim.tasks.retrieve.neighbor import Neighbor
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,31 +38,6 @@ _MEANINGS = {"dx": parse_dx, "sex": parse_sex, "localization": parse_site}
 LISTED = 200_000
 """Up to so many cases they are kept as Python tuples too: reading single cells out of Arrow takes
 longer than searching the neighbours they belong to."""
-
-
-@dataclass(frozen=True)
-class Neighbor:
-    """A past case and how alike it is.
-
-    Attributes:
-        image_id: HAM10000's id of the photograph.
-        lesion_id: Its lesion, or None when not known.
-        dx: Its diagnosis code.
-        similarity: Cosine similarity to the query, in [-1, 1].
-        facts: What else is known: dx_type (how it was confirmed), age, sex, localization.
-        percentile: Share of pairs of past cases with one diagnosis that are less alike, in [0, 1].
-    """
-
-    image_id: str
-    lesion_id: str | None
-    dx: str
-    similarity: float
-    facts: dict[str, object]
-    percentile: float | None = None
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the fields as plain Python values."""
-        return asdict(self)
 
 
 class CaseTable(Sequence[dict[str, object]]):
@@ -218,7 +193,7 @@ class CaseTable(Sequence[dict[str, object]]):
         return self.table.cast(_schema()).combine_chunks()
 
     def take(self, rows: npt.NDArray[np.int64]) -> CaseTable:
-        """Return the cases of these rows, in this order."""
+        """Return the cases of these rows ``(n,)``, in this order."""
         return CaseTable(self.table.take(rows))
 
     def values(self, column: str) -> list[Any]:

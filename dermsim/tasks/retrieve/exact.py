@@ -107,7 +107,7 @@ class HalfIndex:
         return cls(index, float(moved) + rounding_error(vectors.shape[1]))
 
     def shortlists(self, queries: Vectors, width: int) -> tuple[Vectors, IntArray]:
-        """Find the `width` rows of the best scores; see `flat_shortlists`."""
+        """Find the `width` best rows for queries ``(N, D)``, as `flat_shortlists` does."""
         search: Search = partial(self.index.search, k=width)  # type: ignore[assignment]
         return in_threads(search, queries, work=queries.size * self.index.ntotal)
 
@@ -135,7 +135,7 @@ def flat_shortlists(
         queries: ``(N, D)``.
         parts: The embeddings; memory-mapped ones are read through once.
         width: How many rows, at most as many as there are (or are allowed).
-        allowed: Rows that may be found, ascending; None for all.
+        allowed: Rows ``(m,)`` that may be found, ascending; None for all.
 
     Returns:
         Scores ``(N, width)``, descending, each within `rounding_error` of the exact one, and rows

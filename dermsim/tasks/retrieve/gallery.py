@@ -15,32 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.refused import Refused
-from dermsim.core.vectors import check_embeddings, l2_normalize, vote_shares
+from dermsim.core.vectors import check_embeddings, l2_normalize
 from dermsim.tasks.retrieve import folder as storing
 from dermsim.tasks.retrieve.approximate import ApproximateIndex, IndexFacts, Kind, choose_kind
-from dermsim.tasks.retrieve.case_table import CaseTable, Neighbor
-from dermsim.tasks.retrieve.exact import FloatArray, HalfIndex
+from dermsim.tasks.retrieve.case_table import CaseTable
 from dermsim.tasks.retrieve.parts import IntArray, Part, Vectors, fetch_rows
-from dermsim.tasks.retrieve.search import (
-    Exclusions,
-    Found,
-    exact_nearest,
-    excluded_rows,
-    proposed_nearest,
-)
-
-HALVED = 1_000_000
-"""Cases up to which a copy in half precision makes exact search faster."""
-
-SCANNED = 100_000
-"""Where a filter leaves so few cases, all of them are compared, whatever the index."""
-
-VOTERS = 16
-"""Neighbours that vote, as in Tschandl et al., 2019, https://doi.org/10.1111/bjd.18380."""
+from dermsim.tasks.retrieve.search import exact_nearest
+from dermsim.tasks.retrieve.searched import Searched
 
 
 @dataclass(frozen=True, eq=False)
-class Gallery:
+class Gallery(Searched):
     """Embeddings of past cases with their facts.
 
     Make one with `build` or `load`; both check what they are given.
@@ -50,6 +35,13 @@ class Gallery:
         records: The facts, a sequence of one dict per case with exactly the keys of `COLUMNS`.
         fingerprint: Names the encoder that made the embeddings.
         index: Approximate index over the first cases; None where every search looks at all.
+
+    Examples:
+        >>> gallery = engine.gallery
+        >>> gallery.embeddings.shape == (len(gallery), gallery.dim)
+        True
+        >>> gallery.records[0]["dx"], gallery.index_facts
+        ('nv', None)
     """
 
     parts: tuple[Part, ...]
@@ -79,6 +71,13 @@ class Gallery:
         Raises:
             ValueError: If rows do not match, an embedding is zero or holds NaN, an image_id
                 repeats, or a record has an unknown column or a value of the wrong type.
+
+        Examples:
+            >>> from dermsim import Gallery
+            >>> cases = [{"image_id": "a", "dx": "nv", "age": 40}, {"image_id": "b", "dx": "mel"}]
+            >>> gallery = Gallery.build([[1, 0], [0, 1]], cases, fingerprint="toy")
+            >>> len(gallery), gallery.dim
+            (2, 2)
         """
         unit = l2_normalize(embeddings)
         if len(unit) == 0:
@@ -103,157 +102,14 @@ class Gallery:
         return wholes[0] if len(wholes) == 1 else np.concatenate(wholes)
 
     def fetch(self, rows: IntArray) -> Vectors:
-        """Read the embeddings ``(n, D)`` of some rows ``(n,)``."""
+        """Read the embeddings ``(n, D)`` of some rows ``(n,)``.
+
+        Examples:
+            >>> import numpy as np
+            >>> engine.gallery.fetch(np.array([0, 5])).shape
+            (2, 128)
+        """
         return fetch_rows(self.parts, rows)
-
-    # -- searching --------------------------------------------------------------------------------
-
-    def search(
-        self,
-        queries: npt.ArrayLike,
-        k: int = 5,
-        *,
-        where: Mapping[str, object] | None = None,
-        exclude_lesion_ids: Exclusions | None = None,
-        exclude_image_ids: Exclusions | None = None,
-        one_per_lesion: bool = False,
-    ) -> list[list[Neighbor]]:
-        """Find the k most similar cases to each query.
-
-        Args:
-            queries: ``(N, D)``; their length does not matter.
-            k: Cases per query; fewer come back when fewer are allowed.
-            where: Keep only cases whose facts match all of these: an exact value, a list or set
-                of values, or for ``age`` a ``(low, high)`` tuple in years, ends included. A case
-                whose age is not known is in no range.
-            exclude_lesion_ids: For each query, the lesion or lesions to leave out (its own, when
-                measuring), or None.
-            exclude_image_ids: Likewise the photograph or photographs to leave out, for those whose
-                lesion is not known.
-            one_per_lesion: Of several photographs of one lesion, return the most similar only.
-
-        Returns:
-            For each query its neighbours, most similar first, the lower gallery row among equals:
-            those of `exact_search`, or with an index those that it proposes (its
-            ``facts.recall_at_10`` says how many it finds).
-
-        Raises:
-            ValueError: If a query is zero, holds NaN or has another D; if k < 1; if `where` names
-                an unknown column, a value that no case has or a bad range; if `exclude_lesion_ids`
-                has another length.
-        """
-        found = self.nearest(
-            queries,
-            k,
-            where=where,
-            exclude_lesion_ids=exclude_lesion_ids,
-            exclude_image_ids=exclude_image_ids,
-            one_per_lesion=one_per_lesion,
-        )
-        return [self.records.neighbors(rows, similarity) for similarity, rows in found]
-
-    def nearest(
-        self,
-        queries: npt.ArrayLike,
-        k: int,
-        *,
-        where: Mapping[str, object] | None = None,
-        exclude_lesion_ids: Exclusions | None = None,
-        exclude_image_ids: Exclusions | None = None,
-        one_per_lesion: bool = False,
-    ) -> list[Found]:
-        """As `search`, but return similarities ``(k,)`` float64 and rows ``(k,)`` of each query."""
-        if k < 1:
-            raise Refused("gallery.k", k=k)
-        unit = l2_normalize(queries, dim=self.dim, name="queries")
-        allowed = self.records.matching(where)
-        left_out = {"lesion_id": exclude_lesion_ids, "image_id": exclude_image_ids}
-        skip = excluded_rows(self.records, left_out, len(unit))
-        if not one_per_lesion:
-            return self._nearest(unit, k, allowed, skip)
-        most, wanted = len(self) if allowed is None else len(allowed), 4 * k
-        while True:  # until each query has its k lesions, or has been shown everything
-            found = self._nearest(unit, wanted, allowed, skip)
-            thinned = [self._first_of_each_lesion(*line, k) for line in found]
-            if wanted >= most or all(len(rows) == k for _, rows in thinned):
-                return thinned
-            wanted *= 4
-
-    def vote(
-        self,
-        queries: npt.ArrayLike,
-        k: int = VOTERS,
-        *,
-        where: Mapping[str, object] | None = None,
-        exclude_lesion_ids: Exclusions | None = None,
-        exclude_image_ids: Exclusions | None = None,
-    ) -> list[dict[str, float]]:
-        """Let the k most similar cases vote on each query's diagnosis.
-
-        A second opinion beside the classifier's: no head, only likeness. See
-        `dermsim.core.vectors.vote_shares` for how votes become probabilities.
-
-        Args:
-            queries: ``(N, D)``.
-            k: How many vote.
-            where: As for `search`.
-            exclude_lesion_ids: As for `search`.
-            exclude_image_ids: As for `search`.
-
-        Returns:
-            For each query the probability of every diagnosis in the gallery, summing to 1. Beside
-            the neighbours count the diagnoses of all cases that match; of all cases if none does.
-
-        Raises:
-            ValueError: As `search`.
-        """
-        found = self.nearest(
-            queries,
-            k,
-            where=where,
-            exclude_lesion_ids=exclude_lesion_ids,
-            exclude_image_ids=exclude_image_ids,
-        )
-        names, labels = self.records.codes("dx")
-        matching = self.records.matching(where)
-        voters = labels if matching is None or len(matching) == 0 else labels[matching]
-        counts = np.bincount(voters, minlength=len(names))
-        answers = []
-        for similarity, rows in found:
-            shares = vote_shares(similarity[None], labels[rows][None], counts)[0]
-            answers.append(dict(zip(names, shares.tolist(), strict=True)))
-        return answers
-
-    def _nearest(
-        self,
-        queries: Vectors,
-        k: int,
-        allowed: IntArray | None,
-        skip: Sequence[IntArray] | None,
-    ) -> list[Found]:
-        if self.index is None or (allowed is not None and len(allowed) <= SCANNED):
-            return exact_nearest(
-                queries, k, self.parts, half=self._half, allowed=allowed, skip=skip
-            )
-        return proposed_nearest(queries, k, self.parts, self.index, allowed=allowed, skip=skip)
-
-    @cached_property
-    def _half(self) -> HalfIndex | None:
-        """What makes exact search fast where all embeddings are in memory."""
-        if len(self) > HALVED or any(isinstance(part.vectors, np.memmap) for part in self.parts):
-            return None
-        return HalfIndex.build(self.embeddings)
-
-    def _first_of_each_lesion(
-        self, similarity: FloatArray, rows: IntArray, k: int
-    ) -> tuple[FloatArray, IntArray]:
-        kept: list[int] = []
-        seen: set[object] = set()
-        for place, lesion in enumerate(self.records.take(rows).values("lesion_id")):
-            if lesion is None or lesion not in seen:
-                kept.append(place)
-                seen.add(lesion)
-        return similarity[kept[:k]], rows[kept[:k]]
 
     # -- changing ---------------------------------------------------------------------------------
 
@@ -266,6 +122,12 @@ class Gallery:
 
         Raises:
             ValueError: As `build`; if D differs, or a case is in the gallery already.
+
+        Examples:
+            >>> case = {"image_id": "mine", "dx": "mel", "sex": "female"}
+            >>> larger = engine.gallery.add(engine.embed(picture), [case])
+            >>> len(larger) - len(engine.gallery)
+            1
         """
         check_embeddings(embeddings, dim=self.dim)
         return self.join(Gallery.build(embeddings, records, fingerprint=self.fingerprint))
@@ -275,6 +137,13 @@ class Gallery:
 
         Raises:
             ValueError: If the other was made by another encoder, or shares a case.
+
+        Examples:
+            >>> from dermsim import Gallery
+            >>> case = {"image_id": "mine", "dx": "mel"}
+            >>> own = Gallery.build(engine.embed(picture), [case], fingerprint=engine.fingerprint)
+            >>> len(own.join(engine.gallery)) == 1 + len(engine.gallery)
+            True
         """
         if other.fingerprint != self.fingerprint:
             raise Refused(
@@ -294,6 +163,11 @@ class Gallery:
 
         Raises:
             ValueError: If none is named, one is not in the gallery, or none would be left.
+
+        Examples:
+            >>> smaller = engine.gallery.remove(image_ids=["ISIC_0024306"])
+            >>> len(engine.gallery) - len(smaller)
+            1
         """
         gone = np.zeros(len(self), dtype=np.bool_)
         for column, names in (("image_id", image_ids), ("lesion_id", lesion_ids)):
@@ -334,6 +208,10 @@ class Gallery:
 
         Raises:
             ValueError: If there are too few cases to learn an index from.
+
+        Examples:
+            >>> engine.gallery.indexed("hnsw").index_facts.kind
+            'hnsw'
         """
         chosen = kind or choose_kind(len(self))
         if chosen == "flat":
@@ -370,6 +248,12 @@ class Gallery:
 
         Raises:
             FileExistsError: If `folder` is a file, or holds anything but a gallery.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> engine.gallery.save("gallery")
+            >>> Path("gallery", "gallery.json").exists()
+            True
         """
         storing.save(self.parts, self.records, self.fingerprint, self.index, Path(folder))
 
@@ -389,5 +273,11 @@ class Gallery:
             FileNotFoundError: If the folder or one of its files is missing.
             ValueError: If a file is damaged, the files do not belong together, or the gallery was
                 made by another encoder.
+
+        Examples:
+            >>> from dermsim import Gallery
+            >>> engine.gallery.save("gallery")
+            >>> len(Gallery.load("gallery", fingerprint=engine.fingerprint)) == len(engine.gallery)
+            True
         """
         return cls(*storing.load(Path(folder), fingerprint=fingerprint, mapped=mapped))

@@ -73,7 +73,7 @@ def pieces(
 
     Args:
         parts: Parts that follow each other.
-        allowed: Rows to go through, ascending; None for all.
+        allowed: Rows ``(m,)`` to go through, ascending; None for all.
 
     Yields:
         Embeddings ``(n, D)`` with their rows ``(n,)``, or with the number of the first row where

@@ -49,8 +49,8 @@ def exact_nearest(
         k: Rows per query.
         parts: The embeddings.
         half: The same in half precision, or None; a filtered search does not use it.
-        allowed: Rows that may be found, ascending; None for all.
-        skip: Per query, rows to leave out; None for none.
+        allowed: Rows ``(m,)`` that may be found, ascending; None for all.
+        skip: Per query, rows ``(s,)`` to leave out; None for none.
     """
     most = sum(map(len, parts)) if allowed is None else len(allowed)
     if most == 0:
@@ -98,8 +98,8 @@ def proposed_nearest(
         k: Rows per query.
         parts: The embeddings.
         index: An index of the first rows.
-        allowed: Rows that may be found, ascending; None for all.
-        skip: Per query, rows to leave out; None for none.
+        allowed: Rows ``(m,)`` that may be found, ascending; None for all.
+        skip: Per query, rows ``(s,)`` to leave out; None for none.
     """
     cases = sum(map(len, parts))
     most = cases if allowed is None else len(allowed)

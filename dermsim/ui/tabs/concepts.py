@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from dermsim.core.language import LANGUAGES
 from dermsim.ui import concept_callbacks
-from dermsim.ui.i18n import LANGUAGES
 from dermsim.ui.tabs.page import drawn
 from dermsim.ui.tabs.wiring import EXPLAIN, ON_PAGE, QUIET, Picture, add_endpoint, of, sentences
 

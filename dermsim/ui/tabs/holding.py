@@ -125,7 +125,7 @@ def take(source: str | inline.Inline | None) -> tuple[Any, Any]:
 
 
 def take_shared(source: str | inline.Inline | None) -> tuple[Any, Any]:
-    """Do the same for the picture that all tabs speak of, which a page loaded anew has again."""
+    """Read an upload as `take` does; all tabs show it, and a page that is loaded again."""
     held, last_good = take(source)
     if held is None or isinstance(held, Held):
         VISITS.note(_session(), FILE, held)

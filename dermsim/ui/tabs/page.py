@@ -15,9 +15,10 @@ from typing import Any
 
 import gradio as gr
 
+from dermsim.core.language import LANGUAGES
 from dermsim.ui.given_files import foreign_files
 from dermsim.ui.gradio_seams import HookedBlocks, browser_text
-from dermsim.ui.i18n import LANGUAGES, phrases, say, translations
+from dermsim.ui.i18n import phrases, say, translations
 from dermsim.ui.uploads import upload_folder
 
 READ = ("label", "info", "placeholder")
@@ -54,7 +55,7 @@ class Page(HookedBlocks):
             for language in LANGUAGES
         }
         return gr.I18n(
-            **{language: texts | html[language] for language, texts in translations().items()}
+            **{language: {**texts, **html[language]} for language, texts in translations().items()}
         )
 
     def shown(self, kind: str, props: dict[str, Any]) -> None:

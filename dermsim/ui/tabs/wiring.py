@@ -24,13 +24,14 @@ import gradio as gr
 
 from dermsim.core import refused
 from dermsim.core.discretion import note_error
+from dermsim.core.language import LANGUAGES
 from dermsim.core.refused import Refused
 from dermsim.data.admission import PIXELS
 from dermsim.data.images import pixels_to_decode
 from dermsim.engine.shared_runs import Overloaded, patience
 from dermsim.ui import inline
 from dermsim.ui.gradio_seams import visitor_request
-from dermsim.ui.i18n import LANGUAGES, say
+from dermsim.ui.i18n import say
 from dermsim.ui.inline import is_inline
 from dermsim.ui.page_language import chosen_language
 from dermsim.ui.shelf import CLASSES, FILE, ROWS, VISIT, Gone, Held

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refuses
 
-from dermsim.core.concept_schema import LANGUAGES
 from dermsim.core.labels import CODES
+from dermsim.core.language import LANGUAGES
 from dermsim.data.concepts import load_schema
 from dermsim.tasks.caption import (
     ASYMMETRY,
@@ -65,10 +65,11 @@ def test_no_two_facts_are_one_sentence(language):
 
 def test_languages_say_the_same_in_other_words():
     for fact in FACTS:
-        english, spanish = (GRAMMARS[language].write(fact) for language in LANGUAGES)
-        assert english != spanish
-        with refuses("grammar.not_a_sentence"):
-            GRAMMARS["es"].parse(english)
+        said = {language: GRAMMARS[language].write(fact) for language in LANGUAGES}
+        assert len(set(said.values())) == len(LANGUAGES)
+        for language in said.keys() - {"en"}:
+            with refuses("grammar.not_a_sentence"):
+                GRAMMARS[language].parse(said["en"])
 
 
 @given(st.lists(st.sampled_from(FACTS), max_size=8), st.sampled_from(LANGUAGES))
@@ -128,8 +129,8 @@ def test_what_is_no_fact_is_refused(values):
 def test_unknown_words_and_languages_are_refused():
     with refuses("grammar.no_phrase", language="en", slot="concept", value="clover"):
         GRAMMARS["en"].write(Fact("clover", "present", 1, 1))
-    with refuses("grammar.language", language="fr"):
-        Grammar.of(SCHEMA, "fr")
+    with refuses("grammar.language", language="xx"):
+        Grammar.of(SCHEMA, "xx")
 
 
 def present(name):

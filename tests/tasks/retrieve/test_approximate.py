@@ -4,7 +4,7 @@ from refusals import refuses
 
 from dermsim.core.vectors import l2_normalize
 from dermsim.tasks.retrieve import Gallery, choose_kind
-from dermsim.tasks.retrieve import gallery as module
+from dermsim.tasks.retrieve import searched as module
 
 
 @pytest.fixture(scope="module", params=["hnsw", "ivfpq"])

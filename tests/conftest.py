@@ -297,6 +297,37 @@ def concept_engine(concept_checkpoint):
     return DermSim.from_pretrained(concept_checkpoint)
 
 
+@pytest.fixture(scope="session")
+def dual_checkpoint(synthetic, made_once) -> Path:
+    """A tiny CLIP, converted and fitted; tests must not write to it."""
+
+    def write(folder):
+        from tiny_duals import hf_clip
+
+        from dermsim.evaluation.card import measured_files
+        from dermsim.evaluation.checkpoint import evaluate_checkpoint
+        from dermsim.models.conversion import convert
+        from dermsim.training.converted import fit_converted
+
+        hf_clip(folder.parent / "source", licence="mit")
+        convert(str(folder.parent / "source"), folder.parent / "encoder")
+        fitted = fit_converted(folder.parent / "encoder", synthetic)
+        report = evaluate_checkpoint(fitted, synthetic["test"], split="all", name="synthetic")
+        record = {"command": "dermsim convert", "note": "random weights, for tests"}
+        files = measured_files(report, training=record, calibration=fitted.calibration)
+        fitted.save_pretrained(folder, training=record, extra=files)
+
+    return made_once("dual", write)
+
+
+@pytest.fixture(scope="session")
+def dual_engine(dual_checkpoint):
+    """That checkpoint, loaded as a user would."""
+    from dermsim.engine import DermSim
+
+    return DermSim.from_pretrained(dual_checkpoint)
+
+
 # --- a Hub on this machine; see tests/loopback_hub -----------------------------------------------
 
 

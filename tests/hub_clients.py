@@ -100,3 +100,16 @@ def audit(cache: Path) -> list[str]:
             wrong.append(f"damaged: {path.name}")
     links = [path for path in cache.glob("*/snapshots/**/*") if path.is_symlink()]
     return wrong + [f"dangling: {path.name}" for path in links if not path.exists()]
+
+
+def converted(source, out, *options):
+    """Run `dermsim convert`; return status, stdout and stderr."""
+    import io
+    from contextlib import redirect_stderr, redirect_stdout
+
+    from dermsim.cli.main import main
+
+    said, wrong = io.StringIO(), io.StringIO()
+    with redirect_stdout(said), redirect_stderr(wrong):
+        status = main(["convert", source, str(out), *options])
+    return status, said.getvalue(), wrong.getvalue()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
@@ -26,6 +26,9 @@ from dermsim.cli.terminal import (
 )
 from dermsim.core.labels import parse_dx
 from dermsim.core.refused import Refused
+
+if TYPE_CHECKING:
+    from dermsim.engine.predicting import Predicting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,9 @@ class Classify(QuickCommand):
     past case never does."""
     frame: int = 0
     """Which picture of files that hold several, such as DICOM and TIFF, counted from 0."""
+    prompts: tuple[str, ...] = ()
+    """Names to choose from in place of the diagnoses, for a checkpoint with a text encoder, or one
+    TOML file with names, synonyms and templates. Nothing was trained with them."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """CSV file, or workbook (.xlsx), to write a row for each picture to, those that cannot be read
     with the reason. Ctrl-C keeps what was done."""
@@ -70,6 +76,8 @@ class Classify(QuickCommand):
         if facts.known and self.facts_from_dicom:
             raise Refused("cli_classify.facts_twice")
         check_frame(self.frame)
+        if self.prompts:
+            return self._by_prompts()
         point = parse_point(self.operating_point)
         if self.output is not None:
             check_output(self.output)
@@ -114,13 +122,28 @@ class Classify(QuickCommand):
             return INTERRUPTED
         return 2 if errors else 0
 
+    def _by_prompts(self) -> int:
+        """Classify by names; what else could be asked is not."""
+        from dermsim.cli.prompting import classify_by_prompts, wording_of
+
+        asked = type(self)(pictures=self.pictures)
+        other = ("bank", "operating_point", "age", "sex", "site", "facts_from_dicom", "output")
+        given = [name for name in other if getattr(self, name) != getattr(asked, name)]
+        if given:
+            raise Refused("cli_classify.with_prompts", option=f"--{given[0].replace('_', '-')}")
+        wording = wording_of(self.prompts)
+        pictures = Pictures(find_pictures(self.pictures, every=True), frame=self.frame)
+        return classify_by_prompts(self.engine(), pictures, wording, as_json=self.json)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Similar(QuickCommand):
-    """Find the past cases that look most like each picture."""
+    """Find the past cases that look most like each picture, or that a text fits."""
 
-    pictures: Positional[tuple[Path, ...]]
+    pictures: Positional[tuple[Path, ...]] = ()
     """Photographs, or folders that are searched for them."""
+    text: str | None = None
+    """Words to search by, for a checkpoint with a text encoder; with pictures, both are heeded."""
     k: Annotated[int, arg(aliases=["-k"])] = 5
     """How many cases."""
     where: UseAppendAction[tuple[str, ...]] = ()
@@ -141,12 +164,13 @@ class Similar(QuickCommand):
 
         where = parse_where(self.where)
         check_frame(self.frame)
+        if self.text is not None:
+            return self._by_text(self.text, where)
+        if not self.pictures:
+            raise Refused("cli_classify.nothing")
         pictures = Pictures(find_pictures(self.pictures, every=True), frame=self.frame)
         engine = self.quick_engine()
-        if self.gallery is not None:
-            from dermsim.tasks.retrieve import Gallery
-
-            engine.gallery = Gallery.load(self.gallery, fingerprint=engine.fingerprint)
+        self._search_elsewhere(engine)
         results = []
         for name, image in pictures:
             (found,) = similar(
@@ -161,6 +185,34 @@ class Similar(QuickCommand):
         answer = {"results": results, "errors": pictures.errors}
         show(answer, similar_table(results), as_json=self.json, drawn=engine.drawn)
         return pictures.status
+
+    def _search_elsewhere(self, engine: Predicting) -> None:
+        """Take the gallery that was named, if one was."""
+        if self.gallery is not None:
+            from dermsim.tasks.retrieve import Gallery
+
+            engine.gallery = Gallery.load(self.gallery, fingerprint=engine.fingerprint)
+
+    def _by_text(self, text: str, where: dict[str, object]) -> int:
+        """Search by words; a lesion cannot be left out of what no picture asks for."""
+        from dermsim.cli.prompting import search_by_text
+
+        if self.exclude_lesion:
+            raise Refused("cli_classify.with_text")
+        pictures = None
+        if self.pictures:
+            pictures = Pictures(find_pictures(self.pictures, every=True), frame=self.frame)
+        engine = self.engine()
+        self._search_elsewhere(engine)
+        return search_by_text(
+            engine,
+            text,
+            pictures,
+            as_json=self.json,
+            k=self.k,
+            where=where,
+            one_per_lesion=self.one_per_lesion,
+        )
 
 
 def parse_where(conditions: Sequence[str]) -> dict[str, object]:

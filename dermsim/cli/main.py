@@ -18,16 +18,17 @@ from dermsim.cli.calibrate import Calibrate
 from dermsim.cli.classify import Classify, Similar
 from dermsim.cli.command import Command
 from dermsim.cli.concepts import concepts_app
+from dermsim.cli.convert import Convert
 from dermsim.cli.describe import Describe
 from dermsim.cli.duplicates import Duplicates
 from dermsim.cli.enroll import Enroll, bank_app
 from dermsim.cli.ensemble import Ensemble
 from dermsim.cli.evaluate import Evaluate
 from dermsim.cli.explain import Explain
-from dermsim.cli.explanation_protocol import protocol_app
 from dermsim.cli.explore import Explore
 from dermsim.cli.export import Export
 from dermsim.cli.gallery import gallery_app
+from dermsim.cli.prompt_protocol import protocol_app
 from dermsim.cli.push import Push, PushDataset
 from dermsim.cli.quality import quality_app
 from dermsim.cli.report import CaseReportCommand
@@ -72,6 +73,7 @@ app.command(name="report")(CaseReportCommand)
 app.command(name="explore")(Explore)
 app.command(name="evaluate")(Evaluate)
 app.command(name="ensemble")(Ensemble)
+app.command(name="convert")(Convert)
 
 
 app.command(

@@ -28,7 +28,24 @@ QUALITY = "quality.safetensors"
 EXPLANATIONS = "explanations.json"
 """What its heatmaps were measured to be worth; a checkpoint may lack it."""
 
-OPTIONAL_PARTS = ("concepts.json", "concepts.safetensors", QUALITY, EXPLANATIONS)
+PROMPTS = ("prompts.json", "prompts.safetensors")
+"""What a text encoder was asked about the diagnoses, and answered: both files, or neither."""
+
+SOURCE = "SOURCE.json"
+"""Where weights are from that were not trained here."""
+
+TEXT = "text"
+"""The folder of the text encoder; a checkpoint may lack it."""
+
+TEXT_FILES = tuple(
+    f"{TEXT}/{name}" for name in ("config.json", "model.safetensors", "tokenizer.json")
+)
+"""What is there."""
+
+OPTIONAL_PARTS = (
+    *("concepts.json", "concepts.safetensors", QUALITY, EXPLANATIONS),
+    *(*PROMPTS, SOURCE, *TEXT_FILES),
+)
 """What a checkpoint folder may hold besides; of concepts both files, or neither."""
 
 BESIDES = ("calibration_facts.json", "training.json", "evaluation.json", "README.md")

@@ -24,9 +24,11 @@ from dermsim.engine.explain import Explaining
 from dermsim.engine.fit import fit_parts
 from dermsim.engine.load import load_parts, save_extra, save_optional
 from dermsim.engine.predicting import Predicting
+from dermsim.engine.prompting import Prompting
 from dermsim.engine.results import Analysis
 from dermsim.engine.searching import are_drawn, left_out_of
 from dermsim.engine.shared_encoder import SharedEncoder
+from dermsim.engine.words import Words
 from dermsim.models.encode import fingerprint
 from dermsim.models.encoder import Encoder, Processor, save_encoder
 from dermsim.models.encoding import pixels_needed
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class DermSim(Explaining, Predicting, Describing):
+class DermSim(Explaining, Predicting, Prompting, Describing):
     """An encoder and all that was learned around it; safe to share between threads.
 
     Threads that ask at the same time share forward passes (`dermsim.engine.shared_runs`). How many
@@ -66,6 +68,7 @@ class DermSim(Explaining, Predicting, Describing):
         reached: What malignancy thresholds reached on photographs that none was fitted to; empty
             where that was not measured.
         worth: What its heatmaps were measured to be worth; None where that was not measured.
+        words: What a text-image encoder knows in words; None of one of pictures alone.
         drawn: Whether it was trained on the drawings of `dermsim.data.synthetic`, and knows nothing
             of skin.
         pixels_needed: Width and height that it needs of a picture, as ``at_least`` of `read_image`.
@@ -96,6 +99,7 @@ class DermSim(Explaining, Predicting, Describing):
         reached: tuple[ThresholdFigures, ...] = (),
         concepts: Concepts | None = None,
         worth: ExplanationWorth | None = None,
+        words: Words | None = None,
     ) -> None:
         if (model.config.facts_dim > 0) != (calibration_facts is not None):
             raise Refused("dermsim.calibration_facts")
@@ -113,6 +117,7 @@ class DermSim(Explaining, Predicting, Describing):
         self.quality = quality
         self.reached = reached
         self.worth = worth
+        self.words = words
         self._encode = SharedEncoder(model, processor, depths=concepts is not None)
         self._learned = gallery
         self.drawn = are_drawn(gallery.records)
@@ -233,7 +238,13 @@ class DermSim(Explaining, Predicting, Describing):
                 temperature_facts=None if facts is None else facts.temperature,
             )
             self.calibration.save(fresh / "calibration.json")
-            parts = (self.calibration_facts, self.concept_part, self.quality, self.worth)
+            parts = (
+                self.calibration_facts,
+                self.concept_part,
+                self.quality,
+                self.worth,
+                self.words,
+            )
             save_optional(fresh, *parts)
             self.classes.save(fresh / "classes.safetensors")
             self.detector.save(fresh / "detector.safetensors")

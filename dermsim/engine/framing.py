@@ -24,15 +24,19 @@ class Frame:
         seen: Side of the square, as a share of one side of the photograph.
         whole: Whether that is the longer side, so that the square shows the whole frame and, beyond
             it, its mirror image; else it is the shorter one.
+        squashed: Whether the share is of both sides: the square is the frame, stretched.
     """
 
     seen: float = 1.0
     whole: bool = False
+    squashed: bool = False
 
     @classmethod
     def of(cls, processor: Processor) -> Frame:
         """Read what a processor cuts out."""
         size = dict(processor.size)
+        if size.get("height"):
+            return cls(processor.crop_size["height"] / size["height"], squashed=True)
         whole = not size.get("shortest_edge")
         edge = size["longest_edge" if whole else "shortest_edge"]
         return cls(processor.crop_size["height"] / edge, whole)
@@ -40,6 +44,25 @@ class Frame:
     def side(self, size: tuple[int, int]) -> int:
         """Return the side of the square in pixels of a photograph of this width and height."""
         return round((max(size) if self.whole else min(size)) * self.seen)
+
+    def part(self, size: tuple[int, int], side: int) -> tuple[int, int, tuple[int, int, int, int]]:
+        """Say what of a photograph is in the square, and where in the square it is.
+
+        Args:
+            size: Width and height of the photograph, in pixels.
+            side: Of the square, in its own pixels.
+
+        Returns:
+            Width and height of the part, in pixels of the photograph; left, top, right and bottom
+            of it in the square, in pixels of that.
+        """
+        width, height = size
+        if self.squashed:
+            across, down = (max(1, round(length * self.seen)) for length in size)
+            return across, down, (0, 0, side, side)
+        shown = self.side(size)
+        across, down = min(shown, width), min(shown, height)
+        return across, down, _shown_part(side, shown, across, down)
 
 
 def place_heatmap(heatmap: Heatmap, size: tuple[int, int], frame: Frame) -> Heatmap:
@@ -55,13 +78,8 @@ def place_heatmap(heatmap: Heatmap, size: tuple[int, int], frame: Frame) -> Heat
         it says of a mirror image beyond the photograph is left out.
     """
     width, height = size
-    side = frame.side(size)
-    across, down = min(side, width), min(side, height)
-    part = Image.fromarray(heatmap.values).resize(
-        (across, down),
-        Image.Resampling.BILINEAR,
-        _shown_part(len(heatmap.values), side, across, down),
-    )
+    across, down, box = frame.part(size, len(heatmap.values))
+    part = Image.fromarray(heatmap.values).resize((across, down), Image.Resampling.BILINEAR, box)
     values = np.zeros((height, width), dtype=np.float32)
     above, before = (height - down) // 2, (width - across) // 2
     values[above : above + down, before : before + across] = np.asarray(part).clip(0, 1)
@@ -88,12 +106,9 @@ def place_region(
         ``(H, W)`` bool; False where the encoder does not look.
     """
     width, height = size
-    side = frame.side(size)
-    across, down = min(side, width), min(side, height)
+    across, down, box = frame.part(size, len(log_odds))
     part = Image.fromarray(np.asarray(log_odds, dtype=np.float32)).resize(
-        (across, down),
-        Image.Resampling.BILINEAR,
-        _shown_part(len(log_odds), side, across, down),
+        (across, down), Image.Resampling.BILINEAR, box
     )
     found = np.zeros((height, width), dtype=bool)
     above, before = (height - down) // 2, (width - across) // 2
@@ -125,11 +140,10 @@ def cut_region(
         raise Refused("framing.region_shape", shape=np.shape(region), width=width, height=height)
     if not (weights.min() >= 0 and weights.max() <= 1):
         raise Refused("framing.region_values")
-    shown = frame.side(size)
-    across, down = min(shown, width), min(shown, height)
+    across, down, box = frame.part(size, side)
     top, left = (height - down) // 2, (width - across) // 2
     part = Image.fromarray(weights[top : top + down, left : left + across])
-    left, top, right, bottom = _shown_part(side, shown, across, down)
+    left, top, right, bottom = box
     covered = np.zeros((side, side), dtype=np.float32)
     covered[top:bottom, left:right] = np.asarray(
         part.resize((right - left, bottom - top), Image.Resampling.BOX)

@@ -23,6 +23,7 @@ from dermsim.tasks.enroll import ClassBank
 from dermsim.tasks.retrieve import Gallery
 
 if TYPE_CHECKING:
+    from dermsim.engine.words import Words
     from dermsim.models.encoder import Encoder
 
 FIGURES = "evaluation.json"
@@ -52,13 +53,16 @@ def load_parts(folder: Path) -> dict[str, Any]:
 
 
 def _load_parts(folder: Path) -> dict[str, Any]:
-    from dermsim.models.encode import fingerprint  # they bring torch
+    from dermsim.engine.words import load_words  # they bring torch
+    from dermsim.models.encode import fingerprint
     from dermsim.models.encoder import load_encoder, seen_side
+    from dermsim.models.network_dermsim_dual import DermSimDualNetwork
 
     model, processor = load_encoder(folder)
     try:
         _check_labels(model)
         mark = fingerprint(model, processor)
+        dual = isinstance(model, DermSimDualNetwork)
         parts: dict[str, Any] = {
             "model": model,
             "processor": processor,
@@ -74,6 +78,7 @@ def _load_parts(folder: Path) -> dict[str, Any]:
             "reached": read_reached(folder / FIGURES, mark),
             "concepts": Concepts.load(folder, fingerprint=mark),
             "worth": ExplanationWorth.load(folder / EXPLANATIONS, fingerprint=mark),
+            "words": load_words(folder, dim=model.config.embed_dim) if dual else None,
         }
         _check_temperatures(model, parts)
         _check_detector(parts["detector"], model, parts["gallery"])
@@ -104,6 +109,7 @@ def save_optional(
     concepts: Concepts | None,
     quality: QualityGate | None,
     worth: ExplanationWorth | None,
+    words: Words | None,
 ) -> None:
     """Write the parts that only some checkpoints have."""
     if calibration_facts is not None:
@@ -114,6 +120,8 @@ def save_optional(
         quality.save(folder / QUALITY)
     if worth is not None:
         worth.save(folder / EXPLANATIONS)
+    if words is not None:
+        words.save(folder)
 
 
 def save_extra(folder: Path, extra: Mapping[str, bytes]) -> None:
@@ -145,7 +153,7 @@ def _check_temperatures(model: Encoder, parts: Mapping[str, Any]) -> None:
 
 def _check_detector(detector: OutlierDetector, model: Encoder, gallery: Gallery) -> None:
     widths = {
-        "pooled_features": sum(member.classifier.in_features for member in model.members),
+        "pooled_features": sum(member.feature_width for member in model.members),
         "embeddings": gallery.dim,
     }
     if detector.measures is not None:

@@ -62,6 +62,7 @@ def model_card(
     model_id: str | None = None,
     gallery_id: str | None = None,
     concepts: Concepts | None = None,
+    terms: str | None = None,
 ) -> str:
     """Write the card of a checkpoint folder (its README.md).
 
@@ -76,6 +77,7 @@ def model_card(
         model_id: Where the folder is on the Hub; None when it is on none.
         gallery_id: The data set on the Hub that holds the gallery, or None.
         concepts: What was fitted about concepts, or None.
+        terms: Its licence, as the Hub spells it; by default that of the data set.
 
     Returns:
         Markdown with YAML front matter.
@@ -85,7 +87,7 @@ def model_card(
     drawn = report.dataset == "synthetic"
     data = ModelCardData(
         language="en",
-        license=licence(report.dataset),
+        license=terms or licence(report.dataset),
         library_name="transformers",
         pipeline_tag="image-classification",
         tags=["dermatoscopy", "ham10000", "contrastive-learning", "image-retrieval", "custom_code"],

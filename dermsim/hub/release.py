@@ -12,6 +12,7 @@ from dermsim.evaluation.card import licence as licence_of
 from dermsim.evaluation.card import model_card
 from dermsim.evaluation.report import Report
 from dermsim.hub.gallery_data import write_gallery
+from dermsim.hub.licences import check_licence, licence_with, read_source
 from dermsim.hub.parcel import Parcel, check_repo_id, check_room, size_of
 from dermsim.hub.photographs import picture_bytes, picture_licence
 from dermsim.hub.space_repository import Hardware, build_space
@@ -69,15 +70,15 @@ def assemble(
         hardware: What the Space is to run on.
 
     Returns:
-        What to send, in order: what others refer to comes first. The model is the last but the
-        Space.
+        What to send, in order: what others refer to comes first, and the Space last.
 
     Raises:
         FileNotFoundError: If the checkpoint is not there or not finished.
-        ValueError: If it holds other things, or the pictures may not be passed on.
+        ValueError: If it holds other things, or the pictures or its weights may not be passed on.
         OSError: If the disk has no room.
     """
     check_tidy(checkpoint)
+    check_licence(checkpoint)
     sent = pictures if names.gallery is not None else None
     # their licence is asked for before a byte of them is written
     licence = None if sent is None else picture_licence(sent)
@@ -114,12 +115,20 @@ def _write_model(checkpoint: Path, model: Path, report: Report, names: Names) ->
     """Copy a checkpoint, with the card that names where it goes."""
     shutil.copytree(checkpoint, model)
     (model / "README.md").write_text(card_of(checkpoint, report, names), encoding="utf-8")
-    return Parcel("model", names.model, model, licence_of(report.dataset))
+    licence = licence_with(read_source(checkpoint), licence_of(report.dataset))
+    return Parcel("model", names.model, model, licence)
 
 
 def card_of(checkpoint: Path, report: Report, names: Names) -> str:
     """Return the card that a checkpoint has on the Hub."""
     training = json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))
+    source = read_source(checkpoint)
+    if source is not None:
+        training |= {
+            "weights of": source["name"],
+            "revision": source.get("revision") or "not known",
+            "licence of the weights": source["licence"],
+        }
     return model_card(
         report,
         training=training,
@@ -127,4 +136,5 @@ def card_of(checkpoint: Path, report: Report, names: Names) -> str:
         model_id=names.model,
         gallery_id=names.gallery,
         concepts=Concepts.load(checkpoint),
+        terms=licence_with(source, licence_of(report.dataset)),
     )

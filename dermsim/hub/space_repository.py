@@ -19,6 +19,7 @@ from dermsim.core.refused import Refused
 from dermsim.core.storage import save_json
 from dermsim.evaluation.card import licence as licence_of
 from dermsim.evaluation.report import Report
+from dermsim.hub.licences import licence_with, read_source
 
 Hardware = Literal["cpu-basic", "zero-a10g"]
 
@@ -87,7 +88,7 @@ def build_space(
         (fresh / "app.py").write_text(APP, encoding="utf-8")
         (fresh / "requirements.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
         card = space_card(
-            licence=licence_of(report.dataset),
+            licence=licence_with(read_source(source), licence_of(report.dataset)),
             model_id=model_id,
             gallery_id=gallery_id,
             private=private,

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from dermsim.core.checkpoint import OPTIONAL_PARTS, PARTS
+from dermsim.core.checkpoint import OPTIONAL_PARTS, PARTS, TEXT
 from dermsim.core.refused import Refused, RefusedFileNotFoundError
 from dermsim.lite.encoder import FILES, FOLDER, REPORT
 from dermsim.models.shipped_sources import shipped_sources
@@ -21,11 +21,16 @@ EXPORTED = (FOLDER, *(f"{FOLDER}/{name}" for name in (*FILES.values(), REPORT)))
 SOMETIMES = ("calibration_facts.json", *OPTIONAL_PARTS, *EXPORTED)
 """Parts that only some checkpoints have."""
 
+FOLDERS = ("gallery", TEXT, FOLDER)
+"""Parts that are folders."""
+
 GALLERY = ("gallery.json", "embeddings.safetensors", "records.parquet")
 """What the gallery's own folder holds as a run leaves it; one that was added to holds more."""
 
-SOURCES = shipped_sources("modeling_dermsim_ensemble", "image_processing_dermsim")
-"""The model's code, which travels with the weights; that of an ensemble, which is the most."""
+SOURCES = shipped_sources(
+    "modeling_dermsim_ensemble", "modeling_dermsim_dual", "image_processing_dermsim"
+)
+"""The model's code, which travels with the weights: that of every kind of encoder."""
 
 
 def check_tidy(folder: Path) -> None:
@@ -50,9 +55,9 @@ def check_tidy(folder: Path) -> None:
         if path.is_symlink():
             raise Refused("tidy.link", name=name, folder=folder)
         grown = path.parent == folder / "gallery" and OWN.fullmatch(path.name)
-        if name not in (*wanted, *SOMETIMES) and name not in SOURCES and not grown:
+        if name not in (*wanted, *SOMETIMES, TEXT) and name not in SOURCES and not grown:
             raise Refused("tidy.foreign", folder=folder, name=name)
-        if path.is_dir() != (name in ("gallery", FOLDER)) or not (path.is_dir() or path.is_file()):
+        if path.is_dir() != (name in FOLDERS) or not (path.is_dir() or path.is_file()):
             raise Refused("tidy.malformed", name=name, folder=folder)
         if path.is_file() and path.stat().st_size == 0:
             raise Refused("tidy.empty", name=name, folder=folder)

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dermsim.models.auto import (
         DermSimConfig,
+        DermSimDualConfig,
+        DermSimDualForImageClassification,
+        DermSimDualModel,
         DermSimEnsembleConfig,
         DermSimEnsembleForImageClassification,
         DermSimEnsembleModel,
@@ -19,10 +22,15 @@ if TYPE_CHECKING:
         DermSimModel,
     )
     from dermsim.models.network_dermsim import DermSimNetwork
+    from dermsim.models.network_dermsim_dual import DermSimDualNetwork
     from dermsim.models.network_dermsim_ensemble import DermSimEnsembleNetwork
 
 __all__ = [
     "DermSimConfig",
+    "DermSimDualConfig",
+    "DermSimDualForImageClassification",
+    "DermSimDualModel",
+    "DermSimDualNetwork",
     "DermSimEnsembleConfig",
     "DermSimEnsembleForImageClassification",
     "DermSimEnsembleModel",
@@ -35,6 +43,7 @@ __all__ = [
 
 _NETWORKS = {
     "DermSimNetwork": "network_dermsim",
+    "DermSimDualNetwork": "network_dermsim_dual",
     "DermSimEnsembleNetwork": "network_dermsim_ensemble",
 }
 

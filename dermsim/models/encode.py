@@ -18,6 +18,7 @@ from dermsim.data.facts import Facts, encode_facts
 from dermsim.data.images import ImageSource, read_image
 from dermsim.models.encoding import Encoding, join, pixels_needed
 from dermsim.models.looks import look_at
+from dermsim.models.network_dermsim_dual import DermSimDualNetwork
 from dermsim.models.stages import encode_depths, sum_up
 
 if TYPE_CHECKING:
@@ -207,5 +208,8 @@ def fingerprint(model: Encoder, processor: Processor) -> str:
     processing = {name: getattr(processor, name) for name in settings}
     if processor.do_color_constancy:  # left out where it is off, as before there was such a choice
         processing["do_color_constancy"] = True
+    if isinstance(model, DermSimDualNetwork):  # the same weights say other things in another shape
+        shape = ("backbone_kwargs", "projection", "double_norm")
+        processing |= {name: getattr(model.config, name) for name in shape}
     digest.update(json.dumps([model.config.backbone, processing], default=dict).encode())
     return digest.hexdigest()[:16]

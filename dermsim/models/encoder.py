@@ -8,7 +8,7 @@ than torch, so they are fetched when one is needed.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, cast
@@ -17,18 +17,20 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from dermsim.core.atomic import read_steadily
 from dermsim.core.checkpoint import FORMAT
 from dermsim.core.refused import Phrase, Refused
 from dermsim.core.storage import LARGEST_CONFIG, existing, read_json
 from dermsim.models.configuration_dermsim import DermSimConfig
+from dermsim.models.configuration_dermsim_dual import DermSimDualConfig
 from dermsim.models.configuration_dermsim_ensemble import DermSimEnsembleConfig
 from dermsim.models.network_dermsim import DermSimNetwork, DermSimOutput
+from dermsim.models.network_dermsim_dual import DermSimDualNetwork
 from dermsim.models.network_dermsim_ensemble import DermSimEnsembleNetwork
 from dermsim.models.preparation import ImagePreparation
 from dermsim.models.shipped_sources import write_sources
+from dermsim.models.undrawn import UndrawnWeights
 
 if TYPE_CHECKING:
     from dermsim.models import DermSimEnsembleModel, DermSimImageProcessor, DermSimModel
@@ -147,6 +149,8 @@ def join_encoders(members: Sequence[DermSimNetwork]) -> DermSimEnsembleNetwork:
     """
     from dermsim.models import DermSimEnsembleModel
 
+    if any(isinstance(member, DermSimDualNetwork) for member in members):
+        raise Refused("encoder.dual_member")
     return DermSimEnsembleModel.from_members(members)
 
 
@@ -161,13 +165,11 @@ def copy_encoder(model: Encoder, *, outputs: int | None = None) -> Encoder:
     # mypy finds the models of transformers too unlike torch's modules to be encoders
     if outputs is None:
         return cast("DermSimNetwork | DermSimEnsembleNetwork", _with_weights_of(model))
-    from dermsim.models import DermSimModel
-
     config = copy.deepcopy(model.config)
     config.id2label = {place: config.id2label[place] for place in range(outputs)}
     config.label2id = {name: place for place, name in config.id2label.items()}
-    with _UndrawnWeights():
-        fewer = DermSimModel(config)
+    with UndrawnWeights():
+        fewer = _pretrained_class(config)(config)
     own, found = fewer.state_dict(), model.state_dict()
     # The classes are the rows of those layers that make logits.
     shorter = [name for name in own if own[name].shape != found[name].shape]
@@ -226,7 +228,7 @@ def save_encoder(
     if isinstance(processor, ImagePreparation):
         processor = processor.to_processor()
     whole = as_pretrained(model)
-    kind = "modeling_dermsim_ensemble" if len(model.members) > 1 else "modeling_dermsim"
+    kind = f"modeling_{whole.config_class.__module__.rpartition('configuration_')[2]}"
     config, name = whole.config, type(whole).__name__
     config.auto_map = {
         "AutoConfig": f"{type(config).__module__.rpartition('.')[2]}.{type(config).__name__}",
@@ -245,20 +247,19 @@ def save_encoder(
         state = {name: _compact(tensor) for name, tensor in model.state_dict().items()}
         whole.save_pretrained(folder, state_dict=state)
         processor.save_pretrained(folder)
-    write_sources(folder, ensemble=len(model.members) > 1)
+    write_sources(folder, modeling=kind)
 
 
 def as_pretrained(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
     """Make an encoder a model of transformers, with copies of its weights, unless it is one."""
-    from dermsim.models import DermSimEnsembleModel, DermSimModel
+    from transformers import PreTrainedModel
 
-    if isinstance(model, DermSimModel | DermSimEnsembleModel):
-        return model
-    return _with_weights_of(model)
+    whole: Any = model if isinstance(model, PreTrainedModel) else _with_weights_of(model)
+    return whole
 
 
 def _with_weights_of(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
-    with _UndrawnWeights():
+    with UndrawnWeights():
         whole = _same_shape(model)
     whole.load_state_dict(model.state_dict())
     whole.train(model.training)
@@ -266,11 +267,14 @@ def _with_weights_of(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
 
 
 def _same_shape(model: Encoder) -> DermSimModel | DermSimEnsembleModel:
-    from dermsim.models import DermSimEnsembleModel, DermSimModel
+    return _pretrained_class(model.config)(model.config)
 
-    if len(model.members) > 1:
-        return DermSimEnsembleModel(model.config)
-    return DermSimModel(model.config)
+
+def _pretrained_class(config: Any) -> Any:
+    """Return the class of transformers that is made from a configuration."""
+    from dermsim.models import auto
+
+    return auto.MODELS[type(config)]
 
 
 def load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
@@ -289,7 +293,7 @@ def load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
 
 def _load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
     try:
-        with _UndrawnWeights():
+        with UndrawnWeights():
             model = _network(folder)
         preparation = ImagePreparation.load(folder)
         tensors = load_file(existing(folder / "model.safetensors"))
@@ -298,8 +302,8 @@ def _load_encoder(folder: Path) -> tuple[Encoder, ImagePreparation]:
         raise Refused("encoder.unreadable", folder=folder, reason=reason) from error
     except (TypeError, AttributeError, KeyError) as error:  # transformers and timm check little
         raise Refused("encoder.bad_value", folder=folder, error=error) from error
-    if misfit := _misfit(model.state_dict(), tensors):
-        raise Refused("encoder.misfit", folder=folder, misfit=misfit)
+    if wrong := misfit(model.state_dict(), tensors):
+        raise Refused("encoder.misfit", folder=folder, misfit=wrong)
     model.load_state_dict(tensors)
     return model.eval(), preparation
 
@@ -313,10 +317,12 @@ def _network(folder: Path) -> Encoder:
         return DermSimNetwork(DermSimConfig.from_dict(values))
     if kind == DermSimEnsembleConfig.model_type:
         return DermSimEnsembleNetwork(DermSimEnsembleConfig.from_dict(values))
+    if kind == DermSimDualConfig.model_type:
+        return DermSimDualNetwork(DermSimDualConfig.from_dict(values))
     raise Refused("encoder.model_type", kind=kind)
 
 
-def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> Phrase | None:
+def misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> Phrase | None:
     """Name the first tensor that a network lacks, does not know or has in another shape."""
     if missing := sorted(own.keys() - found.keys()):
         return Phrase("encoder.missing", name=missing[0])
@@ -327,37 +333,6 @@ def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) 
             shapes = {"shape": list(tensor.shape), "expected": list(own[name].shape)}
             return Phrase("encoder.mismatched", name=name, **shapes)
     return None
-
-
-class _UndrawnWeights(TorchFunctionMode):
-    """Makes zeros of random weights, for a network that is about to get its own.
-
-    Drawing takes longer than reading them, and would move torch's global generator on. Zeros, and
-    not what memory happens to hold, because torch draws from a truncated normal distribution until
-    it likes what it sees. Buffers that are not kept with the weights are computed as ever: none of
-    timm's is random.
-    """
-
-    DRAWING = (
-        *(torch.Tensor.normal_, torch.Tensor.uniform_),
-        # torch asks about these before they come to those
-        *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_),
-    )
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Fill a tensor with zeros where it would be filled at random."""
-        named = kwargs or {}
-        if func in self.DRAWING:
-            tensor: torch.Tensor = named["tensor"] if "tensor" in named else args[0]
-            with torch.no_grad():
-                return tensor.zero_()
-        return func(*args, **named)
 
 
 def _compact(tensor: torch.Tensor) -> torch.Tensor:

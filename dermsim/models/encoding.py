@@ -55,8 +55,7 @@ def pixels_needed(processor: Processor) -> tuple[int, int]:
     Args:
         processor: Makes the encoder's input.
     """
-    size = dict(processor.size)
-    side = DETAIL * (size.get("shortest_edge") or size["longest_edge"])
+    side = DETAIL * max(side for side in dict(processor.size).values() if side)
     return side, side
 
 

@@ -141,6 +141,11 @@ class DermSimNetwork(nn.Module):
         """Precision of the weights."""
         return self.classifier.weight.dtype
 
+    @property
+    def feature_width(self) -> int:
+        """F, the numbers in a row of `pooled_features`."""
+        return self.classifier.in_features
+
     def encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Run the backbone.
 

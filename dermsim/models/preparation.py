@@ -43,6 +43,9 @@ EDGES = ("shortest_edge", "longest_edge")
 """What `size` may name: the central square is seen with the first, the whole frame with the other.
 """
 
+SIDES = ("height", "width")
+"""What it may name in their place: the whole frame is squashed to that, as SigLIP sees it."""
+
 
 @dataclass(frozen=True)
 class ImagePreparation:
@@ -55,7 +58,8 @@ class ImagePreparation:
     Attributes:
         size: ``{"shortest_edge": pixels}``, the shorter side after resizing; or
             ``{"longest_edge": pixels}``: the whole frame, resized to that and padded to a square
-            with its mirror image.
+            with its mirror image; or ``{"height": pixels, "width": pixels}``: the whole frame,
+            stretched to that whatever its shape.
         crop_size: ``{"height": pixels, "width": pixels}`` of the central part that is kept.
         resample: PIL's number of the filter; 3 is bicubic.
         rescale_factor: What a pixel's 0 to 255 is multiplied by.
@@ -74,13 +78,13 @@ class ImagePreparation:
 
     def __post_init__(self) -> None:
         """Refuse what photographs cannot be prepared with."""
-        if not isinstance(self.size, Mapping) or set(self.size) not in ({e} for e in EDGES):
+        known = (*({edge} for edge in EDGES), set(SIDES))
+        if not isinstance(self.size, Mapping) or set(self.size) not in known:
             raise Refused("preparation.size", size=self.size, edges=EDGES)
-        self._keep_pixels("size", tuple(self.size))
-        sides = ("height", "width")
-        if not isinstance(self.crop_size, Mapping) or set(self.crop_size) != set(sides):
+        self._keep_pixels("size", tuple(sorted(self.size)))
+        if not isinstance(self.crop_size, Mapping) or set(self.crop_size) != set(SIDES):
             raise Refused("preparation.crop_size", crop_size=self.crop_size)
-        self._keep_pixels("crop_size", sides)
+        self._keep_pixels("crop_size", SIDES)
         if type(self.resample) is not int or self.resample not in set(Image.Resampling):
             raise Refused("preparation.resample", resample=self.resample)
         if not _is_positive(self.rescale_factor):
@@ -170,6 +174,9 @@ class ImagePreparation:
         picture = _as_rgb(image)
         if longest := self.size.get("longest_edge"):
             pixels = whole_frame(_channels_first(picture), longest, self.resample)
+        elif "height" in self.size:
+            squashed = (self.size["width"], self.size["height"])
+            pixels = _channels_first(picture.resize(squashed, Image.Resampling(self.resample)))
         else:
             shorter, edge = min(picture.size), self.size["shortest_edge"]
             width, height = (int(edge * side / shorter) for side in picture.size)

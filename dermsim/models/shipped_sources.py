@@ -15,8 +15,10 @@ from dermsim.core.refused import RefusedFileNotFoundError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
-_ACROSS = re.compile(r"^(\s*from )dermsim\.\w+(\.\w+_dermsim(?:_ensemble)? import )", re.MULTILINE)
-_SIBLING = re.compile(r"^\s*from \.(\w+_dermsim(?:_ensemble)?) import ", re.MULTILINE)
+_ACROSS = re.compile(
+    r"^(\s*from )dermsim\.\w+(\.\w+_dermsim(?:_ensemble|_dual)? import )", re.MULTILINE
+)
+_SIBLING = re.compile(r"^\s*from \.(\w+_dermsim(?:_ensemble|_dual)?) import ", re.MULTILINE)
 
 
 def shipped_text(source: str) -> str:
@@ -55,13 +57,12 @@ def shipped_sources(*modules: str) -> dict[str, str]:
     return found
 
 
-def write_sources(folder: Path, *, ensemble: bool = False) -> None:
+def write_sources(folder: Path, *, modeling: str = "modeling_dermsim") -> None:
     """Write all sources that a checkpoint needs where dermsim is not installed.
 
     Args:
         folder: The checkpoint.
-        ensemble: Whether its encoder is several in one.
+        modeling: Which module holds its encoder's classes.
     """
-    model = "modeling_dermsim_ensemble" if ensemble else "modeling_dermsim"
-    for name, text in shipped_sources(model, "image_processing_dermsim").items():
+    for name, text in shipped_sources(modeling, "image_processing_dermsim").items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")

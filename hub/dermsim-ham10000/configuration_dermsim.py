@@ -28,10 +28,14 @@ BACKBONE_OPTIONS = frozenset(
         *("embed_dim", "depth", "depths", "num_heads", "mlp_ratio", "growth_rate"),
         *("block_config", "layers", "channels", "global_pool", "class_token", "reg_tokens"),
         *("drop_rate", "drop_path_rate", "attn_drop_rate", "proj_drop_rate"),
+        *("act_layer", "init_values", "use_abs_pos_emb", "use_rel_pos_bias"),
     )
 )
 """Arguments of `timm.create_model` that a configuration may name: those that make a network. Others
 would fetch weights, open files or ask the Hub, and a configuration may be a stranger's."""
+
+ACTIVATIONS = ("gelu", "gelu_tanh", "quick_gelu")
+"""What `act_layer` among the options may be. No two of them give the same embeddings."""
 
 LARGEST = 65_536
 """A whole number of a configuration is at most so large: no encoder's is larger, and what is made
@@ -159,7 +163,9 @@ def check_backbone_options(options: Any) -> None:
             raise ValueError(f"backbone_kwargs names {name!r}, but may name only {known}.")
         numbers = value if isinstance(value, list | tuple) else [value]
         plain = all(type(item) in (bool, int, float) for item in numbers)
-        word = name == "global_pool" and type(value) is str
+        word = type(value) is str and (
+            name == "global_pool" or (name == "act_layer" and value in ACTIVATIONS)
+        )
         if not (plain or word) or any(
             not isinstance(item, str) and not -LARGEST <= item <= LARGEST for item in numbers
         ):

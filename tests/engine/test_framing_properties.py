@@ -58,3 +58,23 @@ def test_a_spot_comes_back_to_its_own_cell(width, height, frame, row, column):
     placed = place_heatmap(heatmap(values), (width, height), frame).values
     back = cut_region(placed, (width, height), side=8, frame=frame)
     assert np.unravel_index(back.argmax(), back.shape) == (row, column)
+
+
+@given(width=SIDES, height=SIDES, seen=st.floats(0.5, 1.0), level=st.floats(0, 1, width=32))
+@settings(max_examples=80, deadline=None)
+def test_a_squashed_square_is_stretched_over_its_share_of_both_sides(width, height, seen, level):
+    frame = Frame(seen, squashed=True)
+    values = np.full((16, 16), level, dtype=np.float32)
+    found = place_heatmap(heatmap(values), (width, height), frame)
+    across, down = round(width * seen), round(height * seen)
+    left, top = (width - across) // 2, (height - down) // 2
+    inside = found.values[top : top + down, left : left + across]
+    np.testing.assert_allclose(inside, level, atol=1e-6)
+    assert found.seen == (
+        left / width,
+        top / height,
+        (left + across) / width,
+        (top + down) / height,
+    )
+    back = cut_region(found.values, (width, height), side=16, frame=frame)
+    np.testing.assert_allclose(back, level, atol=1e-6)

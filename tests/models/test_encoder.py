@@ -15,7 +15,6 @@ from dermsim.models import (
     DermSimModel,
     DermSimNetwork,
 )
-from dermsim.models import encoder as module
 from dermsim.models.encoder import (
     as_pretrained,
     build_encoder,
@@ -27,6 +26,7 @@ from dermsim.models.encoder import (
     save_encoder,
 )
 from dermsim.models.shipped_sources import shipped_sources
+from dermsim.models.undrawn import UndrawnWeights
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_loading_draws_no_random_numbers(model, tmp_path):
 
 def test_a_truncated_normal_distribution_is_not_waited_for():
     memory = torch.full((4,), 9.0)  # out of bounds, as what memory happens to hold may be
-    with module._UndrawnWeights():
+    with UndrawnWeights():
         torch.nn.init.trunc_normal_(memory, std=0.05)
     assert not memory.any()
 

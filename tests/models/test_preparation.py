@@ -25,6 +25,8 @@ SETTINGS = [
         "crop_size": {"height": 64, "width": 64},
         "do_color_constancy": True,
     },
+    {"size": {"height": 64, "width": 64}, "crop_size": {"height": 64, "width": 64}},
+    {"size": {"width": 80, "height": 70}, "crop_size": {"height": 64, "width": 64}, "resample": 2},
     {"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 2, 3], "rescale_factor": 0.01},
 ]
 
@@ -100,7 +102,7 @@ def test_what_a_folder_leaves_out_is_the_default(folder):
     ("values", "words"),
     [
         ({"size": 112}, Phrase("preparation.size", size=112)),
-        ({"size": {"height": 9, "width": 9}}, "preparation.size"),
+        ({"size": {"height": 9}}, "preparation.size"),
         ({"size": {"shortest_edge": 9, "longest_edge": 9}}, "preparation.size"),
         ({"size": {"longest_edge": 1.5}}, "preparation.pixels"),
         ({"size": {"shortest_edge": 0}}, "preparation.pixels"),

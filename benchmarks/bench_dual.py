@@ -170,7 +170,7 @@ def first_prompt(whole: Path, repetitions: int) -> list[tuple[str, float | None,
             if place == 0:
                 engine.search_text("melanoma on the skin")
             else:
-                engine.zero_shot_of(engine.gallery.embeddings[:1], own_wording(["melanoma"]))
+                engine.zero_shot(engine.gallery.embeddings[:1], own_wording(["melanoma"]))
             between = time.process_time()
             TextTower.load(whole / "text")
             found.append((between - started) / (time.process_time() - between))

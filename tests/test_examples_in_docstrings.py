@@ -33,7 +33,8 @@ INNER = {
         "check_temperatures custom_pipelines",  # transformers asks a configuration for them
         "fetch_images process_image resize",  # and an image processor for these
         # whoever uses a model calls it, as the example of its class does
-        "build decode encode encode_stages feature_map forward weigh_facts device dtype members",
+        "build decode encode encode_stages feature_map feature_width forward weigh_facts",
+        "device dtype members",
     )
     for name in names.split()
 }

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dermsim.core.refused import Keyed, Refused, say
-from dermsim.data.images import ImageSource, as_list, is_image_path
+from dermsim.data.images import ImageSource, is_image_path
 from dermsim.engine.concept_answers import with_concepts
 from dermsim.engine.searching import LeftOut, Queries, Searching, left_out_of
 from dermsim.engine.words import Words, refuse_without_words
@@ -134,6 +134,11 @@ class Prompting(Searching):
 
         Raises:
             ValueError: As for `Searching.search` and `search_text`.
+
+        Examples:
+            >>> (cases,) = engine.search(picture, k=3, where={"sex": "female"})
+            >>> [case.facts["sex"] for case in cases]
+            ['female', 'female', 'female']
         """
         options: dict[str, Any] = {"where": where, "one_per_lesion": one_per_lesion}
         if (text := text_of(images_or_embeddings)) is not None:
@@ -164,6 +169,15 @@ class Prompting(Searching):
         Raises:
             ValueError: If the checkpoint has no text encoder, or the text cannot be asked; as for
                 `DermSim.search`.
+
+        Examples:
+            The released encoder knows pictures alone; one with words is made by `dermsim convert`.
+
+            >>> try:
+            ...     engine.search_text("blue-white veil", k=3)
+            ... except ValueError as error:
+            ...     print(error.key)
+            words_of.pictures_alone
         """
         words = refuse_without_words(self.words)
         if k < 1:
@@ -183,13 +197,7 @@ class Prompting(Searching):
                 ]
                 return TextCases(text, tuple(ranked), notes)
         else:
-            deep = min(len(self.gallery), max(DEEP, k))
-            embeddings, seen = self._queries(like)
-            options |= left_out_of(seen, None)
-            (by_text,) = centred.search(query, deep, **options)
-            (by_picture,) = self.gallery.search(embeddings, deep, **options)
-            found = _joined(by_text, by_picture)[:k]
-            found = _rescored(found, query[0], centred)
+            found = self._joined_with(like, query, k, options)
         scores = centred.embeddings @ query[0]
         ranked = [
             replace(case, percentile=float((scores < case.similarity - 1e-6).mean()))
@@ -197,34 +205,52 @@ class Prompting(Searching):
         ]
         return TextCases(text, tuple(ranked), notes)
 
-    def zero_shot(
+    def _joined_with(
         self,
-        images: ImageSource | Sequence[ImageSource],
-        wording: Wording | None = None,
-    ) -> Prompted:
+        like: ImageSource,
+        query: npt.NDArray[np.float32],
+        k: int,
+        options: dict[str, Any],
+    ) -> list[Neighbor]:
+        """Join what a text ``(1, D)`` fits with what a picture is like, by rank."""
+        deep, centred = min(len(self.gallery), max(DEEP, k)), _centre(self.gallery)
+        embeddings, seen = self._queries(like)
+        options = {**options, **left_out_of(seen, None)}
+        (by_text,) = centred.search(query, deep, **options)
+        (by_picture,) = self.gallery.search(embeddings, deep, **options)
+        return _rescored(_joined(by_text, by_picture)[:k], query[0], centred)
+
+    def zero_shot(self, images: Queries, wording: Wording | None = None) -> Prompted:
         """Compare images with names that nothing was trained with.
 
         Args:
-            images: One image or a sequence of them: whatever `read_image` takes.
+            images: Images as for `DermSim.embed`, or ``(N, D)`` embeddings.
             wording: Names and templates; by default the diagnoses as the checkpoint asks for them,
                 which needs no text encoder.
 
         Raises:
             ValueError: If the checkpoint knows pictures alone, an image cannot be read, or a name
                 cannot be asked.
-        """
-        encoding = self._encode(as_list(images), looks=False)
-        return self.zero_shot_of(encoding.embeddings, wording)
 
-    def zero_shot_of(
-        self, embeddings: npt.NDArray[np.float32], wording: Wording | None = None
-    ) -> Prompted:
-        """Compare the embeddings ``(N, D)`` of images with names, as `zero_shot` does."""
+        Examples:
+            The released encoder knows pictures alone; one with words is made by `dermsim convert`.
+
+            >>> engine.words is None
+            True
+            >>> try:
+            ...     engine.zero_shot(picture)
+            ... except ValueError as error:
+            ...     print(error.key)
+            words_of.pictures_alone
+        """
         words = refuse_without_words(self.words)
         directions, notes = self._directions(words, wording)
         tower: Any = self.model  # words are of a text-image encoder alone
         scale = float(tower.logit_scale.detach().exp())
-        found = zero_shot(embeddings, directions, scale=scale, past=self.gallery.embeddings)
+        embeddings, _ = self._queries(images)
+        found = zero_shot(
+            embeddings.astype(np.float32), directions, scale=scale, past=self.gallery.embeddings
+        )
         return Prompted(found, notes)
 
     def _directions(

@@ -323,7 +323,12 @@ def _network(folder: Path) -> Encoder:
 
 
 def misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> Phrase | None:
-    """Name the first tensor that a network lacks, does not know or has in another shape."""
+    """Name the first tensor that a network lacks, does not know or has in another shape.
+
+    Args:
+        own: The network's tensors by name, of any shape ``(...)``.
+        found: Those that are to be copied into it, likewise.
+    """
     if missing := sorted(own.keys() - found.keys()):
         return Phrase("encoder.missing", name=missing[0])
     if unexpected := sorted(found.keys() - own.keys()):

@@ -72,8 +72,8 @@ class DermSimDualNetwork(DermSimNetwork):
         """Pool features, project them, and compare them with the diagnoses' names.
 
         Args:
-            features: What `encode` returned.
-            facts: None: such an encoder takes the image alone.
+            features: What `encode` returned, ``(B, prefix + h * w, C)`` of a transformer.
+            facts: None: such an encoder takes the image alone, not ``(B, facts_dim)`` as others.
 
         Returns:
             The output without a loss.

@@ -64,7 +64,7 @@ def zero_shot(
 
 
 def softmax(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Return the softmax over the last axis."""
+    """Return the softmax of scores ``(..., C)`` over the last axis."""
     risen = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return (risen / risen.sum(axis=-1, keepdims=True)).astype(np.float32)
 
@@ -72,7 +72,9 @@ def softmax(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 def center_rows(
     rows: npt.NDArray[np.float32], center: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """Take off what all rows share, and bring them to unit length; a row that is that stays 0.
+    """Take off what all rows ``(N, D)`` share, center ``(D,)``, and bring them to unit length.
+
+    A row that is nothing but that becomes 0.
 
     The embeddings of pictures and of texts lie apart (Liang et al. 2022,
     https://arxiv.org/abs/2203.02053). Without the mean of its own kind a text is compared by what

@@ -94,7 +94,15 @@ def read_quality(path: Path, side: int) -> QualityGate | None:
 
 
 def read_reached(path: Path, mark: str) -> tuple[ThresholdFigures, ...]:
-    """Read what malignancy thresholds reached where that was measured; else there is nothing."""
+    """Read what malignancy thresholds reached where that was measured; else there is nothing.
+
+    Args:
+        path: ``evaluation.json`` of a checkpoint.
+        mark: Fingerprint of its encoder.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
     if not path.is_file():
         return ()
     document = read_json(path)

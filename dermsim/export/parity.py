@@ -48,7 +48,12 @@ class Difference:
 
     @classmethod
     def of(cls, one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> Difference:
-        """Compare arrays of one shape."""
+        """Compare arrays.
+
+        Args:
+            one: Of any shape ``(...)``, with at least one number.
+            other: ``(...)``, of the same shape.
+        """
         apart = np.abs(np.asarray(one, np.float64) - other)
         return cls(float(apart.max()), float(apart.mean()))
 

@@ -51,8 +51,8 @@ class Difference:
         """Compare arrays.
 
         Args:
-            one: Of any shape ``(...)``, with at least one number.
-            other: ``(...)``, of the same shape.
+            one: At least one number, of any shape.
+            other: As many, of the same shape.
         """
         apart = np.abs(np.asarray(one, np.float64) - other)
         return cls(float(apart.max()), float(apart.mean()))

@@ -105,6 +105,21 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         "dermsim protocol comparison runs/random --against runs/imagenet --data <ISIC 2017> \\\n"
         "    --split all",
     ),
+    "comparison-clinics": (
+        "What labels of other clinics give",
+        "dermsim protocol comparison runs/ham/checkpoint --against runs/clinics/checkpoint \\\n"
+        "    --data <source>\n"
+        "# HAM10000 alone, and with the 12,689 labelled photographs of isic2019_84, 84 pixels wide:\n"
+        "accelerate launch train_accelerate.py --preset release --data <source> --optim.epochs 5 \\\n"
+        "    --split validation --no-corruptions --output runs/ham\n"
+        "accelerate launch train_accelerate.py --preset release --data <source> --also <isic2019_84> \\\n"
+        "    --split validation --no-corruptions --output runs/clinics",
+    ),
+    "comparison-clinics-isic2017": (
+        "What labels of other clinics give in other clinics",
+        "dermsim protocol comparison runs/ham/checkpoint --against runs/clinics/checkpoint \\\n"
+        "    --data <ISIC 2017> --split all",
+    ),
 }
 """By the name of each file: a heading, and the command that made it."""
 

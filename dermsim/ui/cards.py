@@ -32,7 +32,7 @@ WORDS = {
         *("lower extremity", "neck", "scalp", "trunk", "upper extremity"),
     ),
 }
-"""HAM10000's values of each fact that have a name in each language, in ``texts/facts.toml``."""
+"""HAM10000's values of each fact that have a name in each language, among the texts ``facts``."""
 
 
 def neighbors(
@@ -160,6 +160,8 @@ def fact_word(fact: str, value: str, language: str = "en") -> str:
     """Return the name of a fact's value in a language; one not of HAM10000 as it is."""
     if fact == "dx":
         return name_of(value, language)
+    if value == "unknown":
+        return say("report.unknown", language)
     if value not in WORDS.get(fact, ()):
         return value
     return say(f"facts.{fact}_{value.replace(' ', '_')}", language)

@@ -15,10 +15,8 @@ from dermsim.evaluation.protocols.protocol_tables import Table
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "measured.md"
 SMALL = "--preset supcon --encoder.image-size 64 --encoder.test-image-size 80 --augment.cooldown 0"
-QUARTER = (
-    "--preset release --split validation --no-corruptions \\\n"
-    "    --encoder.image-size 96 --encoder.test-image-size 112 --optim.epochs 5"
-)
+WHOLE = "--preset release --split validation --no-corruptions"
+QUARTER = f"{WHOLE} \\\n    --encoder.image-size 96 --encoder.test-image-size 112 --optim.epochs 5"
 
 SECTIONS: Mapping[str, tuple[str, str]] = {
     "retrieval": (
@@ -109,11 +107,12 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
         "What labels of other clinics give",
         "dermsim protocol comparison runs/ham/checkpoint --against runs/clinics/checkpoint \\\n"
         "    --data <source>\n"
-        "# HAM10000 alone, and with the 12,689 labelled photographs of isic2019_84, 84 pixels wide:\n"
-        "accelerate launch train_accelerate.py --preset release --data <source> --optim.epochs 5 \\\n"
-        "    --split validation --no-corruptions --output runs/ham\n"
-        "accelerate launch train_accelerate.py --preset release --data <source> --also <isic2019_84> \\\n"
-        "    --split validation --no-corruptions --output runs/clinics",
+        "# HAM10000 alone, and with 12,258 labelled photographs of other clinics, 84 pixels wide;\n"
+        "# 37,555 views in 5 epochs against 39,538 in 2, one seed:\n"
+        f"accelerate launch train_accelerate.py --data <source> {WHOLE} \\\n"
+        "    --optim.epochs 5 --output runs/ham\n"
+        f"accelerate launch train_accelerate.py --data <source> {WHOLE} \\\n"
+        "    --also <isic2019_84> --output runs/clinics",
     ),
     "comparison-clinics-isic2017": (
         "What labels of other clinics give in other clinics",

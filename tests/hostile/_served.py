@@ -59,10 +59,12 @@ def command(uploads: Path, *options: str) -> Iterator[tuple[str, subprocess.Pope
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    arguments = [sys.executable, "app.py", "--model", str(tiny_checkpoint()), "--port", str(port)]
+    # a shell ignores signals for what it starts in the background, and the server would, too
+    attentive = ["env", "--default-signal=HUP,INT,TERM"]
+    app = [sys.executable, "app.py", "--model", str(tiny_checkpoint()), "--port", str(port)]
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(uploads), "PYTHONPATH": str(ROOT)}
     server = subprocess.Popen(
-        [*arguments, *options], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+        [*attentive, *app, *options], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
     )
     address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE
     try:

@@ -1,7 +1,11 @@
 """What several browser tests do: open a page that is told of no error, and find a point."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
+
+PATIENCE = 240
+"""Seconds in which all answers must have come, those that earlier visitors left behind included."""
 
 PLACE = """row => {
   const drawn = document.querySelector("#atlas-plot .js-plotly-plot");
@@ -36,3 +40,26 @@ def opened(browser: Any, address: str, **options: Any) -> Iterator[Any]:
     yield page
     context.close()
     assert complaints == []
+
+
+def streams_of(page: Any) -> set[Any]:
+    """Follow the requests by which Gradio's client listens for answers, those to come."""
+    open_ones: set[Any] = set()
+
+    def begin(request: Any) -> None:
+        if "/gradio_api/queue/data" in request.url:
+            open_ones.add(request)
+
+    page.on("request", begin)
+    for event in ("requestfinished", "requestfailed"):
+        page.on(event, lambda request: open_ones.discard(request))  # it must be a function
+    return open_ones
+
+
+def quiet(page: Any, streams: set[Any]) -> None:
+    """Wait until every answer has come: who leaves before breaks them off."""
+    end, calm = time.monotonic() + PATIENCE, 0
+    while calm < 10:
+        assert time.monotonic() < end, [asked.url for asked in streams]
+        page.wait_for_timeout(100)
+        calm = 0 if streams else calm + 1

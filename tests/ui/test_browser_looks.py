@@ -1,9 +1,9 @@
 """The page as it is seen, heard and reached by keys, in each language, light and dark."""
 
 import itertools
-import time
 
 import pytest
+from browsing import quiet, streams_of
 
 from dermsim.core.language import LANGUAGES
 from dermsim.data.synthetic import draw_lesion
@@ -113,27 +113,15 @@ def test_a_visitor_changes_the_language_and_it_stays(visit):
     assert page.locator(".dark").count() == 1
 
 
-def is_stream(request):
-    """Tell whether Gradio's client listens for answers by this request."""
-    return "/gradio_api/queue/data" in request.url
-
-
 def test_the_picture_comes_along_into_the_other_language(visit, tmp_path, engine):
     lesion = tmp_path / "lesion.png"
     draw_lesion("vasc", seed=5).save(lesion)
     said = f"{engine.predict(str(lesion))[0].malignancy:.6f}"
     page = visit()
-    streams = set()
-    page.on("request", lambda asked: is_stream(asked) and streams.add(asked))
-    for event in ("requestfinished", "requestfailed"):  # those of the page's beginning, too
-        page.on(event, lambda asked: streams.discard(asked))  # it must be a function
+    streams = streams_of(page)
     page.locator("#picture input[type=file]").last.set_input_files(str(lesion))
     page.locator("#verdict [data-malignancy]").wait_for(state="attached")
-    end, quiet = time.monotonic() + 60, 0
-    while quiet < 10:  # who leaves before all tabs are filled breaks off what they wait for
-        assert time.monotonic() < end, [asked.url for asked in streams]
-        page.wait_for_timeout(100)
-        quiet = 0 if streams else quiet + 1
+    quiet(page, streams)
     page.get_by_role("link", name="Español").click()
     page.get_by_role("tab", name=say("tabs.similar", "es")).wait_for()
     shown = page.locator("#verdict [data-malignancy]")

@@ -1,10 +1,10 @@
 """Nothing is lost: a page that is loaded anew, in whatever way, has all that was given to it."""
 
-import time
 import zipfile
 from io import BytesIO
 
 import pytest
+from browsing import quiet, streams_of
 
 from dermsim.data.synthetic import draw_lesion
 from dermsim.ui import operating_slider
@@ -28,29 +28,6 @@ def five(tmp_path_factory):
     for seed in range(5):
         draw_lesion("vasc", seed=seed, size=(120, 90)).save(folder / f"{seed}.png")
     return sorted(str(path) for path in folder.iterdir())
-
-
-def streams_of(page):
-    """Follow the requests by which Gradio's client listens for answers."""
-    open_ones = set()
-
-    def begin(request):
-        if "/gradio_api/queue/data" in request.url:
-            open_ones.add(request)
-
-    page.on("request", begin)
-    for event in ("requestfinished", "requestfailed"):
-        page.on(event, lambda request: open_ones.discard(request))  # it must be a function
-    return open_ones
-
-
-def quiet(page, streams):
-    """Wait until every answer has come: who leaves before breaks them off."""
-    end, calm = time.monotonic() + 180, 0
-    while calm < 10:
-        assert time.monotonic() < end, [asked.url for asked in streams]
-        page.wait_for_timeout(100)
-        calm = 0 if streams else calm + 1
 
 
 def open_tab(page, name):

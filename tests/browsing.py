@@ -4,6 +4,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+SETTLED = """() => [...document.querySelectorAll("[data-testid=status-tracker]")].every(
+  tracker => tracker.classList.contains("hide"))"""
+"""Whether no component of Gradio waits for an answer."""
+
 PATIENCE = 240
 """Seconds in which all answers must have come, those that earlier visitors left behind included."""
 
@@ -57,9 +61,15 @@ def streams_of(page: Any) -> set[Any]:
 
 
 def quiet(page: Any, streams: set[Any]) -> None:
-    """Wait until every answer has come: who leaves before breaks them off."""
-    end, calm = time.monotonic() + PATIENCE, 0
-    while calm < 10:
+    """Wait until every answer has come: who leaves before breaks them off.
+
+    Gradio's client now and then opens a stream for an answer that an earlier stream has brought at
+    the same moment; nothing comes on it any more. Where no component waits for five seconds, the
+    answers are there.
+    """
+    end, calm, settled = time.monotonic() + PATIENCE, 0, 0
+    while calm < 10 and settled < 50:
         assert time.monotonic() < end, [asked.url for asked in streams]
         page.wait_for_timeout(100)
         calm = 0 if streams else calm + 1
+        settled = settled + 1 if page.evaluate(SETTLED) else 0
